@@ -1,0 +1,101 @@
+"""The vocabulary of the package: identifiers, entries, hard state. No behaviour but hashing."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+from functools import cached_property
+from typing import NewType, Protocol
+
+import msgspec
+
+NodeId = NewType("NodeId", int)
+"""A voter's number: its position in the embedder's voter list. Never reused for another node."""
+Term = NewType("Term", int)
+"""Raft term, from 1; 0 means none yet."""
+LogIndex = NewType("LogIndex", int)
+"""Position in the log, from 1; 0 is the empty log."""
+
+ZERO_HASH = bytes(32)
+_HEADER_TAG = b"piaolian/raft-entry/v1\n"
+
+
+class EntryKind(IntEnum):
+    """What an entry carries."""
+
+    NOOP = 0
+    """Opened by a new leader (Raft paper, section 8); its payload is empty."""
+    DATA = 1
+    """One opaque payload of the embedder."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unknown_fields=True):
+    """One log entry. Entries are chained: `prev_hash` is the hash of the entry before."""
+
+    term: Term
+    index: LogIndex
+    kind: EntryKind
+    leader: NodeId
+    """The leader that created the entry; its attestation is verified under this node's key."""
+    prev_hash: bytes
+    payload: bytes
+    attestation: bytes
+    """The embedder's signature over `header`; opaque here (see `ports.Authority`)."""
+
+    @cached_property
+    def payload_hash(self) -> bytes:
+        """SHA-256 of the payload."""
+        return hashlib.sha256(self.payload).digest()
+
+    @cached_property
+    def header(self) -> bytes:
+        """The bytes that name this entry and its place: tag, term, index, kind, leader, hashes."""
+        return header_bytes(
+            self.term, self.index, self.kind, self.leader, self.prev_hash, self.payload_hash
+        )
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 of the header; the next entry's `prev_hash`. Logs match on it."""
+        return hashlib.sha256(self.header).digest()
+
+
+def header_bytes(
+    term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes
+) -> bytes:
+    """The header of an entry with these fields: 23 + 8 + 8 + 1 + 4 + 32 + 32 bytes."""
+    return b"".join(
+        (
+            _HEADER_TAG,
+            term.to_bytes(8, "big"),
+            index.to_bytes(8, "big"),
+            kind.to_bytes(1, "big"),
+            leader.to_bytes(4, "big"),
+            prev_hash,
+            payload_hash,
+        )
+    )
+
+
+class HardState(msgspec.Struct, frozen=True, array_like=True):
+    """What must be durable before a message that depends on it leaves (Raft paper, figure 2)."""
+
+    term: Term = Term(0)
+    vote: NodeId | None = None
+
+
+class Role(IntEnum):
+    """The role of a node in its current term."""
+
+    FOLLOWER = 0
+    PRE_CANDIDATE = 1
+    CANDIDATE = 2
+    LEADER = 3
+
+
+class Rng(Protocol):
+    """The only source of randomness: election timeouts are drawn from it."""
+
+    def randrange(self, start: int, stop: int) -> int:
+        """A number in [start, stop)."""
+        ...

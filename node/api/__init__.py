@@ -1,0 +1,1 @@
+"""The JSON API for local programs, its event stream and its description."""

@@ -1,0 +1,1 @@
+"""Proof: Merkle tree, seal, checkpoint, cosignature, certificate, proof file, evidence. Pure."""

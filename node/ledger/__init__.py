@@ -1,0 +1,1 @@
+"""What a transaction may do: pure, synchronous rules over a state view."""

@@ -1,0 +1,189 @@
+"""The genesis document (`network.toml`): members, voters, terms. Equal on every node.
+
+Owns its shape, its checks and the network id: SHA-256(tag ‖ canonical MessagePack of the parsed
+document), so comments and layout do not matter. Knows no address: those are local (`node.toml`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from typing import Annotated, TypeVar
+
+import msgspec
+from stdnum.cn import uscc
+
+from node.ledger.types import ROLE_NAMES, Code18, Currency, ParticipantId, RateBasisPoints, Role
+
+_GENESIS_TAG = b"piaolian/genesis/v1\n"
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+VOTERS_MAX = 7
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
+HexKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class GenesisError(ValueError):
+    """The document is not a valid genesis; the message names the field."""
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Terms and limits that rules use, in milliseconds or heights."""
+
+    cancel_ms: int = _DAY_MS
+    red_confirm_ms: int = 72 * _HOUR_MS
+    red_issue_ms: int = 72 * _HOUR_MS
+    respond_ms: int = 15 * _DAY_MS
+    lock_ms: int = 30 * _DAY_MS
+    offer_ms_max: int = 30 * _DAY_MS
+    validity_heights: int = 100_000
+
+
+class ParticipantDocument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A founding participant."""
+
+    id: Code18
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    roles: tuple[str, ...]
+    signing_key: HexKey
+    sealing_key: HexKey
+
+    @property
+    def role_set(self) -> frozenset[Role]:
+        """The roles as enumeration members."""
+        return frozenset(ROLE_NAMES[role] for role in self.roles)
+
+
+class VoterDocument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A founding voter. Its position in the list is its number in consensus."""
+
+    node: Name
+    participant: Code18
+    identity_key: HexKey
+    cosign_key: HexKey
+    origin_key: HexKey
+
+
+class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The whole document."""
+
+    name: Name
+    created: str
+    home_currency: Currency
+    rules_version: int
+    tax_rates: tuple[RateBasisPoints, ...]
+    governors: tuple[Code18, ...]
+    threshold: int
+    terms: Terms
+    participants: tuple[ParticipantDocument, ...]
+    voters: tuple[VoterDocument, ...]
+
+    @property
+    def network_id(self) -> bytes:
+        """32 bytes that name this network in every signed thing."""
+        return hashlib.sha256(_GENESIS_TAG + msgspec.msgpack.encode(self)).digest()
+
+    @property
+    def origin(self) -> str:
+        """The checkpoint origin (C2SP tlog-checkpoint) of this network's ledger."""
+        return f"piaolian/{self.name}/{self.network_id.hex()}"
+
+    def participant(self, participant: ParticipantId | str) -> ParticipantDocument | None:
+        """The founding participant with this id."""
+        return next((p for p in self.participants if p.id == participant), None)
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The TOML shape of a genesis: named fields, where `Genesis` is positional."""
+
+    network: _NetworkTable
+    participant: list[dict[str, object]]
+    voter: list[dict[str, object]]
+    terms: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class _NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    created: str
+    home_currency: Currency
+    rules_version: int
+    tax_rates: list[int]
+    governors: list[str]
+    threshold: int
+
+
+def parse_genesis(text: str) -> Genesis:
+    """Read and check a `network.toml`.
+
+    Raises:
+        GenesisError: naming the field that is wrong; an unknown key is an error.
+    """
+    try:
+        document = msgspec.convert(tomllib.loads(text), _Document)
+        table = document.network
+        genesis = Genesis(
+            name=table.name,
+            created=table.created,
+            home_currency=table.home_currency,
+            rules_version=table.rules_version,
+            tax_rates=tuple(table.tax_rates),
+            governors=tuple(table.governors),
+            threshold=table.threshold,
+            terms=_from_table(Terms, dict(document.terms), "terms"),
+            participants=tuple(
+                _from_table(ParticipantDocument, row, f"participant[{number}]")
+                for number, row in enumerate(document.participant)
+            ),
+            voters=tuple(
+                _from_table(VoterDocument, row, f"voter[{number}]")
+                for number, row in enumerate(document.voter)
+            ),
+        )
+        # The positional form carries every constraint: round-trip through it.
+        genesis = msgspec.msgpack.decode(msgspec.msgpack.encode(genesis), type=Genesis)
+    except (tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
+        raise GenesisError(f"network.toml: {error}") from error
+    _check(genesis)
+    return genesis
+
+
+def _from_table(kind: type[_Row], row: dict[str, object], where: str) -> _Row:
+    known = set(kind.__struct_fields__)
+    unknown = sorted(set(row) - known)
+    if unknown:
+        raise GenesisError(f"network.toml: {where}: unknown key {unknown[0]!r}")
+    try:
+        values = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in row.items()
+        }
+        return kind(**values)
+    except TypeError as error:
+        raise GenesisError(f"network.toml: {where}: {error}") from error
+
+
+def _check(genesis: Genesis) -> None:
+    ids = [p.id for p in genesis.participants]
+    nodes = [v.node for v in genesis.voters]
+    problems: list[tuple[bool, str]] = [
+        (len(set(ids)) != len(ids), "participant ids must differ"),
+        (len(set(nodes)) != len(nodes), "voter nodes must differ"),
+        (not 1 <= len(nodes) <= VOTERS_MAX, f"between 1 and {VOTERS_MAX} voters are needed"),
+        (not ids, "at least one participant is needed"),
+        (any(v.participant not in ids for v in genesis.voters), "a voter is no participant"),
+        (any(g not in ids for g in genesis.governors), "a governor is no participant"),
+        (not 1 <= genesis.threshold <= len(genesis.governors), "threshold is out of range"),
+        (genesis.rules_version != 1, "this program knows rules version 1 only"),
+        (any(r not in ROLE_NAMES for p in genesis.participants for r in p.roles), "unknown role"),
+    ]
+    keys = [k for v in genesis.voters for k in (v.identity_key, v.cosign_key, v.origin_key)]
+    problems.append((len(set(keys)) != len(keys), "every voter key has one role: keys must differ"))
+    for wrong, message in problems:
+        if wrong:
+            raise GenesisError(f"network.toml: {message}")
+    for code in ids:
+        if not uscc.is_valid(code):
+            raise GenesisError(f"network.toml: participant id {code!r} fails its check digit")

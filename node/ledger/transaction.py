@@ -1,0 +1,127 @@
+"""The transaction: its canonical bytes, identity and limits. Owns no rule and checks no signature.
+
+    body        canonical MessagePack array of `TransactionBody`
+    signed      TRANSACTION_TAG ‖ body          (Ed25519, by `key`)
+    txid        SHA-256(TXID_TAG ‖ body)        (without the signature)
+    wire        MessagePack array [body, signature, [blob, …]]
+
+Decoding re-encodes and compares, so each value has exactly one accepted encoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+
+from node.ledger.operations import Operation
+from node.ledger.types import Code18, Hash, PublicKey, Signature
+
+TRANSACTION_TAG = b"piaolian/transaction/v1\n"
+TXID_TAG = b"piaolian/txid/v1\n"
+
+TRANSACTION_BYTES_MAX = 60_000
+"""Body and signature; a leaf must fit a C2SP tile entry of 65,535 bytes."""
+BLOBS_BYTES_MAX = 1_048_576
+BLOBS_MAX = 1_000
+OPERATIONS_MAX = 1_000
+VALIDITY_WINDOW_MAX = 100_000
+"""A transaction may be valid for at most this many heights."""
+
+
+class MalformedTransactionError(ValueError):
+    """The bytes are not the canonical encoding of a transaction within its limits."""
+
+
+class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the author signs."""
+
+    network: Hash
+    author: Code18
+    key: PublicKey
+    nonce: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    valid_until: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    """Last height at which the transaction may be applied."""
+    operations: Annotated[
+        tuple[Operation, ...], msgspec.Meta(min_length=1, max_length=OPERATIONS_MAX)
+    ]
+
+
+class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A transaction as it travels."""
+
+    body: bytes
+    signature: Signature
+    blobs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BLOBS_MAX)] = ()
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """A decoded, canonical transaction whose signature has not necessarily been verified."""
+
+    body: TransactionBody
+    body_bytes: bytes
+    signature: bytes
+    blobs: tuple[bytes, ...]
+    txid: bytes
+    wire: bytes
+    """The exact bytes that `decode_transaction` read."""
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """What `signature` covers."""
+        return TRANSACTION_TAG + self.body_bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_body_decoder = msgspec.msgpack.Decoder(TransactionBody)
+_wire_decoder = msgspec.msgpack.Decoder(Wire)
+
+
+def encode_body(body: TransactionBody) -> bytes:
+    """Canonical bytes of `body`."""
+    return _encoder.encode(body)
+
+
+def encode_wire(body_bytes: bytes, signature: bytes, blobs: tuple[bytes, ...] = ()) -> bytes:
+    """The bytes of a signed transaction as they travel."""
+    return _encoder.encode(Wire(body_bytes, signature, blobs))
+
+
+def signed_bytes(body_bytes: bytes) -> bytes:
+    """What the author's signature covers."""
+    return TRANSACTION_TAG + body_bytes
+
+
+def transaction_id(body_bytes: bytes) -> bytes:
+    """The txid of a body: 32 bytes."""
+    return hashlib.sha256(TXID_TAG + body_bytes).digest()
+
+
+def decode_transaction(wire: bytes) -> Transaction:
+    """Decode and check form: sizes, types, canonical encoding, blob hashes' number.
+
+    Raises:
+        MalformedTransactionError: with a reason safe to show to the sender.
+    """
+    if len(wire) > TRANSACTION_BYTES_MAX + BLOBS_BYTES_MAX + 8_192:
+        raise MalformedTransactionError("transaction is too large")
+    try:
+        envelope = _wire_decoder.decode(wire)
+        if len(envelope.body) + 64 > TRANSACTION_BYTES_MAX:
+            raise MalformedTransactionError("transaction body is too large")
+        body = _body_decoder.decode(envelope.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise MalformedTransactionError(f"not a transaction: {error}") from error
+    if _encoder.encode(body) != envelope.body or _encoder.encode(envelope) != wire:
+        raise MalformedTransactionError("encoding is not canonical")
+    if sum(map(len, envelope.blobs)) > BLOBS_BYTES_MAX:
+        raise MalformedTransactionError("sealed blobs are too large")
+    return Transaction(
+        body=body,
+        body_bytes=envelope.body,
+        signature=envelope.signature,
+        blobs=envelope.blobs,
+        txid=transaction_id(envelope.body),
+        wire=wire,
+    )

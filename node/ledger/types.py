@@ -1,0 +1,67 @@
+"""The vocabulary of the ledger: identifiers, tables, party references. Owns no rule."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, NewType
+
+import msgspec
+
+ParticipantId = NewType("ParticipantId", str)
+"""A participant's unified social credit code (18 characters, GB 32100)."""
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+Code18 = Annotated[str, msgspec.Meta(min_length=18, max_length=18, pattern="^[0-9A-Z]{18}$")]
+InvoiceNumber = Annotated[str, msgspec.Meta(min_length=20, max_length=20, pattern="^[0-9]{20}$")]
+"""20 digits (2 year, 2 province, 1 channel, 15 serial), or the older 12-digit code with an
+8-digit number, written together."""
+Currency = Annotated[str, msgspec.Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
+Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+AMOUNT_MAX = 10**15
+"""Amounts are integers of a currency's minor unit and stay far below 2^53."""
+Amount = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
+PositiveAmount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)]
+RateBasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""UTC milliseconds since 1970."""
+Month = Annotated[int, msgspec.Meta(ge=190_001, le=999_912)]
+"""yyyymm, UTC."""
+Date = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+PartyRef = Annotated[str, msgspec.Meta(max_length=64, pattern="^([0-9A-Z]{18}|[0-9a-f]{64})$")]
+"""A participant's id, or a bare Ed25519 public key made for one invoice, in lower-case hex."""
+
+
+class Table(IntEnum):
+    """State tables. The number is part of the state digest: never renumbered, never reused."""
+
+    META = 1
+    """Single rows by name: the active rules version."""
+    PARTICIPANT = 2
+    TXID = 3
+    """Live transactions: valid-until height (8 bytes, big-endian) ‖ txid → height applied."""
+    SEGMENTS = 4
+    QUOTA = 5
+    TAX_RATES = 6
+    EXCHANGE_RATE = 7
+    INVOICE = 8
+    ORDER = 9
+
+
+class Role(IntEnum):
+    """What a participant may be. One may hold several roles."""
+
+    TAX_BUREAU = 1
+    ISSUER = 2
+    PAYER = 3
+    REIMBURSER = 4
+    CUSTOMS = 5
+    POLICE = 6
+    CENTRAL_BANK = 7
+    BANK = 8
+
+
+ROLE_NAMES: dict[str, Role] = {role.name.lower(): role for role in Role}

@@ -1,0 +1,79 @@
+"""One SQLite file and its connection. Owns pragmas and job submission; knows no table.
+
+A job is one synchronous function run in the connection's own thread, so a whole transaction
+costs one hop. There is exactly one writing connection for a file: SQLite before 3.51.3 can
+corrupt a WAL when two connections write and checkpoint at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+T = TypeVar("T")
+
+WAL_CHECKPOINT_PAGES = 4_000
+"""Checkpoint after about 16 MiB of WAL, so that no single checkpoint is long."""
+
+
+class Database(aiosqlite.Connection):
+    """A connection that also runs whole jobs. Made by `open_writer` or `open_reader`."""
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job(connection)` in the connection's thread and return its result."""
+        result: T = await self._execute(job, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+async def open_writer(path: Path, schema: str, *, synchronous: str = "FULL") -> Database:
+    """Open `path` for writing and apply `schema`.
+
+    Args:
+        path: The database file; its folder must exist.
+        schema: `CREATE … IF NOT EXISTS` statements.
+        synchronous: `FULL` where an acknowledgement depends on the commit, else `NORMAL`
+            (nothing is lost when a process dies; a power cut may lose the newest commits).
+    """
+    database = Database(lambda: _connect(path, read_only=False), iter_chunk_size=256)
+    await database
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+            "journal_size_limit=67108864",
+            "cell_size_check=ON",
+            "trusted_schema=OFF",
+            "temp_store=MEMORY",
+            "cache_size=-65536",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.executescript(schema)
+
+    await database.run(prepare)
+    return database
+
+
+async def open_reader(path: Path) -> Database:
+    """Open `path` read-only. It must exist; its writer must use WAL."""
+    database = Database(lambda: _connect(path, read_only=True), iter_chunk_size=256)
+    await database
+    await database.run(lambda connection: connection.execute("PRAGMA query_only=ON"))
+    return database
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    return sqlite3.connect(
+        f"file:{path}?mode={mode}",
+        uri=True,
+        timeout=5.0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
