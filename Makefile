@@ -1,0 +1,107 @@
+# Piaolian. A fresh machine needs Python 3.11 and make, nothing else: every target that runs Python
+# first makes its own environment in .venv from the hash-locked requirements.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEPENDENCIES := $(VENV)/.dependencies
+INSTALLED := $(VENV)/.installed
+
+IMAGE ?= piaolian:local
+BASE ?= python:3.11-slim-bookworm
+ENGINE ?= ../shared/tools/docker-engine
+SEEDS ?= 1000
+UV_VERSION := 0.13.8
+
+LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	$(if $(UPGRADE),--upgrade)
+FAST := not slow and not compose and not soak
+SLOW := slow and not compose and not soak
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- Environment ------------------------------------------------------------------------------
+
+$(DEPENDENCIES): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r requirements-dev.txt
+	@touch $@
+
+$(INSTALLED): $(DEPENDENCIES) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.PHONY: install
+install: $(INSTALLED) ## make .venv from the locked requirements
+
+# --- Run --------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(INSTALLED) ## four nodes, real invoices, a killed leader, a proof; KEEP=1 leaves them running
+	$(BIN)/piaolian demo $(if $(KEEP),--keep)
+
+.PHONY: bench
+bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so on
+	$(BIN)/piaolian bench $(ARGS)
+
+# --- Check ------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(INSTALLED) ## every test but the container and the soak tests
+	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
+	$(BIN)/pytest -m '$(SLOW)'
+
+.PHONY: test-compose
+test-compose: $(INSTALLED) ## the four containers of docker/compose.yaml
+	@if [[ -x $(ENGINE) ]]; then $(ENGINE); fi
+	@if ! docker info >/dev/null 2>&1; then \
+		if [[ $${CI:-} == true ]]; then echo 'test-compose: no Docker engine answers' >&2; exit 1; fi; \
+		echo 'test-compose: skipped, no Docker engine answers'; \
+	else \
+		$(BIN)/pytest -m compose tests/compose; \
+	fi
+
+.PHONY: lint
+lint: $(INSTALLED) ## format, lint, types, layer contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint test ## `make lint`, then `make test`
+
+.PHONY: soak
+soak: $(INSTALLED) ## long seeded campaigns; SEEDS=1000
+	SEEDS=$(SEEDS) $(BIN)/pytest -m soak --timeout 0
+
+# --- Maintain ---------------------------------------------------------------------------------
+
+.PHONY: docker
+docker: ## build the image; IMAGE=, BASE=
+	docker build --network host --build-arg BASE=$(BASE) --tag $(IMAGE) --file docker/Dockerfile .
+
+.PHONY: lock
+lock: ## solve the requirements again; UPGRADE=1 takes newer versions
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml $(LOCK) -o requirements.txt
+	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml --group dev $(LOCK) -o requirements-dev.txt
+	echo hatchling | $(VENV)-lock/bin/uv pip compile --quiet - --constraint requirements-dev.txt \
+		$(LOCK) --no-annotate -o requirements-build.txt
+
+.PHONY: clean
+clean: ## remove the environment, caches and the demo's network
+	rm -rf $(VENV) $(VENV)-lock .demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

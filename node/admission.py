@@ -1,0 +1,110 @@
+"""Admission: from received bytes to verified transactions, cheapest check first.
+
+Owns the order of the checks and the cache of verified signatures. Pure: no clock, no I/O; the
+caller decides in which thread it runs. Every voter verifies every signature itself, once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from node.ledger.codes import Code
+from node.ledger.genesis import Genesis
+from node.ledger.signing import verify
+from node.ledger.transaction import (
+    MalformedTransactionError,
+    Transaction,
+    decode_transaction,
+)
+
+VERIFIED_BYTES_MAX = 128 * 1024 * 1024
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The outcome for one transaction: admitted (`code` OK), or why not."""
+
+    transaction: Transaction | None
+    code: Code
+    detail: str = ""
+
+
+class VerifiedCache:
+    """Decoded transactions whose signature this node has verified, by their exact bytes.
+
+    The key covers body and signature, so another valid signature over one body is verified anew.
+    Shared by the admission thread and the ledger thread.
+    """
+
+    def __init__(self, bytes_max: int = VERIFIED_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._known: OrderedDict[bytes, Transaction] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, wire: bytes) -> Transaction | None:
+        """The transaction if these very bytes were verified."""
+        return self._known.get(wire)
+
+    def add(self, transaction: Transaction) -> None:
+        """Remember a verified transaction."""
+        with self._lock:
+            if transaction.wire in self._known:
+                return
+            self._known[transaction.wire] = transaction
+            self._bytes += len(transaction.wire)
+            while self._bytes > self._bytes_max:
+                _, dropped = self._known.popitem(last=False)
+                self._bytes -= len(dropped.wire)
+
+    def forget(self, wires: Sequence[bytes]) -> None:
+        """Applied transactions are not needed again."""
+        with self._lock:
+            for wire in wires:
+                if self._known.pop(wire, None) is not None:
+                    self._bytes -= len(wire)
+
+
+class Admission:
+    """Judges received transactions against the genesis and the present height."""
+
+    def __init__(
+        self, genesis: Genesis, cache: VerifiedCache, knows: Callable[[bytes], bool]
+    ) -> None:
+        self._network_id = genesis.network_id
+        self._keys = {p.id: bytes.fromhex(p.signing_key) for p in genesis.participants}
+        self._window = genesis.terms.validity_heights
+        self._cache = cache
+        self._knows = knows
+
+    def judge(self, wires: Sequence[bytes], height: int) -> list[Judged]:
+        """Judge each of `wires` at ledger height `height`."""
+        return [self._judge(wire, height) for wire in wires]
+
+    def _judge(self, wire: bytes, height: int) -> Judged:
+        known = self._cache.get(wire)
+        if known is not None:
+            code = Code.DUPLICATE if self._knows(known.txid) else Code.OK
+            return Judged(known, code)
+        try:
+            transaction = decode_transaction(wire)
+        except MalformedTransactionError as error:
+            return Judged(None, Code.MALFORMED, str(error))
+        if self._knows(transaction.txid):
+            return Judged(transaction, Code.DUPLICATE)
+        body = transaction.body
+        if body.network != self._network_id:
+            return Judged(transaction, Code.WRONG_NETWORK)
+        if self._keys.get(body.author) != body.key:
+            return Judged(transaction, Code.UNKNOWN_AUTHOR)
+        if body.valid_until <= height:
+            return Judged(transaction, Code.EXPIRED)
+        if body.valid_until > height + self._window:
+            return Judged(transaction, Code.VALIDITY_TOO_LONG)
+        if not verify(body.key, transaction.signed_bytes, transaction.signature):
+            return Judged(transaction, Code.BAD_SIGNATURE)
+        self._cache.add(transaction)
+        return Judged(transaction, Code.OK)

@@ -1,0 +1,282 @@
+"""From business data to the drafts and operations that a node signs. Pure: no clock, no HTTP.
+
+Owns the arithmetic of lines and rate groups, the order hash and the canonical form of details.
+Amounts are minor units; a line's quantity and unit price are decimal strings, never floats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation, localcontext
+
+import msgspec
+
+from node.api.ports import DETAILS_BYTES_MAX, InvoiceDraft, RedDraft
+from node.api.schemas import GroupBody, InvoiceBody, LineBody, RedIssueBody
+from node.ledger.operations import RATE_GROUPS_MAX, RateGroup
+from node.ledger.types import AMOUNT_MAX
+
+_ORDER_TAG = b"piaolian/order/v1\n"
+_BASIS_POINTS = 10_000
+DECIMALS_MAX = 13
+"""Decimals of a quantity or unit price (DOMAIN §2)."""
+_INTEGER_MAX = 2**53
+_NESTING_MAX = 32
+
+
+class DraftError(ValueError):
+    """The business data does not make an invoice."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        """JSON pointer of the field at fault, below the draft."""
+        self.message = message
+
+
+_NO_MINOR_UNIT = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_THOUSAND_MINOR_UNITS = "BHD IQD JOD KWD LYD OMR TND"
+MINOR_UNITS: Mapping[str, int] = dict.fromkeys(_NO_MINOR_UNIT.split(), 1) | dict.fromkeys(
+    _THOUSAND_MINOR_UNITS.split(), 1_000
+)
+"""Minor units in a major unit (ISO 4217) where that is not 100."""
+
+
+class Original(msgspec.Struct, frozen=True):
+    """What a red invoice takes from the invoice and form it belongs to."""
+
+    number: str
+    currency: str
+    groups: tuple[RateGroup, ...]
+    gross: int
+    form: int
+    amount: int
+    """Gross amount of the form."""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Rate groups in ascending order of rate, and their sums."""
+
+    groups: tuple[RateGroup, ...]
+    net: int
+    tax: int
+    gross: int
+
+
+def invoice_draft(body: InvoiceBody, issuer: str, today: str) -> InvoiceDraft:
+    """The draft of an invoice by `issuer`; `today` (YYYY-MM-DD) dates it unless the body does.
+
+    Raises:
+        DraftError: naming the field.
+    """
+    totals = _totals(body.lines, body.groups, body.currency)
+    if totals is None:
+        raise DraftError("/groups", "give either lines or groups")
+    return InvoiceDraft(
+        order_id=body.order_id,
+        order=order_hash(issuer, body.order_id),
+        buyer=body.buyer,
+        special=body.kind == "special",
+        currency=body.currency,
+        issue_date=body.issue_date or today,
+        groups=totals.groups,
+        net=totals.net,
+        tax=totals.tax,
+        gross=totals.gross,
+        replaces=body.replaces,
+        details=canonical_details(body.details or {}, body.lines or ()),
+    )
+
+
+def red_draft(body: RedIssueBody, issuer: str, original: Original) -> RedDraft:
+    """The draft of the red invoice of a form.
+
+    Raises:
+        DraftError: naming the field; also when the totals are not the form's amount.
+    """
+    totals = _totals(body.lines, body.groups, original.currency)
+    if totals is None:
+        totals = red_totals(original.groups, original.gross, original.amount)
+    if totals.gross != original.amount:
+        raise DraftError("/groups", f"the form is over {original.amount} gross")
+    return RedDraft(
+        invoice=original.number,
+        form=original.form,
+        order_id=body.order_id,
+        order=order_hash(issuer, body.order_id),
+        groups=totals.groups,
+        net=totals.net,
+        tax=totals.tax,
+        gross=totals.gross,
+        details=canonical_details(body.details or {}, body.lines or ()),
+    )
+
+
+def _totals(
+    lines: Sequence[LineBody] | None, groups: Sequence[GroupBody] | None, currency: str
+) -> Totals | None:
+    if lines is not None:
+        minor_units = MINOR_UNITS.get(currency, 100)
+        for position, line in enumerate(lines):
+            check_line_amount(line, minor_units, f"/lines/{position}")
+        return totals_of_lines(lines)
+    if groups is None:
+        return None
+    return totals_of_groups(
+        [
+            RateGroup(
+                group.rate,
+                group.net,
+                tax_half_up(group.net, group.rate) if group.tax is None else group.tax,
+                group.lines,
+            )
+            for group in groups
+        ]
+    )
+
+
+def order_hash(issuer: str, order_id: str) -> bytes:
+    """The 32 bytes by which the ledger knows an issuer's order."""
+    return hashlib.sha256(_ORDER_TAG + issuer.encode() + b"\n" + order_id.encode()).digest()
+
+
+def tax_half_up(net: int, rate: int) -> int:
+    """Net × rate, rounded half up to a minor unit. `rate` is in basis points, `net` ≥ 0."""
+    return (2 * net * rate + _BASIS_POINTS) // (2 * _BASIS_POINTS)
+
+
+def totals_of_lines(lines: Sequence[LineBody]) -> Totals:
+    """Add lines up by rate. The tax of a group is the sum of its lines' taxes, each rounded.
+
+    Raises:
+        DraftError: a group is negative, or there are too many rates.
+    """
+    nets: dict[int, int] = {}
+    taxes: dict[int, int] = {}
+    counts: dict[int, int] = {}
+    for line in lines:
+        sign = -1 if line.net < 0 else 1
+        nets[line.rate] = nets.get(line.rate, 0) + line.net
+        taxes[line.rate] = taxes.get(line.rate, 0) + sign * tax_half_up(abs(line.net), line.rate)
+        counts[line.rate] = counts.get(line.rate, 0) + 1
+    for rate, net in nets.items():
+        # Discount lines are negative, and may be rounded past the tax they discount.
+        if net < 0 or taxes[rate] < 0:
+            raise DraftError("/lines", f"the lines of rate {rate} add up to less than nothing")
+    return totals_of_groups(
+        [RateGroup(rate, nets[rate], taxes[rate], counts[rate]) for rate in sorted(nets)], "/lines"
+    )
+
+
+def totals_of_groups(groups: Sequence[RateGroup], path: str = "/groups") -> Totals:
+    """Sum groups, in ascending order of rate.
+
+    Raises:
+        DraftError: none, too many, a rate twice, or sums beyond the ledger's amounts.
+    """
+    if not 1 <= len(groups) <= RATE_GROUPS_MAX:
+        raise DraftError(path, f"between 1 and {RATE_GROUPS_MAX} tax rates are needed")
+    if len({group.rate for group in groups}) != len(groups):
+        raise DraftError(path, "a tax rate stands twice")
+    ordered = tuple(sorted(groups, key=lambda group: group.rate))
+    net = sum(group.net for group in ordered)
+    tax = sum(group.tax for group in ordered)
+    if net + tax > AMOUNT_MAX or any(group.lines > 10_000 for group in ordered):
+        raise DraftError(path, "the sum is too large")
+    return Totals(ordered, net, tax, net + tax)
+
+
+def check_line_amount(line: LineBody, minor_units: int, path: str) -> None:
+    """Check that quantity × unit price is the line's net, to one minor unit.
+
+    Args:
+        line: The line; it passes when it names no quantity or no unit price.
+        minor_units: Minor units in one major unit: 100 for most currencies.
+        path: JSON pointer of the line.
+
+    Raises:
+        DraftError: a number is malformed, or the product is another amount.
+    """
+    if line.quantity is None or line.unit_price is None:
+        return
+    with localcontext(prec=80):
+        product = (
+            _decimal(line.quantity, f"{path}/quantity")
+            * _decimal(line.unit_price, f"{path}/unit_price")
+            * minor_units
+        )
+        if abs(product - line.net) > 1:
+            raise DraftError(f"{path}/net", "is not quantity × unit price")
+
+
+def _decimal(text: str, path: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise DraftError(path, "is not a decimal number") from error
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent > DECIMALS_MAX or abs(value) > AMOUNT_MAX:
+        raise DraftError(path, f"is out of range or has more than {DECIMALS_MAX} decimals")
+    return value
+
+
+def red_totals(groups: Sequence[RateGroup], gross: int, amount: int) -> Totals:
+    """Totals of a red letter over `amount` gross of an invoice with these groups.
+
+    The whole invoice takes its own groups; a part of an invoice of one rate is split at that rate.
+
+    Raises:
+        DraftError: a part of an invoice with several rates: which of them must be said.
+    """
+    if amount == gross:
+        return totals_of_groups(tuple(groups))
+    if len(groups) != 1:
+        raise DraftError("/groups", "say which tax rates a part of this invoice takes back")
+    rate = groups[0].rate
+    net = (2 * amount * _BASIS_POINTS + _BASIS_POINTS + rate) // (2 * (_BASIS_POINTS + rate))
+    return totals_of_groups([RateGroup(rate, net, amount - net, 1)])
+
+
+def canonical_details(
+    details: Mapping[str, object], lines: Iterable[LineBody] = ()
+) -> bytes | None:
+    """Details, with the lines under `lines`, as JSON with sorted keys and no spaces.
+
+    None when there is nothing to seal.
+
+    Raises:
+        DraftError: too large, too deep, or a number that is not an integer below 2^53: decimals
+            are written as strings, so that every program reads the same value.
+    """
+    document = dict(details)
+    listed = [line.model_dump(exclude_none=True) for line in lines]
+    if listed:
+        if "lines" in document:
+            raise DraftError("/details/lines", "lines belong beside details")
+        document["lines"] = listed
+    if not document:
+        return None
+    _check_numbers(document, 0)
+    encoded = json.dumps(
+        document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+    ).encode()
+    if len(encoded) > DETAILS_BYTES_MAX:
+        raise DraftError("/details", f"are larger than {DETAILS_BYTES_MAX} bytes")
+    return encoded
+
+
+def _check_numbers(value: object, depth: int) -> None:
+    if depth > _NESTING_MAX:
+        raise DraftError("/details", f"are nested more than {_NESTING_MAX} deep")
+    if isinstance(value, float) or (
+        isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX
+    ):
+        raise DraftError("/details", "hold a number that is no integer: write it as a string")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _check_numbers(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_numbers(item, depth + 1)

@@ -1,0 +1,145 @@
+"""Errors of the API as RFC 9457 problem details.
+
+Owns their shape and the codes that are not refusals of the ledger (those: node.ledger.codes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from node.ledger.codes import Code
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing wrong with one field."""
+
+    path: str
+    """JSON pointer into the body, or the name of a query parameter."""
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of every answer from 400 up."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    """A stable name, from `GET /v1/codes`."""
+    detail: str = ""
+    errors: tuple[FieldError, ...] = ()
+    transaction: str | None = None
+    """Id of the transaction that was refused, if there is one."""
+    height: int | None = None
+    operation: int | None = None
+    """Position of the refused operation in the transaction, when known."""
+
+
+API_CODES: Mapping[str, str] = {
+    "BAD_REQUEST": "The request is malformed.",
+    "UNAUTHENTICATED": "A valid bearer token is needed.",
+    "FORBIDDEN": "The token's scope, or the Origin, does not allow this.",
+    "NOT_FOUND": "There is no such thing, or the caller may not know of it.",
+    "METHOD_NOT_ALLOWED": "The path exists, but not with this method.",
+    "NOT_FINAL": "The transaction is known but not final: there is no receipt yet.",
+    "BODY_TIMEOUT": "The body did not arrive in time.",
+    "BODY_TOO_LARGE": "The body, or the transaction made of it, is too large.",
+    "UNSUPPORTED_MEDIA_TYPE": "The body's content type or encoding is not accepted here.",
+    "NOT_ACCEPTABLE": "The Accept header names no form this path has.",
+    "MISDIRECTED_REQUEST": "The Host header does not name this node.",
+    "INVALID_FIELDS": "Fields are missing, unknown or out of range; see `errors`.",
+    "IDEMPOTENCY_CONFLICT": "The Idempotency-Key was used with another request.",
+    "TOO_MANY_REQUESTS": "Slow down; see Retry-After.",
+    "NO_QUORUM": "Too few voters are reachable; nothing was stored.",
+    "NOT_FINALISING": "Too many blocks wait for cosignatures; nothing was stored.",
+    "NOT_READY": "The node is starting or catching up; nothing was stored.",
+    "INTERNAL": "The node failed to answer; the outcome is unknown.",
+}
+"""Codes of the API itself."""
+
+
+class ApiError(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str = "",
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        transaction: str | None = None,
+        height: int | None = None,
+        operation: int | None = None,
+    ) -> None:
+        super().__init__(detail or code)
+        self.status = status
+        self.headers = headers
+        self.problem = Problem(
+            type=f"urn:piaolian:problem:{code}",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            code=code,
+            detail=detail,
+            errors=tuple(errors),
+            transaction=transaction,
+            height=height,
+            operation=operation,
+        )
+
+    def response(self) -> web.Response:
+        """The problem as an HTTP answer."""
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(self.problem),
+            content_type=PROBLEM_TYPE,
+            headers=self.headers,
+        )
+
+
+def bad_request(detail: str) -> ApiError:
+    """400: the request cannot be read."""
+    return ApiError(400, "BAD_REQUEST", detail)
+
+
+def not_found(detail: str) -> ApiError:
+    """404."""
+    return ApiError(404, "NOT_FOUND", detail)
+
+
+def invalid(path: str, message: str) -> ApiError:
+    """422: one field is wrong."""
+    return ApiError(
+        422, "INVALID_FIELDS", f"{path}: {message}", errors=(FieldError(path, message),)
+    )
+
+
+def too_many(detail: str, retry_after_s: int = 1) -> ApiError:
+    """429 with Retry-After."""
+    return ApiError(429, "TOO_MANY_REQUESTS", detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def refused(
+    code: Code,
+    detail: str = "",
+    *,
+    transaction: bytes | None = None,
+    height: int | None = None,
+    operation: int | None = None,
+) -> ApiError:
+    """409: the ledger's rules refuse it; or 400 when the bytes are no transaction at all."""
+    return ApiError(
+        400 if code is Code.MALFORMED else 409,
+        code.name,
+        detail,
+        transaction=transaction.hex() if transaction else None,
+        height=height,
+        operation=operation,
+    )

@@ -1,0 +1,266 @@
+"""Routes that act on an invoice, and the bureau's registers: one operation each.
+
+Each path is declared once, in `_ACTIONS` or `_REGISTERS`, with the body it takes and how that
+body becomes the operation. Drafts that need a number are in node.api.issuing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from node.api import schemas
+from node.api.errors import not_found
+from node.api.requests import number_of, path_integer, read_json, time_ms
+from node.api.routing import WAIT_QUERY, Api, Handler, Route
+from node.api.schemas import Body, EmptyBody
+from node.api.security import Scope
+from node.api.writes import WriteAnswer, write_operations
+from node.ledger import operations as ops
+from node.ledger.operations import Operation
+
+OFFER_DEFAULT_MS = 7 * 24 * 3_600_000
+"""An offer without a term is open for a week."""
+_RED_REASONS: Mapping[str, int] = {
+    "issuing_error": 1,
+    "return": 2,
+    "service_ended": 3,
+    "allowance": 4,
+}
+FORM_MAX = 10_000
+WRITE_REFUSALS = (400, 408, 409, 413, 415, 422, 503)
+
+Make = Callable[[Any, str, int], Operation]
+"""(body, invoice number, wall-clock milliseconds) → operation."""
+MakeForm = Callable[[Any, str, int], Operation]
+"""(body, invoice number, form) → operation."""
+
+_ACTIONS: tuple[tuple[str, str, type[Body], Make], ...] = (
+    (
+        "offer",
+        "Offer the invoice to another holder",
+        schemas.OfferBody,
+        lambda body, number, now_ms: ops.OfferInvoice(
+            number, body.to, time_ms(body.expires) if body.expires else now_ms + OFFER_DEFAULT_MS
+        ),
+    ),
+    (
+        "sign",
+        "Take the invoice offered to this participant",
+        EmptyBody,
+        lambda _, number, __: ops.SignOffer(number),
+    ),
+    (
+        "refuse",
+        "Refuse the invoice offered to this participant",
+        EmptyBody,
+        lambda _, number, __: ops.RefuseOffer(number),
+    ),
+    (
+        "withdraw",
+        "Take an offer back",
+        EmptyBody,
+        lambda _, number, __: ops.WithdrawOffer(number),
+    ),
+    (
+        "submit",
+        "Submit an amount to a reimburser",
+        schemas.SubmitBody,
+        lambda body, number, _: ops.SubmitInvoice(number, body.to, body.amount),
+    ),
+    (
+        "claim",
+        "Claim what was submitted: it is locked for this reimburser",
+        schemas.ClaimBody,
+        lambda body, number, _: ops.ClaimInvoice(number, body.amount),
+    ),
+    (
+        "release",
+        "Give up a claim",
+        schemas.ReleaseBody,
+        lambda body, number, _: ops.ReleaseClaim(number, body.claim),
+    ),
+    (
+        "reimburse",
+        "Pay a claim; the rest of its lock is released",
+        schemas.ReimburseBody,
+        lambda body, number, _: ops.ReimburseClaim(
+            number, body.claim, body.amount, body.booking, body.payment
+        ),
+    ),
+    (
+        "book",
+        "Enter the invoice in this participant's books",
+        schemas.BookBody,
+        lambda body, number, _: ops.BookInvoice(number, body.reference),
+    ),
+    (
+        "unbook",
+        "Take a booking back",
+        schemas.ReasonBody,
+        lambda body, number, _: ops.UnbookInvoice(number, body.reason),
+    ),
+    (
+        "cancel",
+        "Cancel a fresh invoice that nobody has used",
+        schemas.ReasonBody,
+        lambda body, number, _: ops.CancelInvoice(number, body.reason),
+    ),
+    (
+        "red",
+        "Ask for a red letter over an amount",
+        schemas.RedBody,
+        lambda body, number, _: ops.RequestRedLetter(
+            number, body.amount, _RED_REASONS[body.reason]
+        ),
+    ),
+)
+
+_FORM_ACTIONS: tuple[tuple[str, str, type[Body], MakeForm], ...] = (
+    (
+        "confirm",
+        "Confirm a red-letter form as its counterparty",
+        EmptyBody,
+        lambda _, number, form: ops.ConfirmRedLetter(number, form),
+    ),
+    (
+        "deny",
+        "Deny a red-letter form as its counterparty",
+        EmptyBody,
+        lambda _, number, form: ops.DenyRedLetter(number, form),
+    ),
+    (
+        "withdraw",
+        "Withdraw a red-letter form as its requester",
+        EmptyBody,
+        lambda _, number, form: ops.WithdrawRedLetter(number, form),
+    ),
+    (
+        "lapse",
+        "Close a red-letter form whose term has passed",
+        EmptyBody,
+        lambda _, number, form: ops.LapseRedLetter(number, form),
+    ),
+    (
+        "consent",
+        "Let a red letter take from this reimburser's claim",
+        schemas.ConsentBody,
+        lambda body, number, form: ops.ConsentRedLetter(
+            number, form, body.claim, body.locked, body.reimbursed
+        ),
+    ),
+)
+
+_REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] = (
+    (
+        "segments",
+        "Allot invoice numbers to an issuer (tax bureau)",
+        schemas.SegmentBody,
+        lambda body: ops.AllotSegment(body.issuer, body.first, body.count),
+    ),
+    (
+        "quotas",
+        "Set an issuer's quota of one month (tax bureau)",
+        schemas.QuotaBody,
+        lambda body: ops.GrantQuota(
+            body.issuer,
+            int(body.month.replace("-", "")),
+            body.net,
+            time_ms(body.valid_from),
+            time_ms(body.valid_to),
+        ),
+    ),
+    (
+        "tax-rates",
+        "Set the tax rates in force (tax bureau)",
+        schemas.TaxRatesBody,
+        lambda body: ops.PublishTaxRates(body.issuer, tuple(body.rates)),
+    ),
+    (
+        "exchange-rates",
+        "Publish an exchange rate (tax bureau)",
+        schemas.ExchangeRateBody,
+        lambda body: ops.PublishExchangeRate(body.currency, body.micro, body.date),
+    ),
+)
+
+
+def _action(model: type[Body], make: Make) -> Handler:
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        number = number_of(request)
+        body, idempotency = await read_json(request, model, api.config)
+        return await write_operations(
+            api, request, (make(body, number, api.time_ms()),), idempotency
+        )
+
+    return handle
+
+
+def _form_action(model: type[Body], make: MakeForm) -> Handler:
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        number, form = number_of(request), form_of(request)
+        body, idempotency = await read_json(request, model, api.config)
+        return await write_operations(api, request, (make(body, number, form),), idempotency)
+
+    return handle
+
+
+def _register(model: type[Body], make: Callable[[Any], Operation]) -> Handler:
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        body, idempotency = await read_json(request, model, api.config)
+        return await write_operations(api, request, (make(body),), idempotency)
+
+    return handle
+
+
+def form_of(request: web.Request) -> int:
+    """The number of the form in the path.
+
+    Raises:
+        ApiError: 404 when it cannot be one.
+    """
+    form = path_integer(request, "form")
+    if form > FORM_MAX:
+        raise not_found("there is no such form")
+    return form
+
+
+def _write_route(path: str, summary: str, tag: str, handler: Handler, model: type[Body]) -> Route:
+    return Route(
+        "POST",
+        path,
+        handler,
+        summary,
+        tag,
+        Scope.OPERATE,
+        body=model,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    )
+
+
+ROUTES = (
+    *(
+        _write_route(
+            f"/v1/invoices/{{number}}/{name}", summary, "invoices", _action(model, make), model
+        )
+        for name, summary, model, make in _ACTIONS
+    ),
+    *(
+        _write_route(
+            f"/v1/invoices/{{number}}/red/{{form}}/{name}",
+            summary,
+            "red letters",
+            _form_action(model, make),
+            model,
+        )
+        for name, summary, model, make in _FORM_ACTIONS
+    ),
+    *(
+        _write_route(f"/v1/{name}", summary, "registers", _register(model, make), model)
+        for name, summary, model, make in _REGISTERS
+    ),
+)

@@ -1,0 +1,408 @@
+"""What the API needs of a node. Owns the interface and its values; the wiring implements it.
+
+A method that only reads memory is synchronous; everything else is async. Times are UTC
+milliseconds, amounts minor units, ids and hashes raw bytes: text forms belong to the HTTP layer.
+Every method may be called by many requests at once, from the event loop only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import msgspec
+
+from node.ledger.codes import Code
+from node.ledger.operations import Operation, RateGroup
+from node.ledger.types import Table
+
+WriteRefusal = Literal["NO_QUORUM", "NOT_FINALISING", "NOT_READY"]
+"""Why this node takes no write at the moment; nothing is stored then (HTTP 503)."""
+WaitFor = Literal["committed", "final"]
+
+DETAILS_BYTES_MAX = 32_768
+"""Size of the details of one invoice as JSON, before sealing."""
+
+
+# --- Errors that a write may raise -----------------------------------------------------------
+
+
+class FacadeError(Exception):
+    """Base of what a `NodeFacade` raises on purpose; anything else is a fault (HTTP 500)."""
+
+
+class WriteRefusedError(FacadeError):
+    """No quorum, not finalising or not ready. Nothing was stored (HTTP 503)."""
+
+    def __init__(self, code: WriteRefusal, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.code = code
+
+
+class BusyError(FacadeError):
+    """A pool or outbox limit is reached. Nothing was stored; try again later (HTTP 429)."""
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class RefusedError(FacadeError):
+    """This node knows before signing that the rules refuse the operation (HTTP 409)."""
+
+    def __init__(self, code: Code, detail: str, operation: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.operation = operation
+        """Position of the refused operation or draft in the request."""
+
+
+class TooLargeError(FacadeError):
+    """The transaction would pass 60,000 bytes or its blobs 1 MiB (HTTP 413)."""
+
+
+class IdempotencyConflictError(FacadeError):
+    """The Idempotency-Key was used before with another request (HTTP 422)."""
+
+
+class NotFinalError(FacadeError):
+    """The transaction is known but not final, so there is no receipt yet (HTTP 409)."""
+
+
+# --- Transactions ----------------------------------------------------------------------------
+
+
+class TransactionState(StrEnum):
+    """ARCHITECTURE, Finality. `final` and a refusal with `final=True` never change again."""
+
+    PENDING = "pending"
+    COMMITTED = "committed"
+    FINAL = "final"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """What became of one transaction on submission."""
+
+    txid: bytes | None
+    """32 bytes; None only when the bytes are malformed."""
+    state: TransactionState
+    code: Code = Code.OK
+    """Why, when `state` is refused."""
+    detail: str = ""
+    """A sentence for the sender when refused; may be empty."""
+
+
+class TransactionStatus(msgspec.Struct, frozen=True):
+    """What this node knows of one transaction."""
+
+    txid: bytes
+    state: TransactionState
+    code: Code = Code.OK
+    final: bool = False
+    """True when a final block holds the leaf, whether applied or refused."""
+    height: int | None = None
+    index: int | None = None
+    """Position of its leaf in the tree."""
+    body: bytes | None = None
+    """Canonical bytes of the transaction body, when this node has them."""
+    operation: int | None = None
+    """Position of the operation that was refused, while this node remembers it."""
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """An Idempotency-Key and what it was sent with. The facade stores both with the result."""
+
+    key: str
+    """1 to 128 printable ASCII characters."""
+    fingerprint: bytes
+    """SHA-256 over method, path and body: another one under the same key is a conflict."""
+
+
+class InvoiceDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A blue invoice before it has a number."""
+
+    order_id: str
+    order: bytes
+    """H(issuer, order id), 32 bytes."""
+    buyer: str
+    """Party reference: participant id, or bare public key in hex."""
+    special: bool
+    currency: str
+    issue_date: str
+    """YYYY-MM-DD."""
+    groups: tuple[RateGroup, ...]
+    net: int
+    tax: int
+    gross: int
+    replaces: str | None = None
+    details: bytes | None = None
+    """Canonical JSON (sorted keys, no spaces) of at most `DETAILS_BYTES_MAX`, to be sealed."""
+
+
+class RedDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A red invoice of a confirmed form before it has a number. Amounts are magnitudes."""
+
+    invoice: str
+    form: int
+    order_id: str
+    order: bytes
+    groups: tuple[RateGroup, ...]
+    net: int
+    tax: int
+    gross: int
+    details: bytes | None = None
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """One transaction that issues drafts, all or none."""
+
+    numbers: tuple[str, ...]
+    """One per draft, in order; the same again when an Idempotency-Key or order repeats."""
+    submission: Submission
+
+
+# --- Status ----------------------------------------------------------------------------------
+
+
+class RaftView(msgspec.Struct, frozen=True):
+    """Consensus as this node sees it."""
+
+    state: Literal["leader", "follower", "candidate", "observer"]
+    term: int
+    leader: str | None
+    """Node name of the leader, when known."""
+    commit_index: int
+    applied_index: int
+
+
+class PeerView(msgspec.Struct, frozen=True):
+    """A peer as this node sees it."""
+
+    node: str
+    connected: bool
+    height: int | None
+    rtt_ms: int | None
+
+
+class PoolView(msgspec.Struct, frozen=True):
+    """What waits for inclusion here."""
+
+    transactions: int
+    bytes: int
+
+
+class Heights(msgspec.Struct, frozen=True):
+    """How far the local ledger has come. `final` ≤ `committed`."""
+
+    committed: int
+    final: int
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `GET /v1/status` shows but the query index. Field names are the JSON names."""
+
+    node: str
+    participant: str
+    roles: tuple[str, ...]
+    network_id: str
+    """Lower-case hex."""
+    version: str
+    raft: RaftView
+    height: int
+    final_height: int
+    tree_size: int
+    root: str
+    """Lower-case hex of the root at `tree_size`."""
+    state_digest: str
+    """Lower-case hex of the state digest after block `height`."""
+    head_time_ms: int
+    """Block time of `height`; 0 before the first block."""
+    rules_version: int
+    outbox: int
+    """Own transactions that are acknowledged but not final."""
+    peers: tuple[PeerView, ...]
+    pool: PoolView
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One named condition of readiness."""
+
+    name: str
+    """A short stable word: it becomes a metric label."""
+    ok: bool
+    detail: str = ""
+    fatal: bool = False
+    """True when the process cannot recover by itself: `/livez` fails too."""
+
+
+class EvidenceItem(msgspec.Struct, frozen=True):
+    """Stored evidence against one key (see node.chain.evidence)."""
+
+    id: bytes
+    """32 bytes."""
+    kind: str
+    voter: str
+    """Node name of the voter it names."""
+    sentence: str
+    found_ms: int
+    body: bytes
+    """The evidence itself, self-contained and verifiable."""
+
+
+class Block(Protocol):
+    """A stored block, as node.storage.ledger reads it."""
+
+    @property
+    def height(self) -> int:
+        """From 1."""
+        ...
+
+    @property
+    def first_index(self) -> int:
+        """Tree position of the first leaf."""
+        ...
+
+    @property
+    def leaves(self) -> Sequence[bytes]:
+        """Leaf bytes in tree order; the seal is the last."""
+        ...
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The cosigned checkpoint of this height as a note, if this node has one."""
+        ...
+
+
+# --- The node --------------------------------------------------------------------------------
+
+
+class NodeFacade(Protocol):
+    """A running node as its API sees it."""
+
+    # Memory reads.
+
+    @property
+    def participant(self) -> str:
+        """The id of the participant this node signs for."""
+        ...
+
+    def status(self) -> NodeStatus:
+        """A snapshot; cheap enough for every request."""
+        ...
+
+    def heights(self) -> Heights:
+        """Committed and final height."""
+        ...
+
+    def checks(self) -> Sequence[Check]:
+        """All readiness conditions, passing ones included."""
+        ...
+
+    def write_refusal(self) -> WriteRefusal | None:
+        """Why writes are refused now, or None. Asked before each write."""
+        ...
+
+    # Writes. Each raises WriteRefusedError or BusyError, with nothing stored.
+
+    async def submit_signed(self, wires: Sequence[bytes]) -> Sequence[Submission]:
+        """Admit and store signed transactions; answers one submission each, in order.
+
+        A transaction that is already known answers its present state, not DUPLICATE. A refused
+        one does not stop its neighbours. `pending` means fsynced in the outbox.
+        """
+        ...
+
+    async def submit_operations(
+        self,
+        operations: Sequence[Operation],
+        blobs: Sequence[bytes] = (),
+        idempotency: Idempotency | None = None,
+    ) -> Submission:
+        """Sign one transaction with this node's key and store it in the outbox.
+
+        Raises:
+            RefusedError: known to be refused; nothing stored.
+            TooLargeError: does not fit one transaction.
+            IdempotencyConflictError: the key belongs to another request.
+        """
+        ...
+
+    async def issue(
+        self,
+        drafts: Sequence[InvoiceDraft | RedDraft],
+        idempotency: Idempotency | None = None,
+    ) -> Issued:
+        """Draw numbers from the participant's segments, seal details, sign and store.
+
+        Raises: as `submit_operations`; RefusedError(NUMBER_NOT_ALLOTTED) when numbers run out.
+        """
+        ...
+
+    # Transactions and blocks.
+
+    async def transaction(self, txid: bytes) -> TransactionStatus | None:
+        """What this node knows of a transaction; None when nothing."""
+        ...
+
+    async def wait(self, txid: bytes, until: WaitFor, timeout_s: float) -> TransactionStatus | None:
+        """As `transaction`, once the state is reached or cannot be any more, or at the timeout.
+
+        `committed` is answered by committed, final, refused with a leaf, or expired; `final` by
+        `final=True` or expired. An unknown id is waited for as well.
+        """
+        ...
+
+    async def wait_heights(self, above: Heights, timeout_s: float) -> Heights:
+        """Return when either height passes its value in `above`, or at the timeout."""
+        ...
+
+    async def block(self, height: int) -> Block | None:
+        """A committed block, or None."""
+        ...
+
+    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[Block]:
+        """Blocks from `from_height` up: at least one if there is one, cut past `bytes_max`."""
+        ...
+
+    async def receipt(self, txid: bytes) -> str | None:
+        """The proof file; None when the id is unknown.
+
+        Raises:
+            NotFinalError: known, but no final block holds it.
+        """
+        ...
+
+    async def checkpoint(self) -> str | None:
+        """The newest final checkpoint as a signed note; None before the first."""
+        ...
+
+    async def tile(self, level: int, number: int) -> bytes | None:
+        """Hashes stored of a tile, 32 bytes each, at most 256; None when there are none."""
+        ...
+
+    async def leaves(self, first_index: int, count: int) -> Sequence[bytes]:
+        """Up to `count` (≤ 256) consecutive leaves; fewer at the end of the tree."""
+        ...
+
+    # State after the newest committed block.
+
+    async def state_rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """The rows that exist."""
+        ...
+
+    async def state_scan(
+        self, table: Table, low: bytes, high: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """Rows with low ≤ key < high in key order, at most `limit`."""
+        ...
+
+    async def details(self, number: str) -> bytes | None:
+        """Opened details of an invoice as JSON; None unless this participant can open them."""
+        ...
+
+    async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
+        """Stored evidence in the order of its id, after the given id."""
+        ...

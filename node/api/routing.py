@@ -1,0 +1,125 @@
+"""What a route is, and what its handler is given. Owns no route and no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from node.api.config import ApiConfig
+from node.api.errors import ApiError, too_many
+from node.api.ports import NodeFacade
+from node.api.schemas import Body
+from node.api.security import Scope
+from node.storage.index import QueryIndex
+
+_json = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Api:
+    """What every handler works with."""
+
+    config: ApiConfig
+    node: NodeFacade
+    index: QueryIndex
+    registry: CollectorRegistry
+    time_ms: Callable[[], int]
+    """Wall clock: dates an invoice without a date, and the age of the head."""
+    waiting: int = 0
+    """Requests that wait now."""
+    streams: int = 0
+    """Event streams open now."""
+    closing: bool = False
+    """Set on shutdown: event streams end."""
+    document: bytes = b""
+    """The OpenAPI document, encoded."""
+
+
+Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query parameter, for the API description."""
+
+    name: str
+    description: str
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path. The API description is made from these."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    scope: Scope | None
+    """The scope a token needs; None: no token."""
+    body: type[Body] | None = None
+    """JSON body."""
+    binary: tuple[str, ...] = ()
+    """Content types of a binary body."""
+    query: tuple[Query, ...] = ()
+    answers: Mapping[int, Any] = field(default_factory=dict)
+    """By status: a msgspec type of a JSON answer, or a string: another content type."""
+    also: Mapping[int, str] = field(default_factory=dict)
+    """By status: a second content type, chosen by Accept."""
+    refusals: tuple[int, ...] = ()
+    """Statuses answered with a problem, beside those that every route has."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSlot:
+    """A place among the requests that may wait at once. A context manager."""
+
+    api: Api
+
+    def __enter__(self) -> None:
+        if self.api.waiting >= self.api.config.waiting_max:
+            raise too_many("too many requests wait already")
+        self.api.waiting += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.api.waiting -= 1
+
+
+def json_response(
+    value: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """`value` (a msgspec Struct or built-in types) as JSON."""
+    return web.Response(
+        body=_json.encode(value), status=status, content_type="application/json", headers=headers
+    )
+
+
+def check_writable(api: Api) -> None:
+    """Refuse a write that the node cannot take now.
+
+    Raises:
+        ApiError: 503.
+    """
+    refusal = api.node.write_refusal()
+    if refusal is not None:
+        raise ApiError(503, refusal, headers={"Retry-After": "1"})
+
+
+WAIT_QUERY = (
+    Query(
+        "wait",
+        "Answer only when the transaction is that far, or at the timeout.",
+        {"type": "string", "enum": ["committed", "final"]},
+    ),
+    Query("timeout_s", "Seconds to wait, at most 60; 10 when left out.", {"type": "number"}),
+)
+PAGE_QUERY = (
+    Query("cursor", "`next_cursor` of the page before."),
+    Query("limit", "1 to 500.", {"type": "integer", "minimum": 1, "maximum": 500}),
+)

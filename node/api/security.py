@@ -1,0 +1,157 @@
+"""Who may ask what: tokens and scopes, Host and Origin, request rates.
+
+Owns the decisions, as plain functions and small classes; knows no route. Tokens are kept only as
+SHA-256 digests and compared in constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import stat
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from pathlib import Path
+
+from node.api.config import ApiConfig
+from node.api.errors import ApiError, bad_request, too_many
+
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+_TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
+
+
+class Scope(IntEnum):
+    """What a token allows; each includes the ones before."""
+
+    READ = 1
+    OPERATE = 2
+    ADMIN = 3
+
+
+class TokenError(ValueError):
+    """A token file cannot be used; the message names the file, never the token."""
+
+
+class TokenSet:
+    """The tokens of this node."""
+
+    def __init__(self, tokens: Mapping[Scope, str]) -> None:
+        self._digests = tuple(
+            (scope, _digest(token)) for scope, token in sorted(tokens.items(), reverse=True)
+        )
+
+    @classmethod
+    def from_files(cls, paths: Mapping[Scope, Path]) -> TokenSet:
+        """Read one token from each file.
+
+        Raises:
+            TokenError: a file is missing, readable by others, or holds no token.
+        """
+        return cls({scope: _read_token(path) for scope, path in paths.items()})
+
+    def scope(self, token: str) -> Scope | None:
+        """The scope of `token`, or None. Takes the same time whichever token it is."""
+        given = _digest(token)
+        found: Scope | None = None
+        for scope, digest in self._digests:
+            if hmac.compare_digest(given, digest) and found is None:
+                found = scope
+        return found
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _read_token(path: Path) -> str:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise TokenError(f"{path}: must be readable by its owner only (chmod 600)")
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenError(f"{path}: {error}") from error
+    if not _TOKEN_CHARACTERS.fullmatch(token):
+        raise TokenError(f"{path}: holds no token of 32 to 512 characters")
+    return token
+
+
+class TokenBucket:
+    """Allows `burst` at once and `rate` a second after that."""
+
+    def __init__(self, rate: float, burst: float, now_s: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._level = burst
+        self._time_s = now_s
+
+    def take(self, now_s: float) -> float:
+        """Take one. Returns 0, or the seconds to wait when there is none."""
+        self._level = min(self._burst, self._level + (now_s - self._time_s) * self._rate)
+        self._time_s = now_s
+        if self._level >= 1.0:
+            self._level -= 1.0
+            return 0.0
+        return (1.0 - self._level) / self._rate
+
+
+class Gate:
+    """Lets a request in, or raises the `ApiError` it is answered with."""
+
+    def __init__(
+        self, config: ApiConfig, tokens: TokenSet, monotonic_s: Callable[[], float]
+    ) -> None:
+        self._hosts = frozenset(config.allowed_hosts)
+        self._origins = frozenset(config.allowed_origins)
+        self._tokens = tokens
+        self._monotonic_s = monotonic_s
+        now = monotonic_s()
+        self._failures = TokenBucket(
+            config.failures_per_minute / 60.0, config.failures_per_minute, now
+        )
+        self._buckets = {
+            scope: TokenBucket(config.requests_per_second, config.requests_burst, now)
+            for scope in Scope
+        }
+
+    def check_address(self, headers: Mapping[str, str]) -> None:
+        """Refuse a foreign Host (DNS rebinding) and a foreign Origin (any web page).
+
+        Raises:
+            ApiError: 400, 421 or 403.
+        """
+        host = headers.get("Host", "")
+        match = _HOST.fullmatch(host)
+        if match is None:
+            raise bad_request("the Host header is missing or malformed")
+        if host.lower() not in self._hosts and match[1].lower() not in self._hosts:
+            raise ApiError(421, "MISDIRECTED_REQUEST", "this node does not answer to that Host")
+        origin = headers.get("Origin")
+        if origin is not None and origin not in self._origins:
+            raise ApiError(403, "FORBIDDEN", "requests from web pages are not accepted")
+
+    def check_token(self, headers: Mapping[str, str], needed: Scope) -> Scope:
+        """Authenticate, authorise and rate a request.
+
+        Raises:
+            ApiError: 401, 403 or 429.
+        """
+        kind, _, token = headers.get("Authorization", "").partition(" ")
+        scope = self._tokens.scope(token.strip()) if kind.lower() == "bearer" else None
+        now = self._monotonic_s()
+        if scope is None:
+            delay = self._failures.take(now)
+            if delay > 0:
+                raise too_many("too many failed authentications", int(delay) + 1)
+            raise ApiError(
+                401,
+                "UNAUTHENTICATED",
+                "send Authorization: Bearer <token>",
+                headers={"WWW-Authenticate": 'Bearer realm="piaolian"'},
+            )
+        if scope < needed:
+            raise ApiError(403, "FORBIDDEN", f"this needs a token of scope {needed.name.lower()}")
+        delay = self._buckets[scope].take(now)
+        if delay > 0:
+            raise too_many("this token asks too often", int(delay) + 1)
+        return scope

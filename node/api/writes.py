@@ -1,0 +1,147 @@
+"""From a write to its answer: facade errors, waiting, status codes. Shared by all write routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from aiohttp import web
+
+from node.api.errors import ApiError, refused, too_many
+from node.api.ports import (
+    BusyError,
+    FacadeError,
+    Idempotency,
+    IdempotencyConflictError,
+    NotFinalError,
+    RefusedError,
+    Submission,
+    TooLargeError,
+    TransactionState,
+    TransactionStatus,
+    WriteRefusedError,
+)
+from node.api.requests import query_wait
+from node.api.routing import Api, WaitSlot, check_writable, json_response
+from node.ledger.codes import Code
+from node.ledger.operations import Operation
+
+
+class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a write."""
+
+    transaction: str
+    """Transaction id, hex."""
+    state: str
+    """pending, committed or final."""
+    number: str | None = None
+    """Number of the issued invoice."""
+    numbers: tuple[str, ...] | None = None
+    """Numbers of a batch, in its order."""
+    height: int | None = None
+    index: int | None = None
+
+
+@contextmanager
+def facade_errors() -> Iterator[None]:
+    """Turn what the facade raises into answers.
+
+    Raises:
+        ApiError: 409, 413, 422, 429 or 503.
+    """
+    try:
+        yield
+    except WriteRefusedError as error:
+        raise ApiError(503, error.code, str(error), headers={"Retry-After": "1"}) from error
+    except BusyError as error:
+        raise too_many(str(error), error.retry_after_s) from error
+    except RefusedError as error:
+        raise refused(error.code, str(error), operation=error.operation) from error
+    except TooLargeError as error:
+        raise ApiError(413, "BODY_TOO_LARGE", str(error)) from error
+    except IdempotencyConflictError as error:
+        raise ApiError(422, "IDEMPOTENCY_CONFLICT", str(error)) from error
+    except NotFinalError as error:
+        raise ApiError(409, "NOT_FINAL", str(error), headers={"Retry-After": "1"}) from error
+    except FacadeError as error:
+        raise ApiError(500, "INTERNAL", "the node failed to answer") from error
+
+
+async def write_operations(
+    api: Api,
+    request: web.Request,
+    operations: Sequence[Operation],
+    idempotency: Idempotency | None,
+) -> web.Response:
+    """Submit operations in one transaction, and answer 201, 202 or a problem."""
+    check_writable(api)
+    with facade_errors():
+        submission = await api.node.submit_operations(operations, (), idempotency)
+    return await answer_write(api, request, submission)
+
+
+async def answer_write(
+    api: Api,
+    request: web.Request,
+    submission: Submission,
+    *,
+    number: str | None = None,
+    numbers: tuple[str, ...] | None = None,
+) -> web.Response:
+    """The answer to a write, after waiting as `?wait=` asks.
+
+    201 once the state asked for is reached, else 202 with the state so far.
+
+    Raises:
+        ApiError: 409 when it is refused or expired; 400 when the bytes were no transaction.
+    """
+    reached, status = await wait_submission(api, request, submission)
+    answer = WriteAnswer(
+        transaction=status.txid.hex(),
+        state=status.state,
+        number=number,
+        numbers=numbers,
+        height=status.height,
+        index=status.index,
+    )
+    return json_response(answer, 201 if reached else 202)
+
+
+async def wait_submission(
+    api: Api, request: web.Request, submission: Submission
+) -> tuple[bool, TransactionStatus]:
+    """Wait as `?wait=` asks. Returns whether the state asked for is reached, and the status.
+
+    Raises:
+        ApiError: as `answer_write`.
+    """
+    if submission.txid is None or submission.state is TransactionState.REFUSED:
+        raise refused(submission.code, submission.detail, transaction=submission.txid)
+    status: TransactionStatus | None = TransactionStatus(submission.txid, submission.state)
+    until, timeout_s = query_wait(request, api.config)
+    if until is not None:
+        with WaitSlot(api), facade_errors():
+            status = await api.node.wait(submission.txid, until, timeout_s)
+    if status is None:
+        status = TransactionStatus(submission.txid, submission.state)
+    _check_outcome(status)
+    reached = {
+        None: False,
+        "committed": status.state in {TransactionState.COMMITTED, TransactionState.FINAL},
+        "final": status.state is TransactionState.FINAL,
+    }[until]
+    return reached, status
+
+
+def _check_outcome(status: TransactionStatus) -> None:
+    if status.state is TransactionState.REFUSED:
+        raise refused(
+            status.code,
+            "refused by the rules of the ledger",
+            transaction=status.txid,
+            height=status.height,
+            operation=status.operation,
+        )
+    if status.state is TransactionState.EXPIRED:
+        raise refused(Code.EXPIRED, "expired before it was applied", transaction=status.txid)

@@ -1,0 +1,126 @@
+"""Judging a proof file with nothing but the genesis document. Owns the order of the checks.
+
+Assumes that at most f of the genesis' voters lie; then a valid proof means that the leaf stands
+at its index in the one history that every honest voter keeps.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from node.chain.certificate import CertificateError
+from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
+from node.chain.merkle import leaf_hash, verify_inclusion
+from node.chain.proof import MalformedProofError, Proof, parse_proof
+from node.chain.voters import VoterSet
+from node.ledger import signing
+from node.ledger.codes import LEAFLESS_MAX
+from node.ledger.genesis import Genesis
+from node.ledger.transaction import (
+    MalformedTransactionError,
+    Transaction,
+    decode_transaction,
+    encode_wire,
+)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a proof file shows. Everything but `valid` and `reason` is empty when invalid."""
+
+    valid: bool
+    reason: str
+    """Why it is invalid; empty when valid."""
+    transaction: str | None = None
+    """Transaction id in hex; None for the proof of a seal."""
+    height: int | None = None
+    code: int | None = None
+    """`node.ledger.codes.Code`: a valid proof may show a refusal. None for a seal."""
+    author: str | None = None
+    """Participant that signed the transaction."""
+    index: int | None = None
+    size: int | None = None
+    """Leaves in the certified tree."""
+    cosigners: tuple[str, ...] = ()
+    """Node names, in voter order."""
+
+
+class ProofInvalidError(ValueError):
+    """The proof is well-formed but does not hold; says why."""
+
+
+def verify_proof_file(data: bytes | str, genesis: Genesis) -> Verdict:
+    """Check a proof file against a network's genesis document.
+
+    Args:
+        data: The file, as bytes where possible (see `parse_proof`).
+        genesis: The parsed and checked `network.toml`.
+
+    Returns:
+        The verdict; never raises, whatever the file holds.
+    """
+    try:
+        return verify_proof(parse_proof(data), VoterSet.from_genesis(genesis))
+    except (MalformedProofError, ProofInvalidError) as error:
+        return Verdict(valid=False, reason=str(error))
+
+
+def verify_proof(proof: Proof, voters: VoterSet) -> Verdict:
+    """Check a parsed proof.
+
+    Raises:
+        ProofInvalidError: with the reason.
+    """
+    certificate = proof.certificate
+    if certificate.origin_signature is None or len(certificate.cosignatures) != voters.q:
+        raise ProofInvalidError(
+            f"a proof holds one origin signature and exactly {voters.q} cosignatures"
+        )
+    try:
+        certificate.verify(voters)
+        leaf = decode_leaf(proof.leaf)
+    except (CertificateError, MalformedLeafError) as error:
+        raise ProofInvalidError(str(error)) from error
+    checkpoint = certificate.checkpoint
+    if not verify_inclusion(
+        proof.index, checkpoint.size, leaf_hash(proof.leaf), proof.path, checkpoint.root
+    ):
+        raise ProofInvalidError("leaf is not at this index of the certified tree")
+    verdict = Verdict(
+        valid=True,
+        reason="",
+        height=leaf.height,
+        index=proof.index,
+        size=checkpoint.size,
+        cosigners=certificate.cosigner_nodes(voters),
+    )
+    if isinstance(leaf, SealLeaf):
+        _check_seal(leaf, proof.index, voters)
+        return verdict
+    transaction = _check_transaction(leaf, voters)
+    return msgspec.structs.replace(
+        verdict,
+        transaction=transaction.txid.hex(),
+        code=leaf.code,
+        author=transaction.body.author,
+    )
+
+
+def _check_seal(leaf: SealLeaf, index: int, voters: VoterSet) -> None:
+    if leaf.index != index:
+        raise ProofInvalidError("seal names another place than its own")
+    if leaf.voters_hash != voters.hash:
+        raise ProofInvalidError("seal names other voters")
+
+
+def _check_transaction(leaf: TransactionLeaf, voters: VoterSet) -> Transaction:
+    if 0 < leaf.code <= LEAFLESS_MAX:
+        raise ProofInvalidError("an outcome that leaves no leaf")
+    try:
+        transaction = decode_transaction(encode_wire(leaf.body, leaf.signature))
+    except MalformedTransactionError as error:
+        raise ProofInvalidError(str(error)) from error
+    if transaction.body.network != voters.network_id:
+        raise ProofInvalidError("transaction belongs to another network")
+    if not signing.verify(transaction.body.key, transaction.signed_bytes, leaf.signature):
+        raise ProofInvalidError("signature of the author does not verify")
+    return transaction

@@ -1,0 +1,140 @@
+"""Noticing lies: compares what each voter signs with what it signed before. Owns that memory.
+
+Feed it only statements whose signature was verified: it remembers the first of each place and
+would else compare against a forgery. What it reports has been judged again. Memory is bounded;
+the oldest places are forgotten first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TypeVar
+
+from node.chain.certificate import Certificate
+from node.chain.checkpoint import Checkpoint
+from node.chain.entry import decode_header
+from node.chain.evidence import (
+    EntryEvidence,
+    EntryStatement,
+    Evidence,
+    EvidenceError,
+    LeafEvidence,
+    LeafStatement,
+    RootEvidence,
+    RootStatement,
+    SealEvidence,
+    SealStatement,
+    judge,
+)
+from node.chain.leaf import SealLeaf, decode_leaf
+from node.chain.merkle import leaf_hash
+from node.chain.proof import Proof
+from node.chain.voters import VoterSet
+
+PLACES_MAX = 4_096
+"""Places remembered for each voter and kind: 40 s of blocks at the fastest pace."""
+
+_Place = TypeVar("_Place")
+_Said = TypeVar("_Said")
+
+
+class EvidenceWatch:
+    """Remembers, for each voter, which entry and which root it signed at each place."""
+
+    def __init__(self, voters: VoterSet, places_max: int = PLACES_MAX) -> None:
+        self._voters = voters
+        self._places_max = places_max
+        self._roots: list[OrderedDict[int, RootStatement]] = [OrderedDict() for _ in voters.voters]
+        self._entries: list[OrderedDict[tuple[int, int], EntryStatement]] = [
+            OrderedDict() for _ in voters.voters
+        ]
+
+    def observe_cosignature(
+        self, voter: int, checkpoint: Checkpoint, cosignature: bytes
+    ) -> Evidence | None:
+        """Take note of a verified cosignature.
+
+        Returns:
+            Evidence when this voter cosigned another root for this size before.
+        """
+        said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
+        before = _remember(self._roots[voter], checkpoint.size, said, self._places_max)
+        if before.root == said.root:
+            return None
+        return self._judged(RootEvidence(voter, *sorted((before, said))))
+
+    def observe_entry(self, header: bytes, attestation: bytes) -> Evidence | None:
+        """Take note of an entry header whose attestation was verified.
+
+        Returns:
+            Evidence when its leader signed another entry for this place before.
+        """
+        fields = decode_header(header)
+        said = EntryStatement(header, attestation)
+        place = (fields.term, fields.index)
+        before = _remember(self._entries[fields.leader], place, said, self._places_max)
+        if before.header == header:
+            return None
+        return self._judged(EntryEvidence(*sorted((before, said))))
+
+    def _judged(self, evidence: Evidence) -> Evidence | None:
+        try:
+            judge(evidence, self._voters)
+        except EvidenceError:  # somebody fed what does not verify: blame nobody
+            return None
+        return evidence
+
+
+def compare_proofs(a: Proof, b: Proof, voters: VoterSet) -> list[Evidence]:
+    """What two verified proofs, perhaps shown to two clients, tell about those who cosigned both.
+
+    Returns:
+        Evidence against each common cosigner, in voter order; empty when the proofs agree.
+    """
+    evidence: list[Evidence] = []
+    for number, under_a, under_b in _common_cosigners(a.certificate, b.certificate, voters):
+        if under_a.size == under_b.size and under_a.root != under_b.root:
+            evidence.append(RootEvidence(number, *sorted((under_a, under_b))))
+        elif a.index == b.index and a.leaf != b.leaf:
+            leaves = sorted(
+                LeafStatement(leaf_hash(proof.leaf), proof.path, under)
+                for proof, under in ((a, under_a), (b, under_b))
+            )
+            evidence.append(LeafEvidence(number, a.index, *leaves))
+        elif a.leaf != b.leaf and _seal_height(a.leaf) == _seal_height(b.leaf) is not None:
+            seals = sorted(
+                SealStatement(proof.leaf, proof.path, under)
+                for proof, under in ((a, under_a), (b, under_b))
+            )
+            evidence.append(SealEvidence(number, *seals))
+    return evidence
+
+
+def _remember(
+    memory: OrderedDict[_Place, _Said], place: _Place, said: _Said, places_max: int
+) -> _Said:
+    """What was said first at this place; now, if nothing was."""
+    before = memory.setdefault(place, said)
+    if len(memory) > places_max:
+        memory.popitem(last=False)
+    return before
+
+
+def _common_cosigners(
+    a: Certificate, b: Certificate, voters: VoterSet
+) -> Iterator[tuple[int, RootStatement, RootStatement]]:
+    others = {c.cosigner: c.blob for c in b.cosignatures}
+    for cosignature in a.cosignatures:
+        blob = others.get(cosignature.cosigner)
+        if blob is not None:
+            yield (
+                voters.by_cosigner[cosignature.cosigner].number,
+                RootStatement(a.checkpoint.size, a.checkpoint.root, cosignature.blob),
+                RootStatement(b.checkpoint.size, b.checkpoint.root, blob),
+            )
+
+
+def _seal_height(data: bytes) -> int | None:
+    leaf = decode_leaf(data)
+    return leaf.height if isinstance(leaf, SealLeaf) else None

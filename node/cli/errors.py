@@ -1,0 +1,41 @@
+"""How a command fails: a message for people and an exit code. Owns the mapping of known errors.
+
+0 success, 1 refused or failed, 2 bad usage or configuration.
+"""
+
+from __future__ import annotations
+
+REFUSED = 1
+USAGE = 2
+
+
+class CliError(Exception):
+    """The command failed; the message is all that the user needs."""
+
+    exit_code = REFUSED
+
+
+class UsageError(CliError):
+    """The command line or the configuration cannot be used."""
+
+    exit_code = USAGE
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """The exit code of an error that users cause; None for a fault of the program."""
+    # Imported here: only a command that raised one of these has paid for the module already.
+    from node.cards import CardError
+    from node.config import ConfigError
+    from node.importing.online_retail import FileFormatError
+    from node.keystore import KeystoreError
+    from node.ledger.genesis import GenesisError
+    from node.network_files import NetworkFilesError
+
+    if isinstance(error, CliError):
+        return error.exit_code
+    usage = (CardError, ConfigError, GenesisError, KeystoreError, NetworkFilesError)
+    if isinstance(error, usage):
+        return USAGE
+    if isinstance(error, FileFormatError | OSError):
+        return REFUSED
+    return None

@@ -1,0 +1,366 @@
+"""`piaolian invoice …`: the life of an invoice. Owns arguments and output, no rule."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.context import connect
+from node.cli.errors import UsageError
+from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.output import message, plain, print_fields, print_json, print_table
+from node.cli.writes import post_and_wait, report
+
+app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
+_INPUT_BYTES_MAX = 4 << 20
+
+Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
+Claim = Annotated[int, typer.Option("--claim", min=0, help="Number of the claim on the invoice.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
+
+
+class Format(StrEnum):
+    """File formats that `import` reads."""
+
+    ONLINE_RETAIL = "online-retail"
+
+
+def operate(
+    path: str, body: object, config: Path | None, until: Until, timeout_s: float, as_json: bool
+) -> None:
+    """Post one write, wait and report."""
+    with connect(config, "operate") as client:
+        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s)
+    report(result, until=until, as_json=as_json)
+
+
+def read_json_input(file: Path) -> object:
+    """A JSON document from a file, or from standard input for `-`.
+
+    Raises:
+        UsageError: unreadable, too large, or no JSON.
+    """
+    try:
+        if str(file) == "-":
+            text = sys.stdin.read(_INPUT_BYTES_MAX + 1)
+        else:
+            with file.open(encoding="utf-8") as stream:
+                text = stream.read(_INPUT_BYTES_MAX + 1)
+        if len(text) > _INPUT_BYTES_MAX:
+            raise UsageError(f"{file}: larger than {_INPUT_BYTES_MAX} characters")
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
+@app.command(
+    epilog=example(
+        "piaolian invoice issue --order-id SO-1 --buyer 91310115337099624K --net 25000 --rate 1300",
+        "piaolian invoice issue invoice.json --wait final",
+    )
+)
+def issue(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="JSON of one invoice, or a list of them; - is standard input."),
+    ] = None,
+    order_id: Annotated[str | None, typer.Option(help="Your order: one invoice each.")] = None,
+    buyer: Annotated[str | None, typer.Option(help="Participant id, or a bare key.")] = None,
+    net: Annotated[int | None, typer.Option(min=1, help="Net in minor units.")] = None,
+    rate: Annotated[int | None, typer.Option(min=0, help="Basis points: 1300 is 13 %.")] = None,
+    currency: Annotated[str, typer.Option(help="ISO 4217.")] = "CNY",
+    special: Annotated[bool, typer.Option("--special", help="A special invoice.")] = False,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Issue an invoice from a JSON file or from options; the node draws its number."""
+    body: object
+    if file is not None:
+        body = read_json_input(file)
+    elif order_id is None or buyer is None or net is None or rate is None:
+        raise UsageError("give a JSON file, or --order-id, --buyer, --net and --rate")
+    else:
+        body = {
+            "order_id": order_id,
+            "buyer": buyer,
+            "kind": "special" if special else "ordinary",
+            "currency": currency,
+            "groups": [{"rate": rate, "net": net}],
+        }
+    if isinstance(body, list):
+        operate("/v1/invoices:batch", {"invoices": body}, config, wait, timeout, as_json)
+    else:
+        operate("/v1/invoices", body, config, wait, timeout, as_json)
+
+
+@app.command(
+    "import",
+    epilog=example(
+        "piaolian invoice import sales.csv.gz --format online-retail --dry-run --json",
+        "piaolian invoice import sales.csv.gz --format online-retail --buyer 91310115358051750H",
+    ),
+)
+def import_file(
+    file: Annotated[Path, typer.Argument(help="The file, plain or gzipped.")],
+    file_format: Annotated[Format, typer.Option("--format", help="What the file is.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and add up; needs no node.")
+    ] = False,
+    buyer: Annotated[
+        str | None,
+        typer.Option(help="Who the invoices are made out to. Default: the network's only payer."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Import invoices and their cancellations; repeats are skipped, refused rows are named.
+
+    Refused rows are part of the answer: the exit code is 0 once the file was read to its end.
+    """
+    from node.importing.online_retail import read_retail_file
+    from node.importing.plan import plan_import
+
+    assert file_format is Format.ONLINE_RETAIL
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    plan = plan_import(read_retail_file(file))
+    if dry_run:
+        from node.importing.summary import dry_run_summary
+
+        summary = dry_run_summary(plan)
+    else:
+        from node.cli.upload import upload_with_progress
+
+        summary = upload_with_progress(plan, config, buyer)
+    if as_json:
+        print_json(summary.document)
+    else:
+        totals = {name: value for name, value in summary.document.items() if name != "refused"}
+        print_fields(totals | {"refused": len(summary.refused)})
+        for refusal in summary.refused:
+            message(f"row {refusal.row}: {refusal.code}: {plain(refusal.message)}")
+
+
+@app.command(epilog=example("piaolian invoice show 26310000000000000001"))
+def show(number: Number, config: Config = None, as_json: Json = False) -> None:
+    """Show one invoice: amounts, state, holder, claims, forms."""
+    with connect(config) as client:
+        value = client.get(f"/v1/invoices/{number}").fields
+    if as_json:
+        print_json(value)
+    else:
+        print_fields(value)
+
+
+@app.command("list", epilog=example("piaolian invoice list --state issued --limit 20"))
+def list_invoices(
+    state: Annotated[str | None, typer.Option(help="issued, partly_credited, …")] = None,
+    party: Annotated[str | None, typer.Option(help="Issuer, buyer or holder.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Date or RFC 3339 time.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Date or RFC 3339 time.")] = None,
+    min_gross: Annotated[int | None, typer.Option(min=0, help="Minor units.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Invoices on a page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List invoices, newest first."""
+    with connect(config) as client:
+        page = client.get(
+            "/v1/invoices",
+            state=state,
+            party=party,
+            from_=since,
+            to=until,
+            min_gross=min_gross,
+            limit=limit,
+            cursor=cursor,
+        ).fields
+    if as_json:
+        print_json(page)
+        return
+    rows = page.get("invoices")
+    assert isinstance(rows, list)
+    print_table(
+        rows, ["number", "document", "issue_date", "currency", "gross", "available", "holder"]
+    )
+    if page.get("next_cursor"):
+        message(f"more: --cursor {page['next_cursor']}")
+
+
+@app.command(epilog=example("piaolian invoice trace 26310000000000000001"))
+def trace(number: Number, config: Config = None, as_json: Json = False) -> None:
+    """Every step of an invoice, with its signer, height and transaction."""
+    with connect(config) as client:
+        value = client.get(f"/v1/invoices/{number}/trace").fields
+    if as_json:
+        print_json(value)
+        return
+    steps = value.get("steps")
+    assert isinstance(steps, list)
+    print_table(steps, ["height", "time", "operation", "signer", "transaction"])
+
+
+@app.command(epilog=example("piaolian invoice offer 26310000000000000001 --to 91310115358051750H"))
+def offer(
+    number: Number,
+    to: Annotated[str, typer.Option(help="The next holder.")],
+    expires: Annotated[str | None, typer.Option(help="RFC 3339 time; default 7 days.")] = None,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Offer the invoice to another holder."""
+    body = {"to": to} | ({"expires": expires} if expires else {})
+    operate(f"/v1/invoices/{number}/offer", body, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice sign 26310000000000000001"))
+def sign(
+    number: Number,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Take an offered invoice."""
+    operate(f"/v1/invoices/{number}/sign", {}, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice refuse 26310000000000000001"))
+def refuse(
+    number: Number,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Refuse an offered invoice."""
+    operate(f"/v1/invoices/{number}/refuse", {}, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice withdraw 26310000000000000001"))
+def withdraw(
+    number: Number,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Take an open offer back."""
+    operate(f"/v1/invoices/{number}/withdraw", {}, config, wait, timeout, as_json)
+
+
+@app.command(
+    epilog=example(
+        "piaolian invoice submit 26310000000000000001 --to 91310115402233445X --amount 28250"
+    )
+)
+def submit(
+    number: Number,
+    to: Annotated[str, typer.Option(help="The reimburser.")],
+    amount: Amount,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Submit an amount to a reimburser; a later one replaces it, 0 ends it."""
+    body = {"to": to, "amount": amount}
+    operate(f"/v1/invoices/{number}/submit", body, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice claim 26310000000000000001 --amount 28250"))
+def claim(
+    number: Number,
+    amount: Amount,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Claim part or all of what was submitted: it is locked for this reimburser."""
+    operate(f"/v1/invoices/{number}/claim", {"amount": amount}, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice release 26310000000000000001 --claim 0"))
+def release(
+    number: Number,
+    claim: Claim,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Give up what a claim still locks."""
+    operate(f"/v1/invoices/{number}/release", {"claim": claim}, config, wait, timeout, as_json)
+
+
+@app.command(
+    epilog=example(
+        "piaolian invoice reimburse 26310000000000000001 --claim 0 --amount 28250 "
+        "--booking V-88 --payment P-88"
+    )
+)
+def reimburse(
+    number: Number,
+    claim: Claim,
+    amount: Amount,
+    booking: Annotated[str, typer.Option(help="Reference of the booking.")],
+    payment: Annotated[str, typer.Option(help="Reference of the payment.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Pay an amount of a claim, for good; the rest of its lock is released."""
+    body = {"claim": claim, "amount": amount, "booking": booking, "payment": payment}
+    operate(f"/v1/invoices/{number}/reimburse", body, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example("piaolian invoice book 26310000000000000001 --reference V-88"))
+def book(
+    number: Number,
+    reference: Annotated[str, typer.Option(help="Reference in your books.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Enter the invoice in your books."""
+    body = {"reference": reference}
+    operate(f"/v1/invoices/{number}/book", body, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example('piaolian invoice unbook 26310000000000000001 --reason "wrong year"'))
+def unbook(
+    number: Number,
+    reason: Reason,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Take a booking back."""
+    operate(f"/v1/invoices/{number}/unbook", {"reason": reason}, config, wait, timeout, as_json)
+
+
+@app.command(epilog=example('piaolian invoice cancel 26310000000000000001 --reason "typing error"'))
+def cancel(
+    number: Number,
+    reason: Reason,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Cancel a fresh invoice that nobody has touched."""
+    operate(f"/v1/invoices/{number}/cancel", {"reason": reason}, config, wait, timeout, as_json)

@@ -1,0 +1,232 @@
+"""`node.toml`: what is local to one node. Owns its shape, checks and environment overrides.
+
+Knows nothing of the genesis (`network.toml`, equal everywhere) nor of any key. An unknown key is
+fatal. `PIAOLIAN_<SECTION>__<KEY>` overrides one value, for example `PIAOLIAN_API__LISTEN`.
+Relative paths are relative to the file, so that a node's folder can be moved.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+from typing_extensions import override
+
+NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Address = Annotated[
+    str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/]+):[0-9]{1,5}$")
+]
+"""`host:port`, or `[IPv6]:port`."""
+
+CONFIG_BYTES_MAX = 1 << 20
+PEERS_MAX = 64
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message names the file and the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSection(_Section):
+    """Who this node is and where it keeps its files."""
+
+    name: NodeName
+    """Its name in the voter list of the genesis."""
+    participant: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
+    """The unified social credit code it signs for."""
+    network: Path
+    """Path of `network.toml`."""
+    data_dir: Path
+    """Folder of the databases; made on first start."""
+
+
+class KeysSection(_Section):
+    """The encrypted key file."""
+
+    file: Path
+    passphrase_file: Path | None = None
+    """Absent: asked on the terminal."""
+
+
+class PeerSection(_Section):
+    """Where another node listens for peers."""
+
+    node: NodeName
+    address: Address
+
+
+class P2pSection(_Section):
+    """The peer-to-peer listener and the known peers."""
+
+    listen: Address = "127.0.0.1:7101"
+    peers: Annotated[tuple[PeerSection, ...], Field(max_length=PEERS_MAX)] = ()
+
+
+class ApiSection(_Section):
+    """The HTTP API for local programs."""
+
+    listen: Address = "127.0.0.1:8101"
+    token_dir: Path
+    """Folder with `read.token`, `operate.token`, `admin.token`."""
+    expose: bool = False
+    """Allow `listen` beyond loopback. The API speaks plain HTTP: put it behind a proxy, or
+    publish it on the host's loopback only, as the compose file does."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Values of the Host header that are accepted besides loopback and `listen`."""
+    allowed_origins: tuple[str, ...] = ()
+    """Values of the Origin header that are accepted besides the API's own."""
+
+
+class LogSection(_Section):
+    """Logs go to standard output."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: console on a terminal, else JSON."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class LimitsSection(_Section):
+    """Local limits. Limits that rules use stand in the genesis."""
+
+    pool_transactions: Annotated[int, Field(ge=100, le=1_000_000)] = 50_000
+    pool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 32)] = 128 << 20
+    outbox_transactions: Annotated[int, Field(ge=100, le=1_000_000)] = 50_000
+
+
+class NodeConfig(BaseSettings):
+    """The whole of `node.toml`, checked, with absolute paths. Made by `load_config`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="PIAOLIAN_",
+        env_nested_delimiter="__",
+    )
+
+    node: NodeSection
+    keys: KeysSection
+    p2p: P2pSection
+    api: ApiSection
+    log: LogSection = LogSection()
+    limits: LimitsSection = LimitsSection()
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file; there is no third source."""
+        return env_settings, init_settings
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read `node.toml` and the environment.
+
+    Raises:
+        ConfigError: the file is missing, malformed, has an unknown key or an unusable value.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(CONFIG_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
+    try:
+        document = tomllib.loads(text.decode())
+        for key in document.keys() - NodeConfig.model_fields.keys():
+            raise ConfigError(f"{path}: {key}: unknown key")
+        config = NodeConfig(**document)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, SettingsError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+    config = _with_absolute_paths(config, path.resolve().parent)
+    _check(path, config)
+    return config
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host (without brackets) and port of an `Address`."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on `host` can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "file"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    return f"{where}: {problem['msg']}"
+
+
+def _with_absolute_paths(config: NodeConfig, base: Path) -> NodeConfig:
+    def absolute(path: Path) -> Path:
+        return (base / path.expanduser()).absolute()
+
+    passphrase = config.keys.passphrase_file
+    return config.model_copy(
+        update={
+            "node": config.node.model_copy(
+                update={
+                    "network": absolute(config.node.network),
+                    "data_dir": absolute(config.node.data_dir),
+                }
+            ),
+            "keys": config.keys.model_copy(
+                update={
+                    "file": absolute(config.keys.file),
+                    "passphrase_file": None if passphrase is None else absolute(passphrase),
+                }
+            ),
+            "api": config.api.model_copy(update={"token_dir": absolute(config.api.token_dir)}),
+        }
+    )
+
+
+def _check(path: Path, config: NodeConfig) -> None:
+    host, _ = split_address(config.api.listen)
+    if not is_loopback(host) and not config.api.expose:
+        raise ConfigError(
+            f"{path}: api.listen: {config.api.listen} is not loopback; the API is for local "
+            "programs. Set api.expose = true only behind a proxy or inside a container"
+        )
+    names = [peer.node for peer in config.p2p.peers]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: p2p.peers: a node is named twice")
+    if config.node.name in names:
+        raise ConfigError(f"{path}: p2p.peers: the node itself is not one of its peers")
+    for key, address in (
+        ("p2p.listen", config.p2p.listen),
+        ("api.listen", config.api.listen),
+        *((f"p2p.peers ({peer.node})", peer.address) for peer in config.p2p.peers),
+    ):
+        if split_address(address)[1] > 65_535:
+            raise ConfigError(f"{path}: {key}: port out of range")

@@ -1,0 +1,506 @@
+"""The node as its API sees it: `node.api.ports.NodeFacade` over the real parts.
+
+Owns signing for the participant, drawing of numbers and sealing of details; everything else is
+asked of intake, engine, ledger and index. Knows no HTTP, no p2p and no consensus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from node.api.ports import (
+    Block,
+    BusyError,
+    Check,
+    EvidenceItem,
+    Heights,
+    Idempotency,
+    IdempotencyConflictError,
+    InvoiceDraft,
+    Issued,
+    NodeStatus,
+    NotFinalError,
+    RedDraft,
+    RefusedError,
+    Submission,
+    TooLargeError,
+    TransactionState,
+    TransactionStatus,
+    WriteRefusal,
+    WriteRefusedError,
+)
+from node.chain.certificate import parse_certificate
+from node.chain.evidence import EvidenceError, decode_evidence, judge
+from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.chain.proof import build_proof
+from node.chain.voters import VoterSet
+from node.intake import History, Intake, OutboxFullError
+from node.ledger.codes import Code
+from node.ledger.genesis import Genesis
+from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation
+from node.ledger.rows import InvoiceRow, decode_invoice, decode_segments, segments_key
+from node.ledger.signing import secret_key, sign
+from node.ledger.transaction import (
+    BLOBS_BYTES_MAX,
+    TRANSACTION_BYTES_MAX,
+    Transaction,
+    TransactionBody,
+    decode_transaction,
+    encode_body,
+    encode_wire,
+    signed_bytes,
+)
+from node.ledger.types import Role, Table
+from node.sealing import RANDOM_BYTES, open_details, seal_details
+from node.storage.ledger_reader import LedgerReader
+from node.storage.outbox import Outbox, Promise, RememberedAnswer
+from node.tracker import Outcome, Tracker
+
+VALIDITY_HEIGHTS = 20_000
+"""Own transactions are valid for so many heights: over three minutes at the fastest pace."""
+
+
+class Vitals(Protocol):
+    """What only the wiring can tell."""
+
+    def status(self) -> NodeStatus:
+        """A snapshot of the whole node."""
+        ...
+
+    def checks(self) -> Sequence[Check]:
+        """Readiness conditions."""
+        ...
+
+    def write_refusal(self) -> WriteRefusal | None:
+        """Why writes are refused now."""
+        ...
+
+
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """The answer kept under an Idempotency-Key."""
+
+    txid: bytes
+    numbers: tuple[str, ...]
+
+
+class Desk:
+    """Implements `NodeFacade` for one participant."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        voters: VoterSet,
+        participant: str,
+        signing_seed: bytes,
+        sealing_key: bytes,
+        intake: Intake,
+        outbox: Outbox,
+        tracker: Tracker,
+        reader: LedgerReader,
+        history: History,
+        vitals: Vitals,
+    ) -> None:
+        self._genesis = genesis
+        self._voters = voters
+        self._participant = participant
+        self._key = secret_key(signing_seed)
+        self._sealing_key = sealing_key
+        self._intake = intake
+        self._outbox = outbox
+        self._tracker = tracker
+        self._reader = reader
+        self._history = history
+        self._vitals = vitals
+        self._sealing_keys = {
+            p.id: bytes.fromhex(p.sealing_key) for p in genesis.participants
+        }
+        self._bureaus = [p.id for p in genesis.participants if Role.TAX_BUREAU in p.role_set]
+        self._drawing = asyncio.Lock()
+        """Numbers are drawn by one request at a time, so that each goes out once."""
+        self._serials: dict[str, int] | None = None
+
+    # --- Memory reads ------------------------------------------------------------------------
+
+    @property
+    def participant(self) -> str:
+        """The id of the participant this node signs for."""
+        return self._participant
+
+    def status(self) -> NodeStatus:
+        """A snapshot."""
+        return self._vitals.status()
+
+    def heights(self) -> Heights:
+        """Committed and final height."""
+        return Heights(self._tracker.height, self._tracker.final_height)
+
+    def checks(self) -> Sequence[Check]:
+        """All readiness conditions."""
+        return self._vitals.checks()
+
+    def write_refusal(self) -> WriteRefusal | None:
+        """Why writes are refused now, or None."""
+        return self._vitals.write_refusal()
+
+    # --- Writes ------------------------------------------------------------------------------
+
+    async def submit_signed(self, wires: Sequence[bytes]) -> Sequence[Submission]:
+        """Admit and store signed transactions; one submission each, in order."""
+        self._check_writable()
+        try:
+            judged = await self._intake.submit(wires)
+        except OutboxFullError as error:
+            raise BusyError(str(error)) from error
+        answers = []
+        for item in judged:
+            txid = item.transaction.txid if item.transaction is not None else None
+            if item.code is Code.OK:
+                answers.append(Submission(txid, TransactionState.PENDING))
+            elif item.code is Code.DUPLICATE and txid is not None:
+                answers.append(await self._known_submission(txid))
+            else:
+                answers.append(
+                    Submission(txid, TransactionState.REFUSED, item.code, item.detail)
+                )
+        return answers
+
+    async def submit_operations(
+        self,
+        operations: Sequence[Operation],
+        blobs: Sequence[bytes] = (),
+        idempotency: Idempotency | None = None,
+    ) -> Submission:
+        """Sign one transaction with this node's key and store it in the outbox."""
+        self._check_writable()
+        known = await self._answered(idempotency)
+        if known is not None:
+            return await self._known_submission(known.txid)
+        transaction = self._sign(operations, blobs)
+        await self._promise(transaction, (), (), idempotency)
+        return Submission(transaction.txid, TransactionState.PENDING)
+
+    async def issue(
+        self,
+        drafts: Sequence[InvoiceDraft | RedDraft],
+        idempotency: Idempotency | None = None,
+    ) -> Issued:
+        """Draw numbers from the participant's segments, seal details, sign and store."""
+        self._check_writable()
+        async with self._drawing:
+            known = await self._answered(idempotency)
+            if known is not None:
+                return Issued(known.numbers, await self._known_submission(known.txid))
+            numbers, serials = await self._draw(len(drafts))
+            operations: list[Operation] = []
+            blobs: list[bytes] = []
+            for draft, number in zip(drafts, numbers, strict=True):
+                operation, blob = await self._operation(draft, number)
+                operations.append(operation)
+                if blob is not None:
+                    blobs.append(blob)
+            transaction = self._sign(operations, blobs)
+            await self._promise(transaction, numbers, serials, idempotency)
+            assert self._serials is not None
+            self._serials.update(serials)
+        return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
+
+    def _check_writable(self) -> None:
+        refusal = self._vitals.write_refusal()
+        if refusal is not None:
+            raise WriteRefusedError(refusal)
+
+    async def _answered(self, idempotency: Idempotency | None) -> _Remembered | None:
+        if idempotency is None:
+            return None
+        remembered = await self._outbox.remembered(idempotency.key)
+        if remembered is None:
+            return None
+        if remembered.request != idempotency.fingerprint:
+            raise IdempotencyConflictError("this Idempotency-Key belongs to another request")
+        return msgspec.msgpack.decode(remembered.answer, type=_Remembered)
+
+    async def _known_submission(self, txid: bytes) -> Submission:
+        status = await self.transaction(txid)
+        if status is None:
+            return Submission(txid, TransactionState.PENDING)
+        return Submission(txid, status.state, status.code)
+
+    def _sign(self, operations: Sequence[Operation], blobs: Sequence[bytes]) -> Transaction:
+        body = encode_body(
+            TransactionBody(
+                network=self._voters.network_id,
+                author=self._participant,
+                key=self._key[32:],
+                nonce=int.from_bytes(os.urandom(8), "big") >> 1,
+                valid_until=self._tracker.height
+                + min(VALIDITY_HEIGHTS, self._genesis.terms.validity_heights),
+                operations=tuple(operations),
+            )
+        )
+        if len(body) + 64 > TRANSACTION_BYTES_MAX or sum(map(len, blobs)) > BLOBS_BYTES_MAX:
+            raise TooLargeError("the operations do not fit one transaction")
+        signature = sign(self._key, signed_bytes(body))
+        return decode_transaction(encode_wire(body, signature, tuple(blobs)))
+
+    async def _promise(
+        self,
+        transaction: Transaction,
+        numbers: Sequence[str],
+        serials: Sequence[tuple[str, int]],
+        idempotency: Idempotency | None,
+    ) -> None:
+        remembered = None
+        if idempotency is not None:
+            answer = msgspec.msgpack.encode(_Remembered(transaction.txid, tuple(numbers)))
+            remembered = RememberedAnswer(idempotency.fingerprint, answer)
+        promise = Promise(
+            items=(),
+            serials=serials,
+            idempotency_key=None if idempotency is None else idempotency.key,
+            remembered=remembered,
+        )
+        try:
+            await self._intake.promise([transaction], promise)
+        except OutboxFullError as error:
+            raise BusyError(str(error)) from error
+
+    async def _draw(self, count: int) -> tuple[list[str], list[tuple[str, int]]]:
+        """Numbers from the participant's segments, and the serials to keep with them."""
+        if self._serials is None:
+            self._serials = await self._outbox.serials()
+        segments = await self._segments()
+        numbers: list[str] = []
+        serials: list[tuple[str, int]] = []
+        for first, size in segments:
+            start = self._serials.get(first, 0)
+            taken = min(size - start, count - len(numbers))
+            if taken > 0:
+                base = int(first) + start
+                numbers += [f"{base + offset:020d}" for offset in range(taken)]
+                serials.append((first, start + taken))
+            if len(numbers) == count:
+                return numbers, serials
+        raise RefusedError(
+            Code.NUMBER_NOT_ALLOTTED,
+            f"{count} numbers are needed, {len(numbers)} are left in the allotted segments",
+        )
+
+    async def _segments(self) -> list[tuple[str, int]]:
+        key = segments_key(self._participant)
+        rows = await self._reader.rows(Table.SEGMENTS, [key])
+        if key not in rows:
+            return []
+        segments = decode_segments(rows[key]).segments
+        return [(s.first, int(s.last) - int(s.first) + 1) for s in segments]
+
+    async def _invoice(self, number: str) -> InvoiceRow | None:
+        key = number.encode()
+        rows = await self._reader.rows(Table.INVOICE, [key])
+        return decode_invoice(rows[key]) if key in rows else None
+
+    async def _buyer(self, number: str) -> str:
+        row = await self._invoice(number)
+        if row is None:
+            raise RefusedError(Code.UNKNOWN_INVOICE, f"there is no invoice {number}")
+        return row.buyer
+
+    async def _operation(
+        self, draft: InvoiceDraft | RedDraft, number: str
+    ) -> tuple[Operation, bytes | None]:
+        buyer = draft.buyer if isinstance(draft, InvoiceDraft) else await self._buyer(draft.invoice)
+        sealed = None
+        if draft.details is not None:
+            readers = [self._participant, buyer, *self._bureaus]
+            keys = [self._sealing_keys[r] for r in readers if r in self._sealing_keys]
+            sealed = seal_details(draft.details, keys, os.urandom(RANDOM_BYTES))
+        commitment = None if sealed is None else sealed.commitment
+        hashes = () if sealed is None else (sealed.blob_hash,)
+        operation: Operation
+        if isinstance(draft, InvoiceDraft):
+            operation = IssueInvoice(
+                number=number,
+                special=draft.special,
+                buyer=draft.buyer,
+                currency=draft.currency,
+                issue_date=draft.issue_date,
+                groups=draft.groups,
+                net=draft.net,
+                tax=draft.tax,
+                gross=draft.gross,
+                order=draft.order,
+                replaces=draft.replaces,
+                details=commitment,
+                blobs=hashes,
+            )
+        else:
+            operation = IssueRedLetter(
+                invoice=draft.invoice,
+                form=draft.form,
+                number=number,
+                groups=draft.groups,
+                net=draft.net,
+                tax=draft.tax,
+                gross=draft.gross,
+                order=draft.order,
+                details=commitment,
+                blobs=hashes,
+            )
+        return operation, None if sealed is None else sealed.blob
+
+    # --- Transactions and blocks -------------------------------------------------------------
+
+    async def transaction(self, txid: bytes) -> TransactionStatus | None:
+        """What this node knows of a transaction."""
+        outcome = self._tracker.outcome(txid)
+        if outcome is None and self._intake.holds(txid):
+            return TransactionStatus(txid, TransactionState.PENDING)
+        if outcome is None:
+            outcome = await self._history.outcome(txid)
+        if outcome is None:
+            if self._intake.is_expired(txid):
+                return TransactionStatus(txid, TransactionState.EXPIRED)
+            return None
+        return await self._applied_status(txid, outcome)
+
+    async def _applied_status(self, txid: bytes, outcome: Outcome) -> TransactionStatus:
+        final = outcome.height <= self._tracker.final_height
+        if outcome.code is not Code.OK:
+            state = TransactionState.REFUSED
+        else:
+            state = TransactionState.FINAL if final else TransactionState.COMMITTED
+        leaves = await self._reader.leaves(outcome.index, 1)
+        leaf = decode_leaf(leaves[0])
+        return TransactionStatus(
+            txid=txid,
+            state=state,
+            code=outcome.code,
+            final=final,
+            height=outcome.height,
+            index=outcome.index,
+            body=leaf.body if isinstance(leaf, TransactionLeaf) else None,
+            operation=outcome.operation,
+        )
+
+    async def wait(
+        self, txid: bytes, until: Literal["committed", "final"], timeout_s: float
+    ) -> TransactionStatus | None:
+        """As `transaction`, once the state is reached or cannot be any more, or at the timeout."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while True:
+            heights = self.heights()
+            status = await self.transaction(txid)
+            left = deadline - loop.time()
+            if _is_reached(status, until) or left <= 0:
+                return status
+            if status is None or status.height is None:
+                await self._tracker.wait_outcome(txid, left)
+            else:
+                await self._tracker.wait_heights(2**62, heights.final, left)
+
+    async def wait_heights(self, above: Heights, timeout_s: float) -> Heights:
+        """Return when either height passes its value in `above`, or at the timeout."""
+        await self._tracker.wait_heights(above.committed, above.final, timeout_s)
+        return self.heights()
+
+    async def block(self, height: int) -> Block | None:
+        """A committed block, or None."""
+        found = await self._reader.blocks(height, 1, 1)
+        return found[0] if found and found[0].height == height else None
+
+    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[Block]:
+        """Blocks from `from_height` up."""
+        return await self._reader.blocks(from_height, limit, bytes_max)
+
+    async def receipt(self, txid: bytes) -> str | None:
+        """The proof file of a transaction."""
+        status = await self.transaction(txid)
+        if status is None:
+            return None
+        inclusion = None
+        if status.final and status.index is not None:
+            inclusion = await self._reader.inclusion(status.index)
+        if inclusion is None:
+            raise NotFinalError("no final block holds the transaction yet")
+        certificate = parse_certificate(inclusion.certificate.decode())
+        assert certificate.origin_signature is not None, "stored certificates are published"
+        proof = build_proof(
+            inclusion.index,
+            inclusion.path,
+            inclusion.leaf,
+            certificate,
+            certificate.origin_signature,
+            self._voters,
+        )
+        return proof.encode()
+
+    async def checkpoint(self) -> str | None:
+        """The newest final checkpoint as a signed note."""
+        found = await self._reader.newest_certificate()
+        return None if found is None else found[1].decode()
+
+    async def tile(self, level: int, number: int) -> bytes | None:
+        """Hashes stored of a tile."""
+        return await self._reader.tile(level, number)
+
+    async def leaves(self, first_index: int, count: int) -> Sequence[bytes]:
+        """Up to `count` consecutive leaves."""
+        return await self._reader.leaves(first_index, count)
+
+    # --- State -------------------------------------------------------------------------------
+
+    async def state_rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """The rows that exist."""
+        return await self._reader.rows(table, keys)
+
+    async def state_scan(
+        self, table: Table, low: bytes, high: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """Rows with low ≤ key < high in key order."""
+        return await self._reader.scan(table, low, high, limit)
+
+    async def details(self, number: str) -> bytes | None:
+        """Opened details of an invoice as JSON, if this participant can open them."""
+        row = await self._invoice(number)
+        if row is None:
+            return None
+        for blob_hash in row.blobs:
+            blob = await self._reader.blob(blob_hash)
+            if blob is not None:
+                return open_details(blob, self._sealing_key, row.details)
+        return None
+
+    async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
+        """Stored evidence in the order of its id."""
+        items = []
+        for evidence_id, found_ms, body in await self._reader.evidence(after, limit):
+            try:
+                finding = judge(decode_evidence(body), self._voters)
+            except EvidenceError:
+                continue
+            items.append(
+                EvidenceItem(
+                    id=evidence_id,
+                    kind=finding.kind,
+                    voter=finding.voter,
+                    sentence=finding.sentence,
+                    found_ms=found_ms,
+                    body=body,
+                )
+            )
+        return items
+
+
+def _is_reached(
+    status: TransactionStatus | None, until: Literal["committed", "final"]
+) -> bool:
+    if status is None:
+        return False
+    if status.state is TransactionState.EXPIRED or status.final:
+        return True
+    return until == "committed" and status.height is not None

@@ -1,0 +1,165 @@
+"""Finality: from applied blocks and cosignatures to certificates. Owns the counting; no I/O.
+
+Rules (ARCHITECTURE, Finality): q cosignatures over one checkpoint make it final, and with it all
+earlier heights. A cosignature of a height that is not applied here yet is held unverified. One
+with another root at a height of ours is dissent: from more than f voters this node's ledger, or
+theirs, is wrong, and it must stop applying.
+Nothing here signs: what this voter signed is handed in after it was persisted.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from node.chain.certificate import Certificate, certify
+from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.voters import VoterSet
+
+AHEAD_MAX = 4_096
+"""Cosignatures further ahead of the applied height are not held; their sender repeats them."""
+RESEND_MAX = 64
+"""Own cosignatures repeated to a peer at a time, oldest first."""
+
+
+class DivergedError(RuntimeError):
+    """More than f voters signed another root at a height of ours. Stop applying, keep reads."""
+
+
+class Cosigned(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One voter's statement about one height, as it travels."""
+
+    height: int
+    size: int
+    root: bytes
+    cosignature: bytes
+
+
+class Finality:
+    """Counts cosignatures for the heights that are not final yet."""
+
+    def __init__(self, voters: VoterSet, final_height: int) -> None:
+        self._voters = voters
+        self.final_height = final_height
+        self.applied_height = final_height
+        self._applied: dict[int, Checkpoint] = {}
+        self._verified: dict[int, dict[int, bytes]] = {}
+        self._held: dict[int, dict[int, Cosigned]] = {}
+        self._own: dict[int, Cosigned] = {}
+        self._dissent: dict[int, set[int]] = {}
+        self._certified: dict[int, Certificate] = {}
+        """Verified certificates above the applied height; only the newest is kept."""
+
+    @property
+    def unfinal(self) -> int:
+        """Applied heights that are not final."""
+        return self.applied_height - self.final_height
+
+    def block_applied(
+        self, height: int, checkpoint: Checkpoint, own: tuple[int, Cosigned] | None
+    ) -> Certificate | None:
+        """A block was applied; `own` is this voter's number and persisted statement, if any.
+
+        Returns:
+            The certificate, when this makes the height final.
+
+        Raises:
+            DivergedError: more than f voters signed another root.
+        """
+        self.applied_height = height
+        certificate = self._certified.pop(height, None)
+        if certificate is not None:
+            if certificate.checkpoint != checkpoint:
+                raise DivergedError(f"height {height} is certified with another root")
+            self._finalise(height)
+            return certificate
+        if height <= self.final_height:
+            return None
+        self._applied[height] = checkpoint
+        if own is not None:
+            number, statement = own
+            self._own[height] = statement
+            self._verified.setdefault(height, {})[number] = statement.cosignature
+        for number, statement in sorted(self._held.pop(height, {}).items()):
+            self._count(number, statement)
+        return self._complete(height)
+
+    def receive(self, number: int, statement: Cosigned) -> Certificate | None:
+        """A voter's statement arrived.
+
+        Returns:
+            The certificate, when this makes its height final.
+
+        Raises:
+            ValueError: its signature does not verify, or it is out of form.
+            DivergedError: more than f voters signed another root.
+        """
+        height = statement.height
+        if height <= self.final_height or height > self.applied_height + AHEAD_MAX:
+            return None
+        if height > self.applied_height:
+            self._held.setdefault(height, {}).setdefault(number, statement)
+            return None
+        if number in self._verified.get(height, {}):
+            return None
+        if not self._count(number, statement):
+            raise ValueError("cosignature does not verify")
+        return self._complete(height)
+
+    def receive_certificate(self, height: int, certificate: Certificate) -> bool:
+        """A certificate arrived for `height`; True if it made progress.
+
+        Raises:
+            CertificateError: it does not verify.
+            DivergedError: it certifies another root than ours.
+        """
+        if height <= self.final_height or height > self.applied_height + 2**32:
+            return False
+        ours = self._applied.get(height)
+        if ours is None:
+            if height <= self.applied_height or any(height <= h for h in self._certified):
+                return False
+            certificate.verify(self._voters)
+            self._certified = {height: certificate}
+            return False
+        certificate.verify(self._voters)
+        if certificate.checkpoint != ours:
+            raise DivergedError(f"height {height} is certified with another root")
+        self._finalise(height)
+        return True
+
+    def repeat(self, after: int) -> list[Cosigned]:
+        """Own statements above height `after` that are not final here, oldest first."""
+        heights = sorted(height for height in self._own if height > after)
+        return [self._own[height] for height in heights[:RESEND_MAX]]
+
+    def _count(self, number: int, statement: Cosigned) -> bool:
+        voter = self._voters.get(number)
+        if voter is None:
+            return False
+        ours = self._applied[statement.height]
+        stated = Checkpoint(self._voters.origin, statement.size, statement.root)
+        if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
+            return False
+        if stated == ours:
+            self._verified.setdefault(statement.height, {})[number] = statement.cosignature
+            return True
+        dissent = self._dissent.setdefault(statement.height, set())
+        dissent.add(number)
+        if len(dissent) > self._voters.f:
+            names = ", ".join(self._voters.voters[n].node for n in sorted(dissent))
+            raise DivergedError(f"{names} signed another root at height {statement.height}")
+        return True
+
+    def _complete(self, height: int) -> Certificate | None:
+        cosignatures = self._verified.get(height, {})
+        if len(cosignatures) < self._voters.q:
+            return None
+        certificate = certify(self._applied[height], cosignatures, self._voters)
+        self._finalise(height)
+        return certificate
+
+    def _finalise(self, height: int) -> None:
+        self.final_height = height
+        for kept in (self._applied, self._verified, self._held, self._own, self._dissent):
+            for old in [h for h in kept if h <= height]:
+                del kept[old]

@@ -1,0 +1,98 @@
+"""Control messages between nodes on the gossip link: typed, bounded, canonical enough to compare.
+
+Owns kinds and shapes; knows no connection. Item kinds (transactions) belong to p2p.gossip.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+
+from node.chain.certificate import CERTIFICATE_BYTES_MAX
+from node.finality import Cosigned
+
+HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class Kind(IntEnum):
+    """Kinds below 16 are control: they travel ahead of transactions."""
+
+    STATUS = 0
+    COSIGNED = 1
+    CERTIFICATE = 2
+    EVIDENCE = 3
+
+
+class StatusMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a node stands."""
+
+    height: HeightField
+    final_height: HeightField
+    work: bool
+    """It has pending or lapsing work, so the leader should go on sealing."""
+
+
+class CertificateMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A certificate for a node that is behind in finality."""
+
+    height: HeightField
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class StatementMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A voter's cosignature. The sender need not be the voter: statements may be relayed."""
+
+    voter: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    height: HeightField
+    size: HeightField
+    root: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    cosignature: Annotated[bytes, msgspec.Meta(min_length=76, max_length=76)]
+
+    def statement(self) -> Cosigned:
+        """The statement without its voter."""
+        return Cosigned(self.height, self.size, self.root, self.cosignature)
+
+
+class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Evidence against a key; judged by whoever receives it."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=1_048_576)]
+
+
+ControlMessage = StatusMessage | CertificateMessage | StatementMessage | EvidenceMessage
+
+_SHAPES: dict[int, type[ControlMessage]] = {
+    Kind.STATUS: StatusMessage,
+    Kind.COSIGNED: StatementMessage,
+    Kind.CERTIFICATE: CertificateMessage,
+    Kind.EVIDENCE: EvidenceMessage,
+}
+_KINDS = {shape: kind for kind, shape in _SHAPES.items()}
+_encoder = msgspec.msgpack.Encoder()
+_decoders = {kind: msgspec.msgpack.Decoder(shape) for kind, shape in _SHAPES.items()}
+
+
+class MalformedControlError(ValueError):
+    """A control message that no honest node sends."""
+
+
+def encode_control(message: ControlMessage) -> tuple[int, bytes]:
+    """Kind and body of `message`."""
+    return _KINDS[type(message)], _encoder.encode(message)
+
+
+def decode_control(kind: int, body: bytes) -> ControlMessage:
+    """The message of a body.
+
+    Raises:
+        MalformedControlError: unknown kind, wrong types or sizes.
+    """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        raise MalformedControlError(f"unknown kind {kind}")
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
+        raise MalformedControlError(str(error)) from error

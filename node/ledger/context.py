@@ -1,0 +1,43 @@
+"""What a block gives its transactions: height, time and terms. Owns the calendar of block time."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from node.ledger.genesis import Terms
+
+_EPOCH = datetime.date(1970, 1, 1)
+_DAY_MS = 86_400_000
+
+
+class BlockContext(msgspec.Struct, frozen=True):
+    """The block that is being applied, and what the genesis fixed."""
+
+    network_id: bytes
+    height: int
+    time_ms: int
+    """Block time: max(entry time, previous block time), UTC milliseconds."""
+    home_currency: str
+    terms: Terms
+
+    @property
+    def month(self) -> int:
+        """The month of the block time: yyyymm, UTC."""
+        return month_of(self.time_ms)
+
+    @property
+    def date(self) -> str:
+        """The day of the block time: YYYY-MM-DD, UTC."""
+        return _day_of(self.time_ms).isoformat()
+
+
+def month_of(time_ms: int) -> int:
+    """The month of a time in UTC milliseconds: yyyymm."""
+    day = _day_of(time_ms)
+    return day.year * 100 + day.month
+
+
+def _day_of(time_ms: int) -> datetime.date:
+    return _EPOCH + datetime.timedelta(days=time_ms // _DAY_MS)

@@ -1,0 +1,373 @@
+"""The rows of the state: shapes, keys, encoding. Owns no rule; knows no store.
+
+A row is the canonical MessagePack array of one Struct here (a live transaction is the one
+exception: its height in 8 bytes). Fields are only ever appended, with a default, so that a row
+written before a facet existed still reads; a row keeps its bytes, and so its place in the digest,
+until an operation changes it.
+
+Rows are mutable: rules work on a copy that belongs to one transaction (see `view`). What a row
+holds in a tuple is frozen and replaced as a whole, so a shallow copy of a row is a full one.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeVar
+
+import msgspec
+
+from node.ledger.types import Role
+
+CLAIMS_MAX = 64
+"""Claims, and submissions, that one invoice may carry at a time."""
+FORMS_MAX = 64
+"""Red-letter forms, open or issued, that one invoice may carry."""
+OPEN_FORMS_OF_ONE_SIDE_MAX = 16
+"""Open forms of one requester on one invoice: a buyer cannot use up the issuer's room."""
+BOOKINGS_MAX = 64
+SEGMENTS_MAX = 64
+"""Segments with unused numbers that one issuer may hold."""
+EXCHANGE_RATES_MAX = 64
+"""Rates of one currency that are in force or come into force later."""
+
+FORM_IDS_MAX = 10_000
+"""Highest number that a form or a claim of one invoice may get (operations.FormId, ClaimId)."""
+
+RULES_KEY = b"rules"
+"""Key in `Table.META` of the active rules version."""
+RATES_FOR_ALL_KEY = b"*"
+"""Key in `Table.TAX_RATES` of the list for issuers who have none of their own."""
+
+
+class ParticipantState(IntEnum):
+    """Whether a participant may act."""
+
+    ACTIVE = 0
+    SUSPENDED = 1
+    RETIRED = 2
+
+
+class Document(IntEnum):
+    """The document facet of an invoice."""
+
+    ISSUED = 0
+    PARTLY_CREDITED = 1
+    CREDITED = 2
+    CANCELLED = 3
+
+
+class FormState(IntEnum):
+    """A red-letter form. One that was denied, withdrawn or has lapsed leaves the row."""
+
+    REQUESTED = 0
+    CONFIRMED = 1
+    ISSUED = 2
+
+
+class RulesRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.META`, key `RULES_KEY`."""
+
+    version: int
+
+
+class KeyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One key of a participant."""
+
+    key: bytes
+
+
+class ParticipantRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.PARTICIPANT`, key: the id in ASCII."""
+
+    id: str
+    name: str
+    roles: tuple[Role, ...]
+    """Ascending, distinct."""
+    signing_keys: tuple[KeyRow, ...]
+    """Ed25519."""
+    sealing_keys: tuple[KeyRow, ...]
+    """X25519."""
+    state: ParticipantState = ParticipantState.ACTIVE
+    issuing_suspended: bool = False
+    """Set by the tax bureau: no blue invoices; red letters stay possible."""
+
+
+class SegmentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Consecutive invoice numbers first..last. 20 digits sort as text: they pass 2^64."""
+
+    first: str
+    last: str
+    used: int = 0
+
+
+class SegmentsRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.SEGMENTS`, key `segments_key(issuer)`: the segments of one issuer."""
+
+    issuer: str
+    segments: tuple[SegmentRow, ...]
+    """Ascending. A segment whose numbers are all used leaves at the next allotment."""
+
+
+class AllotmentRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.SEGMENTS`, key `allotment_key(first)`: who got first..last. Never removed."""
+
+    first: str
+    last: str
+    issuer: str
+
+
+class QuotaRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.QUOTA`, key `quota_key(issuer, month)`: amounts in the home currency, net."""
+
+    issuer: str
+    month: int
+    """yyyymm, UTC."""
+    granted: int
+    used: int
+    """May pass `granted` only when a later grant is lower than what was used by then."""
+    valid_from: int
+    valid_to: int
+
+    @property
+    def remaining(self) -> int:
+        """What may still be issued in the month."""
+        return max(0, self.granted - self.used)
+
+
+class TaxRatesRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.TAX_RATES`, key: the issuer's id, or `RATES_FOR_ALL_KEY`."""
+
+    rates: tuple[int, ...]
+    """Basis points, ascending, distinct."""
+
+
+class DatedRateRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An exchange rate from `date` on: home minor units for 10^6 foreign minor units."""
+
+    date: str
+    micro: int
+
+
+class ExchangeRateRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.EXCHANGE_RATE`, key: the currency in ASCII."""
+
+    currency: str
+    rates: tuple[DatedRateRow, ...]
+    """Ascending by date; the first is the one in force when the last one was published."""
+
+    def in_force(self, date: str) -> int | None:
+        """The rate of the newest entry not after `date` (YYYY-MM-DD), or None."""
+        return next((rate.micro for rate in reversed(self.rates) if rate.date <= date), None)
+
+
+class OrderRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.ORDER`, key `order_key(issuer, order)`: what an order id was used for."""
+
+    number: str
+    body: bytes
+    """SHA-256 of the issuing operation without its number."""
+
+
+class GroupRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Totals of one tax rate and what red letters took of them."""
+
+    rate: int
+    net: int
+    tax: int
+    lines: int
+    credited_net: int = 0
+    credited_tax: int = 0
+
+
+class OfferRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last offer that was neither signed, refused nor withdrawn; it may have expired."""
+
+    to: str
+    expires: int
+
+
+class SubmissionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the holder put before a reimburser."""
+
+    to: str
+    amount: int
+    left: int
+    """What of `amount` the reimburser may still claim. A release does not give it back."""
+
+
+class ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A reimburser's claim. It leaves the row when nothing is locked, paid or owed back."""
+
+    id: int
+    owner: str
+    locked: int
+    """Still locked. Zero: the claim takes no more operations of rows 6 and 7."""
+    reimbursed: int
+    refund_due: int
+    claimed_at: int
+    """Block time, milliseconds."""
+    booking: str = ""
+    payment: str = ""
+
+
+class BookingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An entry in a party's books."""
+
+    party: str
+    reference: str
+    booked_at: int
+
+
+class ConsentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The most that a form may take from one claim."""
+
+    claim: int
+    locked: int
+    reimbursed: int
+
+
+class FormRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A red-letter form."""
+
+    id: int
+    by_issuer: bool
+    """Asked for by the issuer; else by the buyer."""
+    amount: int
+    """Gross."""
+    reserved: int
+    """Its part of `red_reserved`; zero once issued."""
+    reason: int
+    state: FormState
+    since: int
+    """Block time of the request, or of the confirmation, or of the red invoice."""
+    consents: tuple[ConsentRow, ...] = ()
+    number: str | None = None
+    """The red invoice."""
+
+
+class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.INVOICE`, key: the number in ASCII. Blue, or red (`original` is set).
+
+    A red invoice's amounts are magnitudes of negative amounts; it takes no operation.
+    """
+
+    number: str
+    issuer: str
+    buyer: str
+    special: bool
+    currency: str
+    issue_date: str
+    groups: tuple[GroupRow, ...]
+    net: int
+    tax: int
+    gross: int
+    order: bytes
+    replaces: str | None
+    original: str | None
+    """Of a red invoice: the blue one that it corrects."""
+    details: bytes | None
+    blobs: tuple[bytes, ...]
+    txid: bytes
+    """The transaction that issued it."""
+    height: int
+    issued_at: int
+    """Block time, milliseconds."""
+    quota: int
+    """Home-currency net charged to the issuer's quota of the month of `issued_at`; of a red
+    invoice: what it restored."""
+
+    holder: str
+    document: Document = Document.ISSUED
+    offer: OfferRow | None = None
+    credited: int = 0
+    red_reserved: int = 0
+    locked: int = 0
+    reimbursed: int = 0
+    refund_due: int = 0
+    submissions: tuple[SubmissionRow, ...] = ()
+    claims: tuple[ClaimRow, ...] = ()
+    claims_made: int = 0
+    """Claims ever made; the next one's id."""
+    forms: tuple[FormRow, ...] = ()
+    forms_made: int = 0
+    """Forms ever opened; the next one's id."""
+    bookings: tuple[BookingRow, ...] = ()
+    cancelled_at: int = 0
+
+    @property
+    def red(self) -> bool:
+        """Whether this is a red invoice."""
+        return self.original is not None
+
+    @property
+    def closed(self) -> bool:
+        """Cancelled, or credited in full."""
+        return self.document >= Document.CREDITED
+
+    @property
+    def available(self) -> int:
+        """What can still be claimed or credited without anyone's consent (DOMAIN §3)."""
+        if self.document is Document.CANCELLED or self.original is not None:
+            return 0
+        return self.gross - self.credited - self.red_reserved - self.locked - self.reimbursed
+
+    def open_offer(self, now_ms: int) -> OfferRow | None:
+        """The offer, unless it has expired by `now_ms` (block time)."""
+        offer = self.offer
+        return offer if offer is not None and now_ms <= offer.expires else None
+
+
+# --- Keys ------------------------------------------------------------------------------------
+
+
+def live_key(valid_until: int, identifier: bytes) -> bytes:
+    """Key in `Table.TXID` of a live transaction or bare-key operation: 40 bytes."""
+    return valid_until.to_bytes(8, "big") + identifier
+
+
+def segments_key(issuer: str) -> bytes:
+    """Key in `Table.SEGMENTS` of an issuer's list."""
+    return b"i" + issuer.encode()
+
+
+def allotment_key(first: str) -> bytes:
+    """Key in `Table.SEGMENTS` of the allotment that begins with `first`."""
+    return b"n" + first.encode()
+
+
+def quota_key(issuer: str, month: int) -> bytes:
+    """Key in `Table.QUOTA`: 24 bytes."""
+    return f"{issuer}{month:06d}".encode()
+
+
+def order_key(issuer: str, order: bytes) -> bytes:
+    """Key in `Table.ORDER`: 50 bytes. Under the issuer, so nobody can use up another's order."""
+    return issuer.encode() + order
+
+
+# --- Encoding --------------------------------------------------------------------------------
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+encode_row = msgspec.msgpack.Encoder().encode
+"""Canonical bytes of a row."""
+
+decode_rules = msgspec.msgpack.Decoder(RulesRow).decode
+decode_participant = msgspec.msgpack.Decoder(ParticipantRow).decode
+decode_segments = msgspec.msgpack.Decoder(SegmentsRow).decode
+decode_allotment = msgspec.msgpack.Decoder(AllotmentRow).decode
+decode_quota = msgspec.msgpack.Decoder(QuotaRow).decode
+decode_tax_rates = msgspec.msgpack.Decoder(TaxRatesRow).decode
+decode_exchange_rate = msgspec.msgpack.Decoder(ExchangeRateRow).decode
+decode_order = msgspec.msgpack.Decoder(OrderRow).decode
+decode_invoice = msgspec.msgpack.Decoder(InvoiceRow).decode
+
+
+def encode_height(height: int) -> bytes:
+    """Value in `Table.TXID`: the height at which a transaction was applied."""
+    return height.to_bytes(8, "big")
+
+
+def decode_height(value: bytes) -> int:
+    """Inverse of `encode_height`."""
+    return int.from_bytes(value, "big")

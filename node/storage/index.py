@@ -1,0 +1,396 @@
+"""The query index: what lists, traces and the inbox read. Rebuildable from the ledger.
+
+Owns one SQLite file with a writer and a reader. It follows the ledger block by block, in order,
+and remembers how far it came in the same transaction; so a crash costs nothing but time, and
+deleting the file rebuilds it. `synchronous=NORMAL`: a power cut may take the newest blocks, which
+are followed again. Row making is `node.storage.index_rows`; knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from node.storage.database import Database, open_reader, open_writer
+from node.storage.index_rows import (
+    SEQUENCE_SHIFT,
+    IndexBatch,
+    LedgerBlock,
+    WaitingKind,
+    index_batch,
+    invoice_facts,
+    party_key,
+    txid_prefix,
+)
+
+SCHEMA_VERSION = 1
+SCAN_MAX = 20_000
+"""Invoices looked at for one page: a page may end short, with a cursor, before it is full."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS head (
+    one INTEGER PRIMARY KEY CHECK (one = 1), height INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS blocks (
+    height INTEGER PRIMARY KEY, first_index INTEGER NOT NULL, time_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (time_ms, first_index);
+CREATE TABLE IF NOT EXISTS transactions (
+    leaf_index INTEGER PRIMARY KEY, prefix INTEGER NOT NULL, txid BLOB NOT NULL,
+    height INTEGER NOT NULL, code INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS transactions_by_prefix ON transactions (prefix);
+CREATE TABLE IF NOT EXISTS invoices (
+    sequence INTEGER PRIMARY KEY, number TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,
+    gross INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS parties (
+    party INTEGER NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (party, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS steps (
+    number TEXT NOT NULL, leaf_index INTEGER NOT NULL, operation INTEGER NOT NULL,
+    tag INTEGER NOT NULL, signer TEXT NOT NULL, amount INTEGER, other TEXT, reference INTEGER,
+    PRIMARY KEY (number, leaf_index, operation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS waiting (
+    party INTEGER NOT NULL, sequence INTEGER NOT NULL, kind INTEGER NOT NULL,
+    reference INTEGER NOT NULL, PRIMARY KEY (party, sequence, kind, reference)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS waiting_by_sequence ON waiting (sequence);
+"""
+
+
+class IndexGapError(RuntimeError):
+    """The blocks offered do not follow the last one indexed."""
+
+
+class IndexedTransaction(msgspec.Struct, frozen=True):
+    """Where a transaction stands in the ledger."""
+
+    height: int
+    index: int
+    code: int
+    """`node.ledger.codes.Code`."""
+
+
+class IndexedInvoice(msgspec.Struct, frozen=True):
+    """An invoice as the index last saw it."""
+
+    sequence: int
+    """Its place in the order of issue."""
+    number: str
+    body: bytes
+    """Its state row."""
+
+
+class InvoicePage(msgspec.Struct, frozen=True):
+    """Invoices, newest first."""
+
+    invoices: list[IndexedInvoice]
+    next_before: int | None
+    """`before` of the next page; None at the end."""
+
+
+class InvoiceFilter(msgspec.Struct, frozen=True):
+    """Conditions of a list; None passes everything."""
+
+    state: int | None = None
+    """Document state, as its number in the state row."""
+    party: str | None = None
+    """Issuer, buyer, reimburser, or holder at any time."""
+    from_ms: int | None = None
+    """Issued at or after this block time."""
+    to_ms: int | None = None
+    """Issued before this block time."""
+    min_gross: int | None = None
+
+
+class IndexedStep(msgspec.Struct, frozen=True):
+    """One applied operation of an invoice."""
+
+    index: int
+    """Tree index of the transaction's leaf."""
+    operation: int
+    """Position in the transaction."""
+    tag: int
+    """Wire tag of the operation."""
+    signer: str
+    amount: int | None
+    other: str | None
+    """The other party, or the invoice on the other side of a red letter."""
+    reference: int | None
+    """Claim or form."""
+    txid: bytes
+    height: int
+    time_ms: int
+
+
+class WaitingItem(msgspec.Struct, frozen=True):
+    """Something that waits for a party."""
+
+    kind: WaitingKind
+    reference: int
+    """Form of a red letter; 0 for the others."""
+    invoice: IndexedInvoice
+
+
+class QueryIndex:
+    """The index. `follow` writes; everything else reads a committed state."""
+
+    def __init__(self, writer: Database, reader: Database, height: int) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._height = height
+
+    @classmethod
+    async def open(cls, path: Path) -> QueryIndex:
+        """Open or create the index at `path`; one of another schema version is made anew.
+
+        Raises:
+            sqlite3.Error: the file is damaged; `discard` it.
+        """
+        writer = await open_writer(path, "", synchronous="NORMAL")
+        if await writer.run(_version) not in (0, SCHEMA_VERSION):
+            await writer.close()
+            discard(path)
+            writer = await open_writer(path, "", synchronous="NORMAL")
+        height = await writer.run(_prepare)
+        return cls(writer, await open_reader(path), height)
+
+    async def close(self) -> None:
+        """Close both connections."""
+        await self._reader.close()
+        await self._writer.close()
+
+    @property
+    def height(self) -> int:
+        """The last block indexed; 0 before the first."""
+        return self._height
+
+    # --- Following ---------------------------------------------------------------------------
+
+    async def prepare(self, blocks: Sequence[LedgerBlock]) -> IndexBatch:
+        """Decode consecutive blocks; `touched` of the result names the state rows to fetch."""
+        return await self._writer.run(lambda _: index_batch(blocks))
+
+    async def follow(self, batch: IndexBatch, rows: Mapping[str, bytes]) -> None:
+        """Index a batch and move to its last height, in one SQLite transaction.
+
+        Args:
+            batch: From `prepare`; its first height is `height` + 1.
+            rows: The state rows of `batch.touched`, of this or any later height; missing ones
+                were never issued.
+
+        Raises:
+            IndexGapError: the batch does not follow; nothing was written.
+        """
+        if batch.first_height != self._height + 1:
+            raise IndexGapError(f"have {self._height}, offered {batch.first_height}")
+        await self._writer.run(lambda connection: _write(connection, batch, rows))
+        self._height = batch.last_height
+
+    # --- Queries -----------------------------------------------------------------------------
+
+    async def transaction(self, txid: bytes) -> IndexedTransaction | None:
+        """Where a transaction stands; None when it is in no indexed block."""
+
+        def job(connection: sqlite3.Connection) -> IndexedTransaction | None:
+            row = connection.execute(
+                "SELECT height, leaf_index, code FROM transactions WHERE prefix = ? AND txid = ?",
+                (txid_prefix(txid), txid),
+            ).fetchone()
+            return None if row is None else IndexedTransaction(*row)
+
+        return await self._reader.run(job)
+
+    async def invoices(self, wanted: InvoiceFilter, before: int | None, limit: int) -> InvoicePage:
+        """A page of invoices with `sequence` < `before`, newest first."""
+        return await self._reader.run(lambda c: _select_invoices(c, wanted, before, limit))
+
+    async def invoice(self, number: str) -> IndexedInvoice | None:
+        """One invoice."""
+
+        def job(connection: sqlite3.Connection) -> IndexedInvoice | None:
+            row = connection.execute(
+                "SELECT sequence, number, body FROM invoices WHERE number = ?",
+                (number,),
+            ).fetchone()
+            return None if row is None else IndexedInvoice(*row)
+
+        return await self._reader.run(job)
+
+    async def steps(self, number: str, after: tuple[int, int], limit: int) -> list[IndexedStep]:
+        """Steps of an invoice after (leaf index, operation), oldest first."""
+
+        def job(connection: sqlite3.Connection) -> list[IndexedStep]:
+            rows = connection.execute(
+                "SELECT s.leaf_index, s.operation, s.tag, s.signer, s.amount, s.other,"
+                " s.reference, t.txid, t.height, b.time_ms FROM steps s"
+                " JOIN transactions t ON t.leaf_index = s.leaf_index"
+                " JOIN blocks b ON b.height = t.height"
+                " WHERE s.number = ? AND (s.leaf_index, s.operation) > (?, ?)"
+                " ORDER BY s.leaf_index, s.operation LIMIT ?",
+                (number, *after, limit),
+            )
+            return [IndexedStep(*row) for row in rows]
+
+        return await self._reader.run(job)
+
+    async def waiting(
+        self, party: str, after: tuple[int, int, int], limit: int
+    ) -> list[WaitingItem]:
+        """What waits for a party after (sequence, kind, reference), oldest invoice first."""
+
+        def job(connection: sqlite3.Connection) -> list[WaitingItem]:
+            rows = connection.execute(
+                "SELECT w.kind, w.reference, i.sequence, i.number, i.body"
+                " FROM waiting w JOIN invoices i ON i.sequence = w.sequence"
+                " WHERE w.party = ? AND (w.sequence, w.kind, w.reference) > (?, ?, ?)"
+                " ORDER BY w.sequence, w.kind, w.reference LIMIT ?",
+                (party_key(party), *after, limit),
+            )
+            return [
+                WaitingItem(WaitingKind(kind), reference, IndexedInvoice(*rest))
+                for kind, reference, *rest in rows
+            ]
+
+        return await self._reader.run(job)
+
+
+def discard(path: Path) -> None:
+    """Delete an index, so that the next `open` starts anew."""
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _prepare(connection: sqlite3.Connection) -> int:
+    connection.executescript(_SCHEMA)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("INSERT OR IGNORE INTO head VALUES (1, 0)")
+    (height,) = connection.execute("SELECT height FROM head").fetchone()
+    return int(height)
+
+
+# --- Writing ---------------------------------------------------------------------------------
+
+
+def _write(connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", batch.blocks)
+        connection.executemany(
+            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)", batch.transactions
+        )
+        connection.executemany("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch.steps)
+        _write_invoices(connection, batch, rows)
+        connection.execute("UPDATE head SET height = ?", (batch.last_height,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _write_invoices(
+    connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]
+) -> set[tuple[str, int, int]]:
+    """Upsert what the batch touched.
+
+    Returns:
+        The keys of steps that issued nothing: a repeated order, answered with its first number.
+    """
+    inserts: list[tuple[int, str, int, int, bytes]] = []
+    updates: list[tuple[int, bytes, int]] = []
+    parties: list[tuple[int, int]] = []
+    waiting: list[tuple[int, int, int, int]] = []
+    void: set[tuple[str, int, int]] = set()
+    for number in batch.touched:
+        body = rows.get(number)
+        facts = None if body is None else invoice_facts(body)
+        birth = batch.born.get(number)
+        if birth is not None and (facts is None or facts.txid != birth.txid):
+            void.add((number, *divmod(birth.sequence, 1 << SEQUENCE_SHIFT)))
+            birth = None
+        if body is None or facts is None:
+            continue
+        if birth is not None:
+            sequence = birth.sequence
+            inserts.append((sequence, number, facts.state, facts.gross, body))
+        else:
+            found = _sequence_of(connection, number)
+            if found is None:
+                continue  # a row of a later height, whose issue is still to be followed
+            sequence = found
+            updates.append((facts.state, body, sequence))
+        parties += [(party_key(party), sequence) for party in facts.parties]
+        waiting += [(party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting]
+    connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?, ?)", inserts)
+    connection.executemany("UPDATE invoices SET state = ?, body = ? WHERE sequence = ?", updates)
+    connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties)
+    connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[2],) for u in updates])
+    connection.executemany(
+        "INSERT INTO waiting (party, sequence, kind, reference) VALUES (?, ?, ?, ?)", waiting
+    )
+    return void
+
+
+def _sequence_of(connection: sqlite3.Connection, number: str) -> int | None:
+    row = connection.execute("SELECT sequence FROM invoices WHERE number = ?", (number,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+# --- Reading ---------------------------------------------------------------------------------
+
+
+def _select_invoices(
+    connection: sqlite3.Connection, wanted: InvoiceFilter, before: int | None, limit: int
+) -> InvoicePage:
+    low, high = 0, 2**63 - 1 if before is None else before
+    if wanted.from_ms is not None:
+        low = _first_sequence(connection, wanted.from_ms)
+    if wanted.to_ms is not None:
+        high = min(high, _first_sequence(connection, wanted.to_ms))
+    # The inner query walks a key in order and stops at SCAN_MAX; the conditions come after it.
+    # Only fixed text is put together here; every value is a parameter.
+    if wanted.party is None:
+        source = "SELECT sequence FROM invoices WHERE sequence >= ? AND sequence < ?"
+        parameters: tuple[object, ...] = (low, high)
+    else:
+        source = "SELECT sequence FROM parties WHERE party = ? AND sequence >= ? AND sequence < ?"
+        parameters = (party_key(wanted.party), low, high)
+    source += " ORDER BY sequence DESC LIMIT ?"
+    parameters = (*parameters, SCAN_MAX)
+    conditions = [
+        (wanted.state, " AND i.state = ?"),
+        (wanted.min_gross, " AND i.gross >= ?"),
+    ]
+    chosen = [(value, text) for value, text in conditions if value is not None]
+    found = connection.execute(
+        "SELECT i.sequence, i.number, i.body"
+        f" FROM ({source}) s CROSS JOIN invoices i ON i.sequence = s.sequence WHERE TRUE"
+        + "".join(text for _, text in chosen)
+        + " ORDER BY s.sequence DESC LIMIT ?",
+        (*parameters, *(value for value, _ in chosen), limit),
+    ).fetchall()
+    invoices = [IndexedInvoice(*row) for row in found]
+    if len(invoices) == limit:
+        return InvoicePage(invoices, invoices[-1].sequence)
+    last = connection.execute(f"{source} OFFSET ?", (*parameters[:-1], 1, SCAN_MAX - 1)).fetchone()
+    return InvoicePage(invoices, None if last is None else int(last[0]))
+
+
+def _first_sequence(connection: sqlite3.Connection, time_ms: int) -> int:
+    """The smallest sequence an invoice issued at or after `time_ms` can have."""
+    row = connection.execute(
+        "SELECT first_index FROM blocks WHERE time_ms >= ? ORDER BY time_ms, first_index LIMIT 1",
+        (time_ms,),
+    ).fetchone()
+    return 2**63 - 1 if row is None else int(row[0]) << SEQUENCE_SHIFT

@@ -1,0 +1,250 @@
+"""From ledger blocks to rows of the query index. Pure: bytes in, tuples out; knows no SQLite.
+
+A *step* is one applied operation on one invoice: the trace of an invoice is its steps in order.
+Blocks come from this node's own ledger, so a malformed leaf is a fault of the node, not input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+
+from node.chain.leaf import Leaf, TransactionLeaf
+from node.ledger import operations as ops
+from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.rows import FormState, InvoiceRow, decode_invoice
+from node.ledger.transaction import TransactionBody, transaction_id
+
+SEQUENCE_SHIFT = 10
+"""An invoice's place in the order of issue: leaf index << 10 | operation (< 1,000)."""
+
+
+class LedgerBlock(Protocol):
+    """A stored block, as node.storage.ledger_reader reads it."""
+
+    @property
+    def height(self) -> int:
+        """From 1."""
+        ...
+
+    @property
+    def first_index(self) -> int:
+        """Tree position of the first leaf."""
+        ...
+
+    @property
+    def leaves(self) -> Sequence[bytes]:
+        """Leaf bytes in tree order; the seal is the last."""
+        ...
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """Where an invoice was issued, if its state row names this transaction.
+
+    A repeated order answers with the first number: its own number is never issued.
+    """
+
+    sequence: int
+    txid: bytes
+
+
+class InvoiceFacts(msgspec.Struct, frozen=True):
+    """What the index reads from an invoice's state row."""
+
+    txid: bytes
+    """The transaction that issued it."""
+    state: int
+    """`node.ledger.rows.Document`."""
+    gross: int
+    parties: tuple[str, ...]
+    """Issuer, buyer, holder and reimbursers; each once."""
+    waiting: tuple[tuple[str, int, int], ...]
+    """party, `WaitingKind`, reference."""
+
+
+Step = tuple[str, int, int, int, str, int | None, str | None, int | None]
+
+
+class IndexBatch(msgspec.Struct, frozen=True):
+    """Rows of consecutive blocks, ready to write."""
+
+    first_height: int
+    last_height: int
+    blocks: list[tuple[int, int, int]]
+    """height, first index, time."""
+    transactions: list[tuple[int, int, bytes, int, int]]
+    """leaf index, txid prefix, txid, height, code."""
+    steps: list[Step]
+    """number, leaf index, operation, tag, signer, amount, other, reference."""
+    born: dict[str, Birth]
+    touched: list[str]
+    """Numbers whose state rows the index needs; each once."""
+
+
+class WaitingKind(IntEnum):
+    """Why something waits for a party. Stored: never renumbered."""
+
+    OFFER = 1
+    """Offered to it: sign or refuse."""
+    SUBMISSION = 2
+    """Submitted to it: claim."""
+    RED_CONFIRMATION = 3
+    """A red-letter form that it must confirm or deny."""
+    RED_ISSUE = 4
+    """A confirmed form whose red invoice it must issue."""
+
+
+_StepFacts = tuple[int | None, str | None, int | None]
+"""amount, other, reference."""
+
+
+def _nothing(_: DirectOperation) -> _StepFacts:
+    return (None, None, None)
+
+
+_FACTS: Mapping[type, Callable[[Any], _StepFacts]] = {
+    ops.IssueInvoice: lambda op: (op.gross, op.replaces, None),
+    ops.OfferInvoice: lambda op: (None, op.to, None),
+    ops.SignOffer: _nothing,
+    ops.RefuseOffer: _nothing,
+    ops.WithdrawOffer: _nothing,
+    ops.SubmitInvoice: lambda op: (op.amount, op.to, None),
+    ops.ClaimInvoice: lambda op: (op.amount, None, None),
+    ops.ReleaseClaim: lambda op: (None, None, op.claim),
+    ops.ReimburseClaim: lambda op: (op.amount, None, op.claim),
+    ops.BookInvoice: _nothing,
+    ops.UnbookInvoice: _nothing,
+    ops.CancelInvoice: _nothing,
+    ops.RequestRedLetter: lambda op: (op.amount, None, None),
+    ops.ConfirmRedLetter: lambda op: (None, None, op.form),
+    ops.DenyRedLetter: lambda op: (None, None, op.form),
+    ops.WithdrawRedLetter: lambda op: (None, None, op.form),
+    ops.LapseRedLetter: lambda op: (None, None, op.form),
+    ops.ConsentRedLetter: lambda op: (op.locked + op.reimbursed, None, op.form),
+    ops.IssueRedLetter: lambda op: (op.gross, op.number, op.form),
+}
+"""What the trace keeps of each operation on an invoice. Registers have no steps."""
+
+_TAGS: Mapping[type, int] = {
+    kind: kind.__struct_config__.tag  # type: ignore[attr-defined]
+    for kind in _FACTS
+}
+_leaf_decoder = msgspec.msgpack.Decoder(Leaf)
+_body_decoder = msgspec.msgpack.Decoder(TransactionBody)
+_operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
+
+
+def txid_prefix(txid: bytes) -> int:
+    """The first eight bytes as SQLite's signed integer: a small index key."""
+    return int.from_bytes(txid[:8], "big", signed=True)
+
+
+@lru_cache(maxsize=65_536)
+def party_key(party: str) -> int:
+    """A party reference as a signed 64-bit integer (of SHA-256): a small index key."""
+    return int.from_bytes(hashlib.sha256(party.encode()).digest()[:8], "big", signed=True)
+
+
+def index_batch(blocks: Sequence[LedgerBlock]) -> IndexBatch:
+    """The rows of consecutive blocks, lowest first; at least one.
+
+    Raises:
+        msgspec.MsgspecError: a stored leaf is damaged.
+    """
+    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], {}, [])
+    touched: dict[str, None] = {}
+    for block in blocks:
+        seal = _leaf_decoder.decode(block.leaves[-1])
+        assert not isinstance(seal, TransactionLeaf), "a block ends with its seal"
+        batch.blocks.append((block.height, block.first_index, seal.time_ms))
+        for position, data in enumerate(block.leaves[:-1]):
+            leaf = _leaf_decoder.decode(data)
+            assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
+            index = block.first_index + position
+            txid = transaction_id(leaf.body)
+            batch.transactions.append((index, txid_prefix(txid), txid, leaf.height, leaf.code))
+            if leaf.code == 0:
+                _add_steps(batch, touched, index, txid, leaf.body)
+    batch.touched.extend(touched)
+    return batch
+
+
+def invoice_facts(body: bytes) -> InvoiceFacts:
+    """What the index keeps of a state row.
+
+    Raises:
+        msgspec.MsgspecError: it is no invoice row.
+    """
+    row = decode_invoice(body)
+    parties = (
+        (row.issuer, row.buyer)
+        if row.holder == row.buyer
+        else (
+            row.issuer,
+            row.buyer,
+            row.holder,
+        )
+    )
+    if not (row.submissions or row.claims or row.forms or row.offer):
+        return InvoiceFacts(row.txid, row.document, row.gross, parties, ())
+    reimbursers = [s.to for s in row.submissions] + [c.owner for c in row.claims]
+    return InvoiceFacts(
+        txid=row.txid,
+        state=row.document,
+        gross=row.gross,
+        parties=tuple(dict.fromkeys((*parties, *reimbursers))),
+        waiting=tuple(_waiting(row)),
+    )
+
+
+def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
+    if row.closed:
+        return
+    if row.offer is not None:
+        yield (row.offer.to, WaitingKind.OFFER, 0)
+    for submission in row.submissions:
+        if submission.left > 0:
+            yield (submission.to, WaitingKind.SUBMISSION, 0)
+    for form in row.forms:
+        if form.state is FormState.REQUESTED:
+            counterparty = row.buyer if form.by_issuer else row.issuer
+            yield (counterparty, WaitingKind.RED_CONFIRMATION, form.id)
+        elif form.state is FormState.CONFIRMED:
+            yield (row.issuer, WaitingKind.RED_ISSUE, form.id)
+
+
+def _add_steps(
+    batch: IndexBatch, touched: dict[str, None], index: int, txid: bytes, body_bytes: bytes
+) -> None:
+    body = _body_decoder.decode(body_bytes)
+    for position, operation in enumerate(body.operations):
+        signer = str(body.author)
+        inner: DirectOperation
+        if isinstance(operation, ByKey):
+            signer = operation.key.hex()
+            inner = _operation_decoder.decode(operation.operation)
+        else:
+            inner = operation
+        facts = _FACTS.get(type(inner))
+        if facts is None:
+            continue
+        tag = _TAGS[type(inner)]
+        amount, other, reference = facts(inner)
+        if isinstance(inner, ops.IssueInvoice):
+            number = inner.number
+            batch.born[number] = Birth(index << SEQUENCE_SHIFT | position, txid)
+        else:
+            number = inner.invoice  # type: ignore[union-attr]
+        touched[number] = None
+        batch.steps.append((number, index, position, tag, signer, amount, other, reference))
+        if isinstance(inner, ops.IssueRedLetter):
+            # The red invoice has a trace of its own, which leads back to the blue one.
+            red = inner.number
+            touched[red] = None
+            batch.born[red] = Birth(index << SEQUENCE_SHIFT | position, txid)
+            batch.steps.append((red, index, position, tag, signer, amount, number, reference))

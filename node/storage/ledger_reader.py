@@ -1,0 +1,226 @@
+"""Reading the ledger: blocks, tiles, certificates, state rows, proofs. Changes nothing.
+
+Owns a read-only connection, so that a slow reader never delays the writer. Every method is one
+job and sees one committed state.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from node.chain.merkle import inclusion_path
+from node.chain.tiles import TileSubtrees
+from node.ledger.types import Table
+from node.storage.database import Database, open_reader
+
+_BLOCK = (
+    "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b "
+    "LEFT JOIN certificates c ON c.height = b.height "
+)
+
+
+class StoredBlock(msgspec.Struct, frozen=True):
+    """A block as it was applied."""
+
+    height: int
+    first_index: int
+    leaves: Sequence[bytes]
+    """Leaf bytes in tree order; the seal is the last."""
+    certificate: bytes | None
+    """The cosigned checkpoint of this height, if this node collected one."""
+
+
+class Inclusion(msgspec.Struct, frozen=True):
+    """A leaf with its path to a certified checkpoint."""
+
+    leaf: bytes
+    index: int
+    path: Sequence[bytes]
+    certificate: bytes
+
+
+class LedgerReader:
+    """The reading side of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    async def open(cls, path: Path) -> LedgerReader:
+        """Open the ledger at `path`, which its writer has opened before."""
+        return cls(await open_reader(path))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._database.close()
+
+    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> list[StoredBlock]:
+        """Blocks from `from_height` up: at least one if there is one, cut past `bytes_max`."""
+
+        def job(connection: sqlite3.Connection) -> list[StoredBlock]:
+            blocks: list[StoredBlock] = []
+            size = 0
+            rows = connection.execute(
+                _BLOCK + "WHERE b.height >= ? ORDER BY b.height LIMIT ?", (from_height, limit)
+            )
+            for row in rows:
+                size += len(row[2])
+                if blocks and size > bytes_max:
+                    break
+                blocks.append(_stored_block(row))
+            return blocks
+
+        return await self._database.run(job)
+
+    async def leaves(self, first_index: int, count: int) -> list[bytes]:
+        """Up to `count` consecutive leaves from `first_index`."""
+
+        def job(connection: sqlite3.Connection) -> list[bytes]:
+            found: list[bytes] = []
+            row = _block_of(connection, first_index)
+            height = row.height if row else 0
+            while row is not None and len(found) < count:
+                start = max(0, first_index - row.first_index)
+                found.extend(row.leaves[start : start + count - len(found)])
+                height += 1
+                rows = connection.execute(_BLOCK + "WHERE b.height = ?", (height,)).fetchone()
+                row = None if rows is None else _stored_block(rows)
+            return found
+
+        return await self._database.run(job)
+
+    async def certificate_from(self, height: int) -> tuple[int, bytes] | None:
+        """The certificate of the lowest height that is at least `height`."""
+
+        def job(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+            return _certificate_from(connection, height)
+
+        return await self._database.run(job)
+
+    async def newest_certificate(self) -> tuple[int, bytes] | None:
+        """The certificate of the greatest height."""
+
+        def job(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+            row: tuple[int, bytes] | None = connection.execute(
+                "SELECT height, note FROM certificates ORDER BY height DESC LIMIT 1"
+            ).fetchone()
+            return row
+
+        return await self._database.run(job)
+
+    async def inclusion(self, index: int) -> Inclusion | None:
+        """The proof of the leaf at `index` under the first checkpoint that certifies it.
+
+        None while no certificate covers the leaf.
+        """
+
+        def job(connection: sqlite3.Connection) -> Inclusion | None:
+            block = _block_of(connection, index)
+            if block is None or index - block.first_index >= len(block.leaves):
+                return None
+            found = _certificate_from(connection, block.height)
+            if found is None:
+                return None
+            height, note = found
+            size = connection.execute(
+                "SELECT first_index FROM blocks WHERE height = ?", (height + 1,)
+            ).fetchone()
+            if size is None:
+                last = connection.execute(_BLOCK + "WHERE b.height = ?", (height,)).fetchone()
+                certified = _stored_block(last)
+                size = (certified.first_index + len(certified.leaves),)
+            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            return Inclusion(
+                leaf=block.leaves[index - block.first_index],
+                index=index,
+                path=inclusion_path(index, size[0], lookup),
+                certificate=note,
+            )
+
+        return await self._database.run(job)
+
+    async def tile(self, level: int, number: int) -> bytes | None:
+        """The stored hashes of a tile, 32 bytes each."""
+        return await self._database.run(lambda connection: _tile(connection, level, number))
+
+    async def rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """The state rows that exist."""
+
+        def job(connection: sqlite3.Connection) -> dict[bytes, bytes]:
+            found = {}
+            for key in keys:
+                row = connection.execute(
+                    "SELECT value FROM state WHERE tbl = ? AND key = ?", (table, key)
+                ).fetchone()
+                if row is not None:
+                    found[key] = row[0]
+            return found
+
+        return await self._database.run(job)
+
+    async def scan(
+        self, table: Table, low: bytes, high: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """State rows with low ≤ key < high, in key order."""
+
+        def job(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+            return connection.execute(
+                "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? "
+                "ORDER BY key LIMIT ?",
+                (table, low, high, limit),
+            ).fetchall()
+
+        return await self._database.run(job)
+
+    async def blob(self, blob_hash: bytes) -> bytes | None:
+        """A sealed blob."""
+
+        def job(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute(
+                "SELECT body FROM blobs WHERE hash = ?", (blob_hash,)
+            ).fetchone()
+            return None if row is None else row[0]
+
+        return await self._database.run(job)
+
+    async def evidence(self, after: bytes | None, limit: int) -> list[tuple[bytes, int, bytes]]:
+        """Stored evidence (id, found at, body) in the order of ids."""
+
+        def job(connection: sqlite3.Connection) -> list[tuple[bytes, int, bytes]]:
+            return connection.execute(
+                "SELECT id, found_ms, body FROM evidence WHERE id > ? ORDER BY id LIMIT ?",
+                (after or b"", limit),
+            ).fetchall()
+
+        return await self._database.run(job)
+
+
+def _stored_block(row: tuple[int, int, bytes, bytes | None]) -> StoredBlock:
+    height, first_index, leaves, note = row
+    return StoredBlock(height, first_index, msgspec.msgpack.decode(leaves, type=list[bytes]), note)
+
+
+def _block_of(connection: sqlite3.Connection, index: int) -> StoredBlock | None:
+    row = connection.execute(
+        _BLOCK + "WHERE b.first_index <= ? ORDER BY b.first_index DESC LIMIT 1", (index,)
+    ).fetchone()
+    return None if row is None else _stored_block(row)
+
+
+def _certificate_from(connection: sqlite3.Connection, height: int) -> tuple[int, bytes] | None:
+    row: tuple[int, bytes] | None = connection.execute(
+        "SELECT height, note FROM certificates WHERE height >= ? ORDER BY height LIMIT 1",
+        (height,),
+    ).fetchone()
+    return row
+
+
+def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
+    row = connection.execute(
+        "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
+    ).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,312 @@
+"""The proof file: what verifies, and that nothing else does."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import random  # noqa: TID251  # seeded
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.chain.certificate import Certificate
+from node.chain.checkpoint import sign_origin
+from node.chain.leaf import TransactionLeaf, encode_leaf
+from node.chain.merkle import leaf_hash
+from node.chain.note import encode_base64
+from node.chain.proof import MalformedProofError, Proof, parse_proof
+from node.chain.verify import verify_proof_file
+from node.ledger.codes import Code
+from node.ledger.transaction import transaction_id
+from tests.chain.network import AUTHOR, Network, make_genesis, make_leaf, seed
+
+
+def grown(blocks: int = 5, voters: int = 4) -> Network:
+    network = Network(make_genesis(voters))
+    for _ in range(blocks):
+        network.add_block()
+    return network
+
+
+NETWORK = grown()
+GENESIS = NETWORK.genesis
+PROOF = NETWORK.prove(9)
+FILE = PROOF.encode().encode()
+
+
+def reason(data: bytes | str) -> str:
+    """Why the file is invalid; fails when it is not."""
+    verdict = verify_proof_file(data, GENESIS)
+    assert not verdict.valid
+    assert verdict.reason
+    assert (verdict.transaction, verdict.height, verdict.code) == (None, None, None)
+    assert verdict.cosigners == ()
+    return verdict.reason
+
+
+def test_a_proof_shows_the_transaction_its_height_and_who_cosigned() -> None:
+    verdict = verify_proof_file(FILE, GENESIS)
+    assert verdict.valid
+    assert verdict.reason == ""
+    leaf = make_leaf(GENESIS.network_id, 9, 3)
+    assert verdict.transaction == transaction_id(leaf.body).hex()
+    assert (verdict.height, verdict.code, verdict.author) == (3, 0, AUTHOR)
+    assert (verdict.index, verdict.size) == (9, 20)
+    assert verdict.cosigners == ("bureau", "issuer", "payer")
+    assert verify_proof_file(FILE.decode(), GENESIS) == verdict
+
+
+@pytest.mark.parametrize("voters", [1, 3, 4, 5, 7])
+def test_every_leaf_of_a_tree_has_a_proof(voters: int) -> None:
+    network = grown(3, voters)
+    for index in range(len(network.leaves)):
+        proof = network.prove(index)
+        assert len(proof.certificate.cosignatures) == network.voters.q
+        assert parse_proof(proof.encode()) == proof
+        verdict = verify_proof_file(proof.encode(), network.genesis)
+        assert verdict.valid
+        assert (verdict.transaction is None) == (index % 4 == 3), "the seal is no transaction"
+
+
+def test_a_tree_of_one_leaf_has_a_proof_without_hashes() -> None:
+    network = Network()
+    network.add_block(0)
+    proof = network.prove(0)
+    assert proof.path == ()
+    assert verify_proof_file(proof.encode(), network.genesis).valid
+
+
+def test_the_file_has_the_lines_of_the_specification() -> None:
+    lines = FILE.decode().split("\n")
+    assert lines[0] == "c2sp.org/tlog-proof@v1"
+    assert lines[1].startswith("extra ")
+    assert lines[2] == "index 9"
+    assert [len(line) for line in lines[3:8]] == [44] * len(PROOF.path) == [44] * 5
+    assert lines[8] == ""
+    assert "\n".join(lines[9:]) == PROOF.certificate.encode()
+    assert lines[9:13] == [*NETWORK.checkpoint.body.split("\n")[:3], ""]
+    assert lines[13].startswith(f"— {NETWORK.voters.origin} ")
+    assert len(lines) == 13 + 1 + 3 + 1
+    extra = msgspec.msgpack.decode(base64.b64decode(lines[1].removeprefix("extra ")))
+    assert extra == [PROOF.leaf, [], []]
+
+
+def test_a_proof_of_a_refusal_is_valid_and_says_so() -> None:
+    network = Network()
+    refused = make_leaf(network.voters.network_id, 0, 1, Code.INSUFFICIENT_AVAILABLE)
+    network.append([encode_leaf(refused)])
+    verdict = verify_proof_file(network.prove(0).encode(), network.genesis)
+    assert verdict.valid
+    assert verdict.code == 160
+
+
+# --- Every change of the file ------------------------------------------------------------------
+
+
+def test_every_flipped_bit_and_several_other_values_of_every_byte_are_refused() -> None:
+    rng = random.Random(1)
+    reasons = set()
+    for at, byte in enumerate(FILE):
+        values = {byte ^ 1 << bit for bit in range(8)} | {10, 13, 32, 61, rng.randrange(256)}
+        for value in values - {byte}:
+            reasons.add(reason(FILE[:at] + bytes((value,)) + FILE[at + 1 :]))
+    assert len(reasons) > 10, "different changes have different reasons"
+
+
+def test_every_deleted_byte_is_refused() -> None:
+    for at in range(len(FILE)):
+        reason(FILE[:at] + FILE[at + 1 :])
+
+
+def test_every_inserted_byte_is_refused() -> None:
+    rng = random.Random(2)
+    for at in range(len(FILE) + 1):
+        for value in (10, 32, rng.randrange(256)):
+            reason(FILE[:at] + bytes((value,)) + FILE[at:])
+
+
+def test_every_truncation_is_refused() -> None:
+    for end in range(len(FILE)):
+        reason(FILE[:end])
+
+
+def test_every_pair_of_exchanged_lines_is_refused() -> None:
+    lines = FILE.split(b"\n")
+    for a in range(len(lines)):
+        for b in range(a):
+            swapped = list(lines)
+            swapped[a], swapped[b] = lines[b], lines[a]
+            if swapped != lines:
+                reason(b"\n".join(swapped))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        FILE + FILE,
+        FILE + b"\n",
+        b"\xef\xbb\xbf" + FILE,
+        FILE.replace(b"\n", b"\r\n"),
+        FILE.replace(b"index 9", b"index 09"),
+        FILE.replace(b"index 9", b"index +9"),
+        FILE.replace(b"index 9", b"index -9"),
+        FILE.replace(b"index 9", b"index " + b"9" * 5_000),
+        FILE.replace(b"index 9", "index ٩".encode()),
+        FILE.replace(b"@v1", b"@v2"),
+        FILE + bytes(200_000),
+    ],
+)
+def test_other_spellings_are_refused(data: bytes) -> None:
+    reason(data)
+
+
+def test_padding_bits_count() -> None:
+    """A lax base64 decoder ignores the last bits of the character before the padding."""
+    lines = FILE.decode().split("\n")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    padded = [number for number, line in enumerate(lines) if line.endswith("=")]
+    assert len(padded) >= 6
+    for number in padded:
+        bare = lines[number].rstrip("=")
+        twin = bare[:-1] + alphabet[alphabet.index(bare[-1]) ^ 1]
+        changed = list(lines)
+        changed[number] = twin + "=" * (len(lines[number]) - len(bare))
+        assert "canonical" in reason("\n".join(changed))
+
+
+# --- Lies --------------------------------------------------------------------------------------
+
+
+def lies() -> Iterator[tuple[str, Proof]]:
+    """Well-formed proofs that a lying server could build, with the reason they must meet."""
+    replace = msgspec.structs.replace
+    certificate = PROOF.certificate
+    other = grown(5)
+    other.leaves[9] = encode_leaf(make_leaf(GENESIS.network_id, 99, 3))
+    fork = Network()
+    fork.append(other.leaves)
+    yield "not at this index", replace(PROOF, index=8)
+    yield "not at this index", replace(PROOF, index=20)
+    yield "not at this index", replace(PROOF, index=2**60)
+    yield "not at this index", replace(PROOF, leaf=NETWORK.leaves[8])
+    yield "not at this index", replace(PROOF, path=PROOF.path[:-1])
+    yield "not at this index", replace(PROOF, path=(*PROOF.path, bytes(32)))
+    yield "not at this index", replace(fork.prove(9), certificate=certificate)
+    yield (
+        "does not verify",
+        replace(PROOF, certificate=replace(certificate, checkpoint=fork.checkpoint)),
+    )
+    yield "not a leaf", replace(PROOF, leaf=b"")
+    yield "another network", other_network().prove(9)
+    # Fewer than q signed the fork; nobody else's cosignature helps them.
+    for signers in ((0,), (0, 1)):
+        forged = fork.certify().cosignatures
+        kept = tuple(forged[n] for n in signers)
+        yield (
+            "exactly 3",
+            replace(
+                fork.prove(9), certificate=replace(fork.prove(9).certificate, cosignatures=kept)
+            ),
+        )
+        mixed = (*kept, *certificate.cosignatures[len(kept) :])
+        yield (
+            "does not verify",
+            replace(
+                fork.prove(9), certificate=replace(fork.prove(9).certificate, cosignatures=mixed)
+            ),
+        )
+    full = NETWORK.certify().published(sign_origin(NETWORK.checkpoint, seed("bank/origin")))
+    yield "exactly 3", replace(PROOF, certificate=full)
+    yield "origin signature does not", replace(PROOF, certificate=full.narrowed(NETWORK.voters))
+    yield "one origin", replace(PROOF, certificate=replace(certificate, origin_signature=None))
+
+
+def other_network() -> Network:
+    network = Network(make_genesis(name="other"))
+    for _ in range(5):
+        network.add_block()
+    return network
+
+
+@pytest.mark.parametrize(("expected", "proof"), list(lies()))
+def test_a_lie_is_refused_with_its_reason(expected: str, proof: Proof) -> None:
+    assert expected in reason(proof.encode())
+
+
+def certified(leaf: bytes) -> str:
+    """A proof of any leaf, as if every voter had lied."""
+    network = Network()
+    network.append([leaf])
+    return network.prove(0).encode()
+
+
+def test_leaves_that_no_honest_voter_appends_are_refused_even_when_certified() -> None:
+    good = make_leaf(GENESIS.network_id, 0, 1)
+    assert verify_proof_file(certified(encode_leaf(good)), GENESIS).valid
+    replace = msgspec.structs.replace
+    for code in range(1, 20):
+        assert "no leaf" in reason(certified(encode_leaf(replace(good, code=code))))
+    unsigned = replace(good, signature=bytes(64))
+    assert "signature of the author" in reason(certified(encode_leaf(unsigned)))
+    foreign = make_leaf(make_genesis(name="other").network_id, 0, 1)
+    assert "another network" in reason(certified(encode_leaf(foreign)))
+    garbage = TransactionLeaf(0, 1, b"garbage", bytes(64))
+    assert "not a transaction" in reason(certified(encode_leaf(garbage)))
+    assert "not a leaf" in reason(certified(b"garbage"))
+    seal = Network().make_seal(0, bytes(32))
+    misplaced = replace(seal, height=1, first_index=5)
+    assert "another place" in reason(certified(encode_leaf(misplaced)))
+    strangers = replace(seal, height=1, voters_hash=bytes(32))
+    assert "other voters" in reason(certified(encode_leaf(strangers)))
+
+
+def test_an_empty_proof_of_an_inner_node_is_refused() -> None:
+    """The two children of an inner node are 64 bytes that hash to it only with its prefix."""
+    left, right = (leaf_hash(NETWORK.leaves[n]) for n in (8, 9))
+    proof = Proof(4, PROOF.path[1:], left + right, PROOF.certificate)
+    reason(proof.encode())
+
+
+def test_extra_data_holds_nothing_but_a_leaf() -> None:
+    """Disclosures and handovers are unknown to this version, which ignores nothing."""
+    line = next(line for line in FILE.decode().split("\n") if line.startswith("extra "))
+    for extra in (
+        [PROOF.leaf],
+        [PROOF.leaf, []],
+        [PROOF.leaf, [b"x"], []],
+        [PROOF.leaf, [], [b"x"]],
+        [PROOF.leaf, [], [], []],
+        [PROOF.leaf.decode("latin-1"), [], []],
+        {"leaf": PROOF.leaf},
+    ):
+        other = f"extra {encode_base64(msgspec.msgpack.encode(extra))}"
+        assert "extra data" in reason(FILE.decode().replace(line, other))
+
+
+@given(st.binary(max_size=300), st.integers(0, len(FILE)), st.integers(0, 300))
+def test_any_bytes_are_invalid_with_a_reason(data: bytes, at: int, removed: int) -> None:
+    spliced = FILE[:at] + data + FILE[at + removed :]
+    for candidate in (data, spliced):
+        if candidate != FILE:
+            reason(candidate)
+        with contextlib.suppress(MalformedProofError):
+            assert parse_proof(candidate).encode().encode() == candidate
+
+
+def test_a_proof_stays_valid_while_the_tree_grows_and_each_is_its_own() -> None:
+    network = grown()
+    early = network.prove(9).encode()
+    network.add_block()
+    late = network.prove(9).encode()
+    assert early != late
+    for text in (early, late):
+        assert verify_proof_file(text, network.genesis).valid
+
+
+def test_a_certificate_without_cosignatures_is_not_a_proof() -> None:
+    bare = Certificate(NETWORK.checkpoint, (), PROOF.certificate.origin_signature)
+    reason(msgspec.structs.replace(PROOF, certificate=bare).encode())

@@ -1,0 +1,1 @@
+"""The four containers of docker/compose.yaml, for real."""
