@@ -19,7 +19,8 @@ class Recovered(msgspec.Struct, frozen=True):
     """(term, entry hash) of every stored entry, from index 1."""
     suspect: bool = False
     """True when the store is shorter than, or contradicts, its durable marker: the node must
-    neither vote nor campaign until it has caught up with a leader."""
+    neither vote nor campaign until it has caught up with a leader. It stays so across restarts
+    until a batch says `caught_up`."""
 
 
 class AppendBatch(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class AppendBatch(msgspec.Struct, frozen=True):
     hard_state: HardState | None
     entries: Sequence[Entry]
     """Consecutive; everything stored at or above the first one's index is discarded first."""
+    caught_up: bool = False
+    """True once when a suspect node has caught up: the store stops reporting it as suspect."""
 
 
 class LogStore(Protocol):

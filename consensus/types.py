@@ -59,6 +59,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unkn
         """SHA-256 of the header; the next entry's `prev_hash`. Logs match on it."""
         return hashlib.sha256(self.header).digest()
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The entry as MessagePack, made once: the wire and log stores carry these bytes."""
+        return _encoder.encode(self)
+
+
+_encoder = msgspec.msgpack.Encoder()
+
 
 def header_bytes(
     term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes

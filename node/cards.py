@@ -15,7 +15,7 @@ import nacl.exceptions
 from nacl.signing import SigningKey, VerifyKey
 from stdnum.cn import uscc
 
-from node.config import Address
+from node.config import ADDRESS
 from node.keystore import NodeKeys
 from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, parse_genesis
 from node.ledger.types import ROLE_NAMES, Code18
@@ -27,9 +27,7 @@ TAX_RATES = (0, 100, 300, 500, 600, 900, 1300)
 """China's VAT and collection rates, in basis points, as the default of a new network."""
 
 _Signature = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{128}$")]
-_Address = Annotated[
-    str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/\"\\]+):[0-9]{1,5}$")
-]
+_Address = Annotated[str, msgspec.Meta(pattern=f"^{ADDRESS.pattern}$")]
 
 
 class CardError(ValueError):
@@ -60,7 +58,7 @@ def make_card(
     participant: str,
     name: str,
     roles: Sequence[str],
-    address: Address,
+    address: str,
 ) -> NodeCard:
     """Make and sign a card.
 

@@ -8,6 +8,7 @@ Relative paths are relative to the file, so that a node's folder can be moved.
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,9 +23,8 @@ from pydantic_settings import (
 from typing_extensions import override
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Address = Annotated[
-    str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/]+):[0-9]{1,5}$")
-]
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/\"\\]+):[0-9]{1,5}")
+Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS.pattern}$")]
 """`host:port`, or `[IPv6]:port`."""
 
 CONFIG_BYTES_MAX = 1 << 20

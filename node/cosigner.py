@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.merkle import Frontier, decode_frontier
 from node.chain.voters import Voter
@@ -33,7 +31,9 @@ class Cosigner:
         self._key = secret_key(cosign_seed)
         self._marker = marker
         self._clock_s = clock_s
-        self._signed = marker.state.signed
+        self._signed = marker.promises.signed
+        self.suspended = False
+        """Set while it is not certain what this voter signed before; nothing is signed then."""
 
     @property
     def signed_height(self) -> int:
@@ -72,6 +72,8 @@ class Cosigner:
             SigningHaltedError: the height was signed with another root, or one was left out.
         """
         signed = self._signed
+        if self.suspended:
+            return None
         if signed is not None and height <= signed.height:
             if height == signed.height and (signed.size, signed.root) != (size, root):
                 raise SigningHaltedError(f"height {height} was signed with another root")
@@ -87,11 +89,7 @@ class Cosigner:
             root=root,
             frontier=frontier.encode(),
             cosignature=blob,
+            time=time_s,
         )
-        self._marker.save_signed(self._signed)
+        self._marker.record_signed(self._signed)
         return Cosigned(height, size, root, blob)
-
-
-def encode_statement(statement: Cosigned) -> bytes:
-    """A statement as it travels."""
-    return msgspec.msgpack.encode(statement)

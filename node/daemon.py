@@ -1,1 +1,170 @@
-"""Daemon."""
+"""Starts and stops a node: locks, keys, signals, systemd. Owns the order of both.
+
+Start: data folder locked, keys opened, node wired and started, API listening, READY told.
+Stop (first SIGTERM or SIGINT): readiness fails, API stops, node stops, files close. A second
+signal ends the process at once; nothing acknowledged depends on a clean stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import getpass
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from node.config import ConfigError, NodeConfig
+from node.keystore import KeystoreError, NodeKeys, load_keys, read_passphrase
+from node.ledger.genesis import Genesis, GenesisError, parse_genesis
+from node.logs import set_up_logging
+from node.wiring import Node
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+SWITCH_INTERVAL_S = 0.001
+"""The event loop gets the interpreter back from the ledger's thread within this time."""
+
+_log = structlog.get_logger("node.daemon")
+
+
+def run(config: NodeConfig) -> int:
+    """Run the node until it is told to stop; the process's exit code."""
+    set_up_logging(config.log.format, config.log.level)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        genesis = _load_genesis(config.node.network)
+        keys = load_keys(config.keys.file, _passphrase(config))
+        _check_identity(config, genesis, keys)
+        config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(config.node.data_dir)
+    except (ConfigError, GenesisError, KeystoreError, OSError) as error:
+        _log.error("cannot start", reason=str(error))
+        return EXIT_CONFIG
+    try:
+        return _run_loop(_serve(config, genesis, keys))
+    finally:
+        os.close(lock)
+
+
+def _run_loop(main: asyncio.Future[int] | object) -> int:
+    try:
+        import uvloop  # noqa: PLC0415 - optional speed; the standard loop serves as well
+    except ImportError:
+        return asyncio.run(main)  # type: ignore[arg-type]
+    return uvloop.run(main)  # type: ignore[arg-type]
+
+
+async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            os._exit(EXIT_FAILED)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    node = Node(config, genesis, keys)
+    try:
+        await node.start()
+    except Exception as error:
+        _log.exception("start failed", reason=str(error))
+        await node.stop()
+        return EXIT_FAILED
+    _notify("READY=1")
+    watchdog_s = _watchdog_seconds()
+    failure: BaseException | None = None
+    while not stopping.is_set() and failure is None:
+        try:
+            async with asyncio.timeout(watchdog_s):
+                failure = await _first(stopping, node.failed)
+        except TimeoutError:
+            _notify(f"WATCHDOG=1\nSTATUS={node.summary()}")
+    _notify("STOPPING=1")
+    await node.stop()
+    if failure is not None:
+        _log.error("node failed", reason=str(failure))
+        return EXIT_FAILED
+    _log.info("stopped")
+    return EXIT_OK
+
+
+async def _first(
+    stopping: asyncio.Event, failed: asyncio.Future[BaseException]
+) -> BaseException | None:
+    """Wait for the stop signal (None) or a failure."""
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+        return failed.result() if failed.done() else None
+    finally:
+        stop.cancel()
+
+
+def _load_genesis(path: Path) -> Genesis:
+    try:
+        return parse_genesis(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def _passphrase(config: NodeConfig) -> bytes:
+    path = config.keys.passphrase_file
+    if path is not None:
+        return read_passphrase(path)
+    if not sys.stdin.isatty():
+        raise ConfigError("keys.passphrase_file is not set and there is no terminal to ask on")
+    return getpass.getpass(f"Passphrase of {config.keys.file}: ").encode()
+
+
+def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    voter = next((v for v in genesis.voters if v.node == config.node.name), None)
+    if voter is None:
+        raise ConfigError(f"{config.node.name} is no voter of {config.node.network}")
+    public = keys.public
+    stated = (voter.identity_key, voter.cosign_key, voter.origin_key)
+    held = (public.identity.hex(), public.cosign.hex(), public.origin.hex())
+    if stated != held:
+        raise ConfigError(f"{config.keys.file} does not hold the keys of voter {voter.node}")
+    participant = genesis.participant(config.node.participant)
+    if participant is None or participant.signing_key != public.signing.hex():
+        raise ConfigError(f"{config.keys.file} does not hold the key of {config.node.participant}")
+
+
+def _lock(data_dir: Path) -> int:
+    """Two processes with one identity would break consensus: hold the folder exclusively."""
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigError(f"{data_dir} is in use by another process") from error
+    return lock
+
+
+def _notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)): one datagram to $NOTIFY_SOCKET."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.sendto(message.encode(), address)
+        except OSError as error:
+            _log.warning("systemd is not listening", reason=str(error))
+
+
+def _watchdog_seconds() -> float:
+    limit = os.environ.get("WATCHDOG_USEC", "")
+    return int(limit) / 2_000_000 if limit.isdigit() else 10.0

@@ -116,9 +116,7 @@ class Desk:
         self._reader = reader
         self._history = history
         self._vitals = vitals
-        self._sealing_keys = {
-            p.id: bytes.fromhex(p.sealing_key) for p in genesis.participants
-        }
+        self._sealing_keys = {p.id: bytes.fromhex(p.sealing_key) for p in genesis.participants}
         self._bureaus = [p.id for p in genesis.participants if Role.TAX_BUREAU in p.role_set]
         self._drawing = asyncio.Lock()
         """Numbers are drawn by one request at a time, so that each goes out once."""
@@ -164,9 +162,7 @@ class Desk:
             elif item.code is Code.DUPLICATE and txid is not None:
                 answers.append(await self._known_submission(txid))
             else:
-                answers.append(
-                    Submission(txid, TransactionState.REFUSED, item.code, item.detail)
-                )
+                answers.append(Submission(txid, TransactionState.REFUSED, item.code, item.detail))
         return answers
 
     async def submit_operations(
@@ -496,9 +492,7 @@ class Desk:
         return items
 
 
-def _is_reached(
-    status: TransactionStatus | None, until: Literal["committed", "final"]
-) -> bool:
+def _is_reached(status: TransactionStatus | None, until: Literal["committed", "final"]) -> bool:
     if status is None:
         return False
     if status.state is TransactionState.EXPIRED or status.final:

@@ -18,6 +18,7 @@ from node.admission import VerifiedCache
 from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, CertificateError, parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
+from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.cosigner import Cosigner
@@ -131,13 +132,16 @@ class Engine:
             _, transactions = self._in_flight.pop(entry.index, (0, []))
             self._pool.give_back(transactions)  # those of a void entry; applied ones are gone
 
-    def resume(self, checkpoints: Sequence[tuple[int, Checkpoint]]) -> None:
-        """Count again, after a restart, the heights that were applied but not final."""
-        stored = self._cosigner.stored()
-        for height, checkpoint in checkpoints:
-            own = None
-            if stored is not None and stored.height == height:
-                own = (self._number, stored)
+    def resume(self, heights: Sequence[tuple[int, Frontier]]) -> None:
+        """Count again, after a restart, the heights that are applied but not final.
+
+        A height that was stored but not signed before the restart is signed now.
+        """
+        for height, frontier in heights:
+            size, root = frontier.size, frontier.root()
+            statement = self._cosigner.sign(height, size, root, frontier)
+            own = None if statement is None else (self._number, statement)
+            checkpoint = Checkpoint(self._voters.origin, size, root)
             self._finalise(self._finality.block_applied(height, checkpoint, own), height)
 
     def _sign(self, block: AppliedBlock) -> None:
@@ -165,9 +169,7 @@ class Engine:
             self.outside.tell_cosigned(statement)
         checkpoint = Checkpoint(self._voters.origin, block.size, block.root)
         own = None if statement is None else (self._number, statement)
-        self._finalise(
-            self._finality.block_applied(block.height, checkpoint, own), block.height
-        )
+        self._finalise(self._finality.block_applied(block.height, checkpoint, own), block.height)
         self._wake_proposer.set()
 
     # --- Finality ----------------------------------------------------------------------------

@@ -9,6 +9,8 @@ Nothing here signs: what this voter signed is handed in after it was persisted.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from node.chain.certificate import Certificate, certify
@@ -34,11 +36,26 @@ class Cosigned(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     cosignature: bytes
 
 
+class Witness(Protocol):
+    """Whoever compares what voters signed (`node.chain.watch`)."""
+
+    def observe_cosignature(
+        self, voter: int, checkpoint: Checkpoint, cosignature: bytes
+    ) -> object | None:
+        """Take note of a verified cosignature."""
+        ...
+
+    def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
+        """True if the voter is known to have cosigned another root of this size."""
+        ...
+
+
 class Finality:
     """Counts cosignatures for the heights that are not final yet."""
 
-    def __init__(self, voters: VoterSet, final_height: int) -> None:
+    def __init__(self, voters: VoterSet, final_height: int, witness: Witness) -> None:
         self._voters = voters
+        self._witness = witness
         self.final_height = final_height
         self.applied_height = final_height
         self._applied: dict[int, Checkpoint] = {}
@@ -48,6 +65,10 @@ class Finality:
         self._dissent: dict[int, set[int]] = {}
         self._certified: dict[int, Certificate] = {}
         """Verified certificates above the applied height; only the newest is kept."""
+
+    def resume(self, final_height: int) -> None:
+        """Start counting above a height that is known to be final."""
+        self.final_height = self.applied_height = final_height
 
     @property
     def unfinal(self) -> int:
@@ -94,7 +115,10 @@ class Finality:
             DivergedError: more than f voters signed another root.
         """
         height = statement.height
-        if height <= self.final_height or height > self.applied_height + AHEAD_MAX:
+        if height <= self.final_height:
+            self._compare_late(number, statement)
+            return None
+        if height > self.applied_height + AHEAD_MAX:
             return None
         if height > self.applied_height:
             self._held.setdefault(height, {}).setdefault(number, statement)
@@ -140,6 +164,7 @@ class Finality:
         stated = Checkpoint(self._voters.origin, statement.size, statement.root)
         if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
             return False
+        self._witness.observe_cosignature(number, stated, statement.cosignature)
         if stated == ours:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
             return True
@@ -149,6 +174,15 @@ class Finality:
             names = ", ".join(self._voters.voters[n].node for n in sorted(dissent))
             raise DivergedError(f"{names} signed another root at height {statement.height}")
         return True
+
+    def _compare_late(self, number: int, statement: Cosigned) -> None:
+        """What is final needs no more cosignatures, but a second root is evidence at any time."""
+        voter = self._voters.get(number)
+        stated = Checkpoint(self._voters.origin, statement.size, statement.root)
+        if voter is None or not self._witness.contradicts(number, stated):
+            return
+        if verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
+            self._witness.observe_cosignature(number, stated, statement.cosignature)
 
     def _complete(self, height: int) -> Certificate | None:
         cosignatures = self._verified.get(height, {})

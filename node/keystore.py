@@ -163,6 +163,21 @@ def load_keys(path: Path, passphrase: bytes) -> NodeKeys:
         raise KeyFileError(f"{path}: malformed content") from error
 
 
+def copy_keys(source: Path, target: Path) -> None:
+    """Copy a key file as it is, encrypted, to a new file of mode 0600.
+
+    Raises:
+        KeyFileError: the source cannot be read, or the target exists or cannot be written.
+    """
+    content = read_private(source, _FILE_BYTES_MAX)
+    if target.exists():
+        raise KeyFileError(f"{target}: exists already; keys are never overwritten")
+    try:
+        write_private(target, content)
+    except OSError as error:
+        raise KeyFileError(f"{target}: {error.strerror or error}") from error
+
+
 def open_keystore(file: Path, passphrase_file: Path | None) -> NodeKeys:
     """Decrypt a key file with the passphrase of a file, or one asked on the terminal.
 
@@ -210,8 +225,8 @@ def read_private(path: Path, bytes_max: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror or error}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(file.fileno())
+    try:
+        state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise KeyFileError(f"{path}: not a plain file")
         if state.st_mode & 0o077 and not _is_credential(path):
@@ -219,7 +234,9 @@ def read_private(path: Path, bytes_max: int) -> bytes:
                 f"{path}: mode {stat.S_IMODE(state.st_mode):04o} lets other users in; "
                 f"run: chmod 600 {path}"
             )
-        content = file.read(bytes_max + 1)
+        content = os.read(descriptor, bytes_max + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > bytes_max:
         raise KeyFileError(f"{path}: larger than {bytes_max} bytes")
     return content

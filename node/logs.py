@@ -19,9 +19,13 @@ def set_up_logging(form: Literal["auto", "json", "console"], level: str) -> None
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
     )
-    failure = [] if console else [structlog.processors.dict_tracebacks]
+    # Without local variables: they may hold keys and details.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    failure: list[structlog.typing.Processor] = (
+        [] if console else [structlog.processors.ExceptionRenderer(tracebacks)]
+    )
     structlog.configure(
         processors=[*shared, *failure, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(

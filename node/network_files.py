@@ -9,6 +9,7 @@ the operating system's random source.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from pathlib import Path
 import msgspec
 from stdnum.cn import uscc
 
-from node.cards import NodeCard, card_text, make_card, network_text
-from node.config import is_loopback
+from node.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
+from node.config import ADDRESS, is_loopback
 from node.keystore import (
     INTERACTIVE,
     MODERATE,
@@ -102,9 +103,17 @@ def create_network(
         passphrase = secrets.token_urlsafe(32).encode()
         keys = generate_keys()
         # The passphrase lies beside the file, so a slow derivation would protect nothing.
-        cards.append(
-            create_node(folder / request.node, request, keys, passphrase, cost=INTERACTIVE)
+        node_folder = folder / request.node
+        card = create_node(
+            node_folder,
+            request,
+            keys,
+            passphrase,
+            passphrase_file=Path("passphrase"),
+            cost=INTERACTIVE,
         )
+        write_private(node_folder / "passphrase", passphrase + b"\n")
+        cards.append(card)
     for request in requests:
         set_peers(folder / request.node / "node.toml", cards, request.node)
     text = network_text(cards, name=name, created=utc_now())
@@ -118,13 +127,21 @@ def create_node(
     keys: NodeKeys,
     passphrase: bytes,
     *,
+    passphrase_file: Path | None = None,
     cost: KdfCost = MODERATE,
-    keep_passphrase: bool = True,
 ) -> NodeCard:
     """Write one node's folder and return its card.
 
+    Args:
+        folder: A new or empty folder.
+        request: What goes into `node.toml` and the card.
+        keys: To be encrypted.
+        passphrase: With this.
+        passphrase_file: What `node.toml` names as its place; None: asked on the terminal.
+        cost: Of deriving the file's key.
+
     Raises:
-        NetworkFilesError: the folder is not empty.
+        NetworkFilesError: the folder is not empty, or a name or address is malformed.
         CardError: a field is out of its limits.
     """
     _require_empty(folder)
@@ -136,15 +153,33 @@ def create_node(
         roles=request.roles,
         address=request.p2p_address,
     )
+    for address in (request.p2p_listen, request.api_listen):
+        if not ADDRESS.fullmatch(address):
+            raise NetworkFilesError(f"{address!r} is not host:port")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "data").mkdir(mode=0o700)
     save_keys(folder / "keys", keys, passphrase, cost)
-    if keep_passphrase:
-        write_private(folder / "passphrase", passphrase + b"\n")
     write_tokens(folder / "tokens")
-    _write_text(folder / "node.toml", node_text(request, passphrase_file=keep_passphrase))
+    _write_text(folder / "node.toml", node_text(request, passphrase_file))
     _write_text(folder / "card.toml", card_text(card))
     return card
+
+
+def install_network(folder: Path, text: str, cards: Sequence[NodeCard]) -> None:
+    """Put an assembled genesis into the folder that `create_node` made, and fill in its peers.
+
+    Raises:
+        NetworkFilesError: the folder's own card is not among `cards`, or its peers are set.
+    """
+    try:
+        own = parse_card((folder / "card.toml").read_text())
+    except (OSError, CardError) as error:
+        raise NetworkFilesError(f"{folder / 'card.toml'}: {error}") from error
+    if own not in cards:
+        raise NetworkFilesError(f"the card of {folder} is not one of the cards given")
+    if not set_peers(folder / "node.toml", cards, own.node):
+        raise NetworkFilesError(f"{folder / 'node.toml'}: peers are set already")
+    _write_text(folder / "network.toml", text)
 
 
 def write_tokens(folder: Path) -> None:
@@ -198,11 +233,11 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def node_text(request: NewNode, *, passphrase_file: bool) -> str:
+def node_text(request: NewNode, passphrase_file: Path | None) -> str:
     """The `node.toml` of a new node, with no peers yet."""
     passphrase = (
-        'passphrase_file = "passphrase"'
-        if passphrase_file
+        f"passphrase_file = {json.dumps(str(passphrase_file))}"
+        if passphrase_file is not None
         else '# passphrase_file = "passphrase"  # absent: asked on the terminal'
     )
     return f"""\

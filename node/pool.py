@@ -42,7 +42,7 @@ class Pool:
         return len(self._waiting) + len(self._in_flight)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Wire bytes held."""
         return self._bytes
 
@@ -50,6 +50,10 @@ class Pool:
     def waiting(self) -> int:
         """Transactions that no entry in flight carries."""
         return len(self._waiting)
+
+    def txids(self) -> list[bytes]:
+        """All that are held, oldest first."""
+        return [*self._in_flight, *self._waiting]
 
     def knows(self, txid: bytes) -> bool:
         """True if the transaction is here or was applied lately."""

@@ -11,6 +11,7 @@ from aiohttp import web
 from node.api.errors import ApiError, not_found
 from node.api.ports import Block, Heights
 from node.api.requests import (
+    CursorInteger,
     encode_cursor,
     path_integer,
     query_cursor,
@@ -52,7 +53,7 @@ class BlocksPage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _BlocksCursor(msgspec.Struct, frozen=True, array_like=True):
-    height: int
+    height: CursorInteger
     ascending: bool
 
 

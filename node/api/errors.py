@@ -41,27 +41,36 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """Position of the refused operation in the transaction, when known."""
 
 
-API_CODES: Mapping[str, str] = {
-    "BAD_REQUEST": "The request is malformed.",
-    "UNAUTHENTICATED": "A valid bearer token is needed.",
-    "FORBIDDEN": "The token's scope, or the Origin, does not allow this.",
-    "NOT_FOUND": "There is no such thing, or the caller may not know of it.",
-    "METHOD_NOT_ALLOWED": "The path exists, but not with this method.",
-    "NOT_FINAL": "The transaction is known but not final: there is no receipt yet.",
-    "BODY_TIMEOUT": "The body did not arrive in time.",
-    "BODY_TOO_LARGE": "The body, or the transaction made of it, is too large.",
-    "UNSUPPORTED_MEDIA_TYPE": "The body's content type or encoding is not accepted here.",
-    "NOT_ACCEPTABLE": "The Accept header names no form this path has.",
-    "MISDIRECTED_REQUEST": "The Host header does not name this node.",
-    "INVALID_FIELDS": "Fields are missing, unknown or out of range; see `errors`.",
-    "IDEMPOTENCY_CONFLICT": "The Idempotency-Key was used with another request.",
-    "TOO_MANY_REQUESTS": "Slow down; see Retry-After.",
-    "NO_QUORUM": "Too few voters are reachable; nothing was stored.",
-    "NOT_FINALISING": "Too many blocks wait for cosignatures; nothing was stored.",
-    "NOT_READY": "The node is starting or catching up; nothing was stored.",
-    "INTERNAL": "The node failed to answer; the outcome is unknown.",
+API_CODES: Mapping[str, tuple[str, str]] = {
+    "BAD_REQUEST": ("The request is malformed.", "请求格式错误。"),
+    "UNAUTHENTICATED": ("A valid bearer token is needed.", "需要有效的访问令牌。"),
+    "FORBIDDEN": (
+        "The token's scope, or the Origin, forbids this.",
+        "令牌权限或来源不允许。",
+    ),
+    "NOT_FOUND": ("No such thing, or the caller may not know of it.", "不存在或无权知悉。"),
+    "METHOD_NOT_ALLOWED": ("The path exists, but not with this method.", "该路径不支持此方法。"),
+    "NOT_FINAL": ("Known but not final: there is no receipt yet.", "尚未最终确认,暂无凭证。"),
+    "BODY_TIMEOUT": ("The body did not arrive in time.", "请求体接收超时。"),
+    "BODY_TOO_LARGE": ("The body, or the transaction of it, is too large.", "请求体或交易过大。"),
+    "UNSUPPORTED_MEDIA_TYPE": ("Content type or encoding is not accepted.", "不支持的内容类型。"),
+    "EXPECTATION_FAILED": ("The Expect header is not understood.", "无法满足 Expect 请求头。"),
+    "MISDIRECTED_REQUEST": (
+        "The Host header names another node.",
+        "Host 请求头不属于本节点。",
+    ),
+    "INVALID_FIELDS": (
+        "Fields are missing, unknown or wrong.",
+        "字段缺失、未知或有误。",
+    ),
+    "IDEMPOTENCY_CONFLICT": ("The key was used with another request.", "幂等键已用于另一请求。"),
+    "TOO_MANY_REQUESTS": ("Slow down; see Retry-After.", "请求过于频繁。"),
+    "NO_QUORUM": ("Too few voters are reachable; nothing stored.", "可达投票节点不足,未保存。"),
+    "NOT_FINALISING": ("Too many blocks wait for cosignatures.", "待联署区块过多,未保存。"),
+    "NOT_READY": ("Starting or catching up; nothing was stored.", "节点启动或同步中,未保存。"),
+    "INTERNAL": ("The node failed to answer; outcome unknown.", "节点内部错误,结果未知。"),
 }
-"""Codes of the API itself."""
+"""Codes of the API itself: English, Chinese."""
 
 
 class ApiError(Exception):

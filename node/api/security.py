@@ -60,6 +60,15 @@ class TokenSet:
         return found
 
 
+def load_tokens(folder: Path) -> TokenSet:
+    """The tokens of `read.token`, `operate.token` and `admin.token` in `folder`.
+
+    Raises:
+        TokenError: a file is missing, readable by others, or holds no token.
+    """
+    return TokenSet.from_files({scope: folder / f"{scope.name.lower()}.token" for scope in Scope})
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 

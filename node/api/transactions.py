@@ -34,7 +34,7 @@ _Wires = Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=TRANSACTIO
 _batch_decoder = msgspec.msgpack.Decoder(_Wires)
 
 
-class SubmissionView(msgspec.Struct, frozen=True, omit_defaults=True):
+class SubmittedTransaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one submitted transaction."""
 
     id: str | None
@@ -45,10 +45,10 @@ class SubmissionView(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class SubmissionsView(msgspec.Struct, frozen=True):
+class SubmittedTransactions(msgspec.Struct, frozen=True):
     """What became of a batch, in its order."""
 
-    transactions: list[SubmissionView]
+    transactions: list[SubmittedTransaction]
 
 
 class TransactionView(msgspec.Struct, frozen=True):
@@ -70,11 +70,11 @@ class TransactionView(msgspec.Struct, frozen=True):
     operations: list[OperationView] | None
 
 
-def _submission_view(submission: Submission) -> SubmissionView:
+def _submission_view(submission: Submission) -> SubmittedTransaction:
     identity = submission.txid.hex() if submission.txid is not None else None
     if submission.code is Code.OK:
-        return SubmissionView(identity, submission.state)
-    return SubmissionView(identity, submission.state, submission.code.name, submission.detail)
+        return SubmittedTransaction(identity, submission.state)
+    return SubmittedTransaction(identity, submission.state, submission.code.name, submission.detail)
 
 
 def _transaction_view(status: TransactionStatus) -> TransactionView:
@@ -103,7 +103,7 @@ async def submit_one(api: Api, request: web.Request) -> web.Response:
         (submission,) = await api.node.submit_signed((wire,))
     reached, status = await wait_submission(api, request, submission)
     return json_response(
-        SubmissionView(status.txid.hex(), status.state), status=201 if reached else 202
+        SubmittedTransaction(status.txid.hex(), status.state), status=201 if reached else 202
     )
 
 
@@ -120,7 +120,7 @@ async def submit_batch(api: Api, request: web.Request) -> web.Response:
     check_writable(api)
     with facade_errors():
         submissions = await api.node.submit_signed(wires)
-    return json_response(SubmissionsView([_submission_view(s) for s in submissions]), 202)
+    return json_response(SubmittedTransactions([_submission_view(s) for s in submissions]), 202)
 
 
 async def show_transaction(api: Api, request: web.Request) -> web.Response:
@@ -156,7 +156,7 @@ ROUTES = (
         Scope.OPERATE,
         binary=(TRANSACTION_TYPE,),
         query=WAIT_QUERY,
-        answers={201: SubmissionView, 202: SubmissionView},
+        answers={201: SubmittedTransaction, 202: SubmittedTransaction},
         refusals=(400, 408, 409, 413, 415, 503),
     ),
     Route(
@@ -167,7 +167,7 @@ ROUTES = (
         "transactions",
         Scope.OPERATE,
         binary=MSGPACK_TYPES,
-        answers={202: SubmissionsView},
+        answers={202: SubmittedTransactions},
         refusals=(400, 408, 413, 415, 503),
     ),
     Route(

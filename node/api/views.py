@@ -6,6 +6,7 @@ Times are RFC 3339 UTC, hashes and keys lower-case hex, amounts integers of mino
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -59,7 +60,7 @@ class OperationView(msgspec.Struct, frozen=True):
     kind: str
     signer: str
     """Participant id, or a bare public key in hex."""
-    fields: dict[str, object]
+    fields: dict[str, Any]
 
 
 class TransactionSummary(msgspec.Struct, frozen=True):

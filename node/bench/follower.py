@@ -29,7 +29,9 @@ class FollowError(RuntimeError):
 class VerifyingFollower:
     """Follows the ledger from height 1 and reports final transactions."""
 
-    def __init__(self, voters: VoterSet, on_final: Callable[[list[tuple[bytes, int]]], None]) -> None:
+    def __init__(
+        self, voters: VoterSet, on_final: Callable[[list[tuple[bytes, int]]], None]
+    ) -> None:
         self._voters = voters
         self._on_final = on_final
         self._frontier = Frontier()

@@ -24,6 +24,7 @@ from node.ledger.transaction import (
 )
 
 VALIDITY_HEIGHTS = 50_000
+WORKERS_PER_NODE = 3
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -45,7 +46,9 @@ class Signed(msgspec.Struct, frozen=True):
     wire: bytes
 
 
-def sign_transactions(issuer: Issuer, count: int, batch: int, run: int) -> list[Signed]:
+def sign_transactions(
+    issuer: Issuer, count: int, batch: int, run: int, height: int
+) -> list[Signed]:
     """`count` transactions of `batch` invoices each, with distinct numbers and orders."""
     key = secret_key(issuer.seed)
     groups = (RateGroup(600, 10_000, 600, 1),)
@@ -79,7 +82,7 @@ def sign_transactions(issuer: Issuer, count: int, batch: int, run: int) -> list[
                 author=issuer.participant,
                 key=key[32:],
                 nonce=run * 1_000_000_000 + nonce,
-                valid_until=VALIDITY_HEIGHTS,
+                valid_until=height + VALIDITY_HEIGHTS,
                 operations=tuple(operations),
             )
         )
@@ -134,61 +137,70 @@ class Submitter:
         self.errors[name] = self.errors.get(name, 0) + number
 
 
+class InFlight:
+    """How many transactions may be on their way at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._out = 0
+        self._room = asyncio.Event()
+        self.stopped = False
+
+    async def take(self, count: int) -> None:
+        """Wait until `count` more may leave."""
+        while not self.stopped and self._out and self._out + count > self._limit:
+            self._room.clear()
+            await self._room.wait()
+        self._out += count
+
+    def give(self, count: int) -> None:
+        """So many arrived."""
+        self._out = max(0, self._out - count)
+        self._room.set()
+
+    def reset(self) -> None:
+        """Nothing is on its way."""
+        self._out = 0
+
+    def stop(self) -> None:
+        """Let nobody send any more."""
+        self.stopped = True
+        self._room.set()
+
+
 async def closed_loop(
     submitter: Submitter,
     transactions: Sequence[Signed],
     in_request: int,
     node_count: int,
-    unfinished: Submission,
+    in_flight: InFlight,
 ) -> None:
-    """Keep `unfinished.limit` transactions on their way, spread over the nodes in turn."""
-    queue = iter(range(0, len(transactions), in_request))
+    """Keep as many transactions on their way as `in_flight` allows, over all nodes in turn."""
+    starts = iter(range(0, len(transactions), in_request))
 
     async def worker(node: int) -> None:
-        for start in queue:
-            if unfinished.stopped:
-                return
+        for start in starts:
             part = transactions[start : start + in_request]
-            await unfinished.take(len(part))
-            if unfinished.stopped:
+            await in_flight.take(len(part))
+            if in_flight.stopped:
                 return
             if not await submitter.submit(node, part):
-                unfinished.give(len(part))
+                in_flight.give(len(part))
                 await asyncio.sleep(0.1)
 
     async with asyncio.TaskGroup() as group:
         for node in range(node_count):
-            for _ in range(2):
+            for _ in range(WORKERS_PER_NODE):
                 group.create_task(worker(node))
 
 
-class Submission:
-    """How many transactions may be on their way at once."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._out = 0
-        self._room = asyncio.Condition()
-        self._wakers: set[asyncio.Task[None]] = set()
-        self.stopped = False
-
-    async def take(self, count: int) -> None:
-        """Wait until `count` more may leave."""
-        async with self._room:
-            await self._room.wait_for(
-                lambda: self.stopped or self._out + count <= self.limit or self._out == 0
-            )
-            self._out += count
-
-    def give(self, count: int) -> None:
-        """So many arrived."""
-        self._out -= count
-
-    async def notify(self) -> None:
-        """Wake those who wait."""
-        async with self._room:
-            self._room.notify_all()
-
-    def stop(self) -> None:
-        """Let nobody send any more."""
-        self.stopped = True
+async def open_loop(
+    submitter: Submitter, transactions: Sequence[Signed], rate: float, started: float
+) -> None:
+    """Send one transaction a request, `rate` a second, whatever the answers."""
+    async with asyncio.TaskGroup() as group:
+        for number, transaction in enumerate(transactions):
+            delay = started + number / rate - time.perf_counter()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            group.create_task(submitter.submit(number, [transaction]))

@@ -24,13 +24,14 @@ TYPE_ED25519 = 1
 TYPE_COSIGNATURE = 4
 """Timestamped Ed25519 cosignature (c2sp.org/tlog-cosignature)."""
 
-NOTE_BYTES_MAX = 65_536
+NOTE_CHARACTERS_MAX = 65_536
 SIGNATURES_MAX = 32
 """The specification asks for at least 16; a note of seven voters holds at most 14."""
 
 _KEY_ID_BYTES = 4
 _LINE_PREFIX = "\u2014 "
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+_FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+"""Control characters but the line feed, and what UTF-8 cannot encode."""
 
 
 class MalformedNoteError(ValueError):
@@ -109,8 +110,8 @@ def parse_note(text: str) -> Note:
     Raises:
         MalformedNoteError: with a reason.
     """
-    if len(text) > NOTE_BYTES_MAX or _CONTROL.search(text):
-        raise MalformedNoteError("note is too large or has control characters")
+    if len(text) > NOTE_CHARACTERS_MAX or _FORBIDDEN.search(text):
+        raise MalformedNoteError("note is too large or has forbidden characters")
     body, separator, block = text.rpartition("\n\n")
     lines = block.split("\n")
     if not separator or lines.pop() or not 1 <= len(lines) <= SIGNATURES_MAX:

@@ -64,6 +64,11 @@ class EvidenceWatch:
             return None
         return self._judged(RootEvidence(voter, *sorted((before, said))))
 
+    def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
+        """Whether this voter is remembered to have cosigned another root for this size."""
+        before = self._roots[voter].get(checkpoint.size)
+        return before is not None and before.root != checkpoint.root
+
     def observe_entry(self, header: bytes, attestation: bytes) -> Evidence | None:
         """Take note of an entry header whose attestation was verified.
 

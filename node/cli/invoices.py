@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
@@ -188,9 +189,7 @@ def list_invoices(
         return
     rows = page.get("invoices")
     assert isinstance(rows, list)
-    print_table(
-        rows, ["number", "document", "issue_date", "currency", "gross", "available", "holder"]
-    )
+    print_table(rows, ["number", "state", "issue_date", "currency", "gross", "available", "holder"])
     if page.get("next_cursor"):
         message(f"more: --cursor {page['next_cursor']}")
 
@@ -199,13 +198,28 @@ def list_invoices(
 def trace(number: Number, config: Config = None, as_json: Json = False) -> None:
     """Every step of an invoice, with its signer, height and transaction."""
     with connect(config) as client:
-        value = client.get(f"/v1/invoices/{number}/trace").fields
+        value = read_trace(client, number)
     if as_json:
         print_json(value)
         return
-    steps = value.get("steps")
+    steps = value["steps"]
     assert isinstance(steps, list)
-    print_table(steps, ["height", "time", "operation", "signer", "transaction"])
+    print_table(steps, ["height", "time", "operation", "signer", "amount", "other", "transaction"])
+
+
+def read_trace(client: ApiClient, number: str) -> dict[str, object]:
+    """The whole trace of an invoice, all pages of it."""
+    trace = client.get(f"/v1/invoices/{number}/trace", limit=500).fields
+    steps = trace["steps"]
+    assert isinstance(steps, list)
+    while cursor := trace.pop("next_cursor", None):
+        page = client.get(f"/v1/invoices/{number}/trace", limit=500, cursor=cursor).fields
+        more = page["steps"]
+        assert isinstance(more, list)
+        steps += more
+        if "next_cursor" in page:
+            trace["next_cursor"] = page["next_cursor"]
+    return trace
 
 
 @app.command(epilog=example("piaolian invoice offer 26310000000000000001 --to 91310115358051750H"))

@@ -41,6 +41,7 @@ class Code(IntEnum):
     NOTHING_TO_INVOICE = 127
     ORDER_CONFLICT = 128
     NO_EXCHANGE_RATE = 129
+    DATE_INVALID = 130
 
     # Responses, 140–149: RESPONSE_FINAL and the others come with their operations.
 
@@ -65,6 +66,7 @@ class Code(IntEnum):
     REASON_REQUIRED = 180
     ALREADY_BOOKED = 181
     NOT_BOOKED = 182
+    TOO_MANY_BOOKINGS = 183
 
     # Cancelling and red letters, 190–219.
     USE_RED_LETTER = 190

@@ -10,6 +10,7 @@ from node.ledger.genesis import Terms
 
 _EPOCH = datetime.date(1970, 1, 1)
 _DAY_MS = 86_400_000
+_DAYS_MAX = (datetime.date.max - _EPOCH).days
 
 
 class BlockContext(msgspec.Struct, frozen=True):
@@ -40,4 +41,5 @@ def month_of(time_ms: int) -> int:
 
 
 def _day_of(time_ms: int) -> datetime.date:
-    return _EPOCH + datetime.timedelta(days=time_ms // _DAY_MS)
+    # An entry may carry any time; one past the year 9999 must not stop every node at once.
+    return _EPOCH + datetime.timedelta(days=min(time_ms // _DAY_MS, _DAYS_MAX))

@@ -12,7 +12,6 @@ holds in a tuple is frozen and replaced as a whole, so a shallow copy of a row i
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TypeVar
 
 import msgspec
 
@@ -109,7 +108,10 @@ class SegmentsRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class AllotmentRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.SEGMENTS`, key `allotment_key(first)`: who got first..last. Never removed."""
+    """`Table.SEGMENTS`, key `allotment_key(last)`: who got first..last. Never removed.
+
+    Under the last number, so that one ascending scan of one row finds what overlaps a range.
+    """
 
     first: str
     last: str
@@ -330,9 +332,9 @@ def segments_key(issuer: str) -> bytes:
     return b"i" + issuer.encode()
 
 
-def allotment_key(first: str) -> bytes:
-    """Key in `Table.SEGMENTS` of the allotment that begins with `first`."""
-    return b"n" + first.encode()
+def allotment_key(last: str) -> bytes:
+    """Key in `Table.SEGMENTS` of the allotment that ends with `last`."""
+    return b"n" + last.encode()
 
 
 def quota_key(issuer: str, month: int) -> bytes:
@@ -346,8 +348,6 @@ def order_key(issuer: str, order: bytes) -> bytes:
 
 
 # --- Encoding --------------------------------------------------------------------------------
-
-_Row = TypeVar("_Row", bound=msgspec.Struct)
 
 encode_row = msgspec.msgpack.Encoder().encode
 """Canonical bytes of a row."""

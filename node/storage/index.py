@@ -63,6 +63,34 @@ CREATE INDEX IF NOT EXISTS waiting_by_sequence ON waiting (sequence);
 """
 
 
+# The inner query of a list walks a key in order and stops at SCAN_MAX; the conditions come after.
+_LIST_ALL = """
+SELECT i.sequence, i.number, i.body FROM (
+    SELECT sequence FROM invoices WHERE sequence >= :low AND sequence < :high
+    ORDER BY sequence DESC LIMIT :scan
+) s CROSS JOIN invoices i ON i.sequence = s.sequence
+WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
+ORDER BY s.sequence DESC LIMIT :limit
+"""
+_LIST_PARTY = """
+SELECT i.sequence, i.number, i.body FROM (
+    SELECT sequence FROM parties
+    WHERE party = :party AND sequence >= :low AND sequence < :high
+    ORDER BY sequence DESC LIMIT :scan
+) s CROSS JOIN invoices i ON i.sequence = s.sequence
+WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
+ORDER BY s.sequence DESC LIMIT :limit
+"""
+_LAST_OF_ALL = """
+SELECT sequence FROM invoices WHERE sequence >= :low AND sequence < :high
+ORDER BY sequence DESC LIMIT 1 OFFSET :scan - 1
+"""
+_LAST_OF_PARTY = """
+SELECT sequence FROM parties WHERE party = :party AND sequence >= :low AND sequence < :high
+ORDER BY sequence DESC LIMIT 1 OFFSET :scan - 1
+"""
+
+
 class IndexGapError(RuntimeError):
     """The blocks offered do not follow the last one indexed."""
 
@@ -358,32 +386,22 @@ def _select_invoices(
         low = _first_sequence(connection, wanted.from_ms)
     if wanted.to_ms is not None:
         high = min(high, _first_sequence(connection, wanted.to_ms))
-    # The inner query walks a key in order and stops at SCAN_MAX; the conditions come after it.
-    # Only fixed text is put together here; every value is a parameter.
-    if wanted.party is None:
-        source = "SELECT sequence FROM invoices WHERE sequence >= ? AND sequence < ?"
-        parameters: tuple[object, ...] = (low, high)
-    else:
-        source = "SELECT sequence FROM parties WHERE party = ? AND sequence >= ? AND sequence < ?"
-        parameters = (party_key(wanted.party), low, high)
-    source += " ORDER BY sequence DESC LIMIT ?"
-    parameters = (*parameters, SCAN_MAX)
-    conditions = [
-        (wanted.state, " AND i.state = ?"),
-        (wanted.min_gross, " AND i.gross >= ?"),
-    ]
-    chosen = [(value, text) for value, text in conditions if value is not None]
-    found = connection.execute(
-        "SELECT i.sequence, i.number, i.body"
-        f" FROM ({source}) s CROSS JOIN invoices i ON i.sequence = s.sequence WHERE TRUE"
-        + "".join(text for _, text in chosen)
-        + " ORDER BY s.sequence DESC LIMIT ?",
-        (*parameters, *(value for value, _ in chosen), limit),
-    ).fetchall()
-    invoices = [IndexedInvoice(*row) for row in found]
+    values = {
+        "low": low,
+        "high": high,
+        "scan": SCAN_MAX,
+        "party": None if wanted.party is None else party_key(wanted.party),
+        "state": wanted.state,
+        "gross": wanted.min_gross,
+        "limit": limit,
+    }
+    query, last_scanned = (
+        (_LIST_ALL, _LAST_OF_ALL) if wanted.party is None else (_LIST_PARTY, _LAST_OF_PARTY)
+    )
+    invoices = [IndexedInvoice(*row) for row in connection.execute(query, values)]
     if len(invoices) == limit:
         return InvoicePage(invoices, invoices[-1].sequence)
-    last = connection.execute(f"{source} OFFSET ?", (*parameters[:-1], 1, SCAN_MAX - 1)).fetchone()
+    last = connection.execute(last_scanned, values).fetchone()
     return InvoicePage(invoices, None if last is None else int(last[0]))
 
 

@@ -16,14 +16,15 @@ import msgspec
 
 from node.chain.block import Block, MalformedBlockError, decode_block
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
-from node.chain.merkle import Frontier, decode_frontier, leaf_hashes
-from node.chain.tiles import Tile, TileBuilder
+from node.chain.merkle import Frontier, decode_frontier, frontier_of, leaf_hashes
+from node.chain.tiles import Tile, TileBuilder, TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
     BlockContext,
     BlockOutcome,
     CheckedTransaction,
+    PrefetchedState,
     RowChange,
     execute_block,
     footprint,
@@ -59,7 +60,7 @@ CREATE TABLE IF NOT EXISTS head (
 """
 
 _GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
-_SCAN_ROWS = "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key"
+_SCAN_ROWS = "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 
 
 class LedgerError(RuntimeError):
@@ -85,6 +86,10 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     def root(self) -> bytes:
         """Root of the tree."""
         return decode_frontier(self.frontier).root()
+
+    def state_digest(self) -> bytes:
+        """Digest of the state, as the newest seal states it."""
+        return StateDigest(self.accumulator, self.rows).value()
 
 
 class AppliedTransaction(msgspec.Struct, frozen=True):
@@ -193,6 +198,15 @@ class Ledger:
 
         return await self._database.run(job)
 
+    async def check_signed(self, check: Callable[[int, Callable[[int], Frontier]], None]) -> None:
+        """Let `check(height, frontier at a size)` compare the stored tree with a signature."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            check(self.head.height, lambda size: frontier_of(size, lookup))
+
+        await self._database.run(job)
+
     async def store_certificates(self, certificates: Sequence[tuple[int, bytes]]) -> None:
         """Keep cosigned checkpoints by height; the first kept for a height stays."""
 
@@ -225,13 +239,9 @@ class Ledger:
             raise LedgerError("the stored ledger belongs to another network")
         self.head = msgspec.msgpack.decode(record, type=Head)
 
-        def tile(level: int, number: int) -> bytes | None:
-            found = connection.execute(
-                "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
-            ).fetchone()
-            return None if found is None else found[0]
-
-        self._tiles = TileBuilder.resume(self.head.tree_size, tile)
+        self._tiles = TileBuilder.resume(
+            self.head.tree_size, lambda level, number: _tile(connection, level, number)
+        )
         if self._tiles.frontier.encode() != self.head.frontier:
             raise LedgerError("the stored tiles do not make the stored frontier")
 
@@ -247,9 +257,7 @@ class Ledger:
         )
         connection.execute("COMMIT")
 
-    def _apply(
-        self, connection: sqlite3.Connection, entry: CommittedEntry
-    ) -> AppliedBlock | None:
+    def _apply(self, connection: sqlite3.Connection, entry: CommittedEntry) -> AppliedBlock | None:
         if entry.index <= self.head.raft_index:
             return None
         try:
@@ -283,9 +291,7 @@ class Ledger:
                 transaction = decode_transaction(wire)
             except MalformedTransactionError:
                 continue
-            valid = verify(
-                transaction.body.key, transaction.signed_bytes, transaction.signature
-            )
+            valid = verify(transaction.body.key, transaction.signed_bytes, transaction.signature)
             checked.append(CheckedTransaction(transaction, valid))
         return checked
 
@@ -381,6 +387,13 @@ def _prefetch(
     return PrefetchedState(rows, scans)
 
 
+def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
+    row = connection.execute(
+        "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def _write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
     connection.executemany(
         "INSERT INTO state (tbl, key, value) VALUES (?, ?, ?)",
@@ -410,7 +423,7 @@ def _write_block(
     )
     connection.executemany(
         "INSERT OR REPLACE INTO tiles (level, number, hashes) VALUES (?, ?, ?)",
-        [(tile.level, tile.number, tile.hashes) for tile in tiles],
+        [(tile.level, tile.number, tile.data) for tile in tiles],
     )
     connection.executemany("INSERT OR IGNORE INTO blobs (hash, body) VALUES (?, ?)", blobs)
     connection.execute("UPDATE head SET record = ?", (msgspec.msgpack.encode(head),))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from node.chain.merkle import inclusion_path
+from node.chain.merkle import Frontier, frontier_of, inclusion_path
 from node.chain.tiles import TileSubtrees
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
@@ -140,6 +140,21 @@ class LedgerReader:
                 path=inclusion_path(index, size[0], lookup),
                 certificate=note,
             )
+
+        return await self._database.run(job)
+
+    async def frontiers(self, first: int, last: int) -> list[tuple[int, Frontier]]:
+        """The heights `first`..`last` with the tree as it stood after each."""
+
+        def job(connection: sqlite3.Connection) -> list[tuple[int, Frontier]]:
+            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            found = []
+            for height in range(first, last + 1):
+                row = connection.execute(_BLOCK + "WHERE b.height = ?", (height,)).fetchone()
+                block = _stored_block(row)
+                size = block.first_index + len(block.leaves)
+                found.append((height, frontier_of(size, lookup)))
+            return found
 
         return await self._database.run(job)
 

@@ -152,7 +152,7 @@ class Network:
     def prove(self, index: int, *signers: int) -> Proof:
         """The proof of a leaf in the present tree."""
         certificate = self.certify(*signers)
-        origin = sign_origin(certificate.checkpoint, seed("issuer/origin"))
+        origin = sign_origin(certificate.checkpoint, seed("bureau/origin"))
         return build_proof(
             index, self.path(index), self.leaves[index], certificate, origin, self.voters
         )

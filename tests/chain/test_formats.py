@@ -162,6 +162,26 @@ def test_other_encodings_are_refused(data: bytes) -> None:
         decode_leaf(data)
 
 
+@pytest.mark.parametrize(
+    ("canonical", "other"),
+    [
+        (b"\x95\x01\x00\x01", b"\xdc\x00\x05\x01\x00\x01"),  # the array's length in two bytes
+        (b"\x95\x01\x00\x01", b"\x95\xcc\x01\x00\x01"),  # the tag in two bytes
+        (b"\x95\x01\x00\x01", b"\x95\x01\xcc\x00\x01"),  # the code in two bytes
+        (b"\xc4\x04body", b"\xc5\x00\x04body"),
+        (b"\xc4\x04body", b"\xc6\x00\x00\x00\x04body"),
+        (b"\x95\x01\x00\x01", b"\x95\x03\x00\x01"),  # no such kind
+        (b"\x95\x01\x00\x01", b"\x95\x01\x00\x00"),  # no such height
+    ],
+)
+def test_a_leaf_has_one_encoding(canonical: bytes, other: bytes) -> None:
+    data = encode_leaf(TransactionLeaf(0, 1, b"body", bytes(64)))
+    changed = data.replace(canonical, other, 1)
+    assert changed != data
+    with pytest.raises(MalformedLeafError):
+        decode_leaf(changed)
+
+
 # --- Entry headers -----------------------------------------------------------------------------
 
 U64 = st.integers(0, 2**64 - 1)

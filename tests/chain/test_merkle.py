@@ -243,6 +243,17 @@ def test_inclusion_fails_for_another_index_size_leaf_or_path() -> None:
                 assert not verify_inclusion(index, size, leaf, bad, root)
 
 
+def test_a_path_may_not_climb_above_the_root_of_the_claimed_size() -> None:
+    """A server that understates the size could else show any inner node's child as a leaf."""
+    pair = node_hash(HASHES[0], HASHES[1])
+    assert not verify_inclusion(0, 1, HASHES[1], [HASHES[0]], pair)
+    taller = node_hash(HASHES[2], pair)
+    assert not verify_inclusion(1, 2, HASHES[1], [HASHES[0], HASHES[2]], taller)
+    path = [*consistency_path(3, 4, lookup), HASHES[9]]
+    above = [node_hash(HASHES[9], ROOTS[size]) for size in (3, 4)]
+    assert not verify_consistency(3, 4, above[0], above[1], path)
+
+
 @pytest.mark.parametrize("index", [-1, 5, 2**60])
 def test_inclusion_fails_outside_the_tree(index: int) -> None:
     path = inclusion_path(4, 5, lookup)

@@ -227,6 +227,7 @@ def test_one_bad_line_of_a_known_key_refuses_the_whole_note() -> None:
         SPEC_NOTE.replace("foo Uw", "f\u00a0oo Uw"),
         SPEC_NOTE.replace("\n", "\r\n"),
         SPEC_NOTE.replace("This", "Th\tis"),
+        SPEC_NOTE.replace("This", "Th\ud800is"),
         SPEC_NOTE.replace("QM=", "QM"),
         SPEC_NOTE.replace("QM=", "QN="),  # padding bits not zero
         SPEC_NOTE.replace("QM=", "QM=="),
@@ -315,6 +316,14 @@ def test_any_text_is_a_note_or_a_typed_error(text: str) -> None:
 @given(st.binary(max_size=40))
 def test_base64_is_canonical(data: bytes) -> None:
     assert decode_base64(encode_base64(data)) == data
+
+
+@pytest.mark.parametrize(
+    "text", ["AB==", "AAB=", "A", "AA", "AA=", "AA===", "A A=", "AA==\n", "A-=="]
+)
+def test_base64_with_padding_bits_or_in_another_spelling_is_refused(text: str) -> None:
+    with pytest.raises(MalformedNoteError):
+        decode_base64(text)
 
 
 @given(st.text("AB=+/ \n-é", max_size=9))

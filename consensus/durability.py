@@ -1,0 +1,120 @@
+"""What waits for the disk. Owns the order of writes and the messages that depend on them.
+
+Hard state and entries form one stream of numbered writes, at most one of them under way: what
+comes meanwhile goes into the next one together (group commit). A message that promises something
+is held back until the write that makes the promise durable is done:
+
+- a vote, a vote request and an answer to a heartbeat wait for the hard state (term, vote),
+- an acknowledgement of entries waits for everything there was when it was made.
+
+A leader's own appends and heartbeats promise nothing of its disk and do not pass through here;
+its term was durable before anybody could vote for it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from consensus.log import RaftLog
+from consensus.messages import AppendResponse, AppendStatus, Message
+from consensus.ports import AppendBatch
+from consensus.types import HardState, LogIndex, NodeId
+
+Addressed = tuple[NodeId, Message]
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One batch for the log store. Report `RaftCore.on_persisted(seq)` when it is durable."""
+
+    seq: int
+    batch: AppendBatch
+
+
+class Durability:
+    """The stream of writes, and the messages held back for it."""
+
+    def __init__(self, log: RaftLog) -> None:
+        self._log = log
+        self._seq = 0
+        self._persisted = 0
+        self._hard_state_dirty = False
+        self._hard_state_seq = 0
+        self._caught_up = False
+        self._held: list[tuple[int, NodeId, Message]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write is under way."""
+        return self._seq > self._persisted
+
+    @property
+    def hard_state_durable(self) -> bool:
+        """Whether the present term and vote are on disk."""
+        return not self._hard_state_dirty and self._hard_state_seq <= self._persisted
+
+    def touch_hard_state(self, *, caught_up: bool = False) -> None:
+        """Term or vote changed, or (`caught_up`) the node is no longer suspect."""
+        self._hard_state_dirty = True
+        self._caught_up |= caught_up
+
+    def hold_for_hard_state(self, to: NodeId, message: Message) -> None:
+        """Send `message` once the present term and vote are durable."""
+        needed = self._seq + 1 if self._hard_state_dirty else self._hard_state_seq
+        self._held.append((needed, to, message))
+
+    def hold_for_all(self, to: NodeId, message: AppendResponse) -> None:
+        """Send `message` once everything in the log, term and vote are durable."""
+        needed = self._seq + 1 if self._dirty else self._seq
+        if self._held and message.status is AppendStatus.OK:
+            seq, to_before, before = self._held[-1]
+            if (
+                (seq, to_before) == (needed, to)
+                and isinstance(before, AppendResponse)
+                and before.status is AppendStatus.OK
+                and before.index <= message.index
+                and before.term == message.term
+            ):
+                self._held.pop()  # one acknowledgement of the later index says both
+        self._held.append((needed, to, message))
+
+    def drop_acknowledgements(self, first: LogIndex) -> None:
+        """Entries from `first` on were replaced before their acknowledgement left."""
+        self._held = [
+            (seq, to, message)
+            for seq, to, message in self._held
+            if not isinstance(message, AppendResponse)
+            or message.status is AppendStatus.MISMATCH
+            or message.index < first
+        ]
+
+    def next_write(self, hard_state: HardState) -> Write | None:
+        """The next write, unless one is under way or there is nothing to write."""
+        if self.busy or not self._dirty:
+            return None
+        self._seq += 1
+        written: HardState | None = None
+        if self._hard_state_dirty:
+            written = hard_state
+            self._hard_state_dirty = False
+            self._hard_state_seq = self._seq
+        batch = AppendBatch(written, self._log.hand_out(), self._caught_up)
+        self._caught_up = False
+        return Write(self._seq, batch)
+
+    def done(self, seq: int) -> None:
+        """The write `seq` is durable."""
+        assert seq == self._seq == self._persisted + 1, "one write at a time, in order"
+        self._persisted = seq
+        self._log.settle()
+
+    def release(self) -> list[Addressed]:
+        """The messages whose writes are durable, in the order in which they were held."""
+        if not self._held:
+            return []
+        free = [(to, message) for seq, to, message in self._held if seq <= self._persisted]
+        self._held = [held for held in self._held if held[0] > self._persisted]
+        return free
+
+    @property
+    def _dirty(self) -> bool:
+        return self._hard_state_dirty or self._log.handed_index < self._log.last_index

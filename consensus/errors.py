@@ -1,0 +1,69 @@
+"""The errors of the package, one family. Owns names only."""
+
+from __future__ import annotations
+
+from consensus.types import LogIndex, NodeId, Term
+
+
+class ConsensusError(Exception):
+    """Base of every error raised by this package."""
+
+
+class ConfigError(ConsensusError, ValueError):
+    """The configuration contradicts itself; the message says where."""
+
+
+class ProtocolError(ConsensusError):
+    """A peer sent bytes that no honest peer sends. Nothing was changed."""
+
+
+class ProposalError(ConsensusError):
+    """A payload was not taken into the log. Nothing was changed."""
+
+
+class NotLeaderError(ProposalError):
+    """This node does not lead. `leader` is a hint, possibly out of date."""
+
+    def __init__(self, leader: NodeId | None) -> None:
+        super().__init__(f"not the leader; the leader may be {leader}")
+        self.leader = leader
+
+
+class TermChangedError(ProposalError):
+    """This node leads, but in another term than the caller believes."""
+
+    def __init__(self, term: Term) -> None:
+        super().__init__(f"the term is {term}")
+        self.term = term
+
+
+class WindowFullError(ProposalError):
+    """Too much is proposed and not committed; try again when the commit index moves."""
+
+
+class PayloadTooLargeError(ProposalError):
+    """The payload exceeds `RaftConfig.payload_bytes_max`."""
+
+
+class StoppedError(ProposalError):
+    """The node has not started, is stopped or has failed."""
+
+
+class InvariantError(ConsensusError):
+    """Going on could lose what was promised. The node must stop for good."""
+
+
+class ProtectedConflictError(InvariantError):
+    """A leader asks to replace an entry that is committed or protected by the embedder.
+
+    Only a lying or amnesiac majority gets here; both entries are evidence.
+    """
+
+    def __init__(self, index: LogIndex, held: bytes, offered: bytes) -> None:
+        super().__init__(
+            f"entry {index} is committed or protected as {held.hex()}, "
+            f"the leader has {offered.hex()}"
+        )
+        self.index = index
+        self.held = held
+        self.offered = offered

@@ -1,0 +1,224 @@
+"""The HTTP server: all routes, what happens around every one of them, and the listening socket.
+
+Owns the order of checks: address, token and rate, then the handler; and that every failure is a
+problem document. Knows no business rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CollectorRegistry
+
+from node.api import (
+    chain,
+    events,
+    invoices,
+    operations,
+    registers,
+    system,
+    transactions,
+)
+from node.api.config import ApiConfig
+from node.api.errors import ApiError
+from node.api.metrics import HttpMetrics, StatusCollector
+from node.api.openapi import openapi_document
+from node.api.ports import NodeFacade
+from node.api.routing import Api, Handler, Route
+from node.api.security import Gate, TokenSet
+from node.clock import Clock, SystemClock
+from node.storage.index import QueryIndex
+
+ROUTES: tuple[Route, ...] = (
+    *system.ROUTES,
+    *transactions.ROUTES,
+    *chain.ROUTES,
+    *invoices.ROUTES,
+    *operations.ROUTES,
+    *registers.ROUTES,
+    *events.ROUTES,
+)
+
+API_KEY: web.AppKey[Api] = web.AppKey("api", Api)
+_SHUTDOWN_S = 3.0
+_UNMATCHED = "unmatched"
+_HEADERS: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_HTTP_CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "BODY_TOO_LARGE",
+    417: "EXPECTATION_FAILED",
+}
+_log = structlog.get_logger("node.api")
+
+_Bound = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(
+    config: ApiConfig,
+    node: NodeFacade,
+    index: QueryIndex,
+    tokens: TokenSet,
+    registry: CollectorRegistry,
+    clock: Clock,
+) -> web.Application:
+    """The application of one node.
+
+    Args:
+        config: Limits and allow-lists.
+        node: The node behind it.
+        index: The query index, opened.
+        tokens: Who may ask.
+        registry: Where the API's metrics and the node's gauges are registered.
+        clock: Wall and monotonic time.
+    """
+    api = Api(config, node, index, registry, clock.time_ms)
+    document = openapi_document(ROUTES, node.status().version)
+    api.document = msgspec.json.encode(document)
+    registry.register(StatusCollector(node, clock.time_ms))
+    gate = Gate(config, tokens, lambda: clock.monotonic_ms() / 1000)
+    app = web.Application(
+        middlewares=[_around(gate, HttpMetrics(registry))],
+        client_max_size=config.batch_bytes_max,
+    )
+    app[API_KEY] = api
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, _bind(api, gate, route))
+    app.on_shutdown.append(_close_streams)
+    return app
+
+
+class ApiServer:
+    """The API of one node on its socket."""
+
+    def __init__(
+        self,
+        config: ApiConfig,
+        node: NodeFacade,
+        index: QueryIndex,
+        tokens: TokenSet,
+        registry: CollectorRegistry,
+        clock: Clock | None = None,
+    ) -> None:
+        self._config = config
+        self._node = node
+        self._index = index
+        self._tokens = tokens
+        self._registry = registry
+        self._clock = clock or SystemClock()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        app = create_app(
+            self._config, self._node, self._index, self._tokens, self._registry, self._clock
+        )
+        # aiohttp logs every malformed request with its bytes and a stack trace. Faults of
+        # handlers are logged here; what a client gets wrong is only counted.
+        quiet = logging.getLogger("node.api.http")
+        quiet.setLevel(logging.CRITICAL)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=quiet,
+            keepalive_timeout=self._config.keepalive_timeout_s,
+            # A compressed body is refused by its header; it must not be unpacked before that.
+            auto_decompress=False,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=256)
+        await site.start()
+
+    async def stop(self) -> None:
+        """Stop listening, end event streams, give running requests a moment, then cancel them."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """The port bound; useful when 0 was asked for."""
+        assert self._runner is not None, "started"
+        return int(self._runner.addresses[0][1])
+
+
+async def _close_streams(app: web.Application) -> None:
+    app[API_KEY].closing = True
+
+
+def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
+    scope, handler = route.scope, route.handler
+    if scope is None:
+        return _open(api, handler)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        gate.check_token(request.headers, scope)
+        return await handler(api, request)
+
+    return handle
+
+
+def _open(api: Api, handler: Handler) -> _Bound:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(api, request)
+
+    return handle
+
+
+def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
+    """The middleware: checks before, problems and measurements after."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: _Bound) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        try:
+            gate.check_address(request.headers)
+            response = await handler(request)
+        except ApiError as error:
+            response = error.response()
+        except web.HTTPException as error:
+            response = _http_problem(error)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - the last place where a fault can still be answered
+            _log.exception("request failed", method=request.method, route=_pattern(request))
+            response = ApiError(500, "INTERNAL", "the node failed to answer").response()
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+            response.headers.setdefault("Cache-Control", "no-store")
+        metrics.observe(request.method, _pattern(request), response.status, loop.time() - start_s)
+        return response
+
+    return around
+
+
+def _pattern(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return _UNMATCHED if resource is None else resource.canonical
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    """Aiohttp's own errors (no route, wrong method …) as problems."""
+    code = _HTTP_CODES.get(error.status, "BAD_REQUEST")
+    status = error.status if error.status >= HTTPStatus.BAD_REQUEST else 500
+    allow = error.headers.get("Allow")
+    return ApiError(
+        status, code, error.reason, headers=None if allow is None else {"Allow": allow}
+    ).response()

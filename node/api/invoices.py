@@ -1,0 +1,410 @@
+"""Routes that issue, list, show and trace invoices, and the inbox."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from node.api.drafts import DraftError, Original, invoice_draft, red_draft
+from node.api.errors import ApiError, FieldError, bad_request, not_found
+from node.api.invoice_views import (
+    DOCUMENT_NAMES,
+    InvoiceView,
+    InvoiceWithDetails,
+    invoice_view,
+)
+from node.api.operations import WRITE_REFUSALS, form_of
+from node.api.ports import Idempotency, InvoiceDraft, RedDraft
+from node.api.requests import (
+    CursorInteger,
+    encode_cursor,
+    number_of,
+    query_choice,
+    query_cursor,
+    query_integer,
+    query_limit,
+    query_time,
+    read_json,
+    time_text,
+)
+from node.api.routing import (
+    PAGE_QUERY,
+    WAIT_QUERY,
+    Api,
+    Query,
+    Route,
+    check_writable,
+    json_response,
+)
+from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
+from node.api.security import Scope
+from node.api.views import TAG_NAMES
+from node.api.writes import WriteAnswer, answer_write, facade_errors
+from node.ledger.operations import RateGroup
+from node.ledger.rows import InvoiceRow, decode_invoice
+from node.ledger.types import Table
+from node.storage.index import IndexedStep, InvoiceFilter, WaitingItem
+from node.storage.index_rows import WaitingKind
+
+_STATES = {name: state for state, name in DOCUMENT_NAMES.items()}
+_PARTY_CHARACTERS_MAX = 64
+_WAITING_NAMES = {
+    WaitingKind.OFFER: "offer",
+    WaitingKind.SUBMISSION: "submission",
+    WaitingKind.RED_CONFIRMATION: "red_confirmation",
+    WaitingKind.RED_ISSUE: "red_issue",
+}
+
+
+class InvoicesPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Invoices, newest first. A short page with a cursor is not the end."""
+
+    invoices: list[InvoiceView]
+    next_cursor: str | None = None
+
+
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step in the life of an invoice."""
+
+    operation: str
+    signer: str
+    time: str
+    height: int
+    index: int
+    transaction: str
+    amount: int | None = None
+    other: str | None = None
+    """The other party; of a red letter the invoice on its other side."""
+    claim: int | None = None
+    form: int | None = None
+
+
+class TraceView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The steps of an invoice, oldest first; each proved by its transaction's receipt."""
+
+    number: str
+    back: list[str]
+    """The invoice it replaces, and of a red invoice the blue one."""
+    forward: list[str]
+    """Its red invoices."""
+    steps: list[StepView]
+    next_cursor: str | None = None
+
+
+class InboxItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that waits for this participant."""
+
+    kind: str
+    """offer, submission, red_confirmation or red_issue."""
+    invoice: InvoiceView
+    form: int | None = None
+
+
+class InboxPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What waits, oldest invoice first."""
+
+    items: list[InboxItem]
+    next_cursor: str | None = None
+
+
+class _ListCursor(msgspec.Struct, frozen=True, array_like=True):
+    before: CursorInteger
+
+
+class _StepCursor(msgspec.Struct, frozen=True, array_like=True):
+    index: CursorInteger
+    operation: CursorInteger
+
+
+class _InboxCursor(msgspec.Struct, frozen=True, array_like=True):
+    sequence: CursorInteger
+    kind: CursorInteger
+    reference: CursorInteger
+
+
+# --- Issuing ---------------------------------------------------------------------------------
+
+
+def _today(api: Api) -> str:
+    return time_text(api.time_ms())[:10]
+
+
+def _draft_error(error: DraftError, where: str = "") -> ApiError:
+    path = where + error.path
+    return ApiError(
+        422,
+        "INVALID_FIELDS",
+        f"{path}: {error.message}",
+        errors=(FieldError(path, error.message),),
+    )
+
+
+async def issue_one(api: Api, request: web.Request) -> web.Response:
+    """Issue one invoice."""
+    body, idempotency = await read_json(request, InvoiceBody, api.config)
+    try:
+        draft = invoice_draft(body, api.node.participant, _today(api))
+    except DraftError as error:
+        raise _draft_error(error) from error
+    return await _issue(api, request, draft, idempotency)
+
+
+async def issue_batch(api: Api, request: web.Request) -> web.Response:
+    """Issue invoices in one transaction, all or none."""
+    body, idempotency = await read_json(request, InvoiceBatchBody, api.config)
+    today = _today(api)
+    drafts: list[InvoiceDraft] = []
+    for position, item in enumerate(body.invoices):
+        try:
+            drafts.append(invoice_draft(item, api.node.participant, today))
+        except DraftError as error:
+            raise _draft_error(error, f"/invoices/{position}") from error
+    check_writable(api)
+    with facade_errors():
+        issued = await api.node.issue(drafts, idempotency)
+    return await answer_write(api, request, issued.submission, numbers=issued.numbers)
+
+
+async def issue_red(api: Api, request: web.Request) -> web.Response:
+    """Issue the red invoice of a confirmed form."""
+    number, form = number_of(request), form_of(request)
+    body, idempotency = await read_json(request, RedIssueBody, api.config)
+    row = await _row(api, number)
+    found = next((f for f in row.forms if f.id == form), None)
+    if found is None:
+        raise not_found("there is no such form")
+    # What earlier red letters took is no longer there to be taken back.
+    groups = tuple(
+        RateGroup(g.rate, g.net - g.credited_net, g.tax - g.credited_tax, g.lines)
+        for g in row.groups
+    )
+    original = Original(
+        number=number,
+        currency=row.currency,
+        groups=tuple(g for g in groups if g.net or g.tax),
+        gross=sum(g.net + g.tax for g in groups),
+        form=form,
+        amount=found.amount,
+    )
+    try:
+        draft = red_draft(body, api.node.participant, original)
+    except DraftError as error:
+        raise _draft_error(error) from error
+    return await _issue(api, request, draft, idempotency)
+
+
+async def _issue(
+    api: Api,
+    request: web.Request,
+    draft: InvoiceDraft | RedDraft,
+    idempotency: Idempotency | None,
+) -> web.Response:
+    check_writable(api)
+    with facade_errors():
+        issued = await api.node.issue((draft,), idempotency)
+    return await answer_write(api, request, issued.submission, number=issued.numbers[0])
+
+
+# --- Reading ---------------------------------------------------------------------------------
+
+
+async def _row(api: Api, number: str) -> InvoiceRow:
+    """The invoice's newest state row: the index may be a moment behind.
+
+    Raises:
+        ApiError: 404.
+    """
+    key = number.encode()
+    rows = await api.node.state_rows(Table.INVOICE, (key,))
+    if key not in rows:
+        raise not_found("there is no invoice of this number")
+    return decode_invoice(rows[key])
+
+
+async def list_invoices(api: Api, request: web.Request) -> web.Response:
+    """A page of invoices, newest first."""
+    state = query_choice(request, "state", tuple(_STATES))
+    party = request.query.get("party")
+    if party is not None and not (party.isascii() and len(party) <= _PARTY_CHARACTERS_MAX):
+        raise bad_request("party must be a participant id or a public key in hex")
+    wanted = InvoiceFilter(
+        state=None if state is None else _STATES[state],
+        party=party,
+        from_ms=query_time(request, "from"),
+        to_ms=query_time(request, "to"),
+        min_gross=query_integer(request, "min_gross"),
+    )
+    cursor = query_cursor(request, _ListCursor)
+    page = await api.index.invoices(
+        wanted, None if cursor is None else cursor.before, query_limit(request)
+    )
+    now_ms = api.time_ms()
+    views = [invoice_view(decode_invoice(item.body), now_ms) for item in page.invoices]
+    following = None if page.next_before is None else encode_cursor(page.next_before)
+    return json_response(InvoicesPage(views, following))
+
+
+async def show_invoice(api: Api, request: web.Request) -> web.Response:
+    """One invoice, with its details if this participant can open them."""
+    number = number_of(request)
+    view = invoice_view(await _row(api, number), api.time_ms())
+    details = None
+    if view.details_commitment is not None:
+        details = await api.node.details(number)
+    return json_response(
+        InvoiceWithDetails(
+            **{name: getattr(view, name) for name in view.__struct_fields__},
+            details=None if details is None else msgspec.Raw(details),
+        )
+    )
+
+
+async def trace_invoice(api: Api, request: web.Request) -> web.Response:
+    """Every step of an invoice."""
+    number = number_of(request)
+    row = await _row(api, number)
+    limit = query_limit(request)
+    cursor = query_cursor(request, _StepCursor) or _StepCursor(-1, -1)
+    steps = await api.index.steps(number, (cursor.index, cursor.operation), limit)
+    following = None
+    if len(steps) == limit:
+        following = encode_cursor(steps[-1].index, steps[-1].operation)
+    return json_response(
+        TraceView(
+            number=number,
+            back=[n for n in (row.replaces, row.original) if n is not None],
+            forward=[form.number for form in row.forms if form.number is not None],
+            steps=[_step_view(step) for step in steps],
+            next_cursor=following,
+        )
+    )
+
+
+def _step_view(step: IndexedStep) -> StepView:
+    operation = TAG_NAMES[step.tag]
+    of_form = operation.startswith("red_")
+    return StepView(
+        operation=operation,
+        signer=step.signer,
+        time=time_text(step.time_ms),
+        height=step.height,
+        index=step.index,
+        transaction=step.txid.hex(),
+        amount=step.amount,
+        other=step.other,
+        claim=None if of_form else step.reference,
+        form=step.reference if of_form else None,
+    )
+
+
+async def show_inbox(api: Api, request: web.Request) -> web.Response:
+    """What waits for this participant."""
+    limit = query_limit(request)
+    cursor = query_cursor(request, _InboxCursor) or _InboxCursor(-1, -1, -1)
+    found = await api.index.waiting(
+        api.node.participant, (cursor.sequence, cursor.kind, cursor.reference), limit
+    )
+    following = None
+    if len(found) == limit:
+        last = found[-1]
+        following = encode_cursor(last.invoice.sequence, int(last.kind), last.reference)
+    items = [item for entry in found if (item := _inbox_item(entry, api.time_ms())) is not None]
+    return json_response(InboxPage(items, following))
+
+
+def _inbox_item(entry: WaitingItem, now_ms: int) -> InboxItem | None:
+    view = invoice_view(decode_invoice(entry.invoice.body), now_ms)
+    if entry.kind is WaitingKind.OFFER and view.offer is None:
+        return None  # it has expired, and nothing on the ledger had to say so
+    of_form = entry.kind in {WaitingKind.RED_CONFIRMATION, WaitingKind.RED_ISSUE}
+    return InboxItem(_WAITING_NAMES[entry.kind], view, entry.reference if of_form else None)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/invoices",
+        issue_one,
+        "Issue an invoice; the node draws its number and signs",
+        "invoices",
+        Scope.OPERATE,
+        body=InvoiceBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    ),
+    Route(
+        "POST",
+        "/v1/invoices:batch",
+        issue_batch,
+        "Issue invoices in one transaction: all or none",
+        "invoices",
+        Scope.OPERATE,
+        body=InvoiceBatchBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    ),
+    Route(
+        "GET",
+        "/v1/invoices",
+        list_invoices,
+        "Invoices, newest first",
+        "invoices",
+        Scope.READ,
+        query=(
+            Query("state", "Document state.", {"type": "string", "enum": list(_STATES)}),
+            Query("party", "Issuer, buyer, reimburser, or holder at any time."),
+            Query("from", "Issued at or after this date or time."),
+            Query("to", "Issued before this date or time."),
+            Query("min_gross", "Smallest gross, in minor units.", {"type": "integer"}),
+            *PAGE_QUERY,
+        ),
+        answers={200: InvoicesPage},
+        refusals=(400,),
+    ),
+    Route(
+        "GET",
+        "/v1/invoices/{number}",
+        show_invoice,
+        "One invoice; details for its parties",
+        "invoices",
+        Scope.READ,
+        answers={200: InvoiceWithDetails},
+        refusals=(404,),
+    ),
+    Route(
+        "GET",
+        "/v1/invoices/{number}/trace",
+        trace_invoice,
+        "Every step of an invoice, forward and back",
+        "invoices",
+        Scope.READ,
+        query=PAGE_QUERY,
+        answers={200: TraceView},
+        refusals=(400, 404),
+    ),
+    Route(
+        "POST",
+        "/v1/invoices/{number}/red/{form}/issue",
+        issue_red,
+        "Issue the red invoice of a confirmed form",
+        "red letters",
+        Scope.OPERATE,
+        body=RedIssueBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=(404, *WRITE_REFUSALS),
+    ),
+    Route(
+        "GET",
+        "/v1/inbox",
+        show_inbox,
+        "What waits for this participant: offers, submissions, forms",
+        "invoices",
+        Scope.READ,
+        query=PAGE_QUERY,
+        answers={200: InboxPage},
+        refusals=(400,),
+    ),
+)

@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document, made from the routes. Owns its assembly; knows no handler.
+
+Request bodies are pydantic models and answers msgspec Structs; both give JSON Schema 2020-12.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from pydantic.json_schema import models_json_schema
+
+from node.api.code_texts import CODE_TEXTS
+from node.api.errors import API_CODES, PROBLEM_TYPE, Problem
+from node.api.routing import Query, Route
+from node.api.schemas import Body, EmptyBody
+
+_REFERENCE = "#/components/schemas/{}"
+_PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
+_WITH_TOKEN = (401, 403, 429)
+_ALWAYS = (400, 421)
+_SCHEME = "token"
+_PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "id": ("Transaction id.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+    "number": ("Invoice number.", {"type": "string", "pattern": "^[0-9]{20}$"}),
+    "form": ("Number of the form on its invoice.", {"type": "integer", "minimum": 0}),
+    "height": ("Height of the block.", {"type": "integer", "minimum": 1}),
+    "path": ("Rest of the C2SP tile path.", {"type": "string"}),
+}
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request answers the same again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+}
+
+
+def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """The document of these routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = _PATH_PARAMETER.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Piaolian node",
+            "version": version,
+            "description": _description(),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(routes),
+            "securitySchemes": {
+                _SCHEME: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token has a scope: read, operate or admin; each includes "
+                    "the ones before. An operation names the scope it needs.",
+                }
+            },
+        },
+    }
+
+
+def _description() -> str:
+    lines = [
+        "JSON API of one node of an invoice ledger. Amounts are integers of the currency's minor",
+        "unit, times RFC 3339 UTC, hashes lower-case hex. Errors are RFC 9457 problems whose",
+        "`code` is one of these:",
+        "",
+        "| code | number | meaning | 含义 |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {code.name} | {int(code)} | {en} | {zh} |" for code, (en, zh) in CODE_TEXTS.items()
+    ]
+    lines += [f"| {name} | | {en} | {zh} |" for name, (en, zh) in API_CODES.items()]
+    return "\n".join(lines)
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
+        "responses": _responses(route),
+        "security": [] if route.scope is None else [{_SCHEME: [route.scope.name.lower()]}],
+    }
+    if route.body is not None:
+        operation["parameters"].append(_IDEMPOTENCY)
+        operation["requestBody"] = {
+            "required": not issubclass(route.body, EmptyBody),
+            "content": {"application/json": {"schema": _reference(route.body.__name__)}},
+        }
+    elif route.binary:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {name: {} for name in route.binary},
+        }
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", _PATH_PARAMETER.sub(r"by_\1", route.path))
+    return "_".join([route.method.lower(), *(word for word in words if word != "v1")])
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PARAMETERS[name][0],
+            "schema": _PARAMETERS[name][1],
+        }
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+
+
+def _query_parameter(query: Query) -> dict[str, Any]:
+    return {
+        "name": query.name,
+        "in": "query",
+        "required": False,
+        "description": query.description,
+        "schema": query.schema,
+    }
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, answer in route.answers.items():
+        content = (
+            {answer: {}}
+            if isinstance(answer, str)
+            else {"application/json": {"schema": _reference(answer.__name__)}}
+        )
+        if status in route.also:
+            content[route.also[status]] = {}
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+    for status in _problem_statuses(route):
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_TYPE: {"schema": _reference(Problem.__name__)}},
+        }
+    return responses
+
+
+def _problem_statuses(route: Route) -> Iterable[int]:
+    statuses = {*_ALWAYS, *route.refusals, 403}
+    if route.scope is not None:
+        statuses.update(_WITH_TOKEN)
+    return sorted(statuses - set(route.answers))
+
+
+def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
+    bodies: dict[str, type[Body]] = {
+        route.body.__name__: route.body for route in routes if route.body is not None
+    }
+    answers = {
+        answer.__name__: answer
+        for route in routes
+        for answer in route.answers.values()
+        if not isinstance(answer, str)
+    }
+    _, made = models_json_schema(
+        [(model, "validation") for model in bodies.values()],
+        ref_template=_REFERENCE.replace("{}", "{model}"),
+    )
+    _, structs = msgspec.json.schema_components(
+        [Problem, *answers.values()], ref_template=_REFERENCE.format("{name}")
+    )
+    schemas = dict(made["$defs"])
+    clash = schemas.keys() & structs.keys()
+    assert not clash, f"two schemas share a name: {clash}"
+    return {**schemas, **structs}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(name)}

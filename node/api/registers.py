@@ -1,0 +1,237 @@
+"""Routes that read the registers: participants, segments, quotas, rates. All from the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+
+from node.api.requests import encode_cursor, query_cursor, query_limit, time_text
+from node.api.routing import PAGE_QUERY, Api, Handler, Route, json_response
+from node.api.security import Scope
+from node.ledger.rows import (
+    RATES_FOR_ALL_KEY,
+    ParticipantState,
+    decode_exchange_rate,
+    decode_participant,
+    decode_quota,
+    decode_segments,
+    decode_tax_rates,
+)
+from node.ledger.types import Table
+
+_STATE_NAMES = {state: state.name.lower() for state in ParticipantState}
+_KEY_BYTES_MAX = 256
+
+
+class ParticipantView(msgspec.Struct, frozen=True):
+    """A participant of the network."""
+
+    id: str
+    name: str
+    roles: list[str]
+    state: str
+    issuing_suspended: bool
+    signing_keys: list[str]
+    sealing_keys: list[str]
+
+
+class SegmentView(msgspec.Struct, frozen=True):
+    """Consecutive numbers."""
+
+    first: str
+    last: str
+    used: int
+
+
+class SegmentsView(msgspec.Struct, frozen=True):
+    """Numbers allotted to an issuer."""
+
+    issuer: str
+    segments: list[SegmentView]
+
+
+class QuotaView(msgspec.Struct, frozen=True):
+    """An issuer's quota of one month: net amounts in the home currency."""
+
+    issuer: str
+    month: str
+    granted: int
+    used: int
+    remaining: int
+    valid_from: str
+    valid_to: str
+
+
+class TaxRatesView(msgspec.Struct, frozen=True):
+    """Tax rates in force, in basis points."""
+
+    issuer: str | None
+    """null: for all issuers without a list of their own."""
+    rates: list[int]
+
+
+class DatedRateView(msgspec.Struct, frozen=True):
+    """A rate from a date on."""
+
+    date: str
+    micro: int
+
+
+class ExchangeRatesView(msgspec.Struct, frozen=True):
+    """Home-currency minor units for 10^6 minor units of a currency."""
+
+    currency: str
+    rates: list[DatedRateView]
+
+
+class ParticipantsPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Participants by id."""
+
+    participants: list[ParticipantView]
+    next_cursor: str | None = None
+
+
+class SegmentsPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Segments by issuer."""
+
+    segments: list[SegmentsView]
+    next_cursor: str | None = None
+
+
+class QuotasPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Quotas by issuer and month."""
+
+    quotas: list[QuotaView]
+    next_cursor: str | None = None
+
+
+class TaxRatesPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tax rates by issuer."""
+
+    tax_rates: list[TaxRatesView]
+    next_cursor: str | None = None
+
+
+class ExchangeRatesPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Exchange rates by currency."""
+
+    exchange_rates: list[ExchangeRatesView]
+    next_cursor: str | None = None
+
+
+class _KeyCursor(msgspec.Struct, frozen=True, array_like=True):
+    after: Annotated[bytes, msgspec.Meta(max_length=_KEY_BYTES_MAX)]
+
+
+def _participant(_: bytes, value: bytes) -> ParticipantView:
+    row = decode_participant(value)
+    return ParticipantView(
+        id=row.id,
+        name=row.name,
+        roles=[role.name.lower() for role in row.roles],
+        state=_STATE_NAMES[row.state],
+        issuing_suspended=row.issuing_suspended,
+        signing_keys=[key.key.hex() for key in row.signing_keys],
+        sealing_keys=[key.key.hex() for key in row.sealing_keys],
+    )
+
+
+def _segments(_: bytes, value: bytes) -> SegmentsView:
+    row = decode_segments(value)
+    return SegmentsView(row.issuer, [SegmentView(s.first, s.last, s.used) for s in row.segments])
+
+
+def _quota(_: bytes, value: bytes) -> QuotaView:
+    row = decode_quota(value)
+    return QuotaView(
+        issuer=row.issuer,
+        month=f"{row.month // 100:04}-{row.month % 100:02}",
+        granted=row.granted,
+        used=row.used,
+        remaining=row.remaining,
+        valid_from=time_text(row.valid_from),
+        valid_to=time_text(row.valid_to),
+    )
+
+
+def _tax_rates(key: bytes, value: bytes) -> TaxRatesView:
+    issuer = None if key == RATES_FOR_ALL_KEY else key.decode()
+    return TaxRatesView(issuer, list(decode_tax_rates(value).rates))
+
+
+def _exchange_rates(_: bytes, value: bytes) -> ExchangeRatesView:
+    row = decode_exchange_rate(value)
+    return ExchangeRatesView(row.currency, [DatedRateView(r.date, r.micro) for r in row.rates])
+
+
+def _page(
+    table: Table,
+    low: bytes,
+    high: bytes,
+    view: Callable[[bytes, bytes], object],
+    page: Callable[[list[Any], str | None], object],
+) -> Handler:
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        limit = query_limit(request)
+        cursor = query_cursor(request, _KeyCursor)
+        start = low if cursor is None else max(low, cursor.after + b"\0")
+        rows = await api.node.state_scan(table, start, high, limit)
+        following = encode_cursor(rows[-1][0]) if len(rows) == limit else None
+        return json_response(page([view(key, value) for key, value in rows], following))
+
+    return handle
+
+
+def _route(name: str, summary: str, handler: Handler, answer: type[msgspec.Struct]) -> Route:
+    return Route(
+        "GET",
+        f"/v1/{name}",
+        handler,
+        summary,
+        "registers",
+        Scope.READ,
+        query=PAGE_QUERY,
+        answers={200: answer},
+        refusals=(400,),
+    )
+
+
+_END = b"\xff"
+"""Past every key of these tables: they are ASCII."""
+
+ROUTES = (
+    _route(
+        "participants",
+        "Participants of the network",
+        _page(Table.PARTICIPANT, b"", _END, _participant, ParticipantsPage),
+        ParticipantsPage,
+    ),
+    _route(
+        "segments",
+        "Numbers allotted to issuers",
+        # `segments_key` begins with "i"; the other rows of the table are single allotments.
+        _page(Table.SEGMENTS, b"i", b"j", _segments, SegmentsPage),
+        SegmentsPage,
+    ),
+    _route(
+        "quotas",
+        "Quotas of issuers by month",
+        _page(Table.QUOTA, b"", _END, _quota, QuotasPage),
+        QuotasPage,
+    ),
+    _route(
+        "tax-rates",
+        "Tax rates in force",
+        _page(Table.TAX_RATES, b"", _END, _tax_rates, TaxRatesPage),
+        TaxRatesPage,
+    ),
+    _route(
+        "exchange-rates",
+        "Exchange rates in force",
+        _page(Table.EXCHANGE_RATE, b"", _END, _exchange_rates, ExchangeRatesPage),
+        ExchangeRatesPage,
+    ),
+)

@@ -1,0 +1,482 @@
+"""`piaolian demo`: four nodes through the main job, told step by step. Owns the story.
+
+The steps stand in `Demo.run` in their order; each is one method that does it and says what came
+of it. What a step finds wrong raises `DemoError`: the demo never prints what it did not see.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import node
+from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
+from node.cli.context import client_of
+from node.cli.errors import CliError, UsageError
+from node.cli.invoices import read_trace
+from node.cli.options import Until
+from node.cli.output import console, print_json
+from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
+from node.cli.proofs import check_proof_file
+from node.cli.registers import month_bounds
+from node.cli.upload import Upload
+from node.cli.writes import post_and_wait, reached
+from node.importing.online_retail import read_retail_file
+from node.importing.plan import RATE, Plan, plan_import
+from node.importing.summary import ImportSummary
+from node.network_files import API_PORT_OFFSET, create_network
+
+BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
+SLICE = Path("tests/data/online-retail-slice.csv.gz")
+_BASE_PORTS = range(7_101, 9_000, 100)
+_PATIENCE_S = 60.0
+_DRIVEN = 10
+"""Invoices that go through the whole life."""
+_KILL_AT = 0.4
+"""Share of the import after which the leader is killed."""
+_GBP_MICRO = 9_150_000
+"""Fen for 10^6 pence: a plausible rate of exchange."""
+
+T = TypeVar("T")
+
+
+class DemoError(CliError):
+    """Something did not happen as it must."""
+
+
+def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> None:
+    """Run the demo in `folder`.
+
+    Raises:
+        UsageError: the folder holds something else, or there is no data file.
+        CliError: a step failed; the nodes' logs stay in the folder.
+    """
+    source = data or Path(node.__file__).resolve().parents[1] / SLICE
+    if not source.is_file():
+        raise UsageError(f"{source}: no such file; give one with --data")
+    _clear(folder)
+    demo = Demo(folder, source, quiet=as_json)
+    try:
+        demo.run()
+        if as_json:
+            print_json(demo.facts)
+        else:
+            demo.tell_how_to_ask(keep=keep)
+    finally:
+        demo.close(keep=keep)
+
+
+class Demo:
+    """The cluster of one demo and what was learnt from it."""
+
+    def __init__(self, folder: Path, source: Path, *, quiet: bool) -> None:
+        self._folder = folder
+        self._source = source
+        self._console = console(to_stderr=quiet)
+        self._nodes: dict[str, LocalNode] = {}
+        self._clients: dict[str, ApiClient] = {}
+        self._open = ExitStack()
+        self._ids: dict[str, str] = {}
+        self.facts: dict[str, object] = {}
+        """What the demo saw, for `--json`."""
+
+    def run(self) -> None:
+        """All steps."""
+        started = time.monotonic()
+        self.start_cluster()
+        plan = self.read_data()
+        self.open_registers(plan)
+        numbers = self.import_and_kill_leader(plan)
+        touched = {letter.original for letter in plan.letters}
+        chosen = [
+            numbers[invoice.order_id]
+            for invoice in plan.invoices
+            if invoice.order_id in numbers and invoice.order_id not in touched
+        ]
+        self.live_through(chosen[:_DRIVEN])
+        self.refuse_double_claim(chosen[_DRIVEN])
+        self.compare_nodes()
+        self.trace(chosen[0])
+        self.prove(chosen[0])
+        self.facts["seconds"] = round(time.monotonic() - started, 1)
+
+    # --- Steps -------------------------------------------------------------------------------
+
+    def start_cluster(self) -> None:
+        """A fresh network of four nodes, each a process of its own."""
+        self._title("Four nodes")
+        begun = time.monotonic()
+        genesis = create_network(self._folder, NODES, name="demo", base_port=_free_base_port())
+        self._nodes = {each.name: each for each in find_nodes(self._folder)}
+        start_nodes(list(self._nodes.values()))
+        for name, each in self._nodes.items():
+            self._ids[name] = each.config.node.participant
+            client = client_of(each.config, "operate", patience_s=_PATIENCE_S)
+            self._clients[name] = self._open.enter_context(client)
+            self._say(f"{name:<11} process {each.pid}, API http://{each.config.api.listen}")
+        self._say(
+            f"ready in {time.monotonic() - begun:.1f} s; leader: {self._leader()}; "
+            f"network {genesis.network_id.hex()[:16]}…"
+        )
+
+    def read_data(self) -> Plan:
+        """The retailer's own file, planned before any node sees it."""
+        self._title("Real invoices")
+        plan = plan_import(read_retail_file(self._source))
+        refused: dict[str, int] = {}
+        for refusal in plan.refused:
+            refused[refusal.code] = refused.get(refusal.code, 0) + 1
+        listed = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
+        self._say(
+            f"{self._source.name}: {len(plan.invoices)} invoices, {len(plan.cancellations)} "
+            f"cancellations as {len(plan.letters)} red letters; refused: {listed}"
+        )
+        return plan
+
+    def open_registers(self, plan: Plan) -> None:
+        """What the tax bureau must have said before anyone may issue."""
+        self._title("The tax bureau allots numbers and quota, and publishes rates")
+        issuer, now = self._ids[ISSUER], datetime.now(UTC)
+        fen = sum(invoice.net for invoice in plan.invoices) * _GBP_MICRO // 10**6
+        self._act(
+            BUREAU,
+            "/v1/segments",
+            {"issuer": issuer, "first": f"{now:%y}311{1:015}", "count": 1_000_000},
+        )
+        self._act(BUREAU, "/v1/tax-rates", {"issuer": issuer, "rates": [0, 600, 1_300, RATE]})
+        rate = {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{now:%Y-%m-%d}"}
+        self._act(BUREAU, "/v1/exchange-rates", rate)
+        month = f"{now:%Y-%m}"
+        for _ in range(2):  # a demo at the end of a month runs into the next
+            first, after = month_bounds(month)
+            validity = {"valid_from": first, "valid_to": after}
+            quota = {"issuer": issuer, "month": month, "net": 2 * fen, **validity}
+            self._act(BUREAU, "/v1/quotas", quota)
+            month = after[:7]
+        self._say(f"1,000,000 numbers, quota of {2 * fen / 100:,.2f} CNY, GBP at 9.15, 20 % tax")
+
+    def import_and_kill_leader(self, plan: Plan) -> dict[str, str]:
+        """Everything is issued and corrected while the leader dies and comes back.
+
+        Returns:
+            The invoice numbers by order id.
+        """
+        self._title("Import, and kill -9 of the leader in the middle")
+        total = len(plan.invoices) + len(plan.letters)
+        counts: list[int] = []
+        upload = Upload(self._nodes[ISSUER].config, plan, self._ids[PAYER], counts.append)
+        begun = time.monotonic()
+        with ThreadPoolExecutor(1, "demo") as pool:
+            running = pool.submit(upload.run)
+            self._progress(running, counts, total, until=int(_KILL_AT * len(plan.invoices)))
+            self._kill_leader()
+            self._progress(running, counts, total, until=total)
+            summary = running.result()
+        self._report_import(plan, summary, time.monotonic() - begun)
+        return upload.numbers
+
+    def live_through(self, numbers: list[str]) -> None:
+        """A few invoices from hand to hand: offered, signed, submitted, claimed, paid, booked."""
+        self._title("Through the life of an invoice")
+        begun = time.monotonic()
+        reimburser = self._ids[REIMBURSER]
+        for position, number in enumerate(numbers):
+            gross = self._invoice(ISSUER, number)["gross"]
+            path = f"/v1/invoices/{number}"
+            last = Until.FINAL if position == len(numbers) - 1 else Until.COMMITTED
+            self._act(PAYER, f"{path}/offer", {"to": reimburser}, Until.COMMITTED)
+            self._act(REIMBURSER, f"{path}/sign", {}, Until.COMMITTED)
+            submission = {"to": reimburser, "amount": gross}
+            self._act(REIMBURSER, f"{path}/submit", submission, Until.COMMITTED)
+            self._act(REIMBURSER, f"{path}/claim", {"amount": gross}, Until.COMMITTED)
+            references = {"booking": f"V-{position:04}", "payment": f"P-{position:04}"}
+            paid = {"claim": 0, "amount": gross, **references}
+            self._act(REIMBURSER, f"{path}/reimburse", paid, Until.COMMITTED)
+            self._act(PAYER, f"{path}/book", {"reference": f"B-{position:04}"}, last)
+        elapsed = time.monotonic() - begun
+        self._say(
+            f"{len(numbers)} invoices offered, signed, submitted, claimed, reimbursed and booked, "
+            f"{6 * len(numbers)} operations one after the other in {elapsed:.1f} s"
+        )
+
+    def refuse_double_claim(self, number: str) -> None:
+        """What is locked once cannot be locked again."""
+        self._title("A double claim")
+        gross = self._invoice(ISSUER, number)["gross"]
+        path = f"/v1/invoices/{number}"
+        self._act(PAYER, f"{path}/submit", {"to": self._ids[REIMBURSER], "amount": gross})
+        self._act(REIMBURSER, f"{path}/claim", {"amount": gross})
+        try:
+            self._act(REIMBURSER, f"{path}/claim", {"amount": gross})
+        except ProblemError as error:
+            self._say(f"invoice {number}: claimed {gross} of {gross} pence, then once more:")
+            self._say(f"refused with {error.code} (HTTP {error.status})")
+            self.facts["double_claim"] = error.code
+            if error.code == "INSUFFICIENT_AVAILABLE":
+                return
+            raise DemoError(f"a double claim was refused with {error.code}") from error
+        raise DemoError("a double claim was not refused")
+
+    def compare_nodes(self) -> None:
+        """The same height, root and state digest on all nodes."""
+        self._title("The same ledger everywhere")
+        statuses = self._until_equal()
+        for name, status in statuses.items():
+            self._say(
+                f"{name:<11} height {status['height']} (final {status['final_height']}), "
+                f"root {str(status['root'])[:16]}…, state {str(status['state_digest'])[:16]}…"
+            )
+        first = next(iter(statuses.values()))
+        self.facts |= {name: first[name] for name in ("height", "root", "state_digest")}
+
+    def trace(self, number: str) -> None:
+        """Every step of one invoice, read from another node than its issuer's."""
+        self._title(f"The trace of invoice {number}, read at the payer's node")
+        names = {identity: name for name, identity in self._ids.items()}
+        steps: list[dict[str, object]] = []
+        end = time.monotonic() + _PATIENCE_S
+        while len(steps) < 7 and time.monotonic() < end:  # the query index is a moment behind
+            found = read_trace(self._clients[PAYER], number)["steps"]
+            assert isinstance(found, list)
+            steps = found
+        for step in steps:
+            signer = names.get(str(step["signer"]), str(step["signer"]))
+            amount = step.get("amount")
+            self._say(
+                f"height {step['height']:<5} {step['operation']:<10} {signer:<11}"
+                f"{'' if amount is None else amount!s:>10}  transaction {step['transaction']}"
+            )
+        self.facts["trace"] = [step["operation"] for step in steps]
+
+    def prove(self, number: str) -> None:
+        """A proof that anyone can check with two files."""
+        self._title("A proof, checked offline")
+        identity = str(self._invoice(REIMBURSER, number)["transaction"])
+        proof, network = self._folder / "invoice.proof", self._folder / "network.toml"
+        self._until_final(identity)
+        proof.write_text(self._clients[REIMBURSER].get(f"/v1/transactions/{identity}/receipt").text)
+        verdict = check_proof_file(proof, network)
+        if not verdict["valid"] or verdict["transaction"] != identity:
+            raise DemoError(f"the proof does not verify: {verdict['reason']}")
+        cosigners = verdict["cosigners"]
+        assert isinstance(cosigners, list)
+        self._say(
+            f"valid: transaction {identity} at height {verdict['height']}, "
+            f"cosigned by {', '.join(cosigners)}"
+        )
+        changed = self._folder / "changed.proof"
+        content = bytearray(proof.read_bytes())
+        content[len(content) // 2] ^= 1
+        changed.write_bytes(content)
+        refused = check_proof_file(changed, network)
+        if refused["valid"]:
+            raise DemoError("a changed proof verifies")
+        self._say(f"one bit changed: {refused['reason']}")
+        self._say(f"again: piaolian verify {proof} --network {network}")
+        self.facts["proof"] = {"file": str(proof), "transaction": identity}
+
+    def tell_how_to_ask(self, *, keep: bool) -> None:
+        """The status of each node, by curl."""
+        self._title(f"Done in {self.facts['seconds']} s")
+        self._say("Ask each node for its status" + ("" if keep else " (while it runs: --keep)"))
+        for name, each in self._nodes.items():
+            token = each.config.api.token_dir / "read.token"
+            self._say(
+                f'curl -sS -H "Authorization: Bearer $(cat {_short(token)})" '
+                f"http://{each.config.api.listen}/v1/status  # {name}"
+            )
+        if keep:
+            self._say(f"stop them with: piaolian cluster down {self._folder}")
+
+    def close(self, *, keep: bool) -> None:
+        """Close connections and, unless told to keep it, the cluster."""
+        self._open.close()
+        if not keep and self._nodes:
+            stop_nodes(list(self._nodes.values()))
+
+    # --- The killed leader -------------------------------------------------------------------
+
+    def _kill_leader(self) -> None:
+        leader = self._leader()
+        victim = self._nodes[leader]
+        final = _final_height(self._survivor_status(leader))
+        victim.send_signal(signal.SIGKILL)
+        begun = time.monotonic()
+        victim.wait_stopped(5.0)
+        new = self._await(
+            lambda: self._new_leader(leader), f"no new leader after {leader} was killed"
+        )
+        elected = time.monotonic() - begun
+        self._say(f"killed {leader} (kill -9); {new} leads after {elected:.2f} s")
+        if leader != BUREAU:  # work that goes on even if the dead node is the one that imports
+            rate = {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+            self._act(BUREAU, "/v1/exchange-rates", rate)
+        self._await(
+            lambda: _final_height(self._survivor_status(leader)) > final or None,
+            "nothing became final after the leader was killed",
+        )
+        final = _final_height(self._survivor_status(leader))
+        self._say(f"the other three went on to final height {final}")
+        start_nodes([victim])
+        self._say(
+            f"{leader} is back and has caught up after {time.monotonic() - begun:.1f} s in all"
+        )
+        self.facts["leader_killed"] = {
+            "killed": leader,
+            "leads": new,
+            "election_seconds": round(elected, 3),
+        }
+
+    def _leader(self) -> str:
+        def ask() -> str | None:
+            for each in self._nodes.values():
+                leader = _raft(each.status()).get("leader")
+                if isinstance(leader, str):
+                    return leader
+            return None
+
+        return self._await(ask, "there is no leader")
+
+    def _new_leader(self, killed: str) -> str | None:
+        for name, each in self._nodes.items():
+            if name != killed and _raft(each.status()).get("state") == "leader":
+                return name
+        return None
+
+    def _survivor_status(self, killed: str) -> dict[str, object]:
+        return next(each for name, each in self._nodes.items() if name != killed).status()
+
+    # --- Helpers -----------------------------------------------------------------------------
+
+    def _report_import(self, plan: Plan, summary: ImportSummary, elapsed: float) -> None:
+        more = len(summary.refused) - len(plan.refused)
+        if more:
+            first = next(refusal for refusal in summary.refused if refusal not in plan.refused)
+            raise DemoError(f"the ledger refused {more} documents: {first.code} {first.message}")
+        documents = summary.invoices + summary.red_letters
+        self._say(
+            f"{summary.invoices} invoices and {summary.red_letters} red letters in {elapsed:.1f} s "
+            f"({documents / elapsed:,.0f} documents/s, the outage included); "
+            f"gross {summary.totals.gross / 100:,.2f} GBP"
+        )
+        self.facts |= {
+            "invoices": summary.invoices,
+            "red_letters": summary.red_letters,
+            "import_seconds": round(elapsed, 2),
+            "documents_per_second": round(documents / elapsed),
+        }
+
+    def _progress(
+        self, running: Future[ImportSummary], counts: list[int], total: int, until: int
+    ) -> None:
+        """Show progress until `until` documents are done or the import has ended."""
+        with self._console.status("importing") as shown:
+            while sum(counts) < until and not running.done():
+                shown.update(f"importing: {sum(counts)} of {total}")
+                time.sleep(0.02)
+
+    def _act(
+        self, name: str, path: str, body: object, until: Until = Until.FINAL
+    ) -> dict[str, object]:
+        result = post_and_wait(self._clients[name], path, body, until=until, timeout_s=_PATIENCE_S)
+        if not reached(result, until):
+            raise DemoError(f"{path} at {name}: only {result.get('state')} in {_PATIENCE_S:.0f} s")
+        return result
+
+    def _invoice(self, name: str, number: str) -> dict[str, object]:
+        return self._clients[name].get(f"/v1/invoices/{number}").fields
+
+    def _until_final(self, identity: str) -> None:
+        status = self._clients[REIMBURSER].get(
+            f"/v1/transactions/{identity}", wait="final", timeout_s=_PATIENCE_S
+        )
+        if status.fields["state"] != "final":
+            raise DemoError(f"transaction {identity} did not become final")
+
+    def _until_equal(self) -> dict[str, dict[str, object]]:
+        def equal() -> dict[str, dict[str, object]] | None:
+            statuses = {name: each.status() for name, each in self._nodes.items()}
+            seen = {
+                (s["height"], s["final_height"], s["root"], s["state_digest"])
+                for s in statuses.values()
+            }
+            return statuses if len(seen) == 1 else None
+
+        return self._await(equal, "the nodes do not agree on height, root and state digest")
+
+    def _await(self, probe: Callable[[], T | None], complaint: str) -> T:
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                found = probe()
+            except (NodeUnreachableError, ProblemError):
+                found = None
+            if found is not None:
+                return found
+            if time.monotonic() >= end:
+                raise DemoError(f"{complaint} (waited {_PATIENCE_S:.0f} s)")
+            time.sleep(0.02)
+
+    def _title(self, text: str) -> None:
+        self._console.print(f"\n[bold]{text}[/bold]")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"  {text}", markup=False)
+
+
+def _raft(status: dict[str, object]) -> dict[str, object]:
+    raft = status["raft"]
+    assert isinstance(raft, dict)
+    return raft
+
+
+def _final_height(status: dict[str, object]) -> int:
+    height = status["final_height"]
+    assert isinstance(height, int)
+    return height
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the user stands, if it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demo, and its processes.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not all((folder / name / "node.toml").is_file() for name in NODES):
+        raise UsageError(f"{folder} exists and is no earlier demo; choose another with --dir")
+    stop_nodes(find_nodes(folder))
+    shutil.rmtree(folder)
+
+
+def _free_base_port() -> int:
+    for base in _BASE_PORTS:
+        ports = [base + offset + n for offset in (0, API_PORT_OFFSET) for n in range(len(NODES))]
+        if all(_is_free(port) for port in ports):
+            return base
+    raise CliError("no free ports between 7101 and 10,000")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

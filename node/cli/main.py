@@ -1,0 +1,209 @@
+"""The `piaolian` command. Owns the command tree and exit codes; heavy modules load when used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli import clusters, invoices, networks, redletters, registers
+from node.cli.context import connect, load
+from node.cli.errors import REFUSED, UsageError, exit_code_of
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
+from node.cli.output import message, print_fields, print_json
+
+app = typer.Typer(
+    name="piaolian",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Piaolian: a ledger of invoices that nobody has to take on trust.",
+)
+app.add_typer(networks.network, name="network")
+app.add_typer(networks.key, name="key")
+app.add_typer(clusters.app, name="cluster")
+app.add_typer(invoices.app, name="invoice")
+invoices.app.add_typer(redletters.app, name="red")
+app.add_typer(registers.quota, name="quota")
+app.add_typer(registers.segment, name="segment")
+app.add_typer(registers.rates, name="rates")
+app.add_typer(registers.participant, name="participant")
+app.add_typer(registers.evidence, name="evidence")
+app.command(
+    epilog=example(
+        "piaolian init my-node --node issuer --participant 91310115337099624K --name 'Paper Ltd' "
+        "--role issuer --address node.example.org:7101"
+    )
+)(networks.init)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"piaolian {version('piaolian')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take options that stand before the command."""
+
+
+@app.command(epilog=example("piaolian start --config net/issuer/node.toml"))
+def start(config: Config = None) -> None:
+    """Run a node in the foreground; SIGTERM stops it cleanly."""
+    loaded = load(config)
+    from node.daemon import run
+
+    raise typer.Exit(run(loaded))
+
+
+@app.command(epilog=example("piaolian status --config net/issuer/node.toml"))
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Show this node: peers, height, final height, leader, lag."""
+    with connect(config) as client:
+        value = client.get("/v1/status").fields
+    if as_json:
+        print_json(value)
+    else:
+        print_fields(value)
+
+
+@app.command(
+    epilog=example("piaolian transaction 5b1f…e2 --wait final"),
+)
+def transaction(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Transaction id, hex.")],
+    wait: Annotated[Until, typer.Option("--wait", help="Wait until it is that far.")] = Until.NONE,
+    timeout: Timeout = TIMEOUT_S,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show a transaction: state, code, height, operations."""
+    query = {} if wait is Until.NONE else {"wait": wait.value, "timeout_s": min(timeout, 60.0)}
+    with connect(config) as client:
+        value = client.get(f"/v1/transactions/{identity}", **query).fields
+    if as_json:
+        print_json(value)
+    else:
+        print_fields(value)
+
+
+@app.command(epilog=example("piaolian receipt 5b1f…e2 -o invoice.proof"))
+def receipt(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Transaction id, hex.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: standard output.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the proof of a final transaction."""
+    with connect(config) as client:
+        text = client.get(f"/v1/transactions/{identity}/receipt").text
+    if output is not None:
+        output.write_text(text)
+        message(f"wrote {output}; check it with: piaolian verify {output} --network network.toml")
+    if as_json:
+        print_json({"transaction": identity, "file": output and str(output), "receipt": text})
+    elif output is None:
+        typer.echo(text, nl=False)
+
+
+@app.command(epilog=example("piaolian verify invoice.proof --network network.toml"))
+def verify(
+    file: Annotated[Path, typer.Argument(help="A proof file.")],
+    network: Annotated[Path, typer.Option(help="The network's genesis document.")],
+    as_json: Json = False,
+) -> None:
+    """Check a proof with no network and no node. Exit code 0 only if it is valid."""
+    from node.cli.proofs import check_proof_file
+
+    verdict = check_proof_file(file, network)
+    if as_json:
+        print_json(verdict)
+    else:
+        print_fields({name: value for name, value in verdict.items() if value not in (None, "")})
+    if not verdict["valid"]:
+        raise typer.Exit(REFUSED)
+
+
+@app.command(epilog=example("piaolian demo --keep"))
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Where; an earlier demo there is removed.")
+    ] = Path(".demo"),
+    data: Annotated[Path | None, typer.Option(help="A file in the online-retail format.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run four nodes through the main job: real invoices, a killed leader, a proof."""
+    from node.cli.demo import run_demo
+
+    run_demo(folder, data, keep=keep, as_json=as_json)
+
+
+@app.command(epilog=example("piaolian bench --seconds 30 --json", "piaolian bench --batch 50"))
+def bench(
+    seconds: Annotated[float, typer.Option(min=1, help="How long to load.")] = 30.0,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Transactions a second. Default: all it takes.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=200, help="Invoices a transaction.")] = 1,
+    nodes: Annotated[int, typer.Option(min=4, max=7, help="Nodes of a fresh cluster.")] = 4,
+    network: Annotated[
+        Path | None, typer.Option(help="Folder of a running network. Default: a fresh one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Load a local cluster and measure what becomes final, as a verifying client sees it."""
+    from node.bench.run import Plan
+    from node.cli.benchmark import run
+
+    value = run(Plan(seconds, rate, batch), network, nodes)
+    if as_json:
+        print_json(value)
+    else:
+        print_fields(value)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="piaolian")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has gone; keep the interpreter from saying so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except Exception as error:  # noqa: BLE001 - the last stop before the user
+        return _fail(error)
+    return 0
+
+
+def _fail(error: Exception) -> int:
+    code = exit_code_of(error)
+    if code is None:
+        if os.environ.get("PIAOLIAN_TRACEBACK"):
+            raise error
+        message(
+            f"piaolian: internal error: {type(error).__name__}: {error}\n"
+            "Please report it with the output of the same command under PIAOLIAN_TRACEBACK=1"
+        )
+        return REFUSED
+    message(f"piaolian: {error}")
+    if isinstance(error, UsageError):
+        message("Try --help.")
+    return code

@@ -1,0 +1,187 @@
+"""`piaolian network …`, `init` and `key …`: folders of nodes and networks on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.errors import UsageError
+from node.cli.options import Config, Json, example
+from node.cli.output import message, print_fields, print_json
+
+network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
+key = typer.Typer(no_args_is_help=True, help="Show and back up a node's keys.")
+
+NetworkName = Annotated[str, typer.Option("--name", help="Name of the network.")]
+DEFAULT_NAME = "piaolian"
+
+
+@network.command(
+    epilog=example("piaolian network new net --nodes tax-bureau,issuer,payer,reimburser")
+)
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    nodes: Annotated[
+        str, typer.Option(help="Names, each beginning with its role: issuer, issuer-2, …")
+    ] = "tax-bureau,issuer,payer,reimburser",
+    voters: Annotated[
+        int | None, typer.Option(min=1, help="How many vote. Every node votes.")
+    ] = None,
+    base_port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="p2p port of the first; APIs 1,000 higher.")
+    ] = 7_101,
+    host: Annotated[
+        str, typer.Option(help="Where nodes reach each other; {node} stands for the name.")
+    ] = "127.0.0.1",
+    name: NetworkName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Write a whole network: network.toml and a folder for each node."""
+    from node.network_files import create_network
+
+    names = [node.strip() for node in nodes.split(",")]
+    genesis = create_network(
+        folder, names, name=name, voters=voters, base_port=base_port, host=host
+    )
+    result = {
+        "network": str(folder / "network.toml"),
+        "network_id": genesis.network_id.hex(),
+        "nodes": {node: str(folder / node / "node.toml") for node in names},
+    }
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(result)
+        message(f"start it with: piaolian cluster up {folder}")
+
+
+@network.command(
+    epilog=example("piaolian network assemble */card.toml --name trade --output network.toml")
+)
+def assemble(
+    cards: Annotated[list[Path], typer.Argument(metavar="CARD...", help="The members' cards.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: standard output.")
+    ] = None,
+    name: NetworkName = DEFAULT_NAME,
+    created: Annotated[
+        str | None, typer.Option(help="RFC 3339; members who pass the same get the same genesis.")
+    ] = None,
+    install: Annotated[
+        Path | None, typer.Option(help="A node's folder: write network.toml and its peers there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the genesis from the members' cards, so that nobody sees another's key."""
+    from node.cards import CARD_BYTES_MAX, network_text, parse_card
+    from node.ledger.genesis import parse_genesis
+    from node.network_files import install_network, utc_now
+
+    parsed = []
+    for path in cards:
+        try:
+            with path.open(encoding="utf-8") as file:
+                parsed.append(parse_card(file.read(CARD_BYTES_MAX)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: {error}") from error
+    text = network_text(parsed, name=name, created=created or utc_now())
+    if output is not None:
+        output.write_text(text)
+    if install is not None:
+        install_network(install, text, parsed)
+    if as_json:
+        genesis = parse_genesis(text)
+        print_json({"network_id": genesis.network_id.hex(), "origin": genesis.origin})
+    elif output is None and install is None:
+        typer.echo(text, nl=False)
+    message(f"network id {parse_genesis(text).network_id.hex()}: every member must see the same")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    node: Annotated[str, typer.Option(help="Name of the node in the network.")],
+    participant: Annotated[str, typer.Option(help="Unified social credit code.")],
+    name: Annotated[str, typer.Option(help="Name of the organisation.")],
+    role: Annotated[list[str], typer.Option(help="tax_bureau, issuer, payer, …; repeatable.")],
+    address: Annotated[str, typer.Option(help="host:port where other nodes reach it.")],
+    p2p_listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "0.0.0.0:7101",
+    api_listen: Annotated[str, typer.Option(help="host:port of the local API.")] = "127.0.0.1:8101",
+    key_passphrase_file: Annotated[
+        Path | None, typer.Option(help="Mode 0600. Without it: asked on the terminal.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one node's folder: keys, tokens, node.toml, and the card for the other members."""
+    from node.keystore import ask_passphrase, generate_keys, read_passphrase
+    from node.network_files import NewNode, create_node
+
+    if key_passphrase_file is not None:
+        passphrase = read_passphrase(key_passphrase_file)
+    else:
+        passphrase = ask_passphrase("New passphrase: ")
+        if passphrase != ask_passphrase("Once more: "):
+            raise UsageError("the passphrases differ")
+    request = NewNode(
+        node=node,
+        participant=participant,
+        name=name,
+        roles=tuple(role),
+        p2p_listen=p2p_listen,
+        p2p_address=address,
+        api_listen=api_listen,
+    )
+    create_node(
+        folder,
+        request,
+        generate_keys(),
+        passphrase,
+        passphrase_file=key_passphrase_file and key_passphrase_file.absolute(),
+    )
+    result = {"config": str(folder / "node.toml"), "card": str(folder / "card.toml")}
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(result)
+        message(
+            "hand card.toml to the others, then: piaolian network assemble CARD... "
+            f"--install {folder}"
+        )
+
+
+@key.command(epilog=example("piaolian key show --config net/issuer/node.toml"))
+def show(config: Config = None, as_json: Json = False) -> None:
+    """Show the public keys; needs the passphrase."""
+    from node.cli.context import load
+    from node.keystore import open_keystore
+
+    loaded = load(config)
+    public = open_keystore(loaded.keys.file, loaded.keys.passphrase_file).public
+    result = {field: getattr(public, field).hex() for field in public.__struct_fields__}
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(result)
+
+
+@key.command(epilog=example("piaolian key backup /media/safe/issuer.keys"))
+def backup(
+    target: Annotated[Path, typer.Argument(help="A file that does not exist yet.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the encrypted key file, after checking that the passphrase opens it.
+
+    The copy is as secret as its passphrase, which is not in it.
+    """
+    from node.cli.context import load
+    from node.keystore import copy_keys, open_keystore
+
+    loaded = load(config)
+    open_keystore(loaded.keys.file, loaded.keys.passphrase_file)
+    copy_keys(loaded.keys.file, target)
+    if as_json:
+        print_json({"backup": str(target)})
+    else:
+        message(f"backed up to {target}; keep the passphrase elsewhere")

@@ -1,0 +1,232 @@
+"""`piaolian quota|segment|rates|participant|evidence …`: the registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.context import connect
+from node.cli.errors import UsageError
+from node.cli.invoices import operate
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
+from node.cli.output import message, print_json, print_table
+
+quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
+segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
+rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
+participant = typer.Typer(no_args_is_help=True, help="Members of the network.")
+evidence = typer.Typer(no_args_is_help=True, help="Proofs that a voter lied.")
+
+_PAGE = 500
+Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
+Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")]
+Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
+
+
+def _show(
+    path: str,
+    field: str,
+    columns: Sequence[str],
+    config: Path | None,
+    as_json: bool,
+    **query: object,
+) -> None:
+    with connect(config) as client:
+        page = client.get(path, **query).fields
+    _print_page(page, field, columns, as_json)
+
+
+def _show_issuer(
+    path: str, field: str, columns: Sequence[str], config: Path | None, as_json: bool, issuer: str
+) -> None:
+    """All rows of one issuer; the register is ordered by issuer, so there is little to skip."""
+    found: list[object] = []
+    with connect(config) as client:
+        cursor: object = None
+        while True:
+            page = client.get(path, limit=_PAGE, cursor=cursor).fields
+            found += [row for row in _rows(page, field) if row.get("issuer") == issuer]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                break
+    _print_page({field: found}, field, columns, as_json)
+
+
+def _print_page(page: dict[str, object], field: str, columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print_json(page)
+        return
+    print_table(_rows(page, field), columns)
+    if page.get("next_cursor"):
+        message(f"more: --cursor {page['next_cursor']}")
+
+
+def _rows(page: dict[str, object], field: str) -> list[dict[str, object]]:
+    rows = page.get(field)
+    return rows if isinstance(rows, list) else []
+
+
+@quota.command(
+    epilog=example(
+        "piaolian quota grant --issuer 91310115337099624K --month 2026-11 --net 100000000"
+    )
+)
+def grant(
+    issuer: Issuer,
+    month: Annotated[str, typer.Option(help="YYYY-MM.")],
+    net: Annotated[int, typer.Option(min=0, help="Net in fen: the home currency's minor unit.")],
+    valid_from: Annotated[str | None, typer.Option(help="Default: start of the month.")] = None,
+    valid_to: Annotated[str | None, typer.Option(help="Default: start of the next.")] = None,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Set an issuer's net quota of a month (tax bureau)."""
+    first, after = month_bounds(month)
+    body = {
+        "issuer": issuer,
+        "month": month,
+        "net": net,
+        "valid_from": valid_from or first,
+        "valid_to": valid_to or after,
+    }
+    operate("/v1/quotas", body, config, wait, timeout, as_json)
+
+
+def month_bounds(month: str) -> tuple[str, str]:
+    """First moment of a month `YYYY-MM` and of the next one, RFC 3339 UTC.
+
+    Raises:
+        UsageError: not a month.
+    """
+    parts = month.split("-")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or len(month) != 7:
+        raise UsageError(f"--month {month}: must be YYYY-MM")
+    year, number = int(parts[0]), int(parts[1])
+    if not 1 <= number <= 12:
+        raise UsageError(f"--month {month}: there is no such month")
+    following = (year + 1, 1) if number == 12 else (year, number + 1)
+    return f"{month}-01T00:00:00Z", f"{following[0]:04}-{following[1]:02}-01T00:00:00Z"
+
+
+@quota.command("show", epilog=example("piaolian quota show --issuer 91310115337099624K"))
+def show_quota(
+    issuer: Annotated[str | None, typer.Option(help="Default: all issuers.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show quota: granted, used, remaining."""
+    columns = ["issuer", "month", "granted", "used", "remaining", "valid_from", "valid_to"]
+    if issuer is not None:
+        _show_issuer("/v1/quotas", "quotas", columns, config, as_json, issuer)
+    else:
+        _show("/v1/quotas", "quotas", columns, config, as_json, limit=limit, cursor=cursor)
+
+
+@segment.command(
+    epilog=example(
+        "piaolian segment allot --issuer 91310115337099624K --first 26310000000000000001 "
+        "--count 100000"
+    )
+)
+def allot(
+    issuer: Issuer,
+    first: Annotated[str, typer.Option(help="First number, 20 digits.")],
+    count: Annotated[int, typer.Option(min=1, help="How many numbers.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Allot consecutive invoice numbers to an issuer (tax bureau)."""
+    body = {"issuer": issuer, "first": first, "count": count}
+    operate("/v1/segments", body, config, wait, timeout, as_json)
+
+
+@segment.command("list", epilog=example("piaolian segment list --issuer 91310115337099624K"))
+def list_segments(
+    issuer: Annotated[str | None, typer.Option(help="Default: all issuers.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List allotted segments."""
+    columns = ["issuer", "segments"]
+    if issuer is not None:
+        _show_issuer("/v1/segments", "segments", columns, config, as_json, issuer)
+    else:
+        _show("/v1/segments", "segments", columns, config, as_json, limit=limit, cursor=cursor)
+
+
+@rates.command(epilog=example("piaolian rates publish 0 300 600 900 1300"))
+def publish(
+    rate: Annotated[list[int], typer.Argument(min=0, max=10_000, help="Basis points.")],
+    issuer: Annotated[str | None, typer.Option(help="Only for this issuer.")] = None,
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Set the tax rates in force, for one issuer or for all (tax bureau)."""
+    body = {"issuer": issuer, "rates": rate}
+    operate("/v1/tax-rates", body, config, wait, timeout, as_json)
+
+
+@rates.command(epilog=example("piaolian rates exchange GBP 9150000 --date 2026-11-23"))
+def exchange(
+    currency: Annotated[str, typer.Argument(help="ISO 4217.")],
+    micro: Annotated[
+        int, typer.Argument(min=1, help="Home minor units for 10^6 of the currency's.")
+    ],
+    date: Annotated[str, typer.Option(help="In force from, YYYY-MM-DD.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Publish an exchange rate (tax bureau)."""
+    body = {"currency": currency, "micro": micro, "date": date}
+    operate("/v1/exchange-rates", body, config, wait, timeout, as_json)
+
+
+@rates.command("list", epilog=example("piaolian rates list --json"))
+def list_rates(config: Config = None, as_json: Json = False) -> None:
+    """List tax rates and exchange rates in force."""
+    with connect(config) as client:
+        tax = client.get("/v1/tax-rates", limit=_PAGE).fields
+        exchanged = client.get("/v1/exchange-rates", limit=_PAGE).fields
+    if as_json:
+        print_json(
+            {
+                "tax_rates": _rows(tax, "tax_rates"),
+                "exchange_rates": _rows(exchanged, "exchange_rates"),
+            }
+        )
+        return
+    print_table(_rows(tax, "tax_rates"), ["issuer", "rates"])
+    print_table(_rows(exchanged, "exchange_rates"), ["currency", "rates"])
+
+
+@participant.command("list", epilog=example("piaolian participant list"))
+def list_participants(
+    limit: Limit = 50, cursor: Cursor = None, config: Config = None, as_json: Json = False
+) -> None:
+    """List participants, their roles and state."""
+    columns = ["id", "name", "roles", "state"]
+    _show("/v1/participants", "participants", columns, config, as_json, limit=limit, cursor=cursor)
+
+
+@evidence.command("list", epilog=example("piaolian evidence list --json"))
+def list_evidence(
+    limit: Limit = 50, cursor: Cursor = None, config: Config = None, as_json: Json = False
+) -> None:
+    """List stored evidence: who signed two histories, and what proves it."""
+    columns = ["voter", "kind", "found", "sentence"]
+    _show("/v1/evidence", "evidence", columns, config, as_json, limit=limit, cursor=cursor)

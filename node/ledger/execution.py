@@ -1,0 +1,292 @@
+"""Applying a block: which rows it reads, what each transaction comes to, which rows change.
+
+Owns the envelope's checks and all-or-none; the rules are in `registers`, `issuing`, `holding`,
+`claims`, `booking` and `redletters`. Pure: the same state, context and transactions give the same
+outcome on every node. Verifies bare keys' signatures; the author's is verified by the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from node.ledger import booking, claims, holding, issuing, redletters, registers
+from node.ledger import operations as ops
+from node.ledger.bykey import live_id, message_of
+from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.context import BlockContext
+from node.ledger.footprint import Footprint, expiry_scan, footprint, inner_operation
+from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.rows import (
+    RULES_KEY,
+    InvoiceRow,
+    KeyRow,
+    ParticipantRow,
+    ParticipantState,
+    live_key,
+)
+from node.ledger.signing import verify
+from node.ledger.step import Note, Step
+from node.ledger.transaction import VALIDITY_WINDOW_MAX, Transaction, TransactionBody
+from node.ledger.types import Table
+from node.ledger.view import (
+    PrefetchedState,
+    RowChange,
+    Scan,
+    State,
+    StateView,
+    UnprefetchedError,
+)
+
+__all__ = [
+    "BlockContext",
+    "BlockOutcome",
+    "CheckedTransaction",
+    "Footprint",
+    "Note",
+    "PrefetchedState",
+    "Result",
+    "RowChange",
+    "Scan",
+    "StateView",
+    "UnknownRulesError",
+    "UnprefetchedError",
+    "execute_block",
+    "footprint",
+]
+
+RULES_VERSION = 1
+"""The version of the rules that this program holds."""
+
+
+class UnknownRulesError(RuntimeError):
+    """The state's active rules are not this program's: the node must stop applying."""
+
+
+class CheckedTransaction(msgspec.Struct, frozen=True):
+    """A decoded transaction and whether its author's signature is good."""
+
+    transaction: Transaction
+    signature_valid: bool
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of one transaction."""
+
+    txid: bytes
+    code: Code
+    operation: int | None
+    """Position of the operation that was refused; None for the envelope, or when applied."""
+    leaf: bool
+    """Whether it leaves a leaf, and a txid record, in the ledger."""
+    notes: tuple[Note, ...] = ()
+    """Of an applied transaction: at most one an operation, in their order."""
+    blobs: tuple[tuple[bytes, bytes], ...] = ()
+    """Of an applied transaction: hashes and bodies of its sealed blobs, in order."""
+
+
+class BlockOutcome(msgspec.Struct, frozen=True):
+    """What a block did."""
+
+    results: list[Result]
+    """One for each transaction, in order."""
+    changes: list[RowChange]
+    """Each row at most once."""
+
+
+_InvoiceRule = Callable[[Step, InvoiceRow, Any], Code]
+_OPEN_ONLY = True
+
+# Operation → its rule, and whether a cancelled or credited invoice refuses it (DOMAIN §3).
+# Row 12's issue refuses that itself: an order that is repeated succeeds on a closed invoice too.
+_INVOICE_RULES: dict[type, tuple[_InvoiceRule, bool]] = {
+    ops.OfferInvoice: (holding.offer, _OPEN_ONLY),
+    ops.SignOffer: (holding.sign, _OPEN_ONLY),
+    ops.RefuseOffer: (holding.refuse, _OPEN_ONLY),
+    ops.WithdrawOffer: (holding.withdraw, _OPEN_ONLY),
+    ops.SubmitInvoice: (claims.submit, _OPEN_ONLY),
+    ops.ClaimInvoice: (claims.claim, _OPEN_ONLY),
+    ops.ReleaseClaim: (claims.release, False),
+    ops.ReimburseClaim: (claims.reimburse, _OPEN_ONLY),
+    ops.BookInvoice: (booking.book, _OPEN_ONLY),
+    ops.UnbookInvoice: (booking.unbook, _OPEN_ONLY),
+    ops.CancelInvoice: (issuing.cancel, _OPEN_ONLY),
+    ops.RequestRedLetter: (redletters.request, _OPEN_ONLY),
+    ops.ConfirmRedLetter: (redletters.confirm, False),
+    ops.DenyRedLetter: (redletters.deny, False),
+    ops.WithdrawRedLetter: (redletters.withdraw, False),
+    ops.LapseRedLetter: (redletters.lapse, False),
+    ops.ConsentRedLetter: (redletters.consent, _OPEN_ONLY),
+    ops.IssueRedLetter: (redletters.issue_red, False),
+}
+
+_OTHER_RULES: dict[type, Callable[[Step, Any], Code]] = {
+    ops.IssueInvoice: issuing.issue,
+    ops.AllotSegment: registers.allot_segment,
+    ops.GrantQuota: registers.grant_quota,
+    ops.PublishTaxRates: registers.publish_tax_rates,
+    ops.PublishExchangeRate: registers.publish_exchange_rate,
+}
+
+# What a party without a participant's roles can be: buyer, holder, receiver, or anyone.
+_OPEN_TO_KEYS = frozenset(
+    {
+        ops.OfferInvoice,
+        ops.SignOffer,
+        ops.RefuseOffer,
+        ops.WithdrawOffer,
+        ops.SubmitInvoice,
+        ops.ReleaseClaim,
+        ops.BookInvoice,
+        ops.UnbookInvoice,
+        ops.RequestRedLetter,
+        ops.ConfirmRedLetter,
+        ops.DenyRedLetter,
+        ops.WithdrawRedLetter,
+        ops.LapseRedLetter,
+    }
+)
+
+
+def execute_block(
+    view: StateView, context: BlockContext, transactions: Sequence[CheckedTransaction]
+) -> BlockOutcome:
+    """Apply the transactions of one block, each all or none.
+
+    Args:
+        view: The state before the block; at least what `footprint` names.
+        context: The block.
+        transactions: In the order of the entry.
+
+    Raises:
+        UnknownRulesError: when the state follows rules that this program does not hold.
+        UnprefetchedError: when the view lacks a row: a fault of the caller or of this package.
+    """
+    state = State(view)
+    active = state.rules.get(RULES_KEY)
+    if active is None or active.version != RULES_VERSION:
+        raise UnknownRulesError(f"active rules: {active}, this program holds {RULES_VERSION}")
+    run = _Run(state, context)
+    results = [run.transaction(checked) for checked in transactions]
+    scan = expiry_scan(context.height, len(transactions))
+    expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)]
+    return BlockOutcome(results, expired + state.changes())
+
+
+class _Run:
+    """One block's execution."""
+
+    def __init__(self, state: State, context: BlockContext) -> None:
+        self._state = state
+        self._height = context.height
+        self._network = context.network_id
+        self._window = min(context.terms.validity_heights, VALIDITY_WINDOW_MAX)
+        self._step = Step(state, context)
+
+    def transaction(self, checked: CheckedTransaction) -> Result:
+        """Apply one transaction and commit or roll back what it wrote."""
+        transaction = checked.transaction
+        body, txid = transaction.body, transaction.txid
+        author = self._state.participants.get(body.author.encode())
+        key = live_key(body.valid_until, txid)
+        code = self._refuse_envelope(body, author, key, signed=checked.signature_valid)
+        if code:
+            return Result(txid, code, None, leaf=False)
+        assert author is not None
+        blobs, code = _travelling_blobs(transaction)
+        if code:
+            return Result(txid, code, None, leaf=False)
+        step = self._step
+        step.txid = txid
+        step.notes = []
+        for position, operation in enumerate(body.operations):
+            step.position = position
+            step.participant = author
+            step.actor = author.id
+            code = self._operation(body, operation)
+            if code:
+                break
+        else:
+            self._state.commit()
+            self._state.live.put_at_once(key, self._height)
+            return Result(txid, Code.OK, None, True, tuple(step.notes), blobs)
+        self._state.roll_back()
+        if code <= LEAFLESS_MAX:
+            return Result(txid, code, position, leaf=False)
+        self._state.live.put_at_once(key, self._height)
+        return Result(txid, code, position, leaf=True)
+
+    def _refuse_envelope(
+        self, body: TransactionBody, author: ParticipantRow | None, key: bytes, *, signed: bool
+    ) -> Code:
+        if body.network != self._network:
+            return Code.WRONG_NETWORK
+        if (
+            author is None
+            or author.state is not ParticipantState.ACTIVE
+            or KeyRow(body.key) not in author.signing_keys
+        ):
+            return Code.UNKNOWN_AUTHOR
+        if not signed:
+            return Code.BAD_SIGNATURE
+        if body.valid_until < self._height:
+            return Code.EXPIRED
+        if body.valid_until - self._height > self._window:
+            return Code.VALIDITY_TOO_LONG
+        return Code.OK if self._state.live.get(key) is None else Code.DUPLICATE
+
+    def _operation(self, body: TransactionBody, operation: Operation) -> Code:
+        if isinstance(operation, ByKey):
+            return self._by_key(body, operation)
+        return self._direct(operation)
+
+    def _direct(self, operation: DirectOperation) -> Code:
+        found = _INVOICE_RULES.get(type(operation))
+        if found is None:
+            return _OTHER_RULES[type(operation)](self._step, operation)
+        rule, open_only = found
+        invoice = self._step.invoice(operation.invoice)  # type: ignore[union-attr]
+        if invoice is None:
+            return Code.UNKNOWN_INVOICE
+        if invoice.original is not None:
+            return Code.RED_TAKES_NO_OPERATION
+        if open_only and invoice.closed:
+            return Code.DOCUMENT_CLOSED
+        return rule(self._step, invoice, operation)
+
+    def _by_key(self, body: TransactionBody, wrapped: ByKey) -> Code:
+        """Apply an operation for the bare key that signed it, at most once."""
+        operation = inner_operation(wrapped)
+        if operation is None:
+            return Code.MALFORMED
+        if type(operation) not in _OPEN_TO_KEYS:
+            return Code.NOT_PERMITTED
+        message = message_of(body, wrapped)
+        key = live_key(body.valid_until, live_id(wrapped.key, message))
+        used = self._state.live.get(key) is not None
+        if used or not verify(wrapped.key, message, wrapped.signature):
+            return Code.PARTY_SIGNATURE_INVALID
+        self._state.live.put(key, self._height)
+        self._step.participant = None
+        self._step.actor = wrapped.key.hex()
+        return self._direct(operation)
+
+
+def _travelling_blobs(
+    transaction: Transaction,
+) -> tuple[tuple[tuple[bytes, bytes], ...], Code]:
+    """The sealed blobs with their hashes, and BLOB_MISMATCH unless the operations name them so."""
+    named: list[bytes] = []
+    for operation in transaction.body.operations:
+        kind = type(operation)
+        if kind is ops.IssueInvoice or kind is ops.IssueRedLetter:
+            named.extend(operation.blobs)  # type: ignore[union-attr]
+    if not named and not transaction.blobs:
+        return (), Code.OK
+    blobs = tuple((hashlib.sha256(blob).digest(), blob) for blob in transaction.blobs)
+    if [found for found, _ in blobs] != named:
+        return (), Code.BLOB_MISMATCH
+    return blobs, Code.OK

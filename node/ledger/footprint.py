@@ -1,0 +1,167 @@
+"""Which rows a block may read, from its transactions alone. Owns that knowledge of every rule.
+
+A rule that reads a row not named here fails loudly (`UnprefetchedError`), so this module changes
+together with the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from node.ledger import operations as ops
+from node.ledger.bykey import decode_operation, live_id, message_of
+from node.ledger.context import BlockContext
+from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.registers import overlap_scan
+from node.ledger.rows import (
+    RATES_FOR_ALL_KEY,
+    RULES_KEY,
+    allotment_key,
+    live_key,
+    order_key,
+    quota_key,
+    segments_key,
+)
+from node.ledger.transaction import MalformedTransactionError, Transaction
+from node.ledger.types import Table
+from node.ledger.view import Scan
+
+EXPIRED_MIN = 1_024
+"""Expired live rows that every block may delete; two more for each of its transactions, so the
+backlog shrinks under any load, while no single block has to delete without bound."""
+
+
+class Footprint(msgspec.Struct, frozen=True):
+    """What to read before a block: rows by table and key, and scans."""
+
+    rows: list[tuple[Table, bytes]]
+    scans: list[Scan]
+
+
+class _HasTransaction(Protocol):
+    @property
+    def transaction(self) -> Transaction: ...
+
+
+def expiry_scan(height: int, transactions: int) -> Scan:
+    """The live rows that a block of so many transactions deletes: valid-until below its height."""
+    limit = EXPIRED_MIN + 2 * transactions
+    return Scan(Table.TXID, bytes(8), height.to_bytes(8, "big"), limit)
+
+
+def footprint(transactions: Iterable[_HasTransaction], context: BlockContext) -> Footprint:
+    """Everything that `execute_block` may read for these transactions, each row once."""
+    found = _Reads(context)
+    count = 0
+    for checked in transactions:
+        count += 1
+        found.add_transaction(checked.transaction)
+    found.scans[expiry_scan(context.height, count)] = None
+    return Footprint(list(found.rows), list(found.scans))
+
+
+def inner_operation(wrapped: ByKey) -> DirectOperation | None:
+    """The operation of a bare key, or None when its bytes are not canonical."""
+    try:
+        return decode_operation(wrapped.operation)
+    except MalformedTransactionError:
+        return None
+
+
+class _Reads:
+    """Collects rows and scans in the order of first mention."""
+
+    def __init__(self, context: BlockContext) -> None:
+        self.rows: dict[tuple[Table, bytes], None] = {(Table.META, RULES_KEY): None}
+        self.scans: dict[Scan, None] = {}
+        self.month = context.month
+        self.home = context.home_currency
+
+    def add_transaction(self, transaction: Transaction) -> None:
+        body = transaction.body
+        self.rows[Table.PARTICIPANT, body.author.encode()] = None
+        self.rows[Table.TXID, live_key(body.valid_until, transaction.txid)] = None
+        for operation in body.operations:
+            if isinstance(operation, ByKey):
+                inner = inner_operation(operation)
+                if inner is None:
+                    continue
+                identifier = live_id(operation.key, message_of(body, operation))
+                self.rows[Table.TXID, live_key(body.valid_until, identifier)] = None
+            else:
+                inner = operation
+            reads = _READS.get(type(inner))
+            if reads is None:
+                self.rows[Table.INVOICE, inner.invoice.encode()] = None  # type: ignore[union-attr]
+            else:
+                reads(self, body.author, inner)
+
+    def party(self, reference: str) -> None:
+        if len(reference) == 18:
+            self.rows[Table.PARTICIPANT, reference.encode()] = None
+
+    def receiver(self, _author: str, op: ops.OfferInvoice | ops.SubmitInvoice) -> None:
+        self.rows[Table.INVOICE, op.invoice.encode()] = None
+        self.party(op.to)
+
+    def issue(self, author: str, op: ops.IssueInvoice) -> None:
+        rows = self.rows
+        rows[Table.INVOICE, op.number.encode()] = None
+        rows[Table.ORDER, order_key(author, op.order)] = None
+        rows[Table.SEGMENTS, segments_key(author)] = None
+        rows[Table.QUOTA, quota_key(author, self.month)] = None
+        rows[Table.TAX_RATES, author.encode()] = None
+        rows[Table.TAX_RATES, RATES_FOR_ALL_KEY] = None
+        self.party(op.buyer)
+        if op.currency != self.home:
+            rows[Table.EXCHANGE_RATE, op.currency.encode()] = None
+        if op.replaces is not None:
+            rows[Table.INVOICE, op.replaces.encode()] = None
+
+    def cancel(self, author: str, op: ops.CancelInvoice) -> None:
+        self.rows[Table.INVOICE, op.invoice.encode()] = None
+        self.rows[Table.QUOTA, quota_key(author, self.month)] = None
+
+    def issue_red(self, author: str, op: ops.IssueRedLetter) -> None:
+        rows = self.rows
+        rows[Table.INVOICE, op.invoice.encode()] = None
+        rows[Table.INVOICE, op.number.encode()] = None
+        rows[Table.ORDER, order_key(author, op.order)] = None
+        rows[Table.SEGMENTS, segments_key(author)] = None
+        rows[Table.QUOTA, quota_key(author, self.month)] = None
+
+    def allot(self, _author: str, op: ops.AllotSegment) -> None:
+        self.party(op.issuer)
+        self.rows[Table.SEGMENTS, segments_key(op.issuer)] = None
+        last = f"{int(op.first) + op.count - 1:020d}"
+        self.rows[Table.SEGMENTS, allotment_key(last)] = None
+        self.scans[overlap_scan(op.first)] = None
+
+    def grant(self, _author: str, op: ops.GrantQuota) -> None:
+        self.party(op.issuer)
+        self.rows[Table.QUOTA, quota_key(op.issuer, op.month)] = None
+
+    def tax_rates(self, _author: str, op: ops.PublishTaxRates) -> None:
+        if op.issuer is not None:
+            self.party(op.issuer)
+        self.rows[Table.TAX_RATES, (op.issuer or "*").encode()] = None
+
+    def exchange_rate(self, _author: str, op: ops.PublishExchangeRate) -> None:
+        self.rows[Table.EXCHANGE_RATE, op.currency.encode()] = None
+
+
+_READS: dict[type, Callable[[_Reads, str, Any], None]] = {
+    ops.IssueInvoice: _Reads.issue,
+    ops.OfferInvoice: _Reads.receiver,
+    ops.SubmitInvoice: _Reads.receiver,
+    ops.CancelInvoice: _Reads.cancel,
+    ops.IssueRedLetter: _Reads.issue_red,
+    ops.AllotSegment: _Reads.allot,
+    ops.GrantQuota: _Reads.grant,
+    ops.PublishTaxRates: _Reads.tax_rates,
+    ops.PublishExchangeRate: _Reads.exchange_rate,
+}
+"""Operations that read more than the invoice they name."""

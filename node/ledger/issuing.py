@@ -1,0 +1,201 @@
+"""Issuing and cancelling of blue invoices (DOMAIN §3 rows 1 and 9). Pure rules.
+
+Also what every issuing shares with red letters: the order register and the check of totals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from node.ledger.codes import Code
+from node.ledger.context import month_of
+from node.ledger.operations import CancelInvoice, IssueInvoice, RateGroup
+from node.ledger.registers import (
+    charge_quota,
+    home_amount,
+    is_date,
+    rates_allowed,
+    restore_quota,
+    take_number,
+)
+from node.ledger.rows import Document, GroupRow, InvoiceRow, OrderRow, order_key
+from node.ledger.step import Note, Step
+from node.ledger.types import Role
+
+RATE_UNIT = 10_000
+"""Tax rates are basis points."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def issue(step: Step, op: IssueInvoice) -> Code:
+    """Row 1. The order comes first: repeating an issued order is a success that changes nothing.
+
+    The net is charged to the quota of the block's month, converted with the rate in force at the
+    block's date. `issue_date` is the issuer's statement; it must only be a day of the calendar.
+    """
+    if not step.has_role(Role.ISSUER):
+        return Code.NOT_PERMITTED
+    digest = _order_body(op)
+    held = order_of(step, op.order)
+    if held is not None:
+        return repeat_order(step, held, digest)
+    assert step.participant is not None
+    if step.participant.issuing_suspended:
+        return Code.ISSUING_SUSPENDED
+    refusal = _refuse_public_part(step, op)
+    if refusal:
+        return refusal
+    refusal = take_number(step, op.number)
+    if refusal:
+        return refusal
+    quota = home_amount(step, op.currency, op.net)
+    if quota is None:
+        return Code.NO_EXCHANGE_RATE
+    refusal = charge_quota(step, quota)
+    if refusal:
+        return refusal
+    _add_blue(step, op, quota)
+    record_order(step, op.order, op.number, digest)
+    return Code.OK
+
+
+def cancel(step: Step, invoice: InvoiceRow, op: CancelInvoice) -> Code:  # noqa: ARG001 (table)
+    """Row 9. Everything but a fresh, untouched invoice needs a red letter. Restores the quota."""
+    if step.actor != invoice.issuer:
+        return Code.WRONG_PARTY
+    untouched = (
+        invoice.document is Document.ISSUED
+        and invoice.holder == invoice.buyer
+        and invoice.open_offer(step.now) is None
+        and not (invoice.claims_made or invoice.bookings or invoice.forms)
+    )
+    fresh = (
+        step.now - invoice.issued_at <= step.terms.cancel_ms
+        and month_of(invoice.issued_at) == step.month
+    )
+    if not (untouched and fresh):
+        return Code.USE_RED_LETTER
+    invoice.document = Document.CANCELLED
+    invoice.cancelled_at = step.now
+    invoice.offer = None
+    invoice.submissions = ()
+    restore_quota(step, invoice.quota)
+    return Code.OK
+
+
+# --- Shared with red letters ------------------------------------------------------------------
+
+
+def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int) -> Code:
+    """TOTALS_MISMATCH unless the totals hold (DOMAIN §2).
+
+    Rates ascend and differ, so that each set of groups has one encoding. Each tax is within one
+    minor unit per line of round half up(net × rate); the sums are exact; net + tax = gross.
+    """
+    net_sum = tax_sum = 0
+    rate_before = -1
+    for group in groups:
+        rounded = (group.net * group.rate + RATE_UNIT // 2) // RATE_UNIT
+        if group.rate <= rate_before or abs(group.tax - rounded) > group.lines:
+            return Code.TOTALS_MISMATCH
+        rate_before = group.rate
+        net_sum += group.net
+        tax_sum += group.tax
+    if net_sum != net or tax_sum != tax or net + tax != gross:
+        return Code.TOTALS_MISMATCH
+    return Code.OK
+
+
+def order_body(*fields: object) -> bytes:
+    """Hash of an issuing operation without its number: what makes two orders the same."""
+    return hashlib.sha256(_encode(fields)).digest()
+
+
+def order_of(step: Step, order: bytes) -> OrderRow | None:
+    """What the actor used this order for before."""
+    return step.state.orders.get(order_key(step.actor, order))
+
+
+def repeat_order(step: Step, held: OrderRow, body: bytes) -> Code:
+    """The first result again, or ORDER_CONFLICT when the order was for something else."""
+    if held.body != body:
+        return Code.ORDER_CONFLICT
+    step.notes.append(Note(step.position, number=held.number))
+    return Code.OK
+
+
+def record_order(step: Step, order: bytes, number: str, body: bytes) -> None:
+    """Use up an order of the actor."""
+    step.state.orders.put(order_key(step.actor, order), OrderRow(number, body))
+
+
+# --- Parts of issuing -------------------------------------------------------------------------
+
+
+def _order_body(op: IssueInvoice) -> bytes:
+    return order_body(
+        op.special,
+        op.buyer,
+        op.currency,
+        op.issue_date,
+        op.groups,
+        op.net,
+        op.tax,
+        op.gross,
+        op.replaces,
+        op.details,
+        op.blobs,
+    )
+
+
+def _refuse_public_part(step: Step, op: IssueInvoice) -> Code:
+    if not step.party_exists(op.buyer):
+        return Code.UNKNOWN_PARTY
+    if not is_date(op.issue_date):
+        return Code.DATE_INVALID
+    if op.net == 0 or op.gross == 0:
+        return Code.NOTHING_TO_INVOICE
+    refusal = refuse_totals(op.groups, op.net, op.tax, op.gross)
+    if refusal:
+        return refusal
+    if not rates_allowed(step, [group.rate for group in op.groups]):
+        return Code.RATE_NOT_ALLOWED
+    return Code.OK if op.replaces is None else _refuse_replaced(step, op.replaces)
+
+
+def _refuse_replaced(step: Step, number: str) -> Code:
+    replaced = step.state.invoices.get(number.encode())
+    if replaced is None:
+        return Code.UNKNOWN_INVOICE
+    if replaced.issuer != step.actor:
+        return Code.WRONG_PARTY
+    return Code.RED_TAKES_NO_OPERATION if replaced.red else Code.OK
+
+
+def _add_blue(step: Step, op: IssueInvoice, quota: int) -> None:
+    row = InvoiceRow(
+        op.number,
+        step.actor,
+        op.buyer,
+        op.special,
+        op.currency,
+        op.issue_date,
+        tuple([GroupRow(g.rate, g.net, g.tax, g.lines) for g in op.groups]),
+        op.net,
+        op.tax,
+        op.gross,
+        op.order,
+        op.replaces,
+        None,
+        op.details,
+        op.blobs,
+        step.txid,
+        step.height,
+        step.now,
+        quota,
+        op.buyer,
+    )
+    step.state.invoices.put(op.number.encode(), row)

@@ -1,0 +1,211 @@
+"""The tax bureau's registers: segments, quota, rates (DOMAIN §1, §2). Pure rules.
+
+Also what issuing takes from them: a number, a month's quota, an exchange rate.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from node.ledger.codes import Code
+from node.ledger.operations import (
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+)
+from node.ledger.rows import (
+    EXCHANGE_RATES_MAX,
+    RATES_FOR_ALL_KEY,
+    SEGMENTS_MAX,
+    AllotmentRow,
+    DatedRateRow,
+    ExchangeRateRow,
+    QuotaRow,
+    SegmentRow,
+    SegmentsRow,
+    TaxRatesRow,
+    allotment_key,
+    quota_key,
+    segments_key,
+)
+from node.ledger.step import Step
+from node.ledger.types import Role, Table
+from node.ledger.view import Scan
+
+_SERIALS = 10**15
+"""A number ends with 15 digits of serial; a segment does not run past them."""
+_AFTER_ALLOTMENTS = b"o"
+"""Above every `allotment_key`."""
+MICRO = 1_000_000
+
+
+# --- Operations of the tax bureau -------------------------------------------------------------
+
+
+def overlap_scan(first: str) -> Scan:
+    """The one allotment that could overlap a range from `first`: the first that ends after it."""
+    return Scan(Table.SEGMENTS, allotment_key(first), _AFTER_ALLOTMENTS, 1)
+
+
+def allot_segment(step: Step, op: AllotSegment) -> Code:
+    """Allot numbers that nobody has yet; exhausted segments of the issuer leave its list.
+
+    SEGMENT_OVERLAP also when the range would run past the 15 digits of serial, into the numbers
+    of another channel or year.
+    """
+    refusal = _bureau_for_issuer(step, op.issuer)
+    if refusal:
+        return refusal
+    last = f"{int(op.first) + op.count - 1:020d}"
+    if int(op.first) % _SERIALS + op.count > _SERIALS or _is_allotted(step, op.first, last):
+        return Code.SEGMENT_OVERLAP
+    key = segments_key(op.issuer)
+    held = step.state.segments.get(key)
+    kept = () if held is None else tuple(s for s in held.segments if not _exhausted(s))
+    if len(kept) >= SEGMENTS_MAX:
+        return Code.TOO_MANY_SEGMENTS
+    segments = sorted((*kept, SegmentRow(op.first, last)), key=lambda segment: segment.first)
+    step.state.segments.put(key, SegmentsRow(op.issuer, tuple(segments)))
+    step.state.allotments.put(allotment_key(last), AllotmentRow(op.first, last, op.issuer))
+    return Code.OK
+
+
+def grant_quota(step: Step, op: GrantQuota) -> Code:
+    """Set a month's quota; what was used of it stays used, also when the new grant is lower."""
+    refusal = _bureau_for_issuer(step, op.issuer)
+    if refusal:
+        return refusal
+    if op.valid_to <= op.valid_from or not 1 <= op.month % 100 <= 12:
+        return Code.PERIOD_INVALID
+    key = quota_key(op.issuer, op.month)
+    held = step.state.quotas.get(key)
+    used = 0 if held is None else held.used
+    row = QuotaRow(op.issuer, op.month, op.net, used, op.valid_from, op.valid_to)
+    step.state.quotas.put(key, row)
+    return Code.OK
+
+
+def publish_tax_rates(step: Step, op: PublishTaxRates) -> Code:
+    """Replace the list of one issuer, or the list of all who have none of their own."""
+    if not step.has_role(Role.TAX_BUREAU):
+        return Code.NOT_BUREAU
+    if op.issuer is None:
+        key = RATES_FOR_ALL_KEY
+    else:
+        refusal = _bureau_for_issuer(step, op.issuer)
+        if refusal:
+            return refusal
+        key = op.issuer.encode()
+    step.state.tax_rates.put(key, TaxRatesRow(tuple(sorted(set(op.rates)))))
+    return Code.OK
+
+
+def publish_exchange_rate(step: Step, op: PublishExchangeRate) -> Code:
+    """Set a currency's rate from a date on; the same date again replaces it.
+
+    Entries older than the one in force are dropped. PERIOD_INVALID for a date that is none, for
+    the home currency, or for more entries than the row may hold.
+    """
+    if not step.has_role(Role.TAX_BUREAU):
+        return Code.NOT_BUREAU
+    if not is_date(op.date) or op.currency == step.home:
+        return Code.PERIOD_INVALID
+    key = op.currency.encode()
+    held = step.state.exchange_rates.get(key)
+    dated = {} if held is None else {rate.date: rate for rate in held.rates}
+    dated[op.date] = DatedRateRow(op.date, op.micro)
+    rates = [dated[date] for date in sorted(dated)]
+    past = [rate for rate in rates if rate.date <= step.date]
+    rates = past[-1:] + rates[len(past) :]
+    if len(rates) > EXCHANGE_RATES_MAX:
+        return Code.PERIOD_INVALID
+    step.state.exchange_rates.put(key, ExchangeRateRow(op.currency, tuple(rates)))
+    return Code.OK
+
+
+def _bureau_for_issuer(step: Step, issuer: str) -> Code:
+    if not step.has_role(Role.TAX_BUREAU):
+        return Code.NOT_BUREAU
+    row = step.state.participants.get(issuer.encode())
+    if row is None:
+        return Code.UNKNOWN_PARTY
+    return Code.OK if Role.ISSUER in row.roles else Code.NOT_PERMITTED
+
+
+def _is_allotted(step: Step, first: str, last: str) -> bool:
+    stored = step.state.view.scan(overlap_scan(first))
+    if stored and step.state.allotments.decode(stored[0][1]).first <= last:
+        return True
+    return any(row.first <= last and first <= row.last for row in step.state.allotments.written())
+
+
+def _exhausted(segment: SegmentRow) -> bool:
+    return segment.used > int(segment.last) - int(segment.first)
+
+
+# --- What issuing takes -----------------------------------------------------------------------
+
+
+def take_number(step: Step, number: str) -> Code:
+    """Use a number of the actor's own segments, once for ever."""
+    row = step.state.segments.edit(segments_key(step.actor))
+    if row is None:
+        return Code.NUMBER_NOT_ALLOTTED
+    segments = row.segments
+    place = next((i for i, s in enumerate(segments) if s.first <= number <= s.last), None)
+    if place is None:
+        return Code.NUMBER_NOT_ALLOTTED
+    if step.state.invoices.get(number.encode()) is not None:
+        return Code.NUMBER_USED
+    segment = segments[place]
+    taken = SegmentRow(segment.first, segment.last, segment.used + 1)
+    row.segments = (*segments[:place], taken, *segments[place + 1 :])
+    return Code.OK
+
+
+def rates_allowed(step: Step, rates: list[int]) -> bool:
+    """Whether every rate is in force for the actor: its own list, else the list for all."""
+    row = step.state.tax_rates.get(step.actor.encode())
+    if row is None:
+        row = step.state.tax_rates.get(RATES_FOR_ALL_KEY)
+    if row is None:
+        return False
+    allowed = row.rates
+    return all(rate in allowed for rate in rates)
+
+
+def home_amount(step: Step, currency: str, amount: int) -> int | None:
+    """`amount` in the home currency, rounded half up; None when no rate is in force."""
+    if currency == step.home:
+        return amount
+    row = step.state.exchange_rates.get(currency.encode())
+    micro = None if row is None else row.in_force(step.date)
+    return None if micro is None else (amount * micro + MICRO // 2) // MICRO
+
+
+def charge_quota(step: Step, amount: int) -> Code:
+    """Take `amount` from the actor's quota of the block's month."""
+    row = step.state.quotas.edit(quota_key(step.actor, step.month))
+    if row is None or not row.valid_from <= step.now <= row.valid_to:
+        return Code.QUOTA_PERIOD
+    if amount > row.granted - row.used:
+        return Code.QUOTA_EXCEEDED
+    row.used += amount
+    return Code.OK
+
+
+def restore_quota(step: Step, amount: int) -> None:
+    """Give `amount`, charged to the actor in this very month, back."""
+    row = step.state.quotas.edit(quota_key(step.actor, step.month))
+    assert row is not None
+    row.used -= amount
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` (YYYY-MM-DD by its type) is a day of the calendar."""
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""One operation at work: who acts, when, on what. Owns no rule.
+
+Rules are functions of a `Step` and the operation. They return a code; what they wrote before a
+refusal goes away with the whole transaction.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from node.ledger.context import BlockContext
+from node.ledger.rows import InvoiceRow, ParticipantRow, ParticipantState
+from node.ledger.types import Role
+from node.ledger.view import State
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """What an applied operation came to, where its own fields do not say it."""
+
+    operation: int
+    number: str | None = None
+    """The number that the order has: differs from the operation's when the order was repeated."""
+    claim: int | None = None
+    """The claim made."""
+    form: int | None = None
+    """The form opened."""
+    confirmed: bool = False
+    """Whether that form needs no confirmation."""
+
+
+class Step:
+    """The operation being judged. One object serves a block; the runner moves it on."""
+
+    __slots__ = (
+        "actor",
+        "context",
+        "date",
+        "height",
+        "home",
+        "month",
+        "notes",
+        "now",
+        "participant",
+        "position",
+        "state",
+        "terms",
+        "txid",
+    )
+
+    def __init__(self, state: State, context: BlockContext) -> None:
+        self.state = state
+        self.context = context
+        self.terms = context.terms
+        self.home = context.home_currency
+        self.height = context.height
+        self.now = context.time_ms
+        self.month = context.month
+        self.date = context.date
+        self.actor = ""
+        """Party reference of who acts: the author's id, or a bare key in hex."""
+        self.participant: ParticipantRow | None = None
+        """The author, when it acts for itself; None for a bare key."""
+        self.txid = b""
+        self.position = 0
+        self.notes: list[Note] = []
+
+    def has_role(self, role: Role) -> bool:
+        """Whether the actor is a participant with this role."""
+        return self.participant is not None and role in self.participant.roles
+
+    def party_exists(self, party: str) -> bool:
+        """Whether `party` is a bare key, or a participant that has not retired."""
+        if len(party) == 64:
+            return True
+        row = self.state.participants.get(party.encode())
+        return row is not None and row.state is not ParticipantState.RETIRED
+
+    def invoice(self, number: str) -> InvoiceRow | None:
+        """The transaction's own copy of an invoice, to change in place."""
+        return self.state.invoices.edit(number.encode())

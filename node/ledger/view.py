@@ -1,0 +1,219 @@
+"""What rules see of the state: prefetched rows, and decoded rows over them.
+
+Owns all-or-none: a rule works on copies that belong to one transaction, and they become part of
+the block only when the whole transaction succeeds. Each row is decoded at most once and encoded at
+most once a block. Knows no rule and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from node.ledger import rows
+from node.ledger.types import Table
+
+_Row = TypeVar("_Row")
+
+
+class Scan(NamedTuple):
+    """The first `limit` rows of a table with low ≤ key < high, ascending by key."""
+
+    table: Table
+    low: bytes
+    high: bytes
+    limit: int
+
+
+class RowChange(msgspec.Struct, frozen=True, gc=False):
+    """What a block did to one row. Never both None."""
+
+    table: Table
+    key: bytes
+    old: bytes | None
+    """What was read; None: the row is new."""
+    new: bytes | None
+    """None: the row is deleted."""
+
+
+class UnprefetchedError(LookupError):
+    """A rule read what the footprint does not name: a fault of this program, not of a peer."""
+
+
+class StateView(Protocol):
+    """The state before the block, as far as the block's footprint names it."""
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """The row, or None when the state has none.
+
+        Raises:
+            UnprefetchedError: when the row was not asked for.
+        """
+        ...
+
+    def scan(self, scan: Scan) -> Sequence[tuple[bytes, bytes]]:
+        """Keys and values that a prefetched scan found.
+
+        Raises:
+            UnprefetchedError: when the scan was not asked for.
+        """
+        ...
+
+
+class PrefetchedState:
+    """A `StateView` over what was read before the block."""
+
+    __slots__ = ("_rows", "_scans")
+
+    def __init__(
+        self,
+        rows: Mapping[tuple[Table, bytes], bytes | None],
+        scans: Mapping[Scan, Sequence[tuple[bytes, bytes]]],
+    ) -> None:
+        self._rows = rows
+        self._scans = scans
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """See `StateView.get`."""
+        try:
+            return self._rows[table, key]
+        except KeyError:
+            raise UnprefetchedError(f"{table!r} {key!r}") from None
+
+    def scan(self, scan: Scan) -> Sequence[tuple[bytes, bytes]]:
+        """See `StateView.scan`."""
+        try:
+            return self._scans[scan]
+        except KeyError:
+            raise UnprefetchedError(repr(scan)) from None
+
+
+_ABSENT = object()
+
+
+class TableState(Generic[_Row]):
+    """One table during a block: rows of the block so far, and those of the open transaction."""
+
+    __slots__ = ("_changed", "_dirty", "_encode", "_open", "_rows", "_table", "_view", "decode")
+
+    def __init__(
+        self,
+        view: StateView,
+        dirty: list[TableState[Any]],
+        table: Table,
+        decode: Callable[[bytes], _Row],
+        encode: Callable[[_Row], bytes],
+    ) -> None:
+        self._view = view
+        self._dirty = dirty
+        self._table = table
+        self.decode = decode
+        self._encode = encode
+        self._rows: dict[bytes, _Row | None] = {}
+        self._open: dict[bytes, _Row] = {}
+        self._changed: dict[bytes, None] = {}
+
+    def get(self, key: bytes) -> _Row | None:
+        """The row as the open transaction sees it, to read only."""
+        row = self._open.get(key)
+        if row is not None:
+            return row
+        found = self._rows.get(key, _ABSENT)
+        if found is not _ABSENT:
+            return found  # type: ignore[return-value]
+        value = self._view.get(self._table, key)
+        row = None if value is None else self.decode(value)
+        self._rows[key] = row
+        return row
+
+    def edit(self, key: bytes) -> _Row | None:
+        """The open transaction's own copy of the row, to change in place."""
+        row = self._open.get(key)
+        if row is None:
+            row = self.get(key)
+            if row is not None:
+                row = copy(row)
+                self.put(key, row)
+        return row
+
+    def put(self, key: bytes, row: _Row) -> None:
+        """Add or replace a row in the open transaction."""
+        if not self._open:
+            self._dirty.append(self)
+        self._open[key] = row
+
+    def put_at_once(self, key: bytes, row: _Row) -> None:
+        """Add a row to the block, whatever becomes of the open transaction."""
+        self._rows[key] = row
+        self._changed[key] = None
+
+    def written(self) -> list[_Row]:
+        """Rows that the block, with the open transaction, has written so far."""
+        found = {key: self._rows[key] for key in self._changed} | self._open
+        return [row for row in found.values() if row is not None]
+
+    def commit(self) -> None:
+        """Make the open transaction's rows the block's."""
+        self._rows.update(self._open)
+        self._changed.update(dict.fromkeys(self._open))
+        self._open.clear()
+
+    def roll_back(self) -> None:
+        """Forget the open transaction's rows."""
+        self._open.clear()
+
+    def changes(self) -> list[RowChange]:
+        """What the block changed, in the order of first change."""
+        table, read, encode = self._table, self._view.get, self._encode
+        found: list[RowChange] = []
+        for key in self._changed:
+            row = self._rows[key]
+            old = read(table, key)
+            new = None if row is None else encode(row)
+            if old != new:
+                found.append(RowChange(table, key, old, new))
+        return found
+
+
+class State:
+    """All tables during a block."""
+
+    def __init__(self, view: StateView) -> None:
+        self.view = view
+        self._dirty: list[TableState[Any]] = []
+        encode = rows.encode_row
+        self.rules = self._table(Table.META, rows.decode_rules, encode)
+        self.participants = self._table(Table.PARTICIPANT, rows.decode_participant, encode)
+        self.live = self._table(Table.TXID, rows.decode_height, rows.encode_height)
+        self.segments = self._table(Table.SEGMENTS, rows.decode_segments, encode)
+        self.allotments = self._table(Table.SEGMENTS, rows.decode_allotment, encode)
+        self.quotas = self._table(Table.QUOTA, rows.decode_quota, encode)
+        self.tax_rates = self._table(Table.TAX_RATES, rows.decode_tax_rates, encode)
+        self.exchange_rates = self._table(Table.EXCHANGE_RATE, rows.decode_exchange_rate, encode)
+        self.invoices = self._table(Table.INVOICE, rows.decode_invoice, encode)
+        self.orders = self._table(Table.ORDER, rows.decode_order, encode)
+        self._tables = [found for found in vars(self).values() if isinstance(found, TableState)]
+
+    def _table(
+        self, table: Table, decode: Callable[[bytes], _Row], encode: Callable[[_Row], bytes]
+    ) -> TableState[_Row]:
+        return TableState(self.view, self._dirty, table, decode, encode)
+
+    def commit(self) -> None:
+        """End the open transaction and keep its rows."""
+        for table in self._dirty:
+            table.commit()
+        self._dirty.clear()
+
+    def roll_back(self) -> None:
+        """End the open transaction and forget its rows."""
+        for table in self._dirty:
+            table.roll_back()
+        self._dirty.clear()
+
+    def changes(self) -> list[RowChange]:
+        """Every row that differs from the state before the block; the order is deterministic."""
+        return [change for table in self._tables for change in table.changes()]

@@ -1,0 +1,265 @@
+"""The node among its peers: what arrives on a link, and what is told to whom.
+
+Owns the dispatch of messages, the gossip of transactions and the periodic status. Knows p2p, and
+of consensus only a function that takes a message. Implements `p2p`'s handler, `intake.Carrier`
+and the peers' half of `engine.Outside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from node.chain.certificate import CertificateError
+from node.chain.evidence import EvidenceError
+from node.chain.voters import VoterSet
+from node.clock import Clock
+from node.engine import Engine
+from node.finality import Cosigned, DivergedError
+from node.gossip import (
+    CertificateMessage,
+    ControlMessage,
+    EvidenceMessage,
+    MalformedControlError,
+    StatementMessage,
+    StatusMessage,
+    decode_control,
+    encode_control,
+)
+from node.intake import Intake
+from node.ledger.codes import Code
+from node.ledger.transaction import Transaction
+from node.pool import Pool
+from node.tracker import Tracker
+from p2p.errors import RemoteProtocolError
+from p2p.gossip import HAVE, ITEMS, WANT, Gossip, Outgoing
+from p2p.network import PeerNetwork
+from p2p.types import Link, PeerId
+
+CONTROL_KINDS = 16
+RAFT_MESSAGE = 0
+DISHONEST = frozenset({Code.MALFORMED, Code.BAD_SIGNATURE, Code.WRONG_NETWORK, Code.UNKNOWN_AUTHOR})
+"""An honest node relays nothing of these: they need no knowledge of the ledger."""
+
+_log = structlog.get_logger("node.links")
+
+
+class PeerState(msgspec.Struct):
+    """The newest status of a peer."""
+
+    height: int = 0
+    final_height: int = 0
+    work: bool = False
+
+
+class Links:
+    """Everything this node says to and hears from its peers."""
+
+    def __init__(
+        self,
+        voters: VoterSet,
+        number: int,
+        engine: Engine,
+        intake: Intake,
+        pool: Pool,
+        tracker: Tracker,
+        gossip: Gossip,
+        clock: Clock,
+        on_raft: Callable[[int, bytes], None],
+        leader: Callable[[], int | None],
+        on_evidence: Callable[[bytes], None],
+        on_diverged: Callable[[DivergedError], None],
+    ) -> None:
+        self._voters = voters
+        self._number = number
+        self._engine = engine
+        self._intake = intake
+        self._pool = pool
+        self._tracker = tracker
+        self._gossip = gossip
+        self._clock = clock
+        self._on_raft = on_raft
+        self._leader = leader
+        self._on_evidence = on_evidence
+        self._on_diverged = on_diverged
+        self._numbers = {PeerId(v.identity_key): v.number for v in voters.voters}
+        self._peers = {v.number: PeerId(v.identity_key) for v in voters.voters}
+        self.states = {n: PeerState() for n in self._peers if n != number}
+        self.network: PeerNetwork | None = None
+
+    # --- p2p handler -------------------------------------------------------------------------
+
+    def on_link_up(self, peer: PeerId, link: Link) -> None:
+        """A link is authenticated and open."""
+        _log.info("link up", peer=self._name(peer), link=link.name.lower())
+        if link is Link.GOSSIP:
+            self._gossip.peer_up(peer)
+            self._send(peer, self._status())
+            self._send_all(self._gossip_pool(peer))
+
+    def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
+        """A link is gone."""
+        _log.info("link down", peer=self._name(peer), link=link.name.lower(), reason=reason)
+        if link is Link.GOSSIP:
+            self._gossip.peer_down(peer)
+            self.states[self._numbers[peer]].work = False
+
+    async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
+        """Handle one message; the next of this link waits until it returns.
+
+        Raises:
+            RemoteProtocolError: no honest node sends this; the link is closed.
+        """
+        number = self._numbers[peer]
+        if link is Link.RAFT:
+            if kind != RAFT_MESSAGE:
+                raise RemoteProtocolError(f"unknown kind {kind} on the raft link")
+            self._on_raft(number, body)
+        elif kind < CONTROL_KINDS:
+            try:
+                self._on_control(peer, number, decode_control(kind, body))
+            except (MalformedControlError, CertificateError, EvidenceError) as error:
+                raise RemoteProtocolError(str(error)) from error
+            except DivergedError as error:
+                self._on_diverged(error)
+        elif kind == ITEMS:
+            await self._on_items(peer, body)
+        elif kind == HAVE:
+            self._send_all(self._gossip.receive_have(peer, body, self._clock.monotonic_ms()))
+        elif kind == WANT:
+            self._send_all(self._gossip.receive_want(peer, body, self._clock.monotonic_ms()))
+        else:
+            raise RemoteProtocolError(f"unknown kind {kind} on the gossip link")
+
+    async def _on_items(self, peer: PeerId, body: bytes) -> None:
+        judged = await self._intake.judge(self._gossip.decode_items(body))
+        bad = next((j for j in judged if j.code in DISHONEST), None)
+        if bad is not None:
+            raise RemoteProtocolError(f"relayed a transaction that is {bad.code.name}")
+        entered = self._intake.received(judged)
+        ids = [j.transaction.txid for j in judged if j.transaction is not None]
+        self._gossip.learned(peer, ids, self._clock.monotonic_ms())
+        del entered
+
+    def _on_control(self, peer: PeerId, number: int, message: ControlMessage) -> None:
+        match message:
+            case StatusMessage():
+                state = self.states[number]
+                had_work = state.work
+                state.height, state.final_height = message.height, message.final_height
+                state.work = message.work
+                if message.work and not had_work:
+                    self._engine.work()
+                newest = self._engine.newest_certificate
+                if newest is not None and newest[0] > message.final_height:
+                    self._send(peer, CertificateMessage(*newest))
+            case StatementMessage():
+                self._on_statement(message)
+            case CertificateMessage():
+                self._engine.receive_certificate(message.height, message.note)
+            case EvidenceMessage():
+                self._on_evidence(message.body)
+
+    # --- Statements and evidence -------------------------------------------------------------
+
+    def _on_statement(self, message: StatementMessage) -> None:
+        if message.voter == self._number or self._voters.get(message.voter) is None:
+            return
+        try:
+            self._engine.receive_statement(message.voter, message.statement())
+        except ValueError as error:
+            raise MalformedControlError(str(error)) from error
+
+    def tell_evidence(self, body: bytes) -> None:
+        """Pass new evidence on."""
+        self._broadcast(EvidenceMessage(body))
+
+    # --- What the engine and the intake say --------------------------------------------------
+
+    def tell_cosigned(self, statement: Cosigned) -> None:
+        """Gossip this voter's statement."""
+        self._broadcast(self._own(statement))
+
+    def work_reported(self) -> bool:
+        """Some voter, this one included, has pending or lapsing work."""
+        return self._has_work() or any(state.work for state in self.states.values())
+
+    def work(self) -> None:
+        """The pool has work."""
+        self._engine.work()
+
+    def spread(self, transactions: Sequence[Transaction]) -> None:
+        """Push to the leader and enough voters, announce to the others."""
+        items = [(t.txid, t.wire) for t in transactions]
+        now = self._clock.monotonic_ms()
+        self._send_all(self._gossip.originate(items, self._eager(), now))
+
+    def _eager(self) -> list[PeerId]:
+        """The leader, and voters enough that f + 1 others hold the transaction at once.
+
+        A leader pushes to nobody: its entry, on the way at once, carries the transaction.
+        """
+        leader = self._leader()
+        if leader == self._number:
+            return []
+        order = [n for n in self._peers if n != self._number]
+        order.sort(key=lambda n: (n != leader, (n - self._number) % self._voters.n))
+        return [self._peers[n] for n in order[: self._voters.f + 1]]
+
+    # --- Periodic ----------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Every 50 ms: announcements and retries."""
+        self._send_all(self._gossip.tick(self._clock.monotonic_ms()))
+
+    def tell_status(self) -> None:
+        """Every half second: where this node stands, and statements that may have been lost."""
+        status = self._status()
+        self._broadcast(status)
+        for number, state in self.states.items():
+            for statement in self._engine.repeat(state.final_height):
+                self._send(self._peers[number], self._own(statement))
+
+    def _status(self) -> StatusMessage:
+        return StatusMessage(self._tracker.height, self._tracker.final_height, self._has_work())
+
+    def _has_work(self) -> bool:
+        return len(self._pool) > 0 or self._intake.promised > 0
+
+    def _own(self, statement: Cosigned) -> StatementMessage:
+        return StatementMessage(
+            self._number, statement.height, statement.size, statement.root, statement.cosignature
+        )
+
+    def _gossip_pool(self, peer: PeerId) -> list[Outgoing]:
+        return self._gossip.announce(peer, self._pool.txids(), self._clock.monotonic_ms())
+
+    # --- Sending -----------------------------------------------------------------------------
+
+    def send_raft(self, number: int, message: bytes) -> None:
+        """Queue a Raft message; dropped when the link is down or full."""
+        if self.network is not None:
+            self.network.send(self._peers[number], Link.RAFT, RAFT_MESSAGE, message)
+
+    def connected(self, number: int) -> bool:
+        """Whether both links to a voter are up."""
+        peer = self._peers[number]
+        return self.network is not None and all(self.network.connected(peer, k) for k in Link)
+
+    def _broadcast(self, message: ControlMessage) -> None:
+        for number in self.states:
+            self._send(self._peers[number], message)
+
+    def _send(self, peer: PeerId, message: ControlMessage) -> None:
+        if self.network is not None:
+            self.network.send(peer, Link.GOSSIP, *encode_control(message))
+
+    def _send_all(self, outgoing: Sequence[Outgoing]) -> None:
+        if self.network is not None:
+            for out in outgoing:
+                self.network.send(out.peer, Link.GOSSIP, out.kind, out.body)
+
+    def _name(self, peer: PeerId) -> str:
+        return self._voters.voters[self._numbers[peer]].node

@@ -1,0 +1,47 @@
+"""A running API over a node in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout
+from prometheus_client import CollectorRegistry
+
+from node.api.app import ApiServer
+from node.api.config import ApiConfig
+from node.api.security import Scope, TokenSet
+from node.storage.index import QueryIndex
+from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
+from tests.api.fake_node import FakeNode
+
+
+@pytest.fixture
+def config() -> ApiConfig:
+    return ApiConfig()
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
+    opened = await QueryIndex.open(tmp_path / "index.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def node(index: QueryIndex) -> FakeNode:
+    return FakeNode(index)
+
+
+@pytest.fixture
+async def api(config: ApiConfig, node: FakeNode, index: QueryIndex) -> AsyncIterator[ApiClient]:
+    tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
+    clock = FixedClock(NOW_MS)
+    server = ApiServer(config, node, index, tokens, CollectorRegistry(), clock)
+    await server.start()
+    async with ClientSession(
+        f"http://127.0.0.1:{server.port}", timeout=ClientTimeout(total=20)
+    ) as session:
+        yield ApiClient(session, server.port, clock)
+    await server.stop()

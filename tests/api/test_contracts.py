@@ -1,0 +1,795 @@
+"""Every route answers with the statuses and bodies that INTERFACE.md promises."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import pytest
+
+from node.api.app import ROUTES
+from node.api.config import ApiConfig
+from node.api.ports import (
+    BusyError,
+    Check,
+    EvidenceItem,
+    FacadeError,
+    RefusedError,
+    TooLargeError,
+    WriteRefusedError,
+)
+from node.api.security import Scope
+from node.ledger import operations as ops
+from node.ledger.codes import Code
+from node.ledger.rows import (
+    FormRow,
+    FormState,
+    GroupRow,
+    KeyRow,
+    OfferRow,
+    ParticipantRow,
+    QuotaRow,
+    SegmentRow,
+    SegmentsRow,
+    SubmissionRow,
+    TaxRatesRow,
+    encode_row,
+    quota_key,
+    segments_key,
+)
+from node.ledger.transaction import encode_wire, transaction_id
+from node.ledger.types import Role, Table
+from tests.api.client import NOW_MS, ApiClient
+from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode, invoice_row, issue
+
+NUMBER = "26110000000000000001"
+INVOICE: dict[str, Any] = {
+    "order_id": "A-1",
+    "buyer": BUYER,
+    "currency": "CNY",
+    "groups": [{"rate": 1300, "net": 10_000}],
+}
+TRANSACTION_TYPE = "application/vnd.piaolian.transaction"
+BLOCK_TYPE = "application/vnd.piaolian.block"
+
+
+def wire(node: FakeNode, number: str = NUMBER) -> bytes:
+    return encode_wire(node.body((issue(number),)), bytes(64))
+
+
+# --- Issuing ---------------------------------------------------------------------------------
+
+
+async def test_issue_answers_202_with_number_transaction_and_state(api: ApiClient) -> None:
+    answer = await api.post("/v1/invoices", INVOICE)
+
+    assert answer.status == 202
+    assert answer.json["number"] == "0" * 20
+    assert answer.json["state"] == "pending"
+    assert len(answer.json["transaction"]) == 64
+
+
+@pytest.mark.parametrize(("wait", "state"), [("committed", "final"), ("final", "final")])
+async def test_issue_answers_201_when_the_state_waited_for_is_reached(
+    api: ApiClient, wait: str, state: str
+) -> None:
+    answer = await api.post(f"/v1/invoices?wait={wait}", INVOICE)
+
+    assert (answer.status, answer.json["state"]) == (201, state)
+    assert answer.json["height"] == 1
+    shown = await api.get(f"/v1/invoices/{answer.json['number']}")
+    assert shown.json["gross"] == 11_300
+
+
+async def test_issue_answers_202_with_the_state_so_far_at_the_timeout(
+    api: ApiClient, node: FakeNode
+) -> None:
+    node.automatic = False
+
+    answer = await api.post("/v1/invoices?wait=final&timeout_s=0.05", INVOICE)
+
+    assert (answer.status, answer.json["state"]) == (202, "pending")
+
+
+async def test_issue_draft_carries_order_hash_today_and_totals(
+    api: ApiClient, node: FakeNode
+) -> None:
+    await api.post("/v1/invoices", {**INVOICE, "details": {"b": 1, "a": ["ä"]}})
+
+    (draft,) = node.drafts
+    expected = hashlib.sha256(b"piaolian/order/v1\n" + ISSUER.encode() + b"\nA-1").digest()
+    assert draft.order == expected
+    assert draft.issue_date == "2026-11-24"  # type: ignore[union-attr]
+    assert (draft.net, draft.tax, draft.gross) == (10_000, 1_300, 11_300)
+    assert draft.details == '{"a":["ä"],"b":1}'.encode()
+
+
+async def test_a_refusal_by_the_rules_is_409_with_its_code_and_transaction(
+    api: ApiClient, node: FakeNode
+) -> None:
+    node.next_code = Code.QUOTA_EXCEEDED
+
+    answer = await api.post("/v1/invoices?wait=committed", INVOICE)
+
+    assert answer.status == 409
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json["code"] == "QUOTA_EXCEEDED"
+    assert len(answer.json["transaction"]) == 64
+    assert answer.json["height"] == 1
+
+
+async def test_batch_answers_all_numbers_in_order(api: ApiClient, node: FakeNode) -> None:
+    body = {"invoices": [{**INVOICE, "order_id": f"A-{n}"} for n in range(3)]}
+
+    answer = await api.post("/v1/invoices:batch?wait=final", body)
+
+    assert answer.status == 201
+    assert answer.json["numbers"] == [f"{n:020d}" for n in range(3)]
+    assert [draft.order_id for draft in node.drafts] == ["A-0", "A-1", "A-2"]
+
+
+async def test_batch_names_the_invoice_at_fault(api: ApiClient, node: FakeNode) -> None:
+    wrong = {**INVOICE, "groups": [{"rate": 1300, "net": 1}, {"rate": 1300, "net": 1}]}
+
+    answer = await api.post("/v1/invoices:batch", {"invoices": [INVOICE, wrong]})
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["path"] == "/invoices/1/groups"
+    assert node.drafts == []
+
+
+async def test_idempotency_key_answers_the_same_again_and_refuses_another_body(
+    api: ApiClient, node: FakeNode
+) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = await api.post("/v1/invoices", INVOICE, headers=headers)
+    again = await api.post("/v1/invoices", INVOICE, headers=headers)
+    other = await api.post("/v1/invoices", {**INVOICE, "order_id": "B"}, headers=headers)
+    bad = await api.post("/v1/invoices", INVOICE, headers={"Idempotency-Key": "k" * 129})
+
+    assert again.json["number"] == first.json["number"]
+    assert again.json["transaction"] == first.json["transaction"]
+    assert (other.status, other.json["code"]) == (422, "IDEMPOTENCY_CONFLICT")
+    assert bad.status == 400
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"surprise": 1}, "/surprise"),
+        ({"order_id": None}, "/order_id"),
+        ({"order_id": ""}, "/order_id"),
+        ({"buyer": "nobody"}, "/buyer"),
+        ({"currency": "cny"}, "/currency"),
+        ({"issue_date": "2026-02-30"}, "/issue_date"),
+        ({"groups": [{"rate": 1300, "net": 1.5}]}, "/groups/0/net"),
+        ({"groups": [{"rate": 1300, "net": "5"}]}, "/groups/0/net"),
+        ({"groups": [{"rate": 1300, "net": True}]}, "/groups/0/net"),
+        ({"groups": [{"rate": 1300, "net": 10**15 + 1}]}, "/groups/0/net"),
+        ({"groups": []}, "/groups"),
+        ({"lines": []}, "/lines"),
+        ({"details": {"x": 1.5}}, "/details"),
+        ({"details": {"x": "y" * 33_000}}, "/details"),
+    ],
+)
+async def test_wrong_fields_are_422_with_their_path(
+    api: ApiClient, node: FakeNode, change: dict[str, object], path: str
+) -> None:
+    answer = await api.post("/v1/invoices", {**INVOICE, **change})
+
+    assert (answer.status, answer.json["code"]) == (422, "INVALID_FIELDS")
+    assert path in [error["path"] for error in answer.json["errors"]]
+    assert node.drafts == []
+
+
+# --- Operations ------------------------------------------------------------------------------
+
+BASE = f"/v1/invoices/{NUMBER}"
+OPERATIONS: list[tuple[str, dict[str, object], object]] = [
+    (
+        f"{BASE}/offer",
+        {"to": BUYER, "expires": "2026-12-01T00:00:00Z"},
+        ops.OfferInvoice(NUMBER, BUYER, 1_796_083_200_000),
+    ),
+    (f"{BASE}/offer", {"to": "ab" * 32}, ops.OfferInvoice(NUMBER, "ab" * 32, NOW_MS + 604_800_000)),
+    (f"{BASE}/sign", {}, ops.SignOffer(NUMBER)),
+    (f"{BASE}/refuse", {}, ops.RefuseOffer(NUMBER)),
+    (f"{BASE}/withdraw", {}, ops.WithdrawOffer(NUMBER)),
+    (f"{BASE}/submit", {"to": REIMBURSER, "amount": 5}, ops.SubmitInvoice(NUMBER, REIMBURSER, 5)),
+    (f"{BASE}/claim", {"amount": 5}, ops.ClaimInvoice(NUMBER, 5)),
+    (f"{BASE}/release", {"claim": 2}, ops.ReleaseClaim(NUMBER, 2)),
+    (
+        f"{BASE}/reimburse",
+        {"claim": 2, "amount": 4, "booking": "B", "payment": "P"},
+        ops.ReimburseClaim(NUMBER, 2, 4, "B", "P"),
+    ),
+    (f"{BASE}/book", {"reference": "B"}, ops.BookInvoice(NUMBER, "B")),
+    (f"{BASE}/unbook", {"reason": "twice"}, ops.UnbookInvoice(NUMBER, "twice")),
+    (f"{BASE}/cancel", {"reason": "typo"}, ops.CancelInvoice(NUMBER, "typo")),
+    (f"{BASE}/red", {"amount": 9, "reason": "return"}, ops.RequestRedLetter(NUMBER, 9, 2)),
+    (f"{BASE}/red/3/confirm", {}, ops.ConfirmRedLetter(NUMBER, 3)),
+    (f"{BASE}/red/3/deny", {}, ops.DenyRedLetter(NUMBER, 3)),
+    (f"{BASE}/red/3/withdraw", {}, ops.WithdrawRedLetter(NUMBER, 3)),
+    (f"{BASE}/red/3/lapse", {}, ops.LapseRedLetter(NUMBER, 3)),
+    (
+        f"{BASE}/red/3/consent",
+        {"claim": 1, "locked": 5},
+        ops.ConsentRedLetter(NUMBER, 3, 1, 5, 0),
+    ),
+    (
+        "/v1/segments",
+        {"issuer": ISSUER, "first": NUMBER, "count": 100},
+        ops.AllotSegment(ISSUER, NUMBER, 100),
+    ),
+    (
+        "/v1/quotas",
+        {
+            "issuer": ISSUER,
+            "month": "2026-11",
+            "net": 7,
+            "valid_from": "2026-11-01T00:00:00Z",
+            "valid_to": "2026-12-01T00:00:00Z",
+        },
+        ops.GrantQuota(ISSUER, 202_611, 7, 1_793_491_200_000, 1_796_083_200_000),
+    ),
+    ("/v1/tax-rates", {"rates": [600, 1300]}, ops.PublishTaxRates(None, (600, 1300))),
+    (
+        "/v1/exchange-rates",
+        {"currency": "GBP", "micro": 9_000_000, "date": "2026-11-01"},
+        ops.PublishExchangeRate("GBP", 9_000_000, "2026-11-01"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), OPERATIONS)
+async def test_each_write_becomes_its_operation(
+    api: ApiClient, node: FakeNode, path: str, body: dict[str, object], expected: object
+) -> None:
+    answer = await api.post(f"{path}?wait=committed", body)
+
+    assert answer.status == 201
+    assert node.operations == [expected]
+    # What was built must pass the ledger's own decoder.
+    msgspec.msgpack.decode(msgspec.msgpack.encode(expected), type=ops.DirectOperation)
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), OPERATIONS)
+async def test_each_write_refuses_unknown_fields(
+    api: ApiClient, node: FakeNode, path: str, body: dict[str, object], expected: object
+) -> None:
+    answer = await api.post(path, {**body, "surprise": 1})
+
+    assert answer.status == 422
+    assert answer.json["errors"] == [
+        {"path": "/surprise", "message": "Extra inputs are not permitted"}
+    ]
+    assert node.operations == []
+
+
+async def test_a_write_without_fields_may_leave_the_body_out(
+    api: ApiClient, node: FakeNode
+) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    answer = await api.call("POST", f"{BASE}/sign", headers=headers, data=b"")
+
+    assert answer.status == 202
+    assert node.operations == [ops.SignOffer(NUMBER)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "retry"),
+    [
+        (WriteRefusedError("NO_QUORUM"), 503, "NO_QUORUM", True),
+        (BusyError("full", 7), 429, "TOO_MANY_REQUESTS", True),
+        (RefusedError(Code.NOT_HOLDER, "no"), 409, "NOT_HOLDER", False),
+        (TooLargeError("big"), 413, "BODY_TOO_LARGE", False),
+    ],
+)
+async def test_what_the_node_raises_becomes_its_status(
+    api: ApiClient, node: FakeNode, fault: FacadeError, status: int, code: str, retry: bool
+) -> None:
+    node.fault = fault
+
+    answer = await api.post(f"{BASE}/sign")
+
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert ("Retry-After" in answer.headers) is retry
+
+
+@pytest.mark.parametrize("reason", ["NO_QUORUM", "NOT_FINALISING", "NOT_READY"])
+async def test_writes_answer_503_and_reads_go_on_while_the_node_refuses_writes(
+    api: ApiClient, node: FakeNode, reason: Any
+) -> None:
+    node.refusal = reason
+    data = wire(node)
+    attempts = [
+        await api.post("/v1/invoices", INVOICE),
+        await api.post("/v1/invoices:batch", {"invoices": [INVOICE]}),
+        await api.post(f"{BASE}/sign"),
+        await api.call(
+            "POST", "/v1/transactions", data=data, headers={"Content-Type": TRANSACTION_TYPE}
+        ),
+    ]
+
+    assert {(a.status, a.json["code"]) for a in attempts} == {(503, reason)}
+    assert all(a.headers["Retry-After"] == "1" for a in attempts)
+    assert (await api.get("/v1/status")).status == 200
+    assert node.heights().committed == 0
+
+
+# --- Signed transactions ---------------------------------------------------------------------
+
+
+async def submit(api: ApiClient, data: bytes, query: str = "") -> Any:
+    return await api.call(
+        "POST", f"/v1/transactions{query}", data=data, headers={"Content-Type": TRANSACTION_TYPE}
+    )
+
+
+async def test_signed_transaction_is_accepted_and_followed_to_its_receipt(
+    api: ApiClient, node: FakeNode
+) -> None:
+    node.automatic = False
+    data = wire(node)
+    answer = await submit(api, data)
+    identity = answer.json["id"]
+    pending = await api.get(f"/v1/transactions/{identity}")
+    early = await api.get(f"/v1/transactions/{identity}/receipt")
+    await node.commit()
+    committed = await api.get(f"/v1/transactions/{identity}?wait=committed")
+    node.finalise()
+    final = await api.get(f"/v1/transactions/{identity}?wait=final")
+    receipt = await api.get(f"/v1/transactions/{identity}/receipt")
+
+    assert (answer.status, answer.json) == (202, {"id": identity, "state": "pending"})
+    assert (pending.json["state"], pending.json["final"]) == ("pending", False)
+    assert (early.status, early.json["code"]) == (409, "NOT_FINAL")
+    assert (committed.json["state"], committed.json["height"]) == ("committed", 1)
+    assert (final.json["state"], final.json["final"], final.json["index"]) == ("final", True, 0)
+    assert final.json["author"] == ISSUER
+    assert final.json["operations"][0]["kind"] == "issue"
+    assert final.json["operations"][0]["signer"] == ISSUER
+    assert final.json["operations"][0]["fields"]["number"] == NUMBER
+    assert receipt.headers["Content-Type"].startswith("text/plain")
+    assert receipt.content.startswith(b"c2sp.org/tlog-proof@v1\n")
+
+
+async def test_submitting_again_answers_the_present_state(api: ApiClient, node: FakeNode) -> None:
+    data = wire(node)
+    await submit(api, data)
+
+    again = await submit(api, data)
+
+    assert (again.status, again.json["state"]) == (202, "final")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(Code.BAD_SIGNATURE, 409), (Code.UNKNOWN_AUTHOR, 409)]
+)
+async def test_a_transaction_refused_on_admission_is_a_problem(
+    api: ApiClient, node: FakeNode, code: Code, status: int
+) -> None:
+    node.next_code = code
+
+    answer = await submit(api, wire(node))
+
+    assert (answer.status, answer.json["code"]) == (status, code.name)
+
+
+async def test_bytes_that_are_no_transaction_are_400(api: ApiClient) -> None:
+    answer = await submit(api, b"\x93garbage")
+
+    assert (answer.status, answer.json["code"]) == (400, "MALFORMED")
+
+
+async def test_batch_answers_one_state_each_in_order(api: ApiClient, node: FakeNode) -> None:
+    wires = [wire(node, f"{n:020d}") for n in range(500)]
+    wires[7] = b"garbage"
+
+    answer = await api.call(
+        "POST",
+        "/v1/transactions:batch",
+        data=msgspec.msgpack.encode(wires),
+        headers={"Content-Type": "application/msgpack"},
+    )
+
+    results = answer.json["transactions"]
+    assert answer.status == 202
+    assert len(results) == 500
+    assert (results[7]["id"], results[7]["state"], results[7]["code"]) == (
+        None,
+        "refused",
+        "MALFORMED",
+    )
+    body = msgspec.msgpack.decode(wires[8])[0]
+    assert results[8] == {"id": transaction_id(body).hex(), "state": "pending"}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xc0", b"\x90", b"\x91\x01", msgspec.msgpack.encode([b"x"] * 2_001)]
+)
+async def test_a_batch_that_is_no_array_of_bytes_is_400(api: ApiClient, data: bytes) -> None:
+    headers = {"Content-Type": "application/vnd.piaolian.transactions"}
+
+    answer = await api.call("POST", "/v1/transactions:batch", data=data, headers=headers)
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v1/transactions/{'0' * 64}",
+        f"/v1/transactions/{'0' * 64}/receipt",
+        "/v1/transactions/xyz",
+        f"/v1/transactions/{'A' * 64}",
+        "/v1/invoices/99999999999999999999",
+        "/v1/invoices/٠١٢٣٤٥٦٧٨٩٠١٢٣٤٥٦٧٨٩",
+        "/v1/invoices/1/trace",
+        "/v1/blocks/1",
+        "/v1/blocks/99999999999999999",
+        "/v1/blocks/-1",
+        "/v1/checkpoint",
+        "/v1/nothing",
+        "/v1/exchange/queries",
+        "/",
+    ],
+)
+async def test_what_is_not_there_is_404(api: ApiClient, path: str) -> None:
+    answer = await api.get(path)
+
+    assert (answer.status, answer.json["code"]) == (404, "NOT_FOUND")
+
+
+# --- Reading invoices ------------------------------------------------------------------------
+
+
+async def test_details_are_shown_to_a_party_that_can_open_them(
+    api: ApiClient, node: FakeNode
+) -> None:
+    body = {**INVOICE, "details": {"remark": "hello"}}
+    number = (await api.post("/v1/invoices", body)).json["number"]
+
+    opened = await api.get(f"/v1/invoices/{number}")
+    node.opened.clear()
+    closed = await api.get(f"/v1/invoices/{number}")
+
+    assert opened.json["details"] == {"remark": "hello"}
+    assert closed.json["details"] is None
+    assert opened.json["available"] == 11_300
+    assert opened.json["state"] == "issued"
+    assert opened.json["time"].endswith("Z")
+
+
+async def test_list_pages_newest_first_and_ends_without_a_cursor(
+    api: ApiClient, node: FakeNode
+) -> None:
+    for n in range(7):
+        await api.post("/v1/invoices", {**INVOICE, "order_id": f"{n}"})
+    numbers: list[str] = []
+    path = "/v1/invoices?limit=3"
+    sizes = []
+    while True:
+        page = (await api.get(path)).json
+        sizes.append(len(page["invoices"]))
+        numbers += [invoice["number"] for invoice in page["invoices"]]
+        if "next_cursor" not in page:
+            break
+        path = f"/v1/invoices?limit=3&cursor={page['next_cursor']}"
+
+    assert numbers == [f"{n:020d}" for n in reversed(range(7))]
+    assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", 3),
+        ("state=issued", 2),
+        ("state=cancelled", 1),
+        (f"party={BUYER}", 2),
+        (f"party={ISSUER}", 3),
+        (f"party={REIMBURSER}", 0),
+        ("min_gross=11300", 2),
+        ("min_gross=20000", 1),
+        ("from=2026-11-01", 3),
+        ("from=2027-01-01", 0),
+        ("to=2026-11-01T00:00:00Z", 0),
+    ],
+)
+async def test_list_filters(api: ApiClient, node: FakeNode, query: str, expected: int) -> None:
+    first = issue("1" * 20)
+    second = issue("2" * 20, gross=22_600)
+    third = issue("3" * 20, buyer="cd" * 32, gross=113)
+    for operation in (first, second, third):
+        await node.submit_operations((operation,))
+    row = invoice_row(first, ISSUER, bytes(32), 1)
+    row.document = row.document.__class__.CANCELLED
+    node.put(row)
+    await node.submit_operations((ops.CancelInvoice(first.number, "typo"),))
+
+    page = await api.get(f"/v1/invoices?{query}")
+
+    assert len(page.json["invoices"]) == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=501",
+        "limit=1000000",
+        "limit=x",
+        "limit=-1",
+        "state=odd",
+        "from=yesterday",
+        "from=2026-13-01",
+        "to=2026-11-01T00:00:00+02:00",
+        "min_gross=1.5",
+        "min_gross=99999999999999999999",
+        "cursor=!!!",
+        "cursor=AAAA",
+        "cursor=kc__________8",
+        "party=%F0%9F%98%80",
+        f"party={'a' * 65}",
+    ],
+)
+async def test_a_wrong_query_is_400(api: ApiClient, query: str) -> None:
+    answer = await api.get(f"/v1/invoices?{query}")
+
+    assert (answer.status, answer.json["code"]) == (400, "BAD_REQUEST")
+
+
+async def test_trace_shows_steps_with_signer_height_and_proof(
+    api: ApiClient, node: FakeNode
+) -> None:
+    number = (await api.post("/v1/invoices", INVOICE)).json["number"]
+    base = f"/v1/invoices/{number}"
+    await api.post(f"{base}/submit", {"to": REIMBURSER, "amount": 500})
+    await api.post(f"{base}/claim", {"amount": 400})
+    node.next_code = Code.INSUFFICIENT_AVAILABLE
+    await api.post(f"{base}/claim", {"amount": 400})
+
+    trace = (await api.get(f"{base}/trace")).json
+    first = (await api.get(f"{base}/trace?limit=2")).json
+    rest = (await api.get(f"{base}/trace?limit=2&cursor={first['next_cursor']}")).json
+
+    assert [(s["operation"], s.get("amount")) for s in trace["steps"]] == [
+        ("issue", 11_300),
+        ("submit", 500),
+        ("claim", 400),
+    ]
+    assert trace["steps"][1]["other"] == REIMBURSER
+    assert {s["signer"] for s in trace["steps"]} == {ISSUER}
+    assert [s["height"] for s in trace["steps"]] == [1, 2, 3]
+    assert first["steps"] + rest["steps"] == trace["steps"]
+    assert "next_cursor" not in rest
+    shown = await api.get(f"/v1/transactions/{trace['steps'][2]['transaction']}/receipt")
+    assert shown.status == 200
+
+
+async def test_red_letter_is_issued_from_its_form_and_traced_both_ways(
+    api: ApiClient, node: FakeNode
+) -> None:
+    blue = issue(NUMBER, groups=(ops.RateGroup(1300, 10_000, 1_300, 1),))
+    await node.submit_operations((blue,))
+    row = invoice_row(blue, ISSUER, transaction_id(b""), 1)
+    row.forms = (FormRow(0, True, 11_300, 11_300, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+
+    answer = await api.post(f"{BASE}/red/0/issue?wait=final", {"order_id": "R-1"})
+    unknown = await api.post(f"{BASE}/red/1/issue", {"order_id": "R-1"})
+
+    assert answer.status == 201
+    assert (unknown.status, unknown.json["code"]) == (404, "NOT_FOUND")
+    draft = node.drafts[0]
+    assert (draft.net, draft.tax, draft.gross) == (10_000, 1_300, 11_300)
+    red = answer.json["number"]
+    forward = (await api.get(f"{BASE}/trace")).json
+    back = (await api.get(f"/v1/invoices/{red}/trace")).json
+    assert forward["steps"][-1]["other"] == red
+    assert forward["steps"][-1]["form"] == 0
+    assert back["back"] == [NUMBER]
+    assert back["steps"][0]["other"] == NUMBER
+
+
+async def test_a_partial_red_letter_of_two_rates_must_name_them(
+    api: ApiClient, node: FakeNode
+) -> None:
+    operation = issue(NUMBER)
+    await node.submit_operations((operation,))
+    row = invoice_row(operation, ISSUER, bytes(32), 1)
+    row.groups = (GroupRow(600, 100, 6, 1), GroupRow(1300, 10_000, 1_300, 1))
+    row.forms = (FormRow(0, True, 113, 113, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+    path = f"{BASE}/red/0/issue"
+
+    silent = await api.post(path, {"order_id": "R"})
+    wrong = await api.post(path, {"order_id": "R", "groups": [{"rate": 1300, "net": 50}]})
+    right = await api.post(path, {"order_id": "R", "groups": [{"rate": 1300, "net": 100}]})
+
+    assert [a.status for a in (silent, wrong, right)] == [422, 422, 202]
+
+
+async def test_inbox_shows_offers_submissions_and_forms_until_they_are_done(
+    api: ApiClient, node: FakeNode
+) -> None:
+    operation = issue(NUMBER)
+    await node.submit_operations((operation,))
+    row = invoice_row(operation, BUYER, bytes(32), 1)
+    row.buyer = ISSUER
+    row.offer = OfferRow(ISSUER, NOW_MS + 1)
+    row.submissions = (SubmissionRow(ISSUER, 10, 10), SubmissionRow(REIMBURSER, 10, 10))
+    row.forms = (
+        FormRow(3, True, 10, 10, 2, FormState.REQUESTED, 0),
+        FormRow(4, False, 10, 10, 2, FormState.REQUESTED, 0),
+    )
+    node.put(row)
+    await node.submit_operations((ops.BookInvoice(NUMBER, "touch"),))
+
+    inbox = (await api.get("/v1/inbox")).json
+    paged = (await api.get("/v1/inbox?limit=1")).json
+    api.clock.now_ms = NOW_MS + 2
+    late = (await api.get("/v1/inbox")).json
+    row.submissions = ()
+    row.forms = ()
+    row.offer = None
+    node.put(row)
+    await node.submit_operations((ops.BookInvoice(NUMBER, "touch"),))
+    done = (await api.get("/v1/inbox")).json
+
+    assert [(i["kind"], i.get("form")) for i in inbox["items"]] == [
+        ("offer", None),
+        ("submission", None),
+        ("red_confirmation", 3),
+    ]
+    assert len(paged["items"]) == 1
+    assert "next_cursor" in paged
+    assert [i["kind"] for i in late["items"]] == ["submission", "red_confirmation"]
+    assert done["items"] == []
+
+
+# --- Registers, status, evidence -------------------------------------------------------------
+
+
+async def test_registers_are_read_from_the_state(api: ApiClient, node: FakeNode) -> None:
+    participant = ParticipantRow(
+        ISSUER, "甲公司", (Role.ISSUER,), (KeyRow(bytes(32)),), (KeyRow(bytes(32)),)
+    )
+    segments = SegmentsRow(ISSUER, (SegmentRow(NUMBER, NUMBER, 1),))
+    node.rows = {
+        (Table.PARTICIPANT, ISSUER.encode()): encode_row(participant),
+        (Table.SEGMENTS, segments_key(ISSUER)): encode_row(segments),
+        (Table.QUOTA, quota_key(ISSUER, 202_611)): encode_row(
+            QuotaRow(ISSUER, 202_611, 100, 30, 0, 1)
+        ),
+        (Table.TAX_RATES, b"*"): encode_row(TaxRatesRow((600, 1300))),
+    }
+
+    participants = (await api.get("/v1/participants")).json["participants"]
+    quotas = (await api.get("/v1/quotas")).json["quotas"]
+
+    assert participants[0]["name"] == "甲公司"
+    assert participants[0]["roles"] == ["issuer"]
+    assert (await api.get("/v1/segments")).json["segments"][0]["segments"][0]["used"] == 1
+    assert (quotas[0]["month"], quotas[0]["remaining"]) == ("2026-11", 70)
+    assert (await api.get("/v1/tax-rates")).json == {
+        "tax_rates": [{"issuer": None, "rates": [600, 1300]}]
+    }
+    assert (await api.get("/v1/exchange-rates")).json == {"exchange_rates": []}
+
+
+async def test_registers_page_by_key(api: ApiClient, node: FakeNode) -> None:
+    for n in range(5):
+        row = ParticipantRow(f"{n}", f"{n}", (), (), ())
+        node.rows[Table.PARTICIPANT, b"%d" % n] = encode_row(row)
+    seen: list[str] = []
+    query = ""
+    while True:
+        page = (await api.get(f"/v1/participants?limit=2{query}")).json
+        seen += [p["id"] for p in page["participants"]]
+        if "next_cursor" not in page:
+            break
+        query = f"&cursor={page['next_cursor']}"
+
+    assert seen == ["0", "1", "2", "3", "4"]
+
+
+async def test_status_has_every_promised_field(api: ApiClient) -> None:
+    status = (await api.get("/v1/status", scope=Scope.READ)).json
+
+    promised = {
+        *("node", "participant", "roles", "network_id", "version", "raft", "height"),
+        *("final_height", "tree_size", "root", "peers", "pool", "state_digest", "index"),
+    }
+    assert promised <= status.keys()
+    assert status["raft"].keys() == {"state", "term", "leader", "commit_index", "applied_index"}
+    assert status["peers"][0] == {"node": "payer", "connected": True, "height": 1, "rtt_ms": 2}
+    assert status["pool"] == {"transactions": 0, "bytes": 0}
+
+
+async def test_evidence_names_the_voter(api: ApiClient, node: FakeNode) -> None:
+    node.found = [EvidenceItem(bytes(32), "two_roots", "payer", "payer signed two", 0, b"\x01")]
+
+    answer = await api.get("/v1/evidence")
+
+    (item,) = answer.json["evidence"]
+    assert (item["voter"], item["body"], item["found"]) == (
+        "payer",
+        "AQ==",
+        "1970-01-01T00:00:00.000Z",
+    )
+
+
+async def test_every_ledger_code_is_explained_in_both_languages(api: ApiClient) -> None:
+    listed = {code["name"]: code for code in (await api.get("/v1/codes")).json["codes"]}
+
+    for code in Code:
+        assert listed[code.name]["number"] == code
+        assert listed[code.name]["en"]
+        assert listed[code.name]["zh"]
+    assert listed["NO_QUORUM"]["number"] is None
+
+
+async def test_health_names_the_failing_checks(api: ApiClient, node: FakeNode) -> None:
+    ok = [await api.get(path, scope=None) for path in ("/livez", "/readyz")]
+    node.failing = [Check("quorum", False, "2 of 4 voters"), Check("store", True)]
+    slow = [await api.get(path, scope=None) for path in ("/livez", "/readyz")]
+    node.failing = [Check("store", False, "disk failed", fatal=True)]
+    dead = [await api.get(path, scope=None) for path in ("/livez", "/readyz")]
+
+    assert [a.status for a in ok + slow + dead] == [200, 200, 200, 503, 503, 503]
+    assert slow[1].json["failing"] == [{"name": "quorum", "detail": "2 of 4 voters"}]
+
+
+async def test_metrics_tell_the_node_and_the_requests(api: ApiClient, node: FakeNode) -> None:
+    await api.get("/v1/status")
+    await api.get(f"/v1/transactions/{'0' * 64}")
+    node.failing = [Check("quorum", False)]
+
+    text = (await api.get("/metrics", scope=None)).content.decode()
+    openmetrics = await api.get(
+        "/metrics", scope=None, headers={"Accept": "application/openmetrics-text"}
+    )
+
+    assert "piaolian_height 0.0" in text
+    assert 'piaolian_build_info{version="0.1.0"} 1.0' in text
+    assert 'piaolian_ready{check="quorum"} 0.0' in text
+    assert 'route="/v1/transactions/{id}",status="404"' in text
+    assert "piaolian_peers 1.0" in text
+    assert openmetrics.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert openmetrics.content.endswith(b"# EOF\n")
+
+
+async def test_a_fault_of_the_node_is_500_and_says_nothing_of_itself(
+    api: ApiClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(node, "heights", fail)
+
+    answer = await api.get("/v1/blocks")
+
+    assert (answer.status, answer.json["code"]) == (500, "INTERNAL")
+    assert b"secret" not in answer.content
+
+
+async def test_waiting_requests_are_limited(api: ApiClient, config: ApiConfig) -> None:
+    answer = await api.get(f"/v1/transactions/{'0' * 64}?wait=final&timeout_s=0.01")
+
+    assert answer.status == 404
+    assert config.waiting_max > 0
+
+
+async def test_wrong_method_is_405_with_allow(api: ApiClient) -> None:
+    answer = await api.call("DELETE", "/v1/blocks")
+
+    assert (answer.status, answer.json["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["Allow"] == "GET"
+
+
+def test_every_write_needs_the_operate_scope() -> None:
+    assert {route.scope for route in ROUTES if route.method == "POST"} == {Scope.OPERATE}

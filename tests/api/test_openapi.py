@@ -1,0 +1,66 @@
+"""The API description: valid OpenAPI 3.1, and true."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from node.api.app import ROUTES
+from node.api.code_texts import CODE_TEXTS
+from node.api.errors import API_CODES
+from node.ledger.codes import Code
+from tests.api.client import ApiClient
+
+
+@pytest.fixture
+async def document(api: ApiClient) -> Any:
+    return (await api.get("/openapi.json", scope=None)).json
+
+
+async def test_document_is_valid_openapi_3_1(document: Any) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+    assert document["openapi"].startswith("3.1")
+
+
+async def test_every_route_is_described_and_nothing_else(document: Any) -> None:
+    described = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
+    served = {(r.method, re.sub(r":[^}]*}", "}", r.path)) for r in ROUTES}
+
+    assert described == served
+
+
+async def test_every_code_stands_in_the_description(document: Any) -> None:
+    text = document["info"]["description"]
+
+    for name in [*(code.name for code in Code), *API_CODES]:
+        assert f"| {name} |" in text
+    assert set(CODE_TEXTS) == set(Code)
+
+
+async def test_every_error_is_a_problem_and_every_token_route_names_its_scope(
+    document: Any,
+) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400 and path not in {"/livez", "/readyz"}:
+                    assert list(response["content"]) == ["application/problem+json"]
+            scopes = operation["security"]
+            assert bool(scopes) is ("401" in operation["responses"])
+
+
+async def test_schemas_of_writes_refuse_unknown_fields(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    for route in ROUTES:
+        if route.body is not None:
+            assert schemas[route.body.__name__]["additionalProperties"] is False
+
+
+async def test_openapi_needs_no_token(api: ApiClient) -> None:
+    assert (await api.get("/openapi.json", scope=None)).status == 200

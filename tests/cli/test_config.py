@@ -1,0 +1,127 @@
+"""`node.toml`: what is refused, what the environment overrides, where relative paths point."""
+
+from pathlib import Path
+
+import pytest
+
+from node.config import ConfigError, is_loopback, load_config, split_address
+
+MINIMAL = """
+[node]
+name = "issuer"
+participant = "91310115337099624K"
+network = "../network.toml"
+data_dir = "data"
+[keys]
+file = "keys"
+[p2p]
+peers = [{ node = "payer", address = "127.0.0.1:7103" }]
+[api]
+token_dir = "tokens"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "node.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_minimal_file_gets_defaults_and_absolute_paths(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL))
+
+    assert config.p2p.listen == "127.0.0.1:7101"
+    assert config.api.listen == "127.0.0.1:8101"
+    assert config.node.data_dir == tmp_path / "data"
+    assert config.node.network.resolve() == tmp_path.parent / "network.toml"
+    assert config.keys.passphrase_file is None
+    assert config.p2p.peers[0].node == "payer"
+
+
+def test_the_environment_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIAOLIAN_API__LISTEN", "127.0.0.1:9000")
+    monkeypatch.setenv("PIAOLIAN_KEYS__PASSPHRASE_FILE", "/run/secret")
+    monkeypatch.setenv("PIAOLIAN_CONFIG", "/elsewhere/node.toml")  # the command's, no section
+
+    config = load_config(write(tmp_path, MINIMAL))
+
+    assert config.api.listen == "127.0.0.1:9000"
+    assert config.keys.passphrase_file == Path("/run/secret")
+
+
+def test_the_environment_can_expose_the_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIAOLIAN_API__LISTEN", "0.0.0.0:8101")
+    path = write(tmp_path, MINIMAL)
+
+    with pytest.raises(ConfigError, match="not loopback"):
+        load_config(path)
+
+    monkeypatch.setenv("PIAOLIAN_API__EXPOSE", "true")
+    assert load_config(path).api.expose
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("[node]", "colour = 1\n[node]"), "colour: unknown key"),
+        (("[node]", "_env_file = 'x'\n[node]"), "_env_file: unknown key"),
+        (('name = "issuer"', 'name = "issuer"\nnick = 1'), "node.nick: unknown key"),
+        (('name = "issuer"', 'name = "Is suer"'), "node.name"),
+        (('name = "issuer"', 'name = "payer"'), "itself is not one of its peers"),
+        (("[api]", '[api]\nlisten = "8.8.8.8:80"'), "not loopback"),
+        (("[api]", '[api]\nlisten = "nowhere"'), "api.listen"),
+        (("[api]", '[api]\nlisten = "127.0.0.1:70000"'), "port out of range"),
+        (("[api]", '[log]\nformat = "loud"\n[api]'), "log.format"),
+        (("[api]", "[limits]\npool_transactions = 1\n[api]"), "limits.pool_transactions"),
+        (('file = "keys"', ""), "keys.file"),
+        (("91310115337099624K", "short"), "node.participant"),
+        (("[node]", "[node"), "node.toml"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(
+    tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    path = write(tmp_path, MINIMAL.replace(*change))
+
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        load_config(path)
+
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value) or "[node" in change[1]
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "node.toml")
+    (tmp_path / "node.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError):
+        load_config(tmp_path / "node.toml")
+
+
+def test_a_peer_cannot_be_named_twice(tmp_path: Path) -> None:
+    peer = '{ node = "payer", address = "127.0.0.1:7103" }'
+    with pytest.raises(ConfigError, match="twice"):
+        load_config(write(tmp_path, MINIMAL.replace(peer, f"{peer}, {peer}")))
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port", "loopback"),
+    [
+        ("127.0.0.1:80", "127.0.0.1", 80, True),
+        ("127.8.8.8:80", "127.8.8.8", 80, True),
+        ("[::1]:80", "::1", 80, True),
+        ("localhost:80", "localhost", 80, True),
+        ("0.0.0.0:80", "0.0.0.0", 80, False),
+        ("[::]:80", "::", 80, False),
+        ("example.org:80", "example.org", 80, False),
+    ],
+)
+def test_addresses_split_and_loopback_is_known(
+    address: str, host: str, port: int, loopback: bool
+) -> None:
+    assert split_address(address) == (host, port)
+    assert is_loopback(host) is loopback

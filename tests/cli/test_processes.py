@@ -1,0 +1,59 @@
+"""Nodes as processes: pid files, stale ones, a node that does not come up."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from node.cli.errors import CliError, UsageError
+from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
+from node.cli.processes import _start_time as start_time
+from node.network_files import create_network
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalNode:
+    create_network(tmp_path, ["issuer"], base_port=1)
+    (node,) = find_nodes(tmp_path)
+    return node
+
+
+def note(local: LocalNode, pid: int, started: str | None) -> None:
+    (local.folder / "node.pid").write_text(json.dumps({"pid": pid, "started": started}))
+
+
+def test_a_process_is_known_by_its_id_and_start_time(local: LocalNode) -> None:
+    assert local.pid is None
+    note(local, os.getpid(), start_time(os.getpid()))
+    assert local.pid == os.getpid()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x", "started": 1}', "\0"])
+def test_a_damaged_pid_file_names_no_process(local: LocalNode, content: str) -> None:
+    (local.folder / "node.pid").write_text(content)
+    assert local.pid is None
+
+
+def test_another_process_with_a_noted_id_is_never_touched(local: LocalNode) -> None:
+    note(local, os.getpid(), "1")
+
+    assert local.pid is None
+    assert not local.send_signal(signal.SIGKILL)  # or this test would not come back
+    assert stop_nodes([local], 0.1) == {"issuer": "not running"}
+
+
+def test_a_node_that_ends_at_once_is_told_with_its_log(local: LocalNode) -> None:
+    (local.folder / "passphrase").write_text("another\n")
+
+    with pytest.raises(CliError, match="issuer ended") as caught:
+        start_nodes([local], 30)
+
+    assert "passphrase" in str(caught.value)
+    assert local.pid is None
+
+
+def test_a_folder_without_nodes_is_bad_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"node\.toml"):
+        find_nodes(tmp_path)

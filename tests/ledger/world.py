@@ -1,0 +1,300 @@
+"""A ledger in memory: what the storage floor does around `execute_block`, without a disk.
+
+Prefetches exactly the footprint, so a rule that reads more fails the test that ran it; checks every
+change against the stored row, keeps the digest, and checks the invariant of every changed invoice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from node.ledger import operations as ops
+from node.ledger.bykey import by_key_message, encode_operation
+from node.ledger.codes import Code
+from node.ledger.context import BlockContext
+from node.ledger.digest import StateDigest
+from node.ledger.execution import (
+    BlockOutcome,
+    CheckedTransaction,
+    PrefetchedState,
+    Result,
+    RowChange,
+    execute_block,
+    footprint,
+)
+from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
+from node.ledger.genesis_state import genesis_rows
+from node.ledger.invariant import check_invariant
+from node.ledger.rows import (
+    InvoiceRow,
+    QuotaRow,
+    SegmentsRow,
+    decode_invoice,
+    decode_quota,
+    decode_segments,
+    quota_key,
+    segments_key,
+)
+from node.ledger.signing import public_key, sign
+from node.ledger.transaction import (
+    Transaction,
+    TransactionBody,
+    decode_transaction,
+    encode_body,
+    encode_wire,
+)
+from node.ledger.types import Table
+
+BUREAU = "91440300MA5DA7AE0A"
+SELLER = "91440300MA5DB7AE0B"
+RIVAL = "91440300MA5DC7AE0C"
+BUYER = "91440300MA5DD7AE0D"
+PAYMASTER = "91440300MA5DE7AE0E"
+OTHER_PAYMASTER = "91440300MA5DF7AE0F"
+STRANGER = "91440300MA5DG7AE0G"
+
+_ROLES = {
+    BUREAU: ("tax_bureau",),
+    SELLER: ("issuer", "payer"),
+    RIVAL: ("issuer",),
+    BUYER: ("payer",),
+    PAYMASTER: ("reimburser", "payer"),
+    OTHER_PAYMASTER: ("reimburser",),
+    STRANGER: ("payer",),
+}
+PARTICIPANTS = tuple(_ROLES)
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+START = 1_788_220_800_000
+"""2026-09-01T00:00:00Z."""
+MONTH = 202_609
+SEGMENT_FIRST = "26440000000000000001"
+SEGMENT_COUNT = 1_000
+QUOTA = 10_000_000
+
+
+def key_of(participant: str) -> bytes:
+    """The signing key of a founding participant: any 32 bytes, signatures are given as checked."""
+    return hashlib.sha256(participant.encode()).digest()
+
+
+def make_genesis(terms: Terms | None = None) -> Genesis:
+    participants = tuple(
+        ParticipantDocument(p, f"name of {p}", roles, key_of(p).hex(), key_of(p).hex())
+        for p, roles in _ROLES.items()
+    )
+    voter = VoterDocument("tax-bureau", BUREAU, "11" * 32, "22" * 32, "33" * 32)
+    return Genesis(
+        name="test",
+        created="2026-09-01",
+        home_currency="CNY",
+        rules_version=1,
+        tax_rates=(0, 600, 1300),
+        governors=(BUREAU,),
+        threshold=1,
+        terms=terms or Terms(),
+        participants=participants,
+        voters=(voter,),
+    )
+
+
+class World:
+    """The state, and blocks applied to it."""
+
+    def __init__(self, genesis: Genesis | None = None) -> None:
+        self.genesis = genesis or make_genesis()
+        self.network_id = self.genesis.network_id
+        self.store: dict[tuple[Table, bytes], bytes] = {}
+        self.height = 0
+        self.now = START
+        self.nonce = 0
+        self.digest = StateDigest()
+        self.log: list[RowChange] = []
+        self._write([RowChange(t, k, None, v) for t, k, v in genesis_rows(self.genesis)])
+
+    # --- Applying ---
+
+    def context(self) -> BlockContext:
+        return BlockContext(
+            self.network_id, self.height, self.now, self.genesis.home_currency, self.genesis.terms
+        )
+
+    def transaction(
+        self,
+        author: str,
+        operations: Sequence[ops.Operation],
+        blobs: tuple[bytes, ...] = (),
+        **changed: object,
+    ) -> Transaction:
+        """A transaction of the next block; `changed` replaces fields of its body."""
+        self.nonce += 1
+        fields: dict[str, object] = {
+            "network": self.network_id,
+            "author": author,
+            "key": key_of(author),
+            "nonce": self.nonce,
+            "valid_until": self.height + 10,
+            "operations": tuple(operations),
+        }
+        body = TransactionBody(**{**fields, **changed})  # type: ignore[arg-type]
+        return decode_transaction(encode_wire(encode_body(body), bytes(64), blobs))
+
+    def block(self, transactions: Sequence[Transaction], *, signed: bool = True) -> BlockOutcome:
+        """Apply one block and check what must hold of any block."""
+        self.height += 1
+        context = self.context()
+        checked = [CheckedTransaction(transaction, signed) for transaction in transactions]
+        outcome = execute_block(self._prefetch(checked, context), context, checked)
+        assert len(outcome.results) == len(transactions)
+        self._write(outcome.changes)
+        return outcome
+
+    def _prefetch(
+        self, checked: Sequence[CheckedTransaction], context: BlockContext
+    ) -> PrefetchedState:
+        wanted = footprint(checked, context)
+        assert len(set(wanted.rows)) == len(wanted.rows)
+        scans = {
+            scan: sorted(
+                (key, value)
+                for (table, key), value in self.store.items()
+                if table == scan.table and scan.low <= key < scan.high
+            )[: scan.limit]
+            for scan in wanted.scans
+        }
+        return PrefetchedState({row: self.store.get(row) for row in wanted.rows}, scans)
+
+    def _write(self, changes: Sequence[RowChange]) -> None:
+        touched = [(change.table, change.key) for change in changes]
+        assert len(set(touched)) == len(touched)
+        for change in changes:
+            place = (change.table, change.key)
+            assert self.store.get(place) == change.old
+            if change.new is None:
+                del self.store[place]
+                continue
+            self.store[place] = change.new
+            if change.table is Table.INVOICE:
+                assert check_invariant(decode_invoice(change.new)) == []
+        self.digest = self.digest.apply(changes)
+        self.log.extend(changes)
+
+    # --- One transaction a block ---
+
+    def run(self, author: str, *operations: ops.Operation, blobs: tuple[bytes, ...] = ()) -> Result:
+        """Apply one transaction in a block of its own."""
+        return self.block([self.transaction(author, operations, blobs)]).results[0]
+
+    def code(self, author: str, *operations: ops.Operation) -> Code:
+        return self.run(author, *operations).code
+
+    def ok(self, author: str, *operations: ops.Operation) -> Result:
+        result = self.run(author, *operations)
+        assert result.code is Code.OK, (result.code, result.operation)
+        return result
+
+    def by_key(
+        self, seed: bytes, author: str, operation: ops.DirectOperation
+    ) -> tuple[Transaction, ops.ByKey]:
+        """A transaction of `author` that carries `operation` of the bare key of `seed`."""
+        inner = encode_operation(operation)
+        nonce, valid_until = self.nonce + 1, self.height + 10
+        message = by_key_message(self.network_id, author, nonce, valid_until, inner)
+        wrapped = ops.ByKey(public_key(seed), sign(seed, message), inner)
+        return self.transaction(author, [wrapped], valid_until=valid_until), wrapped
+
+    def later(self, ms: int) -> None:
+        self.now += ms
+
+    # --- Reading ---
+
+    def invoice(self, number: str) -> InvoiceRow:
+        return decode_invoice(self.store[Table.INVOICE, number.encode()])
+
+    def segments(self, issuer: str = SELLER) -> SegmentsRow:
+        return decode_segments(self.store[Table.SEGMENTS, segments_key(issuer)])
+
+    def quota(self, issuer: str = SELLER, month: int = MONTH) -> QuotaRow:
+        return decode_quota(self.store[Table.QUOTA, quota_key(issuer, month)])
+
+    def replace_row(self, table: Table, key: bytes, value: bytes) -> None:
+        """Put a row that no operation in scope can make."""
+        self._write([RowChange(table, key, self.store.get((table, key)), value)])
+
+
+# --- Operations --------------------------------------------------------------------------------
+
+
+def number(serial: int) -> str:
+    return f"{int(SEGMENT_FIRST) + serial:020d}"
+
+
+def order(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def make_issue(
+    serial: int = 0,
+    *,
+    buyer: str = BUYER,
+    net: int = 1_000,
+    rate: int = 1300,
+    order_name: str | None = None,
+    **changed: object,
+) -> ops.IssueInvoice:
+    """A blue invoice of one group: net 10.00, tax 1.30, gross 11.30 unless told otherwise."""
+    tax = (net * rate + 5_000) // 10_000
+    fields: dict[str, object] = {
+        "number": number(serial),
+        "special": False,
+        "buyer": buyer,
+        "currency": "CNY",
+        "issue_date": "2026-09-01",
+        "groups": (ops.RateGroup(rate, net, tax, 1),),
+        "net": net,
+        "tax": tax,
+        "gross": net + tax,
+        "order": order(order_name or f"order {serial}"),
+        "replaces": None,
+        "details": None,
+        "blobs": (),
+    }
+    return ops.IssueInvoice(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def make_red(
+    serial: int, blue: str, form: int, *, net: int, tax: int, rate: int = 1300, **changed: object
+) -> ops.IssueRedLetter:
+    fields: dict[str, object] = {
+        "invoice": blue,
+        "form": form,
+        "number": number(serial),
+        "groups": (ops.RateGroup(rate, net, tax, 1),),
+        "net": net,
+        "tax": tax,
+        "gross": net + tax,
+        "order": order(f"red {serial}"),
+        "details": None,
+        "blobs": (),
+    }
+    return ops.IssueRedLetter(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def opened(genesis: Genesis | None = None) -> World:
+    """A world in which the seller may issue: a segment, and this month's quota."""
+    world = World(genesis)
+    world.ok(
+        BUREAU,
+        ops.AllotSegment(SELLER, SEGMENT_FIRST, SEGMENT_COUNT),
+        ops.GrantQuota(SELLER, MONTH, QUOTA, START, START + 30 * DAY),
+    )
+    return world
+
+
+def issued(**changed: object) -> World:
+    """`opened`, with invoice `number(0)` of gross 11.30 issued to the buyer."""
+    world = opened()
+    world.ok(SELLER, make_issue(0, **changed))  # type: ignore[arg-type]
+    return world

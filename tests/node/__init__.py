@@ -1,0 +1,1 @@
+"""Tests of the node's own parts: pool, pace, outbox, finality, sealing."""
