@@ -128,4 +128,5 @@ def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) ->
             or (entry.kind is EntryKind.NOOP and entry.payload)
         ):
             raise ProtocolError(f"entry {index} is too large")
+        entry.complete()
         term, prev_hash = entry.term, entry.hash

@@ -153,6 +153,8 @@ class RaftLog:
         payload_hash = hashlib.sha256(payload).digest()
         header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
         entry = Entry(term, index, kind, leader, prev_hash, payload, attest(header))
-        entry.__dict__.update(payload_hash=payload_hash, header=header)  # its cached properties
+        entry.__dict__.update(  # its cached properties, known already
+            payload_hash=payload_hash, header=header, hash=hashlib.sha256(header).digest()
+        )
         self.append(entry)
         return entry

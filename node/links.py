@@ -36,7 +36,7 @@ from node.tracker import Tracker
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, Outgoing
 from p2p.network import PeerNetwork
-from p2p.types import Link, PeerId
+from p2p.types import ItemId, Link, PeerId
 
 CONTROL_KINDS = 16
 RAFT_MESSAGE = 0
@@ -95,9 +95,8 @@ class Links:
         """A link is authenticated and open."""
         _log.info("link up", peer=self._name(peer), link=link.name.lower())
         if link is Link.GOSSIP:
-            self._gossip.peer_up(peer)
+            self._gossip.peer_up(peer, [ItemId(txid) for txid in self._pool.txids()])
             self._send(peer, self._status())
-            self._send_all(self._gossip_pool(peer))
 
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
         """A link is gone."""
@@ -129,7 +128,7 @@ class Links:
         elif kind == HAVE:
             self._send_all(self._gossip.receive_have(peer, body, self._clock.monotonic_ms()))
         elif kind == WANT:
-            self._send_all(self._gossip.receive_want(peer, body, self._clock.monotonic_ms()))
+            self._send_all(self._gossip.receive_want(peer, body))
         else:
             raise RemoteProtocolError(f"unknown kind {kind} on the gossip link")
 
@@ -138,10 +137,9 @@ class Links:
         bad = next((j for j in judged if j.code in DISHONEST), None)
         if bad is not None:
             raise RemoteProtocolError(f"relayed a transaction that is {bad.code.name}")
-        entered = self._intake.received(judged)
-        ids = [j.transaction.txid for j in judged if j.transaction is not None]
-        self._gossip.learned(peer, ids, self._clock.monotonic_ms())
-        del entered
+        new = self._intake.received(judged)
+        ids = [ItemId(j.transaction.txid) for j in judged if j.transaction is not None]
+        self._gossip.learned(peer, ids, [ItemId(transaction.txid) for transaction in new])
 
     def _on_control(self, peer: PeerId, number: int, message: ControlMessage) -> None:
         match message:
@@ -192,9 +190,8 @@ class Links:
 
     def spread(self, transactions: Sequence[Transaction]) -> None:
         """Push to the leader and enough voters, announce to the others."""
-        items = [(t.txid, t.wire) for t in transactions]
-        now = self._clock.monotonic_ms()
-        self._send_all(self._gossip.originate(items, self._eager(), now))
+        items = [(ItemId(t.txid), t.wire) for t in transactions]
+        self._send_all(self._gossip.originate(items, self._eager()))
 
     def _eager(self) -> list[PeerId]:
         """The leader, and voters enough that f + 1 others hold the transaction at once.
@@ -232,9 +229,6 @@ class Links:
         return StatementMessage(
             self._number, statement.height, statement.size, statement.root, statement.cosignature
         )
-
-    def _gossip_pool(self, peer: PeerId) -> list[Outgoing]:
-        return self._gossip.announce(peer, self._pool.txids(), self._clock.monotonic_ms())
 
     # --- Sending -----------------------------------------------------------------------------
 

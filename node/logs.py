@@ -19,7 +19,9 @@ def set_up_logging(form: Literal["auto", "json", "console"], level: str) -> None
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
     # Without local variables: they may hold keys and details.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

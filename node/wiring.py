@@ -51,7 +51,7 @@ from node.tracker import Tracker
 from node.witness import EvidenceKeeper
 from p2p.config import P2PConfig
 from p2p.errors import RemoteProtocolError
-from p2p.gossip import Gossip, GossipConfig
+from p2p.gossip import Gossip
 from p2p.network import PeerNetwork
 from p2p.types import KnownPeer, PeerId
 
@@ -286,7 +286,7 @@ class Node:
         )
         admission = Admission(genesis, self._verified, self._pool.knows)
         self._intake = Intake(admission, self._pool, outbox, self._tracker, self._clock)
-        gossip = Gossip(self._wire_of, self._pool.knows, GossipConfig(), self._rng)
+        gossip = Gossip(self._wire_of, self._pool.knows)
         self._links = Links(
             voters,
             self._me.number,

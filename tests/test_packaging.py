@@ -348,3 +348,11 @@ def test_a_document_links_only_to_files_that_exist(document: str) -> None:
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", text("DECISIONS.md"), re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_map_names_only_modules_that_exist() -> None:
+    named = re.findall(
+        r"`((?:consensus|p2p|node|tests|configs|docker)/[\w./]*)`", text("ARCHITECTURE.md")
+    )
+    assert len(named) > 40
+    assert [path for path in named if not (ROOT / path).exists()] == []

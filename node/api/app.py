@@ -48,6 +48,8 @@ ROUTES: tuple[Route, ...] = (
 
 API_KEY: web.AppKey[Api] = web.AppKey("api", Api)
 _SHUTDOWN_S = 3.0
+_LINGERING_S = 1.0
+"""After a refusal the rest of a body is read this long, so that the client sees the answer."""
 _UNMATCHED = "unmatched"
 _HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -141,6 +143,7 @@ class ApiServer:
             # A compressed body is refused by its header; it must not be unpacked before that.
             auto_decompress=False,
             shutdown_timeout=_SHUTDOWN_S,
+            lingering_time=_LINGERING_S,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=256)
@@ -159,7 +162,10 @@ class ApiServer:
 
 
 async def _close_streams(app: web.Application) -> None:
-    app[API_KEY].closing = True
+    api = app[API_KEY]
+    api.closing = True
+    for task in tuple(api.streams):
+        task.cancel()
 
 
 def _bind(api: Api, gate: Gate, route: Route) -> _Bound:

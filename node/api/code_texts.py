@@ -57,6 +57,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.REASON_REQUIRED: ("A reason is required.", "须填写原因。"),
     Code.ALREADY_BOOKED: ("Booked by this party already.", "该当事方已入账。"),
     Code.NOT_BOOKED: ("Not booked by this party.", "该当事方未入账。"),
+    Code.TOO_MANY_BOOKINGS: ("Too many parties have booked the invoice.", "发票入账记录过多。"),
     Code.USE_RED_LETTER: ("Too late or in use: ask for a red letter.", "不可作废,请使用红字发票。"),
     Code.OVER_CREDIT: ("More than what is left to credit.", "红冲金额超过剩余金额。"),
     Code.FULL_ONLY: ("An issuing error is credited in full only.", "开票有误只能全额红冲。"),

@@ -105,12 +105,15 @@ class ApiError(Exception):
 
     def response(self) -> web.Response:
         """The problem as an HTTP answer."""
-        return web.Response(
+        response = web.Response(
             status=self.status,
             body=msgspec.json.encode(self.problem),
             content_type=PROBLEM_TYPE,
             headers=self.headers,
         )
+        if self.status == HTTPStatus.REQUEST_TIMEOUT:
+            response.force_close()  # the rest of the body may still come
+        return response
 
 
 def bad_request(detail: str) -> ApiError:

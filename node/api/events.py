@@ -11,8 +11,8 @@ it is repeated on connecting, and carries an id only where nothing else would.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
+from typing import NoReturn
 
 import msgspec
 from aiohttp import web
@@ -54,37 +54,41 @@ async def stream_events(api: Api, request: web.Request) -> web.StreamResponse:
     """Stream until the client goes, or the node stops."""
     types = _types(request)
     position = _position(api, request)
-    if api.streams >= api.config.streams_max:
+    if len(api.streams) >= api.config.streams_max:
         raise too_many("too many event streams are open", 5)
-    api.streams += 1
+    task = asyncio.current_task()
+    assert task is not None, "a handler runs in a task"
+    api.streams.add(task)
     response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     )
     try:
         await response.prepare(request)
-        # A gone or stalled client ends its own stream and nothing else.
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            await _stream(api, response, types, position)
-    finally:
-        api.streams -= 1
-        if request.transport is not None and not response.prepared:
+        await _stream(api, response, types, position)
+    except ConnectionError:
+        pass  # the client is gone
+    except TimeoutError:
+        # Ending the response properly would wait for the same client again.
+        if request.transport is not None:
             request.transport.abort()
+    except asyncio.CancelledError:
+        if not api.closing:
+            raise
+        task.uncancel()
+    finally:
+        api.streams.discard(task)
     return response
 
 
 async def _stream(
     api: Api, response: web.StreamResponse, types: frozenset[str], height: int
-) -> None:
+) -> NoReturn:
     """Send what is above `height`, then what comes."""
     told_final = -1
     loop = asyncio.get_running_loop()
     next_heartbeat = loop.time() + api.config.heartbeat_s
     await _send(api, response, b": piaolian events\nretry: 1000\n\n")
-    while not api.closing:
+    while True:
         heights = api.node.heights()
         parts: list[bytes] = []
         if height < heights.committed and types & {"block", "transaction"}:
@@ -103,15 +107,11 @@ async def _stream(
             next_heartbeat = loop.time() + api.config.heartbeat_s
             await _send(api, response, b"".join(parts))
         elif height >= heights.committed:
-            await _wait(api, Heights(height, told_final), next_heartbeat - loop.time())
+            left_s = max(0.0, next_heartbeat - loop.time())
+            await api.node.wait_heights(Heights(height, told_final), left_s)
             if loop.time() >= next_heartbeat:
                 next_heartbeat = loop.time() + api.config.heartbeat_s
                 await _send(api, response, b": heartbeat\n\n")
-
-
-async def _wait(api: Api, above: Heights, left_s: float) -> None:
-    # Short waits let a stopping node end its streams in time.
-    await api.node.wait_heights(above, max(0.0, min(left_s, 1.0)))
 
 
 async def _send(api: Api, response: web.StreamResponse, data: bytes) -> None:

@@ -78,9 +78,7 @@ async def read_body(
                     raise _too_large(bytes_max)
                 chunks.append(chunk)
     except TimeoutError as error:
-        raise ApiError(
-            408, "BODY_TIMEOUT", "the body did not arrive in time", headers={"Connection": "close"}
-        ) from error
+        raise ApiError(408, "BODY_TIMEOUT", "the body did not arrive in time") from error
     except (web.HTTPException, HttpProcessingError, web.PayloadAccessError, OSError) as error:
         raise bad_request("the body is malformed") from error
     return b"".join(chunks)

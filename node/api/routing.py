@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,10 +33,10 @@ class Api:
     """Wall clock: dates an invoice without a date, and the age of the head."""
     waiting: int = 0
     """Requests that wait now."""
-    streams: int = 0
-    """Event streams open now."""
+    streams: set[asyncio.Task[object]] = field(default_factory=set)
+    """The tasks of event streams open now."""
     closing: bool = False
-    """Set on shutdown: event streams end."""
+    """Set on shutdown, before the streams are cancelled."""
     document: bytes = b""
     """The OpenAPI document, encoded."""
 

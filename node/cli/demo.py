@@ -6,50 +6,35 @@ of it. What a step finds wrong raises `DemoError`: the demo never prints what it
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import node
-from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
-from node.cli.context import client_of
-from node.cli.errors import CliError, UsageError
+from node.cli.client import ProblemError
+from node.cli.demo_network import PATIENCE_S, DemoError, DemoNetwork, clear
+from node.cli.errors import UsageError
 from node.cli.invoices import read_trace
 from node.cli.options import Until
 from node.cli.output import console, print_json
-from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
+from node.cli.processes import start_nodes
 from node.cli.proofs import check_proof_file
 from node.cli.registers import month_bounds
 from node.cli.upload import Upload
-from node.cli.writes import post_and_wait, reached
 from node.importing.online_retail import read_retail_file
 from node.importing.plan import RATE, Plan, plan_import
 from node.importing.summary import ImportSummary
-from node.network_files import API_PORT_OFFSET, create_network
 
 BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
 SLICE = Path("tests/data/online-retail-slice.csv.gz")
-_BASE_PORTS = range(7_101, 9_000, 100)
-_PATIENCE_S = 60.0
 _DRIVEN = 10
 """Invoices that go through the whole life."""
 _KILL_AT = 0.4
 """Share of the import after which the leader is killed."""
 _GBP_MICRO = 9_150_000
 """Fen for 10^6 pence: a plausible rate of exchange."""
-
-T = TypeVar("T")
-
-
-class DemoError(CliError):
-    """Something did not happen as it must."""
 
 
 def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> None:
@@ -62,8 +47,9 @@ def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> N
     source = data or Path(node.__file__).resolve().parents[1] / SLICE
     if not source.is_file():
         raise UsageError(f"{source}: no such file; give one with --data")
-    _clear(folder)
-    demo = Demo(folder, source, quiet=as_json)
+    clear(folder, NODES)
+    network = DemoNetwork(folder)
+    demo = Demo(network, source, quiet=as_json)
     try:
         demo.run()
         if as_json:
@@ -71,20 +57,16 @@ def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> N
         else:
             demo.tell_how_to_ask(keep=keep)
     finally:
-        demo.close(keep=keep)
+        network.close(stop=not keep)
 
 
 class Demo:
-    """The cluster of one demo and what was learnt from it."""
+    """The steps, and what was learnt from them."""
 
-    def __init__(self, folder: Path, source: Path, *, quiet: bool) -> None:
-        self._folder = folder
+    def __init__(self, network: DemoNetwork, source: Path, *, quiet: bool) -> None:
+        self._network = network
         self._source = source
         self._console = console(to_stderr=quiet)
-        self._nodes: dict[str, LocalNode] = {}
-        self._clients: dict[str, ApiClient] = {}
-        self._open = ExitStack()
-        self._ids: dict[str, str] = {}
         self.facts: dict[str, object] = {}
         """What the demo saw, for `--json`."""
 
@@ -114,16 +96,11 @@ class Demo:
         """A fresh network of four nodes, each a process of its own."""
         self._title("Four nodes")
         begun = time.monotonic()
-        genesis = create_network(self._folder, NODES, name="demo", base_port=_free_base_port())
-        self._nodes = {each.name: each for each in find_nodes(self._folder)}
-        start_nodes(list(self._nodes.values()))
-        for name, each in self._nodes.items():
-            self._ids[name] = each.config.node.participant
-            client = client_of(each.config, "operate", patience_s=_PATIENCE_S)
-            self._clients[name] = self._open.enter_context(client)
+        genesis = self._network.start(NODES)
+        for name, each in self._network.nodes.items():
             self._say(f"{name:<11} process {each.pid}, API http://{each.config.api.listen}")
         self._say(
-            f"ready in {time.monotonic() - begun:.1f} s; leader: {self._leader()}; "
+            f"ready in {time.monotonic() - begun:.1f} s; leader: {self._network.leader()}; "
             f"network {genesis.network_id.hex()[:16]}…"
         )
 
@@ -144,22 +121,22 @@ class Demo:
     def open_registers(self, plan: Plan) -> None:
         """What the tax bureau must have said before anyone may issue."""
         self._title("The tax bureau allots numbers and quota, and publishes rates")
-        issuer, now = self._ids[ISSUER], datetime.now(UTC)
+        issuer, now = self._network.ids[ISSUER], datetime.now(UTC)
+        act = self._network.act
         fen = sum(invoice.net for invoice in plan.invoices) * _GBP_MICRO // 10**6
-        self._act(
+        act(
             BUREAU,
             "/v1/segments",
             {"issuer": issuer, "first": f"{now:%y}311{1:015}", "count": 1_000_000},
         )
-        self._act(BUREAU, "/v1/tax-rates", {"issuer": issuer, "rates": [0, 600, 1_300, RATE]})
-        rate = {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{now:%Y-%m-%d}"}
-        self._act(BUREAU, "/v1/exchange-rates", rate)
+        act(BUREAU, "/v1/tax-rates", {"issuer": issuer, "rates": [0, 600, 1_300, RATE]})
+        act(BUREAU, "/v1/exchange-rates", _exchange_rate())
         month = f"{now:%Y-%m}"
         for _ in range(2):  # a demo at the end of a month runs into the next
             first, after = month_bounds(month)
             validity = {"valid_from": first, "valid_to": after}
             quota = {"issuer": issuer, "month": month, "net": 2 * fen, **validity}
-            self._act(BUREAU, "/v1/quotas", quota)
+            act(BUREAU, "/v1/quotas", quota)
             month = after[:7]
         self._say(f"1,000,000 numbers, quota of {2 * fen / 100:,.2f} CNY, GBP at 9.15, 20 % tax")
 
@@ -172,11 +149,16 @@ class Demo:
         self._title("Import, and kill -9 of the leader in the middle")
         total = len(plan.invoices) + len(plan.letters)
         counts: list[int] = []
-        upload = Upload(self._nodes[ISSUER].config, plan, self._ids[PAYER], counts.append)
+        upload = Upload(
+            self._network.nodes[ISSUER].config, plan, self._network.ids[PAYER], counts.append
+        )
         begun = time.monotonic()
         with ThreadPoolExecutor(1, "demo") as pool:
             running = pool.submit(upload.run)
             self._progress(running, counts, total, until=int(_KILL_AT * len(plan.invoices)))
+            if running.done():
+                running.result()
+                raise DemoError("the import ended before the leader could be killed")
             self._kill_leader()
             self._progress(running, counts, total, until=total)
             summary = running.result()
@@ -186,21 +168,21 @@ class Demo:
     def live_through(self, numbers: list[str]) -> None:
         """A few invoices from hand to hand: offered, signed, submitted, claimed, paid, booked."""
         self._title("Through the life of an invoice")
-        begun = time.monotonic()
-        reimburser = self._ids[REIMBURSER]
+        begun, act = time.monotonic(), self._network.act
+        reimburser = self._network.ids[REIMBURSER]
         for position, number in enumerate(numbers):
-            gross = self._invoice(ISSUER, number)["gross"]
+            gross = self._network.invoice(ISSUER, number)["gross"]
             path = f"/v1/invoices/{number}"
             last = Until.FINAL if position == len(numbers) - 1 else Until.COMMITTED
-            self._act(PAYER, f"{path}/offer", {"to": reimburser}, Until.COMMITTED)
-            self._act(REIMBURSER, f"{path}/sign", {}, Until.COMMITTED)
+            act(PAYER, f"{path}/offer", {"to": reimburser}, Until.COMMITTED)
+            act(REIMBURSER, f"{path}/sign", {}, Until.COMMITTED)
             submission = {"to": reimburser, "amount": gross}
-            self._act(REIMBURSER, f"{path}/submit", submission, Until.COMMITTED)
-            self._act(REIMBURSER, f"{path}/claim", {"amount": gross}, Until.COMMITTED)
+            act(REIMBURSER, f"{path}/submit", submission, Until.COMMITTED)
+            act(REIMBURSER, f"{path}/claim", {"amount": gross}, Until.COMMITTED)
             references = {"booking": f"V-{position:04}", "payment": f"P-{position:04}"}
             paid = {"claim": 0, "amount": gross, **references}
-            self._act(REIMBURSER, f"{path}/reimburse", paid, Until.COMMITTED)
-            self._act(PAYER, f"{path}/book", {"reference": f"B-{position:04}"}, last)
+            act(REIMBURSER, f"{path}/reimburse", paid, Until.COMMITTED)
+            act(PAYER, f"{path}/book", {"reference": f"B-{position:04}"}, last)
         elapsed = time.monotonic() - begun
         self._say(
             f"{len(numbers)} invoices offered, signed, submitted, claimed, reimbursed and booked, "
@@ -210,12 +192,12 @@ class Demo:
     def refuse_double_claim(self, number: str) -> None:
         """What is locked once cannot be locked again."""
         self._title("A double claim")
-        gross = self._invoice(ISSUER, number)["gross"]
-        path = f"/v1/invoices/{number}"
-        self._act(PAYER, f"{path}/submit", {"to": self._ids[REIMBURSER], "amount": gross})
-        self._act(REIMBURSER, f"{path}/claim", {"amount": gross})
+        gross = self._network.invoice(ISSUER, number)["gross"]
+        path, act = f"/v1/invoices/{number}", self._network.act
+        act(PAYER, f"{path}/submit", {"to": self._network.ids[REIMBURSER], "amount": gross})
+        act(REIMBURSER, f"{path}/claim", {"amount": gross})
         try:
-            self._act(REIMBURSER, f"{path}/claim", {"amount": gross})
+            act(REIMBURSER, f"{path}/claim", {"amount": gross})
         except ProblemError as error:
             self._say(f"invoice {number}: claimed {gross} of {gross} pence, then once more:")
             self._say(f"refused with {error.code} (HTTP {error.status})")
@@ -228,7 +210,7 @@ class Demo:
     def compare_nodes(self) -> None:
         """The same height, root and state digest on all nodes."""
         self._title("The same ledger everywhere")
-        statuses = self._until_equal()
+        statuses = self._network.wait_equal()
         for name, status in statuses.items():
             self._say(
                 f"{name:<11} height {status['height']} (final {status['final_height']}), "
@@ -240,11 +222,11 @@ class Demo:
     def trace(self, number: str) -> None:
         """Every step of one invoice, read from another node than its issuer's."""
         self._title(f"The trace of invoice {number}, read at the payer's node")
-        names = {identity: name for name, identity in self._ids.items()}
+        names = {identity: name for name, identity in self._network.ids.items()}
         steps: list[dict[str, object]] = []
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + PATIENCE_S
         while len(steps) < 7 and time.monotonic() < end:  # the query index is a moment behind
-            found = read_trace(self._clients[PAYER], number)["steps"]
+            found = read_trace(self._network.clients[PAYER], number)["steps"]
             assert isinstance(found, list)
             steps = found
         for step in steps:
@@ -254,15 +236,21 @@ class Demo:
                 f"height {step['height']:<5} {step['operation']:<10} {signer:<11}"
                 f"{'' if amount is None else amount!s:>10}  transaction {step['transaction']}"
             )
+        if len(steps) < 7:
+            raise DemoError(f"the trace has {len(steps)} of 7 steps")
         self.facts["trace"] = [step["operation"] for step in steps]
 
     def prove(self, number: str) -> None:
         """A proof that anyone can check with two files."""
         self._title("A proof, checked offline")
-        identity = str(self._invoice(REIMBURSER, number)["transaction"])
-        proof, network = self._folder / "invoice.proof", self._folder / "network.toml"
-        self._until_final(identity)
-        proof.write_text(self._clients[REIMBURSER].get(f"/v1/transactions/{identity}/receipt").text)
+        identity = str(self._network.invoice(REIMBURSER, number)["transaction"])
+        folder = self._network.folder
+        proof, network = folder / "invoice.proof", folder / "network.toml"
+        client = self._network.clients[REIMBURSER]
+        status = client.get(f"/v1/transactions/{identity}", wait="final", timeout_s=PATIENCE_S)
+        if status.fields["state"] != "final":
+            raise DemoError(f"transaction {identity} did not become final")
+        proof.write_text(client.get(f"/v1/transactions/{identity}/receipt").text)
         verdict = check_proof_file(proof, network)
         if not verdict["valid"] or verdict["transaction"] != identity:
             raise DemoError(f"the proof does not verify: {verdict['reason']}")
@@ -272,7 +260,7 @@ class Demo:
             f"valid: transaction {identity} at height {verdict['height']}, "
             f"cosigned by {', '.join(cosigners)}"
         )
-        changed = self._folder / "changed.proof"
+        changed = folder / "changed.proof"
         content = bytearray(proof.read_bytes())
         content[len(content) // 2] ^= 1
         changed.write_bytes(content)
@@ -287,74 +275,42 @@ class Demo:
         """The status of each node, by curl."""
         self._title(f"Done in {self.facts['seconds']} s")
         self._say("Ask each node for its status" + ("" if keep else " (while it runs: --keep)"))
-        for name, each in self._nodes.items():
+        for name, each in self._network.nodes.items():
             token = each.config.api.token_dir / "read.token"
             self._say(
                 f'curl -sS -H "Authorization: Bearer $(cat {_short(token)})" '
                 f"http://{each.config.api.listen}/v1/status  # {name}"
             )
         if keep:
-            self._say(f"stop them with: piaolian cluster down {self._folder}")
-
-    def close(self, *, keep: bool) -> None:
-        """Close connections and, unless told to keep it, the cluster."""
-        self._open.close()
-        if not keep and self._nodes:
-            stop_nodes(list(self._nodes.values()))
-
-    # --- The killed leader -------------------------------------------------------------------
+            self._say(f"stop them with: piaolian cluster down {self._network.folder}")
 
     def _kill_leader(self) -> None:
-        leader = self._leader()
-        victim = self._nodes[leader]
-        final = _final_height(self._survivor_status(leader))
+        network = self._network
+        leader = network.leader()
+        victim = network.nodes[leader]
+        final = network.final_height(but=leader)
         victim.send_signal(signal.SIGKILL)
         begun = time.monotonic()
         victim.wait_stopped(5.0)
-        new = self._await(
-            lambda: self._new_leader(leader), f"no new leader after {leader} was killed"
-        )
+        new = network.wait_for_leader_but(leader)
         elected = time.monotonic() - begun
         self._say(f"killed {leader} (kill -9); {new} leads after {elected:.2f} s")
         if leader != BUREAU:  # work that goes on even if the dead node is the one that imports
-            rate = {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-            self._act(BUREAU, "/v1/exchange-rates", rate)
-        self._await(
-            lambda: _final_height(self._survivor_status(leader)) > final or None,
+            network.act(BUREAU, "/v1/exchange-rates", _exchange_rate())
+        after = network.wait_for(
+            lambda: now if (now := network.final_height(but=leader)) > final else None,
             "nothing became final after the leader was killed",
         )
-        final = _final_height(self._survivor_status(leader))
-        self._say(f"the other three went on to final height {final}")
+        self._say(f"the other three went on to final height {after}")
         start_nodes([victim])
-        self._say(
-            f"{leader} is back and has caught up after {time.monotonic() - begun:.1f} s in all"
-        )
+        self._say(f"{leader} is back and has caught up, {time.monotonic() - begun:.1f} s later")
         self.facts["leader_killed"] = {
             "killed": leader,
             "leads": new,
             "election_seconds": round(elected, 3),
         }
 
-    def _leader(self) -> str:
-        def ask() -> str | None:
-            for each in self._nodes.values():
-                leader = _raft(each.status()).get("leader")
-                if isinstance(leader, str):
-                    return leader
-            return None
-
-        return self._await(ask, "there is no leader")
-
-    def _new_leader(self, killed: str) -> str | None:
-        for name, each in self._nodes.items():
-            if name != killed and _raft(each.status()).get("state") == "leader":
-                return name
-        return None
-
-    def _survivor_status(self, killed: str) -> dict[str, object]:
-        return next(each for name, each in self._nodes.items() if name != killed).status()
-
-    # --- Helpers -----------------------------------------------------------------------------
+    # --- Telling ---------------------------------------------------------------------------------
 
     def _report_import(self, plan: Plan, summary: ImportSummary, elapsed: float) -> None:
         more = len(summary.refused) - len(plan.refused)
@@ -383,48 +339,6 @@ class Demo:
                 shown.update(f"importing: {sum(counts)} of {total}")
                 time.sleep(0.02)
 
-    def _act(
-        self, name: str, path: str, body: object, until: Until = Until.FINAL
-    ) -> dict[str, object]:
-        result = post_and_wait(self._clients[name], path, body, until=until, timeout_s=_PATIENCE_S)
-        if not reached(result, until):
-            raise DemoError(f"{path} at {name}: only {result.get('state')} in {_PATIENCE_S:.0f} s")
-        return result
-
-    def _invoice(self, name: str, number: str) -> dict[str, object]:
-        return self._clients[name].get(f"/v1/invoices/{number}").fields
-
-    def _until_final(self, identity: str) -> None:
-        status = self._clients[REIMBURSER].get(
-            f"/v1/transactions/{identity}", wait="final", timeout_s=_PATIENCE_S
-        )
-        if status.fields["state"] != "final":
-            raise DemoError(f"transaction {identity} did not become final")
-
-    def _until_equal(self) -> dict[str, dict[str, object]]:
-        def equal() -> dict[str, dict[str, object]] | None:
-            statuses = {name: each.status() for name, each in self._nodes.items()}
-            seen = {
-                (s["height"], s["final_height"], s["root"], s["state_digest"])
-                for s in statuses.values()
-            }
-            return statuses if len(seen) == 1 else None
-
-        return self._await(equal, "the nodes do not agree on height, root and state digest")
-
-    def _await(self, probe: Callable[[], T | None], complaint: str) -> T:
-        end = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                found = probe()
-            except (NodeUnreachableError, ProblemError):
-                found = None
-            if found is not None:
-                return found
-            if time.monotonic() >= end:
-                raise DemoError(f"{complaint} (waited {_PATIENCE_S:.0f} s)")
-            time.sleep(0.02)
-
     def _title(self, text: str) -> None:
         self._console.print(f"\n[bold]{text}[/bold]")
 
@@ -432,51 +346,11 @@ class Demo:
         self._console.print(f"  {text}", markup=False)
 
 
-def _raft(status: dict[str, object]) -> dict[str, object]:
-    raft = status["raft"]
-    assert isinstance(raft, dict)
-    return raft
-
-
-def _final_height(status: dict[str, object]) -> int:
-    height = status["final_height"]
-    assert isinstance(height, int)
-    return height
+def _exchange_rate() -> dict[str, object]:
+    return {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
 def _short(path: Path) -> Path:
     """Relative to where the user stands, if it is below."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _clear(folder: Path) -> None:
-    """Remove an earlier demo, and its processes.
-
-    Raises:
-        UsageError: the folder holds something else.
-    """
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not all((folder / name / "node.toml").is_file() for name in NODES):
-        raise UsageError(f"{folder} exists and is no earlier demo; choose another with --dir")
-    stop_nodes(find_nodes(folder))
-    shutil.rmtree(folder)
-
-
-def _free_base_port() -> int:
-    for base in _BASE_PORTS:
-        ports = [base + offset + n for offset in (0, API_PORT_OFFSET) for n in range(len(NODES))]
-        if all(_is_free(port) for port in ports):
-            return base
-    raise CliError("no free ports between 7101 and 10,000")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -75,7 +75,10 @@ def status(config: Config = None, as_json: Json = False) -> None:
     if as_json:
         print_json(value)
     else:
-        print_fields(value)
+        height, final = value["height"], value["final_height"]
+        assert isinstance(height, int)
+        assert isinstance(final, int)
+        print_fields(value | {"lag": f"{height - final} blocks committed but not final"})
 
 
 @app.command(

@@ -60,7 +60,9 @@ CREATE TABLE IF NOT EXISTS head (
 """
 
 _GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
-_SCAN_ROWS = "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+_SCAN_ROWS = (
+    "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+)
 
 
 class LedgerError(RuntimeError):

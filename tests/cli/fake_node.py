@@ -140,7 +140,7 @@ def served(fake: FakeNode) -> Iterator[int]:
             self.wfile.write(content)
 
         @override
-        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - its name there
+        def log_message(self, format: str, *_: object) -> None:
             """Stay quiet."""
 
     class Server(ThreadingHTTPServer):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from node.ledger import operations as ops
 from node.ledger.codes import Code
 from node.ledger.issuing import refuse_totals
 from node.ledger.rows import Document, decode_participant, encode_row
 from node.ledger.types import Table
-
 from tests.ledger.world import (
     BUREAU,
     BUYER,

@@ -98,6 +98,8 @@ class Checker:
         before = self._commits.get(node.id, 0)
         commit = core.commit_index
         assert before <= commit <= core.log.last_index, f"commit of {node.id} went back"
+        if commit > before and core.role is Role.LEADER and node.id in self._commits:
+            assert core.log.term_at(commit) == core.term, "an old term was committed by counting"
         for index in range(before + 1, commit + 1):
             entry_hash = core.log.hash_at(index)
             if index <= len(self.committed):

@@ -1,0 +1,212 @@
+"""Business data to drafts: rounding, sums, canonical details."""
+
+from __future__ import annotations
+
+import hashlib
+import random  # noqa: TID251 - seeded
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+
+from node.api.drafts import (
+    DraftError,
+    Original,
+    canonical_details,
+    check_line_amount,
+    invoice_draft,
+    order_hash,
+    red_draft,
+    red_totals,
+    tax_half_up,
+    totals_of_groups,
+    totals_of_lines,
+)
+from node.api.schemas import InvoiceBody, LineBody, RedIssueBody
+from node.ledger.operations import RateGroup
+
+ISSUER = "91350100M000100Y43"
+BUYER = "91110000600037341L"
+
+
+def line(net: int, rate: int = 1_300, **fields: str) -> LineBody:
+    return LineBody(description="d", net=net, rate=rate, **fields)
+
+
+@pytest.mark.parametrize(
+    ("net", "rate", "tax"),
+    [(0, 1300, 0), (100, 1300, 13), (50, 100, 1), (49, 100, 0), (150, 100, 2), (1, 10_000, 1)],
+)
+def test_tax_rounds_half_up(net: int, rate: int, tax: int) -> None:
+    assert tax_half_up(net, rate) == tax
+
+
+def test_tax_agrees_with_decimal() -> None:
+    rng = random.Random(5)
+    for _ in range(2_000):
+        net, rate = rng.randrange(10**15), rng.randrange(10_001)
+        exact = Decimal(net) * rate / 10_000
+        assert tax_half_up(net, rate) == int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def test_lines_add_up_by_rate_with_the_tax_of_each_line() -> None:
+    totals = totals_of_lines([line(105), line(105), line(-10), line(333, 600)])
+
+    # 105 × 13 % = 13.65 → 14, twice; −10 × 13 % = −1.3 → −1; 333 × 6 % = 19.98 → 20.
+    assert totals.groups == (RateGroup(600, 333, 20, 1), RateGroup(1_300, 200, 27, 3))
+    assert (totals.net, totals.tax, totals.gross) == (533, 47, 580)
+
+
+def test_sums_of_lines_stay_within_one_minor_unit_a_line() -> None:
+    rng = random.Random(6)
+    for _ in range(300):
+        lines = [line(rng.randrange(1, 10_000)) for _ in range(rng.randrange(1, 30))]
+        (group,) = totals_of_lines(lines).groups
+        assert abs(group.tax - tax_half_up(group.net, group.rate)) <= group.lines
+
+
+def test_lines_that_add_up_to_less_than_nothing_are_refused() -> None:
+    with pytest.raises(DraftError, match="less than nothing"):
+        totals_of_lines([line(10), line(-11)])
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [],
+        [RateGroup(1, 1, 0, 1), RateGroup(1, 1, 0, 1)],
+        [RateGroup(n, 1, 0, 1) for n in range(17)],
+        [RateGroup(0, 10**15, 1, 1)],
+        [RateGroup(0, 1, 0, 10_001)],
+    ],
+)
+def test_groups_the_ledger_could_not_hold_are_refused(groups: list[RateGroup]) -> None:
+    with pytest.raises(DraftError):
+        totals_of_groups(groups)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "net", "minor", "fits"),
+    [
+        ("10", "25.00", 25_000, 100, True),
+        ("3", "0.333", 100, 100, True),
+        ("3", "0.333", 102, 100, False),
+        ("-2", "1.5", -300, 100, True),
+        ("1", "500", 500, 1, True),
+        ("1", "1.2345678901234", 123, 100, True),
+        ("0.0000000000001", "1", 0, 100, True),
+    ],
+)
+def test_a_line_is_quantity_times_unit_price(
+    quantity: str, price: str, net: int, minor: int, fits: bool
+) -> None:
+    body = LineBody.model_construct(
+        description="d", net=net, rate=0, quantity=quantity, unit_price=price
+    )
+    if fits and len(price.partition(".")[2]) <= 13:
+        check_line_amount(body, minor, "/lines/0")
+    else:
+        with pytest.raises(DraftError):
+            check_line_amount(body, minor, "/lines/0")
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e400", "x", "", "1" * 40])
+def test_numbers_that_are_none_are_refused(text: str) -> None:
+    body = LineBody.model_construct(description="d", net=1, rate=0, quantity=text, unit_price="1")
+    with pytest.raises(DraftError, match="quantity"):
+        check_line_amount(body, 100, "/lines/0")
+
+
+def test_order_hash_is_as_specified() -> None:
+    expected = hashlib.sha256(b"piaolian/order/v1\n91350100M000100Y43\nSO 1").digest()
+
+    assert order_hash(ISSUER, "SO 1") == expected
+
+
+def test_details_are_canonical_whatever_the_order_of_keys() -> None:
+    assert canonical_details({"b": 1, "a": "票"}) == '{"a":"票","b":1}'.encode()
+    assert canonical_details({"a": "票", "b": 1}) == canonical_details({"b": 1, "a": "票"})
+    assert canonical_details({}) is None
+
+
+def test_lines_go_to_the_details_with_their_texts() -> None:
+    encoded = canonical_details({"note": "n"}, [line(5, quantity="1.50", unit_price="0.03")])
+
+    assert encoded == (
+        b'{"lines":[{"description":"d","net":5,"quantity":"1.50","rate":1300,'
+        b'"unit_price":"0.03"}],"note":"n"}'
+    )
+    with pytest.raises(DraftError, match="beside details"):
+        canonical_details({"lines": []}, [line(5)])
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"x": 1.0},
+        {"x": [{"y": float("nan")}]},
+        {"x": 2**53 + 1},
+        {"x": -(2**60)},
+        {"x": "y" * 40_000},
+        {"票" * 11_000: 1},
+    ],
+)
+def test_details_that_other_programs_would_read_differently_are_refused(
+    details: dict[str, object],
+) -> None:
+    with pytest.raises(DraftError):
+        canonical_details(details)
+
+
+def test_details_are_not_nested_without_end() -> None:
+    deep: object = 1
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(DraftError, match="deep"):
+        canonical_details({"x": deep})
+
+
+def test_invoice_from_lines_checks_them_in_the_currency_of_the_invoice() -> None:
+    fields = {"order_id": "A", "buyer": BUYER, "kind": "special"}
+    yen = InvoiceBody(
+        **fields,  # type: ignore[arg-type]
+        currency="JPY",
+        lines=[line(500, quantity="1", unit_price="500")],
+    )
+    pounds = InvoiceBody(
+        **fields,  # type: ignore[arg-type]
+        currency="GBP",
+        lines=[line(500, quantity="1", unit_price="500")],
+    )
+
+    draft = invoice_draft(yen, ISSUER, "2026-11-23")
+    assert (draft.special, draft.issue_date, draft.gross) == (True, "2026-11-23", 565)
+    with pytest.raises(DraftError, match="/lines/0/net"):
+        invoice_draft(pounds, ISSUER, "2026-11-23")
+
+
+def test_a_part_of_one_rate_is_split_at_that_rate() -> None:
+    rng = random.Random(7)
+    for _ in range(1_000):
+        rate, gross = rng.randrange(10_001), rng.randrange(2, 10**9)
+        amount = rng.randrange(1, gross)
+        totals = red_totals([RateGroup(rate, gross, 0, 1)], gross, amount)
+        assert totals.gross == amount
+        assert abs(totals.tax - tax_half_up(totals.net, rate)) <= 1
+
+
+def test_a_red_letter_over_everything_takes_the_invoices_own_groups() -> None:
+    groups = (RateGroup(600, 100, 6, 1), RateGroup(1_300, 100, 13, 2))
+    original = Original("1" * 20, "CNY", groups, 219, 0, 219)
+
+    draft = red_draft(RedIssueBody(order_id="R"), ISSUER, original)
+
+    assert draft.groups == groups
+    assert (draft.net, draft.tax, draft.gross) == (200, 19, 219)
+
+
+def test_a_red_letter_over_another_amount_than_its_form_is_refused() -> None:
+    original = Original("1" * 20, "CNY", (RateGroup(1_300, 100, 13, 1),), 113, 0, 113)
+    body = RedIssueBody(order_id="R", lines=[line(50)])
+
+    with pytest.raises(DraftError, match="over 113 gross"):
+        red_draft(body, ISSUER, original)
