@@ -65,7 +65,6 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unkn
         """The entry as MessagePack, made once: the wire and log stores carry these bytes."""
         return _encoder.encode(self)
 
-
     def complete(self) -> None:
         """Fill the cached properties in one go: a fifth of what they cost one by one."""
         payload_hash = hashlib.sha256(self.payload).digest()

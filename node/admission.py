@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from node.ledger.codes import Code
+from node.ledger.execution import travelling_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.signing import verify
 from node.ledger.transaction import (
@@ -21,7 +22,7 @@ from node.ledger.transaction import (
     decode_transaction,
 )
 
-VERIFIED_BYTES_MAX = 128 * 1024 * 1024
+VERIFIED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -104,6 +105,10 @@ class Admission:
             return Judged(transaction, Code.EXPIRED)
         if body.valid_until > height + self._window:
             return Judged(transaction, Code.VALIDITY_TOO_LONG)
+        _, code = travelling_blobs(transaction)
+        if code is not Code.OK:
+            # Else a stranger could make a txid known with blobs that void it.
+            return Judged(transaction, code)
         if not verify(body.key, transaction.signed_bytes, transaction.signature):
             return Judged(transaction, Code.BAD_SIGNATURE)
         self._cache.add(transaction)

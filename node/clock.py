@@ -1,4 +1,4 @@
-"""The node's clocks. The only place that reads the wall clock; everything else is handed a Clock."""
+"""The node's clocks: the only reader of the wall clock; everything else is handed a Clock."""
 
 from __future__ import annotations
 

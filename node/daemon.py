@@ -15,7 +15,9 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -28,8 +30,6 @@ from node.wiring import Node
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
-SWITCH_INTERVAL_S = 0.001
-"""The event loop gets the interpreter back from the ledger's thread within this time."""
 
 _log = structlog.get_logger("node.daemon")
 
@@ -38,7 +38,6 @@ def run(config: NodeConfig) -> int:
     """Run the node until it is told to stop; the process's exit code."""
     set_up_logging(config.log.format, config.log.level)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         genesis = _load_genesis(config.node.network)
         keys = load_keys(config.keys.file, _passphrase(config))
@@ -54,12 +53,12 @@ def run(config: NodeConfig) -> int:
         os.close(lock)
 
 
-def _run_loop(main: asyncio.Future[int] | object) -> int:
+def _run_loop(main: Coroutine[Any, Any, int]) -> int:
     try:
         import uvloop  # noqa: PLC0415 - optional speed; the standard loop serves as well
     except ImportError:
-        return asyncio.run(main)  # type: ignore[arg-type]
-    return uvloop.run(main)  # type: ignore[arg-type]
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:
@@ -76,7 +75,7 @@ async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:
     node = Node(config, genesis, keys)
     try:
         await node.start()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
         _log.exception("start failed", reason=str(error))
         await node.stop()
         return EXIT_FAILED
@@ -103,8 +102,9 @@ async def _first(
 ) -> BaseException | None:
     """Wait for the stop signal (None) or a failure."""
     stop = asyncio.ensure_future(stopping.wait())
+    waiting: set[asyncio.Future[Any]] = {stop, failed}
     try:
-        await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         return failed.result() if failed.done() else None
     finally:
         stop.cancel()

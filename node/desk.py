@@ -358,9 +358,12 @@ class Desk:
         if outcome is None:
             outcome = await self._history.outcome(txid)
         if outcome is None:
-            if self._intake.is_expired(txid):
+            given_up = self._intake.given_up(txid)
+            if given_up is None:
+                return None
+            if given_up is Code.EXPIRED:
                 return TransactionStatus(txid, TransactionState.EXPIRED)
-            return None
+            return TransactionStatus(txid, TransactionState.REFUSED, given_up)
         return await self._applied_status(txid, outcome)
 
     async def _applied_status(self, txid: bytes, outcome: Outcome) -> TransactionStatus:
@@ -495,6 +498,8 @@ class Desk:
 def _is_reached(status: TransactionStatus | None, until: Literal["committed", "final"]) -> bool:
     if status is None:
         return False
-    if status.state is TransactionState.EXPIRED or status.final:
+    if status.final or status.state is TransactionState.EXPIRED:
+        return True
+    if status.state is TransactionState.REFUSED and status.height is None:
         return True
     return until == "committed" and status.height is not None

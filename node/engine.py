@@ -16,7 +16,7 @@ import structlog
 from node import proposer
 from node.admission import VerifiedCache
 from node.chain.block import Block, encode_block
-from node.chain.certificate import Certificate, CertificateError, parse_certificate
+from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
 from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
@@ -33,6 +33,10 @@ APPLY_ENTRIES_MAX = 4
 """Entries applied in one job: few, so that their cosignatures leave soon."""
 
 _log = structlog.get_logger("node.engine")
+
+
+class HaltedError(RuntimeError):
+    """Applying stopped for good, so that two histories do not mix."""
 
 
 class Leadership(msgspec.Struct, frozen=True):
@@ -56,6 +60,10 @@ class Outside(Protocol):
 
     def tell_cosigned(self, statement: Cosigned) -> None:
         """Gossip this voter's statement."""
+        ...
+
+    def tell_applied(self, block: AppliedBlock) -> None:
+        """A block is stored, and signed if this voter may sign."""
         ...
 
     def work_reported(self) -> bool:
@@ -120,8 +128,11 @@ class Engine:
         """Apply committed entries in order.
 
         Raises:
-            Exception: this node's ledger cannot go on; see `halted`.
+            HaltedError: this node stopped applying before.
+            Exception: this node's ledger cannot go on.
         """
+        if self.halted is not None:
+            raise HaltedError(self.halted)
         for start in range(0, len(entries), APPLY_ENTRIES_MAX):
             blocks = await self._ledger.apply(
                 entries[start : start + APPLY_ENTRIES_MAX], self._sign
@@ -151,11 +162,11 @@ class Engine:
             self._signed[block.height] = statement
 
     def _applied(self, block: AppliedBlock) -> None:
-        _, transactions = self._in_flight.pop(block.raft_index, (0, []))
-        self._pool.applied([t.txid for t in block.transactions])
-        self._pool.applied(block.skipped)
+        self._in_flight.pop(block.raft_index, None)
+        txids = [t.txid for t in block.transactions]
+        self._pool.applied(txids)
+        self._pool.applied([txid for txid, _ in block.skipped])
         self._verified.forget([t.wire for t in block.transactions])
-        del transactions
         self._tracker.applied(
             block.height,
             [
@@ -163,6 +174,8 @@ class Engine:
                 for t in block.transactions
             ],
         )
+        if self.outside is not None:
+            self.outside.tell_applied(block)
         self._unfinal_bytes[block.height] = block.payload_bytes
         statement = self._signed.pop(block.height, None)
         if statement is not None and self.outside is not None:
@@ -282,6 +295,3 @@ class Engine:
             self._pool.give_back(transactions)
         else:
             self._in_flight[index] = (len(payload), transactions)
-
-
-__all__ = ["CertificateError", "Engine", "Leadership", "Outside"]

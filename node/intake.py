@@ -8,8 +8,8 @@ Knows no p2p and no consensus: `Carrier` is what it needs of the network.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import structlog
@@ -19,13 +19,16 @@ from node.clock import Clock
 from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
 from node.pool import Pool
+from node.storage.ledger import AppliedBlock
 from node.storage.outbox import Outbox, OutboxItem, Promise
 from node.tracker import Outcome, Tracker
 
-INLINE_MAX = 4
-"""So few are judged on the event loop (about 70 µs each); more go to the admission thread."""
-CHUNK = 256
+SLICE = 16
+"""Transactions judged in one slice of the event loop: about 1.2 ms. A block needs some ten turns
+of the loop on its way to finality, and waits for one slice in each."""
 OUTBOX_MAX = 100_000
+EXAMINE_MS = 3_000
+"""How often each promise is looked at on its own; blocks settle the ordinary ones."""
 RESEND_AFTER_MS = 1_500
 RESEND_BYTES_MAX = 2 * 1024 * 1024
 
@@ -77,10 +80,14 @@ class Intake:
         self._outbox = outbox
         self._tracker = tracker
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="admission")
+        self._judging = asyncio.Lock()
+        """One slice a turn of the loop, however many peers send at once."""
         self._promised: dict[bytes, tuple[OutboxItem, int]] = {}
         """Outbox items by txid, with the monotonic time of their last sending."""
-        self._expired: dict[bytes, None] = {}
+        self._given_up: dict[bytes, Code] = {}
+        self._applied: deque[tuple[int, bytes]] = deque()
+        """Own transactions that wait for their height to become final, in order."""
+        self._examined_ms = 0
         self.carrier: Carrier | None = None
 
     @property
@@ -92,9 +99,9 @@ class Intake:
         """True while the outbox or the pool holds the transaction."""
         return txid in self._promised or self._pool.get(txid) is not None
 
-    def is_expired(self, txid: bytes) -> bool:
-        """True if an own transaction is known to have expired."""
-        return txid in self._expired
+    def given_up(self, txid: bytes) -> Code | None:
+        """Why an own transaction will never be applied: EXPIRED, or refused without a leaf."""
+        return self._given_up.get(txid)
 
     async def resume(self) -> None:
         """Pool again what the outbox promised before a restart.
@@ -105,21 +112,19 @@ class Intake:
             self._promised[item.txid] = (item, 0)
             self._pool_again(item)
 
-    def close(self) -> None:
-        """Stop the admission thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
     async def judge(self, wires: Sequence[bytes]) -> list[Judged]:
-        """Judge received transactions without holding the event loop."""
-        height = self._tracker.height
-        if len(wires) <= INLINE_MAX:
-            return self._admission.judge(wires, height)
-        loop = asyncio.get_running_loop()
+        """Judge received transactions in slices that leave the event loop free between them.
+
+        Not in a thread: verification is one short foreign call after another, and threads that
+        pass the interpreter lock back and forth around each cost half as much again.
+        """
         judged: list[Judged] = []
-        for start in range(0, len(wires), CHUNK):
-            judged += await loop.run_in_executor(
-                self._thread, self._admission.judge, wires[start : start + CHUNK], height
-            )
+        async with self._judging:
+            for start in range(0, len(wires), SLICE):
+                if start:
+                    await asyncio.sleep(0)
+                part = wires[start : start + SLICE]
+                judged += self._admission.judge(part, self._tracker.height)
         return judged
 
     async def submit(self, wires: Sequence[bytes]) -> list[Judged]:
@@ -189,9 +194,35 @@ class Intake:
         if late:
             self.carrier.spread(late)
 
+    def applied(self, block: AppliedBlock) -> None:
+        """A block was applied: own transactions in it need only become final."""
+        promised = self._promised
+        for transaction in block.transactions:
+            if transaction.txid in promised:
+                self._applied.append((block.height, transaction.txid))
+        for txid, code in block.skipped:
+            if txid in promised and code is not Code.DUPLICATE:
+                self._given_up[txid] = code
+                self._applied.append((block.height, txid))
+
     async def settle(self, history: History) -> None:
         """Drop from the outbox what is final or expired; put back what the pool lost."""
         final = self._tracker.final_height
+        done: list[bytes] = []
+        while self._applied and self._applied[0][0] <= final:
+            done.append(self._applied.popleft()[1])
+        now = self._clock.monotonic_ms()
+        if now - self._examined_ms >= EXAMINE_MS:
+            self._examined_ms = now
+            self._pool.expire(final)
+            done += await self._examine(history, final)
+        if done:
+            await self._outbox.drop(done)
+            for txid in done:
+                self._promised.pop(txid, None)
+
+    async def _examine(self, history: History, final: int) -> list[bytes]:
+        """Own transactions that no block brought: applied before a restart, lost, or expired."""
         done: list[bytes] = []
         for txid, (item, _) in list(self._promised.items()):
             outcome = self._tracker.outcome(txid)
@@ -207,19 +238,15 @@ class Intake:
                 if await history.outcome(txid) is None:
                     self._expire(txid)
                 done.append(txid)
-        self._pool.expire(final)
-        if done:
-            await self._outbox.drop(done)
-            for txid in done:
-                self._promised.pop(txid, None)
+        return done
 
     def _pool_again(self, item: OutboxItem) -> None:
         judged = self._admission.judge([item.wire], self._tracker.height)[0]
         self.received([judged])
 
     def _expire(self, txid: bytes) -> None:
-        self._expired[txid] = None
-        while len(self._expired) > OUTBOX_MAX:
-            self._expired.pop(next(iter(self._expired)))
+        self._given_up[txid] = Code.EXPIRED
+        while len(self._given_up) > OUTBOX_MAX:
+            self._given_up.pop(next(iter(self._given_up)))
         self._tracker.expired([txid])
         _log.warning("transaction expired", transaction=txid.hex())

@@ -139,7 +139,8 @@ class Links:
             raise RemoteProtocolError(f"relayed a transaction that is {bad.code.name}")
         new = self._intake.received(judged)
         ids = [ItemId(j.transaction.txid) for j in judged if j.transaction is not None]
-        self._gossip.learned(peer, ids, [ItemId(transaction.txid) for transaction in new])
+        accepted = [ItemId(transaction.txid) for transaction in new]
+        self._gossip.learned(peer, ids, accepted, self._clock.monotonic_ms())
 
     def _on_control(self, peer: PeerId, number: int, message: ControlMessage) -> None:
         match message:

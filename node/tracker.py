@@ -14,7 +14,7 @@ import msgspec
 
 from node.ledger.codes import Code
 
-OUTCOMES_MAX = 200_000
+OUTCOMES_MAX = 65_536
 WAITERS_MAX = 50_000
 
 

@@ -32,7 +32,7 @@ from node.clock import SystemClock
 from node.config import NodeConfig, split_address
 from node.cosigner import Cosigner, SigningHaltedError
 from node.desk import Desk
-from node.engine import Engine, Leadership
+from node.engine import Engine, HaltedError, Leadership
 from node.finality import Cosigned, DivergedError, Finality
 from node.indexing import Indexer
 from node.intake import Intake
@@ -42,9 +42,9 @@ from node.ledger.signing import secret_key
 from node.links import Links
 from node.pool import Pool, PoolLimits
 from node.storage.index import QueryIndex
-from node.storage.ledger import CommittedEntry, Ledger
+from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
-from node.storage.marker import Marker
+from node.storage.marker import Condition, Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import RaftLogStore, open_raft_log
 from node.tracker import Tracker
@@ -192,7 +192,7 @@ class Node:
         self._build(marker, ledger, reader, outbox, index, log_store)
         for loop in (outbox.run(), self._keeper.keep(), self._engine.keep_certificates()):
             self._spawn(loop)
-        await self._resume(ledger, reader)
+        await self._resume(marker, ledger, reader)
         await self._serve(self._network.start, self._network.stop)
         await self._serve(self._raft.start, self._raft.stop)
         for loop in (
@@ -341,7 +341,7 @@ class Node:
         transaction = self._pool.get(txid)
         return None if transaction is None else transaction.wire
 
-    async def _resume(self, ledger: Ledger, reader: LedgerReader) -> None:
+    async def _resume(self, marker: Marker, ledger: Ledger, reader: LedgerReader) -> None:
         """Take up where the files end: finality, statements not sent, promises not kept."""
         newest = await reader.newest_certificate()
         final = newest[0] if newest is not None else 0
@@ -351,6 +351,8 @@ class Node:
         self._finality.resume(final)
         if newest is not None:
             self._engine.newest_certificate = (newest[0], newest[1].decode())
+        lost = marker.condition in (Condition.MISSING, Condition.DAMAGED)
+        self._cosigner.suspended = lost and head.height > 0
         await ledger.check_signed(self._cosigner.check)
         self._engine.resume(await reader.frontiers(final + 1, head.height))
         await self._intake.resume()
@@ -359,11 +361,13 @@ class Node:
 
     async def _watch_raft(self) -> None:
         """Consensus failed: a halt keeps serving reads, anything else ends the node."""
-        error = await asyncio.shield(self._raft.failed)
+        failed = self._raft.failed
+        await asyncio.wait({failed})
         await self._raft.stop()
+        error = failed.exception() or RuntimeError("consensus stopped")
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, (DivergedError, SigningHaltedError)):
+            if isinstance(cause, (HaltedError, DivergedError, SigningHaltedError)):
                 self._halt(cause)
                 return
             cause = cause.__cause__
@@ -421,6 +425,11 @@ class Node:
         """Gossip this voter's statement."""
         self._links.tell_cosigned(statement)
 
+    def tell_applied(self, block: AppliedBlock) -> None:
+        """A block is stored, and signed if this voter may sign."""
+        self._raft.protect(LogIndex(block.raft_index))
+        self._intake.applied(block)
+
     def work_reported(self) -> bool:
         """Some voter reports pending or lapsing work."""
         return self._links.work_reported()
@@ -444,6 +453,16 @@ class Node:
         while True:
             await asyncio.sleep(1.0)
             await self._intake.settle(self._indexer)
+            if self._cosigner.suspended:
+                self._resume_signing()
+
+    def _resume_signing(self) -> None:
+        """Sign again once caught up: with the leader's log, and to a final checkpoint."""
+        status = self._raft_status()
+        caught_up = status.leader is not None and not status.suspect
+        if caught_up and status.applied_index >= status.commit_index and not self._finality.unfinal:
+            self._cosigner.suspended = False
+            _log.warning("signing resumed", height=self._tracker.height)
 
     # --- Peers and API -----------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ ITEMS_MAX = 4_096
 ITEMS_BYTES = 256 * 1024
 """A message of bodies is cut when it passes this; one body may be larger."""
 RETRY_MS = 300
+RELAY_DELAY_MS = 500
+"""Items learned from a peer are announced on only after this: their origin announces them at once
+itself, and most are done with by then. Without the delay each item is announced once a pair."""
 ATTEMPTS_MAX = 4
 REMEMBERED_MAX = 20_000
 """Ids remembered for each peer as known to it."""
@@ -51,11 +54,14 @@ class _PeerView:
     def __init__(self) -> None:
         self.has: OrderedDict[ItemId, None] = OrderedDict()
         self.untold: OrderedDict[ItemId, None] = OrderedDict()
+        self.relayed: OrderedDict[ItemId, int] = OrderedDict()
+        """To be announced from this time on, in milliseconds; ascending."""
 
     def mark(self, ids: Sequence[ItemId]) -> None:
         for item in ids:
             self.has[item] = None
             self.untold.pop(item, None)
+            self.relayed.pop(item, None)
         while len(self.has) > REMEMBERED_MAX:
             self.has.popitem(last=False)
 
@@ -65,6 +71,20 @@ class _PeerView:
                 self.untold[item] = None
         while len(self.untold) > UNTOLD_MAX:
             self.untold.popitem(last=False)
+
+    def tell_later(self, ids: Sequence[ItemId], due_ms: int) -> None:
+        for item in ids:
+            if item not in self.has:
+                self.relayed[item] = due_ms
+        while len(self.relayed) > UNTOLD_MAX:
+            self.relayed.popitem(last=False)
+
+    def take_due(self, now_ms: int) -> list[ItemId]:
+        due = list(self.untold)
+        self.untold.clear()
+        while self.relayed and next(iter(self.relayed.values())) <= now_ms:
+            due.append(self.relayed.popitem(last=False)[0])
+        return due
 
 
 class _Wanted:
@@ -135,7 +155,9 @@ class Gossip:
             raise RemoteProtocolError("too many items in one message")
         return bodies
 
-    def learned(self, peer: PeerId, ids: Sequence[ItemId], new: Sequence[ItemId]) -> None:
+    def learned(
+        self, peer: PeerId, ids: Sequence[ItemId], new: Sequence[ItemId], now_ms: int
+    ) -> None:
         """`peer` sent the items `ids`, of which `new` were accepted and go on to the others."""
         for item in ids:
             self._wanted.pop(item, None)
@@ -143,7 +165,7 @@ class Gossip:
             if other == peer:
                 view.mark(ids)
             else:
-                view.tell(new)
+                view.tell_later(new, now_ms + RELAY_DELAY_MS)
 
     def receive_have(self, peer: PeerId, body: bytes, now_ms: int) -> list[Outgoing]:
         """`peer` announced items; asks for those that nobody was asked for.
@@ -183,10 +205,7 @@ class Gossip:
         """Announce what waits, and ask others for what did not come."""
         outgoing: list[Outgoing] = []
         for peer, view in self._peers.items():
-            if not view.untold:
-                continue
-            ids = [item for item in view.untold if self._lookup(item) is not None]
-            view.untold.clear()
+            ids = [item for item in view.take_due(now_ms) if self._lookup(item) is not None]
             view.mark(ids)
             outgoing += (
                 Outgoing(peer, HAVE, b"".join(ids[start : start + HAVE_IDS_MAX]))
@@ -196,7 +215,8 @@ class Gossip:
 
     def _retry(self, now_ms: int) -> list[Outgoing]:
         asked: dict[PeerId, list[ItemId]] = {}
-        for item, wanted in list(self._wanted.items()):
+        while self._wanted:
+            item, wanted = next(iter(self._wanted.items()))
             if now_ms - wanted.asked_ms < RETRY_MS:
                 break  # in the order of asking
             del self._wanted[item]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from aiohttp import web
 
@@ -70,8 +72,9 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
     signer: str
     time: str
     height: int
-    index: int
     transaction: str
+    index: int | None = None
+    """Position of its leaf in the tree; left out while the index is a moment behind."""
     amount: int | None = None
     other: str | None = None
     """The other party; of a red letter the invoice on its other side."""
@@ -221,6 +224,13 @@ async def _row(api: Api, number: str) -> InvoiceRow:
     return decode_invoice(rows[key])
 
 
+async def _rows(api: Api, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
+    """The newest state rows of invoices, in the order asked for, each once."""
+    keys = {number: number.encode() for number in numbers}
+    rows = await api.node.state_rows(Table.INVOICE, list(keys.values()))
+    return {n: decode_invoice(rows[key]) for n, key in keys.items() if key in rows}
+
+
 async def list_invoices(api: Api, request: web.Request) -> web.Response:
     """A page of invoices, newest first."""
     state = query_choice(request, "state", tuple(_STATES))
@@ -239,7 +249,8 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
         wanted, None if cursor is None else cursor.before, query_limit(request)
     )
     now_ms = api.time_ms()
-    views = [invoice_view(decode_invoice(item.body), now_ms) for item in page.invoices]
+    rows = await _rows(api, [item.number for item in page.invoices])
+    views = [invoice_view(row, now_ms) for row in rows.values()]
     following = None if page.next_before is None else encode_cursor(page.next_before)
     return json_response(InvoicesPage(views, following))
 
@@ -269,14 +280,31 @@ async def trace_invoice(api: Api, request: web.Request) -> web.Response:
     following = None
     if len(steps) == limit:
         following = encode_cursor(steps[-1].index, steps[-1].operation)
+    views = [_step_view(step) for step in steps]
+    if cursor.index < 0 and row.original is None:
+        issued = await api.index.invoice(number)
+        views.insert(0, _issue_view(row, None if issued is None else issued.leaf_index))
     return json_response(
         TraceView(
             number=number,
             back=[n for n in (row.replaces, row.original) if n is not None],
             forward=[form.number for form in row.forms if form.number is not None],
-            steps=[_step_view(step) for step in steps],
+            steps=views,
             next_cursor=following,
         )
+    )
+
+
+def _issue_view(row: InvoiceRow, index: int | None) -> StepView:
+    return StepView(
+        operation="issue",
+        signer=row.issuer,
+        time=time_text(row.issued_at),
+        height=row.height,
+        transaction=row.txid.hex(),
+        index=index,
+        amount=row.gross,
+        other=row.replaces,
     )
 
 
@@ -308,12 +336,14 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
     if len(found) == limit:
         last = found[-1]
         following = encode_cursor(last.invoice.sequence, int(last.kind), last.reference)
-    items = [item for entry in found if (item := _inbox_item(entry, api.time_ms())) is not None]
-    return json_response(InboxPage(items, following))
+    rows = await _rows(api, [entry.invoice.number for entry in found])
+    now_ms = api.time_ms()
+    items = [_inbox_item(entry, rows[entry.invoice.number], now_ms) for entry in found]
+    return json_response(InboxPage([item for item in items if item is not None], following))
 
 
-def _inbox_item(entry: WaitingItem, now_ms: int) -> InboxItem | None:
-    view = invoice_view(decode_invoice(entry.invoice.body), now_ms)
+def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int) -> InboxItem | None:
+    view = invoice_view(row, now_ms)
     if entry.kind is WaitingKind.OFFER and view.offer is None:
         return None  # it has expired, and nothing on the ledger had to say so
     of_form = entry.kind in {WaitingKind.RED_CONFIRMATION, WaitingKind.RED_ISSUE}

@@ -33,7 +33,7 @@ from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
 
 RAW_BLOCKS = "application/vnd.piaolian.block"
-IN_FLIGHT_MAX = 6_000
+IN_FLIGHT_MAX = 2_400
 IN_REQUEST = 100
 SETTLE_S = 20.0
 SIGNED_PER_SECOND_MAX = 4_000

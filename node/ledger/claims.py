@@ -85,7 +85,7 @@ def release(step: Step, invoice: InvoiceRow, op: ReleaseClaim) -> Code:
         return found
     if step.actor != found.owner and not _lapsed(step, found):
         return Code.NOT_LOCK_OWNER
-    replace_claims(invoice, (take_from_claim(found, found.locked, 0, refund=False),))
+    replace_claims(invoice, (take_from_claim(found, found.locked, 0),))
     invoice.locked -= found.locked
     return Code.OK
 
@@ -139,14 +139,14 @@ def locking_claim(invoice: InvoiceRow, number: int) -> ClaimRow | Code:
     return found
 
 
-def take_from_claim(claim: ClaimRow, locked: int, reimbursed: int, *, refund: bool) -> ClaimRow:
-    """The claim with so much less; what was paid is owed back when `refund`."""
+def take_from_claim(claim: ClaimRow, locked: int, reimbursed: int) -> ClaimRow:
+    """The claim with so much less; what was paid of it is owed back."""
     return ClaimRow(
         claim.id,
         claim.owner,
         claim.locked - locked,
         claim.reimbursed - reimbursed,
-        claim.refund_due + (reimbursed if refund else 0),
+        claim.refund_due + reimbursed,
         claim.claimed_at,
         claim.booking,
         claim.payment,

@@ -56,6 +56,7 @@ __all__ = [
     "UnprefetchedError",
     "execute_block",
     "footprint",
+    "travelling_blobs",
 ]
 
 RULES_VERSION = 1
@@ -196,7 +197,7 @@ class _Run:
         if code:
             return Result(txid, code, None, leaf=False)
         assert author is not None
-        blobs, code = _travelling_blobs(transaction)
+        blobs, code = travelling_blobs(transaction)
         if code:
             return Result(txid, code, None, leaf=False)
         step = self._step
@@ -275,7 +276,7 @@ class _Run:
         return self._direct(operation)
 
 
-def _travelling_blobs(
+def travelling_blobs(
     transaction: Transaction,
 ) -> tuple[tuple[tuple[bytes, bytes], ...], Code]:
     """The sealed blobs with their hashes, and BLOB_MISMATCH unless the operations name them so."""

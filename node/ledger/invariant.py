@@ -73,7 +73,7 @@ def _document_fits(invoice: InvoiceRow) -> bool:
 def _untouched(invoice: InvoiceRow) -> bool:
     return not (
         invoice.claims_made
-        or invoice.forms_made
+        or invoice.forms
         or invoice.bookings
         or invoice.submissions
         or invoice.offer

@@ -240,7 +240,7 @@ def _settle(invoice: InvoiceRow, form: FormRow) -> Code:
     replace_claims(
         invoice,
         [
-            take_from_claim(claim, x, y, refund=True)
+            take_from_claim(claim, x, y)
             for (claim, _), x, y in zip(agreed, locked, reimbursed, strict=True)
         ],
     )

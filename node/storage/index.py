@@ -23,10 +23,13 @@ from node.storage.index_rows import (
     index_batch,
     invoice_facts,
     party_key,
-    txid_prefix,
 )
 
 SCHEMA_VERSION = 1
+ERA_SHIFT = 14
+"""Ids of 16,384 leaves are kept together. Ids are random: in one order of all of them each would
+change a page of its own, those of one era share some 250 pages. A search looks into each era,
+newest first."""
 SCAN_MAX = 20_000
 """Invoices looked at for one page: a page may end short, with a cursor, before it is full."""
 
@@ -39,20 +42,20 @@ CREATE TABLE IF NOT EXISTS blocks (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (time_ms, first_index);
 CREATE TABLE IF NOT EXISTS transactions (
-    leaf_index INTEGER PRIMARY KEY, prefix INTEGER NOT NULL, txid BLOB NOT NULL,
-    height INTEGER NOT NULL, code INTEGER NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS transactions_by_prefix ON transactions (prefix);
+    era INTEGER NOT NULL, txid BLOB NOT NULL, leaf_index INTEGER NOT NULL,
+    height INTEGER NOT NULL, code INTEGER NOT NULL, PRIMARY KEY (era, txid)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS invoices (
     sequence INTEGER PRIMARY KEY, number TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,
-    gross INTEGER NOT NULL, body BLOB NOT NULL
+    gross INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS parties (
     party INTEGER NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (party, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (
     number TEXT NOT NULL, leaf_index INTEGER NOT NULL, operation INTEGER NOT NULL,
-    tag INTEGER NOT NULL, signer TEXT NOT NULL, amount INTEGER, other TEXT, reference INTEGER,
+    height INTEGER NOT NULL, txid BLOB NOT NULL, tag INTEGER NOT NULL, signer TEXT NOT NULL,
+    amount INTEGER, other TEXT, reference INTEGER,
     PRIMARY KEY (number, leaf_index, operation)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS waiting (
@@ -64,22 +67,24 @@ CREATE INDEX IF NOT EXISTS waiting_by_sequence ON waiting (sequence);
 
 
 # The inner query of a list walks a key in order and stops at SCAN_MAX; the conditions come after.
+# CROSS JOIN makes it the outer loop, so rows come in its order and the walk ends with the page: an
+# ORDER BY outside would make SQLite read and sort all SCAN_MAX rows for every page.
 _LIST_ALL = """
-SELECT i.sequence, i.number, i.body FROM (
+SELECT i.sequence, i.number FROM (
     SELECT sequence FROM invoices WHERE sequence >= :low AND sequence < :high
     ORDER BY sequence DESC LIMIT :scan
 ) s CROSS JOIN invoices i ON i.sequence = s.sequence
 WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
-ORDER BY s.sequence DESC LIMIT :limit
+LIMIT :limit
 """
 _LIST_PARTY = """
-SELECT i.sequence, i.number, i.body FROM (
+SELECT i.sequence, i.number FROM (
     SELECT sequence FROM parties
     WHERE party = :party AND sequence >= :low AND sequence < :high
     ORDER BY sequence DESC LIMIT :scan
 ) s CROSS JOIN invoices i ON i.sequence = s.sequence
 WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
-ORDER BY s.sequence DESC LIMIT :limit
+LIMIT :limit
 """
 _LAST_OF_ALL = """
 SELECT sequence FROM invoices WHERE sequence >= :low AND sequence < :high
@@ -105,13 +110,16 @@ class IndexedTransaction(msgspec.Struct, frozen=True):
 
 
 class IndexedInvoice(msgspec.Struct, frozen=True):
-    """An invoice as the index last saw it."""
+    """An invoice in its place. What it is now stands in its state row."""
 
     sequence: int
-    """Its place in the order of issue."""
+    """Its place in the order of issue: leaf index << `SEQUENCE_SHIFT` | operation."""
     number: str
-    body: bytes
-    """Its state row."""
+
+    @property
+    def leaf_index(self) -> int:
+        """Tree index of the transaction that issued it."""
+        return self.sequence >> SEQUENCE_SHIFT
 
 
 class InvoicePage(msgspec.Struct, frozen=True):
@@ -137,12 +145,15 @@ class InvoiceFilter(msgspec.Struct, frozen=True):
 
 
 class IndexedStep(msgspec.Struct, frozen=True):
-    """One applied operation of an invoice."""
+    """One applied operation of an invoice after its issue."""
 
     index: int
     """Tree index of the transaction's leaf."""
     operation: int
     """Position in the transaction."""
+    height: int
+    time_ms: int
+    txid: bytes
     tag: int
     """Wire tag of the operation."""
     signer: str
@@ -151,9 +162,6 @@ class IndexedStep(msgspec.Struct, frozen=True):
     """The other party, or the invoice on the other side of a red letter."""
     reference: int | None
     """Claim or form."""
-    txid: bytes
-    height: int
-    time_ms: int
 
 
 class WaitingItem(msgspec.Struct, frozen=True):
@@ -224,15 +232,7 @@ class QueryIndex:
 
     async def transaction(self, txid: bytes) -> IndexedTransaction | None:
         """Where a transaction stands; None when it is in no indexed block."""
-
-        def job(connection: sqlite3.Connection) -> IndexedTransaction | None:
-            row = connection.execute(
-                "SELECT height, leaf_index, code FROM transactions WHERE prefix = ? AND txid = ?",
-                (txid_prefix(txid), txid),
-            ).fetchone()
-            return None if row is None else IndexedTransaction(*row)
-
-        return await self._reader.run(job)
+        return await self._reader.run(lambda connection: _find(connection, txid))
 
     async def invoices(self, wanted: InvoiceFilter, before: int | None, limit: int) -> InvoicePage:
         """A page of invoices with `sequence` < `before`, newest first."""
@@ -243,22 +243,22 @@ class QueryIndex:
 
         def job(connection: sqlite3.Connection) -> IndexedInvoice | None:
             row = connection.execute(
-                "SELECT sequence, number, body FROM invoices WHERE number = ?",
-                (number,),
+                "SELECT sequence, number FROM invoices WHERE number = ?", (number,)
             ).fetchone()
             return None if row is None else IndexedInvoice(*row)
 
         return await self._reader.run(job)
 
     async def steps(self, number: str, after: tuple[int, int], limit: int) -> list[IndexedStep]:
-        """Steps of an invoice after (leaf index, operation), oldest first."""
+        """Steps of an invoice after (leaf index, operation), oldest first.
+
+        The issue of a blue invoice is not among them: its state row tells that.
+        """
 
         def job(connection: sqlite3.Connection) -> list[IndexedStep]:
             rows = connection.execute(
-                "SELECT s.leaf_index, s.operation, s.tag, s.signer, s.amount, s.other,"
-                " s.reference, t.txid, t.height, b.time_ms FROM steps s"
-                " JOIN transactions t ON t.leaf_index = s.leaf_index"
-                " JOIN blocks b ON b.height = t.height"
+                "SELECT s.leaf_index, s.operation, s.height, b.time_ms, s.txid, s.tag, s.signer,"
+                " s.amount, s.other, s.reference FROM steps s JOIN blocks b ON b.height = s.height"
                 " WHERE s.number = ? AND (s.leaf_index, s.operation) > (?, ?)"
                 " ORDER BY s.leaf_index, s.operation LIMIT ?",
                 (number, *after, limit),
@@ -274,7 +274,7 @@ class QueryIndex:
 
         def job(connection: sqlite3.Connection) -> list[WaitingItem]:
             rows = connection.execute(
-                "SELECT w.kind, w.reference, i.sequence, i.number, i.body"
+                "SELECT w.kind, w.reference, i.sequence, i.number"
                 " FROM waiting w JOIN invoices i ON i.sequence = w.sequence"
                 " WHERE w.party = ? AND (w.sequence, w.kind, w.reference) > (?, ?, ?)"
                 " ORDER BY w.sequence, w.kind, w.reference LIMIT ?",
@@ -315,9 +315,12 @@ def _write(connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str,
     try:
         connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", batch.blocks)
         connection.executemany(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)", batch.transactions
+            "INSERT OR REPLACE INTO transactions VALUES (?, ?, ?, ?, ?)",
+            [(t[0] >> ERA_SHIFT, t[1], t[0], t[2], t[3]) for t in batch.transactions],
         )
-        connection.executemany("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch.steps)
+        connection.executemany(
+            "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch.steps
+        )
         _write_invoices(connection, batch, rows)
         connection.execute("UPDATE head SET height = ?", (batch.last_height,))
         connection.execute("COMMIT")
@@ -329,53 +332,50 @@ def _write(connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str,
 
 def _write_invoices(
     connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]
-) -> set[tuple[str, int, int]]:
-    """Upsert what the batch touched.
-
-    Returns:
-        The keys of steps that issued nothing: a repeated order, answered with its first number.
-    """
-    inserts: list[tuple[int, str, int, int, bytes]] = []
-    updates: list[tuple[int, bytes, int]] = []
+) -> None:
+    inserts: list[tuple[int, str, int, int]] = []
+    updates: list[tuple[int, int]] = []
     parties: list[tuple[int, int]] = []
     waiting: list[tuple[int, int, int, int]] = []
-    void: set[tuple[str, int, int]] = set()
     for number in batch.touched:
         body = rows.get(number)
-        facts = None if body is None else invoice_facts(body)
+        if body is None:
+            continue  # a repeated order, answered with its first number
+        facts = invoice_facts(body)
         birth = batch.born.get(number)
-        if birth is not None and (facts is None or facts.txid != birth.txid):
-            void.add((number, *divmod(birth.sequence, 1 << SEQUENCE_SHIFT)))
-            birth = None
-        if body is None or facts is None:
-            continue
-        if birth is not None:
+        if birth is not None and birth.txid == facts.txid:
             sequence = birth.sequence
-            inserts.append((sequence, number, facts.state, facts.gross, body))
+            inserts.append((sequence, number, facts.state, facts.gross))
         else:
-            found = _sequence_of(connection, number)
+            found = connection.execute(
+                "SELECT sequence FROM invoices WHERE number = ?", (number,)
+            ).fetchone()
             if found is None:
-                continue  # a row of a later height, whose issue is still to be followed
-            sequence = found
-            updates.append((facts.state, body, sequence))
-        parties += [(party_key(party), sequence) for party in facts.parties]
-        waiting += [(party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting]
-    connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?, ?)", inserts)
-    connection.executemany("UPDATE invoices SET state = ?, body = ? WHERE sequence = ?", updates)
+                continue  # the row of a later height, whose issue is still to be followed
+            (sequence,) = found
+            updates.append((facts.state, sequence))
+        parties.extend((party_key(party), sequence) for party in facts.parties)
+        waiting.extend((party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting)
+    connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?)", inserts)
+    connection.executemany("UPDATE invoices SET state = ? WHERE sequence = ?", updates)
     connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties)
-    connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[2],) for u in updates])
-    connection.executemany(
-        "INSERT INTO waiting (party, sequence, kind, reference) VALUES (?, ?, ?, ?)", waiting
-    )
-    return void
-
-
-def _sequence_of(connection: sqlite3.Connection, number: str) -> int | None:
-    row = connection.execute("SELECT sequence FROM invoices WHERE number = ?", (number,)).fetchone()
-    return None if row is None else int(row[0])
+    connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[1],) for u in updates])
+    connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?)", waiting)
 
 
 # --- Reading ---------------------------------------------------------------------------------
+
+
+def _find(connection: sqlite3.Connection, txid: bytes) -> IndexedTransaction | None:
+    (newest,) = connection.execute("SELECT max(era) FROM transactions").fetchone()
+    for era in range(-1 if newest is None else newest, -1, -1):
+        row = connection.execute(
+            "SELECT height, leaf_index, code FROM transactions WHERE era = ? AND txid = ?",
+            (era, txid),
+        ).fetchone()
+        if row is not None:
+            return IndexedTransaction(*row)
+    return None
 
 
 def _select_invoices(

@@ -1,6 +1,7 @@
 """From ledger blocks to rows of the query index. Pure: bytes in, tuples out; knows no SQLite.
 
-A *step* is one applied operation on one invoice: the trace of an invoice is its steps in order.
+A *step* is one applied operation on one invoice: the trace of an invoice is its issue, which its
+state row tells, and then its steps in order.
 Blocks come from this node's own ledger, so a malformed leaf is a fault of the node, not input.
 """
 
@@ -67,7 +68,8 @@ class InvoiceFacts(msgspec.Struct, frozen=True):
     """party, `WaitingKind`, reference."""
 
 
-Step = tuple[str, int, int, int, str, int | None, str | None, int | None]
+Step = tuple[str, int, int, int, bytes, int, str, int | None, str | None, int | None]
+"""number, leaf index, operation, height, txid, tag, signer, amount, other, reference."""
 
 
 class IndexBatch(msgspec.Struct, frozen=True):
@@ -77,10 +79,9 @@ class IndexBatch(msgspec.Struct, frozen=True):
     last_height: int
     blocks: list[tuple[int, int, int]]
     """height, first index, time."""
-    transactions: list[tuple[int, int, bytes, int, int]]
-    """leaf index, txid prefix, txid, height, code."""
+    transactions: list[tuple[int, bytes, int, int]]
+    """leaf index, txid, height, code."""
     steps: list[Step]
-    """number, leaf index, operation, tag, signer, amount, other, reference."""
     born: dict[str, Birth]
     touched: list[str]
     """Numbers whose state rows the index needs; each once."""
@@ -108,7 +109,6 @@ def _nothing(_: DirectOperation) -> _StepFacts:
 
 
 _FACTS: Mapping[type, Callable[[Any], _StepFacts]] = {
-    ops.IssueInvoice: lambda op: (op.gross, op.replaces, None),
     ops.OfferInvoice: lambda op: (None, op.to, None),
     ops.SignOffer: _nothing,
     ops.RefuseOffer: _nothing,
@@ -139,11 +139,6 @@ _body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
 
 
-def txid_prefix(txid: bytes) -> int:
-    """The first eight bytes as SQLite's signed integer: a small index key."""
-    return int.from_bytes(txid[:8], "big", signed=True)
-
-
 @lru_cache(maxsize=65_536)
 def party_key(party: str) -> int:
     """A party reference as a signed 64-bit integer (of SHA-256): a small index key."""
@@ -167,9 +162,9 @@ def index_batch(blocks: Sequence[LedgerBlock]) -> IndexBatch:
             assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
             index = block.first_index + position
             txid = transaction_id(leaf.body)
-            batch.transactions.append((index, txid_prefix(txid), txid, leaf.height, leaf.code))
+            batch.transactions.append((index, txid, leaf.height, leaf.code))
             if leaf.code == 0:
-                _add_steps(batch, touched, index, txid, leaf.body)
+                _add_steps(batch, touched, index, txid, leaf)
     batch.touched.extend(touched)
     return batch
 
@@ -219,32 +214,30 @@ def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
 
 
 def _add_steps(
-    batch: IndexBatch, touched: dict[str, None], index: int, txid: bytes, body_bytes: bytes
+    batch: IndexBatch, touched: dict[str, None], index: int, txid: bytes, leaf: TransactionLeaf
 ) -> None:
-    body = _body_decoder.decode(body_bytes)
+    body = _body_decoder.decode(leaf.body)
+    author = str(body.author)
     for position, operation in enumerate(body.operations):
-        signer = str(body.author)
-        inner: DirectOperation
-        if isinstance(operation, ByKey):
-            signer = operation.key.hex()
-            inner = _operation_decoder.decode(operation.operation)
-        else:
-            inner = operation
+        if isinstance(operation, ops.IssueInvoice):
+            number = operation.number
+            batch.born[number] = Birth(index << SEQUENCE_SHIFT | position, txid)
+            touched[number] = None
+            continue
+        signer, inner = author, operation
+        if isinstance(inner, ByKey):
+            signer = inner.key.hex()
+            inner = _operation_decoder.decode(inner.operation)
         facts = _FACTS.get(type(inner))
         if facts is None:
-            continue
-        tag = _TAGS[type(inner)]
+            continue  # registers have no steps
+        number = inner.invoice  # type: ignore[union-attr]
+        place = (index, position, leaf.height, txid, _TAGS[type(inner)], signer)
         amount, other, reference = facts(inner)
-        if isinstance(inner, ops.IssueInvoice):
-            number = inner.number
-            batch.born[number] = Birth(index << SEQUENCE_SHIFT | position, txid)
-        else:
-            number = inner.invoice  # type: ignore[union-attr]
         touched[number] = None
-        batch.steps.append((number, index, position, tag, signer, amount, other, reference))
+        batch.steps.append((number, *place, amount, other, reference))
         if isinstance(inner, ops.IssueRedLetter):
             # The red invoice has a trace of its own, which leads back to the blue one.
-            red = inner.number
-            touched[red] = None
-            batch.born[red] = Birth(index << SEQUENCE_SHIFT | position, txid)
-            batch.steps.append((red, index, position, tag, signer, amount, number, reference))
+            batch.born[inner.number] = Birth(index << SEQUENCE_SHIFT | position, txid)
+            touched[inner.number] = None
+            batch.steps.append((inner.number, *place, amount, number, reference))

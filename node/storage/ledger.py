@@ -9,7 +9,7 @@ Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -59,7 +59,11 @@ CREATE TABLE IF NOT EXISTS head (
 ) STRICT;
 """
 
-_GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
+_ROWS_PER_STATEMENT = 64
+"""Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
+under load to get it back costs more than the row."""
+_PLACEHOLDERS = ", ".join("?" * _ROWS_PER_STATEMENT)
+_GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
 _SCAN_ROWS = (
     "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 )
@@ -115,8 +119,8 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     frontier: Frontier
     state_digest: bytes
     transactions: Sequence[AppliedTransaction]
-    skipped: Sequence[bytes]
-    """Txids that left no leaf (duplicates, bad signatures …)."""
+    skipped: Sequence[tuple[bytes, Code]]
+    """Txids that left no leaf, and why (duplicates, expired …)."""
     payload_bytes: int
 
 
@@ -308,12 +312,12 @@ class Ledger:
         first_index = self.head.tree_size
         leaves: list[bytes] = []
         transactions: list[AppliedTransaction] = []
-        skipped: list[bytes] = []
+        skipped: list[tuple[bytes, Code]] = []
         blobs: list[tuple[bytes, bytes]] = []
         for item, result in zip(checked, outcome.results, strict=True):
             transaction = item.transaction
             if not result.leaf:
-                skipped.append(transaction.txid)
+                skipped.append((transaction.txid, result.code))
                 continue
             transactions.append(
                 AppliedTransaction(
@@ -378,14 +382,17 @@ def _prefetch(
     context: BlockContext,
 ) -> PrefetchedState:
     wanted = footprint(checked, context)
-    rows: dict[tuple[Table, bytes], bytes | None] = {}
-    execute = connection.execute
-    for key in wanted.rows:
-        found = execute(_GET_ROW, key).fetchone()
-        rows[key] = None if found is None else found[0]
-    scans = {
-        scan: [(key, value) for key, value in execute(_SCAN_ROWS, scan)] for scan in wanted.scans
-    }
+    rows: dict[tuple[Table, bytes], bytes | None] = dict.fromkeys(wanted.rows)
+    by_table: dict[Table, list[bytes]] = {}
+    for table, key in wanted.rows:
+        by_table.setdefault(table, []).append(key)
+    for table, keys in by_table.items():
+        for start in range(0, len(keys), _ROWS_PER_STATEMENT):
+            part: list[bytes | None] = [*keys[start : start + _ROWS_PER_STATEMENT]]
+            part += [None] * (_ROWS_PER_STATEMENT - len(part))
+            for key, value in connection.execute(_GET_ROWS, (table, *part)):
+                rows[table, key] = value
+    scans = {scan: connection.execute(_SCAN_ROWS, scan).fetchall() for scan in wanted.scans}
     return PrefetchedState(rows, scans)
 
 
@@ -397,10 +404,14 @@ def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | No
 
 
 def _write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
-    connection.executemany(
-        "INSERT INTO state (tbl, key, value) VALUES (?, ?, ?)",
-        [(c.table, c.key, c.new) for c in changes if c.old is None],
-    )
+    inserts = [(c.table, c.key, c.new) for c in changes if c.old is None]
+    for start in range(0, len(inserts), _ROWS_PER_STATEMENT):
+        part = inserts[start : start + _ROWS_PER_STATEMENT]
+        rows = ", ".join(["(?, ?, ?)"] * len(part))
+        connection.execute(
+            f"INSERT INTO state (tbl, key, value) VALUES {rows}",  # noqa: S608 - placeholders only
+            [value for row in part for value in row],
+        )
     connection.executemany(
         "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
         [(c.new, c.table, c.key) for c in changes if c.old is not None and c.new is not None],

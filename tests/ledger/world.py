@@ -126,6 +126,7 @@ class World:
         author: str,
         operations: Sequence[ops.Operation],
         blobs: tuple[bytes, ...] = (),
+        /,
         **changed: object,
     ) -> Transaction:
         """A transaction of the next block; `changed` replaces fields of its body."""

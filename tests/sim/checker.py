@@ -48,9 +48,9 @@ class Checker:
         if isinstance(message, VoteRequest) and not message.pre:
             assert disk.term > message.term or disk == (type(disk)(message.term, node.id))
         elif isinstance(message, VoteResponse) and not message.pre and message.granted:
-            assert (
-                disk.term > message.campaign or disk.vote == to
-            ), f"{node.id} gave a vote in {message.campaign} that is not on disk"
+            assert disk.term > message.campaign or disk.vote == to, (
+                f"{node.id} gave a vote in {message.campaign} that is not on disk"
+            )
             first = self._votes.setdefault((node.id, message.campaign), to)
             assert first == to, f"{node.id} voted twice in term {message.campaign}"
         elif isinstance(message, AppendResponse) and message.status is AppendStatus.OK:

@@ -1,0 +1,193 @@
+"""The wire format: what goes through, and what is refused before it can change anything."""
+
+from __future__ import annotations
+
+from random import Random  # noqa: TID251 - seeded
+from typing import Any
+
+import msgspec
+import pytest
+
+from consensus import codec
+from consensus.config import RaftConfig
+from consensus.errors import ProtocolError
+from consensus.messages import (
+    AppendRequest,
+    AppendResponse,
+    AppendStatus,
+    Heartbeat,
+    HeartbeatResponse,
+    Message,
+    VoteRequest,
+    VoteResponse,
+)
+from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term, header_bytes
+from tests.consensus.lab import chain
+
+CONFIG = RaftConfig(
+    node=NodeId(1),
+    voters=(NodeId(0), NodeId(1), NodeId(2)),
+    payload_bytes_max=1_000,
+    message_bytes_max=4_000,
+    message_entries_max=8,
+)
+LEADER = NodeId(0)
+LOG = chain(1, 1, 2)
+
+
+def an_append(entries: list[Entry], term: int = 3, after: int = 0, **changes: Any) -> AppendRequest:
+    prev = LOG[after - 1] if after else None
+    append = AppendRequest(
+        Term(term),
+        LogIndex(after),
+        prev.term if prev else Term(0),
+        prev.hash if prev else ZERO_HASH,
+        LogIndex(1),
+        tuple(entries),
+    )
+    return msgspec.structs.replace(append, **changes)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        VoteRequest(Term(3), True, LogIndex(7), Term(2), LogIndex(5), bytes(32)),
+        VoteResponse(Term(3), Term(4), False, True, LogIndex(0)),
+        an_append([]),
+        an_append(LOG),
+        an_append(LOG[1:], after=1),
+        AppendResponse(Term(1), AppendStatus.REFUSED, LogIndex(5)),
+        AppendResponse(
+            Term(1), AppendStatus.MISMATCH, LogIndex(5), LogIndex(4), Term(1), counted=False
+        ),
+        Heartbeat(Term(9), LogIndex(5), LogIndex(6)),
+        HeartbeatResponse(Term(9)),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_every_message_survives_the_wire(message: Message) -> None:
+    assert codec.decode(codec.encode(message), LEADER, CONFIG) == message
+
+
+def test_an_entry_keeps_the_bytes_that_it_came_in() -> None:
+    decoded = codec.decode(codec.encode(an_append(LOG)), LEADER, CONFIG)
+
+    assert isinstance(decoded, AppendRequest)
+    assert [e.__dict__["encoded"] for e in decoded.entries] == [e.encoded for e in LOG]
+    assert codec.decode_entry(LOG[0].encoded) == LOG[0]
+
+
+def test_hashes_filled_at_once_are_those_of_the_fields() -> None:
+    filled, lazy = codec.decode_entry(LOG[2].encoded), codec.decode_entry(LOG[2].encoded)
+    filled.complete()
+
+    assert (filled.payload_hash, filled.header, filled.hash) == (
+        lazy.payload_hash,
+        lazy.header,
+        lazy.hash,
+    )
+
+
+def test_the_header_layout_is_fixed() -> None:
+    header = header_bytes(1, 2, 1, 3, b"p" * 32, b"q" * 32)
+
+    assert header == (
+        b"piaolian/raft-entry/v1\n"
+        + (1).to_bytes(8, "big")
+        + (2).to_bytes(8, "big")
+        + b"\x01"
+        + (3).to_bytes(4, "big")
+        + b"p" * 32
+        + b"q" * 32
+    )
+
+
+def remade(entry: Entry, **changes: Any) -> Entry:
+    """A copy with other fields and no memory of the old encoding."""
+    return Entry(**{**msgspec.structs.asdict(entry), **changes})
+
+
+@pytest.mark.parametrize(
+    ("append", "reason"),
+    [
+        (an_append([LOG[1]]), "out of order"),
+        (an_append([LOG[0], LOG[2]]), "out of order"),
+        (an_append([remade(LOG[0], index=2)]), "out of order"),
+        (an_append([remade(LOG[0], index=-1)]), "out of order"),
+        (an_append([remade(LOG[0], term=4)]), "out of order"),
+        (an_append([remade(LOG[0], term=0)]), "out of order"),
+        (an_append([remade(LOG[0], term=-1)]), "out of order"),
+        (an_append([LOG[0], remade(LOG[1], prev_hash=bytes(32))]), "chained"),
+        (an_append([remade(LOG[0], prev_hash=b"short")]), "chained"),
+        (an_append([remade(LOG[0], leader=9)]), "no voter"),
+        (an_append([remade(LOG[0], leader=-1)]), "no voter"),
+        (an_append([remade(LOG[0], leader=2)], term=1), "not of its sender"),
+        (an_append([remade(LOG[0], payload=bytes(1_001))]), "too large"),
+        (an_append([remade(LOG[0], attestation=bytes(257))]), "too large"),
+        (an_append([remade(LOG[0], kind=EntryKind.NOOP)]), "too large"),
+        (an_append(chain(*[1] * 9)), "9 entries"),
+        (an_append([], prev_term=Term(1)), "previous term"),
+        (an_append([], term=1, after=3), "previous term"),
+        (an_append([], prev_hash=b"short"), "not a message"),
+        (an_append([], term=-1), "not a message"),
+        (an_append([], prev_index=LogIndex(2**63)), "not a message"),
+    ],
+)
+def test_an_append_that_contradicts_itself_is_refused(append: AppendRequest, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        codec.decode(codec.encode(append), LEADER, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"\xff" * 100,
+        b"\x91" * 4_000,
+        msgspec.msgpack.encode([5, 1, 2]),
+        msgspec.msgpack.encode([5, 1, 2, 3, 4]),
+        msgspec.msgpack.encode([5, 1, 2, "3"]),
+        msgspec.msgpack.encode([5, 1, 2, 3.0]),
+        msgspec.msgpack.encode([5, -1, 2, 3]),
+        msgspec.msgpack.encode([99, 1]),
+        msgspec.msgpack.encode([3, 1, 0, 0, bytes(32), 0, [[1, 1, 7, 0, bytes(32), b"", b""]]]),
+        msgspec.msgpack.encode([3, 1, 0, 0, bytes(32), 0, [1]]),
+        msgspec.msgpack.encode([3, 1, 0, 0, bytes(32), 0, [b"entry"]]),
+        codec.encode(Heartbeat(Term(1), LogIndex(1), LogIndex(1))) + b"\x00",
+    ],
+)
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    with pytest.raises(ProtocolError, match="not a message"):
+        codec.decode(data, LEADER, CONFIG)
+
+
+def test_a_message_over_the_limit_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ProtocolError, match="bytes"):
+        codec.decode(bytes(CONFIG.wire_bytes_max + 1), LEADER, CONFIG)
+
+
+def test_the_largest_honest_message_is_within_the_limit() -> None:
+    entry = remade(LOG[0], payload=bytes(1_000), attestation=bytes(256))
+
+    assert len(codec.encode(an_append([entry]))) <= CONFIG.wire_bytes_max
+
+
+def test_mutated_messages_are_refused_or_are_messages() -> None:
+    rng = Random(4)
+    seeds = [
+        codec.encode(an_append(LOG)),
+        codec.encode(AppendResponse(Term(1), AppendStatus.OK, LogIndex(2))),
+    ]
+    passed = 0
+    for _ in range(5_000):
+        data = bytearray(rng.choice(seeds))
+        for _ in range(rng.randrange(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            codec.decode(bytes(data), LEADER, CONFIG)
+            passed += 1
+        except ProtocolError:
+            pass
+
+    assert 0 < passed < 5_000

@@ -1,0 +1,566 @@
+"""The query index follows the ledger: steps, lists, inbox, crashes, rebuilding."""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 - seeded
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
+from node.ledger import operations as ops
+from node.ledger.operations import ByKey, IssueInvoice, Operation, RateGroup
+from node.ledger.rows import (
+    ClaimRow,
+    Document,
+    FormRow,
+    FormState,
+    InvoiceRow,
+    OfferRow,
+    SubmissionRow,
+    encode_row,
+)
+from node.ledger.transaction import TransactionBody, encode_body, transaction_id
+from node.storage import index as index_module
+from node.storage.index import (
+    IndexedInvoice,
+    IndexGapError,
+    InvoiceFilter,
+    QueryIndex,
+    WaitingItem,
+    discard,
+)
+from node.storage.index_rows import WaitingKind, index_batch, invoice_facts
+
+ISSUER = "91350100M000100Y43"
+BUYER = "91110000600037341L"
+PAYER = "91440300708461136T"
+BLOCK_MS = 1_000
+NEVER = (-1, -1)
+
+
+class Block(msgspec.Struct, frozen=True):
+    height: int
+    first_index: int
+    leaves: Sequence[bytes]
+
+
+class Ledger:
+    """Blocks and invoice rows, made by hand."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.rows: dict[str, bytes] = {}
+        self.size = 0
+        self._nonce = 0
+
+    def body(self, operations: Sequence[Operation], author: str = ISSUER) -> bytes:
+        self._nonce += 1
+        return encode_body(
+            TransactionBody(bytes(32), author, bytes(32), self._nonce, 9, tuple(operations))
+        )
+
+    def block(self, *bodies: bytes | tuple[bytes, int]) -> Block:
+        """A block of bodies, each applied, or refused with a code."""
+        height = len(self.blocks) + 1
+        leaves = []
+        for item in bodies:
+            body, code = item if isinstance(item, tuple) else (item, 0)
+            leaves.append(encode_leaf(TransactionLeaf(code, height, body, bytes(64))))
+        leaves.append(
+            encode_leaf(
+                SealLeaf(
+                    *(height, height * BLOCK_MS, 1, 0, self.size, len(leaves)),
+                    *(bytes(32), bytes(32), 1),
+                )
+            )
+        )
+        block = Block(height, self.size, leaves)
+        self.size += len(leaves)
+        self.blocks.append(block)
+        return block
+
+    def issue(self, *numbers: str, gross: int = 100, buyer: str = BUYER) -> bytes:
+        """A body that issues numbers, and their rows."""
+        body = self.body([issue(number, gross, buyer) for number in numbers])
+        for number in numbers:
+            self.put(row(number, transaction_id(body), gross=gross, buyer=buyer))
+        return body
+
+    def put(self, invoice: InvoiceRow) -> None:
+        self.rows[invoice.number] = encode_row(invoice)
+
+
+def issue(number: str, gross: int = 100, buyer: str = BUYER) -> IssueInvoice:
+    groups = (RateGroup(0, gross, 0, 1),)
+    return IssueInvoice(
+        *(number, False, buyer, "CNY", "2026-11-01", groups, gross, 0, gross),
+        *(bytes(32), None, None, ()),
+    )
+
+
+def row(
+    number: str, txid: bytes, *, gross: int = 100, buyer: str = BUYER, **changes: object
+) -> InvoiceRow:
+    values: dict[str, object] = {
+        "number": number,
+        "issuer": ISSUER,
+        "buyer": buyer,
+        "special": False,
+        "currency": "CNY",
+        "issue_date": "2026-11-01",
+        "groups": (),
+        "net": gross,
+        "tax": 0,
+        "gross": gross,
+        "order": bytes(32),
+        "replaces": None,
+        "original": None,
+        "details": None,
+        "blobs": (),
+        "txid": txid,
+        "height": 1,
+        "issued_at": 0,
+        "quota": 0,
+        "holder": buyer,
+    }
+    return InvoiceRow(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def number(n: int) -> str:
+    return f"{n:020d}"
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
+    opened = await QueryIndex.open(tmp_path / "index.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+async def follow(index: QueryIndex, ledger: Ledger, *blocks: Block) -> None:
+    batch = await index.prepare(blocks)
+    await index.follow(batch, {n: ledger.rows[n] for n in batch.touched if n in ledger.rows})
+
+
+async def listed(index: QueryIndex, limit: int = 100, **conditions: object) -> list[str]:
+    page = await index.invoices(InvoiceFilter(**conditions), None, limit)  # type: ignore[arg-type]
+    return [invoice.number for invoice in page.invoices]
+
+
+# --- Following -------------------------------------------------------------------------------
+
+
+async def test_transactions_are_found_by_id_with_height_index_and_code(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    applied, refused = ledger.issue(number(1)), ledger.body([issue(number(2))])
+    await follow(index, ledger, ledger.block(), ledger.block(applied, (refused, 124)))
+
+    first = await index.transaction(transaction_id(applied))
+    second = await index.transaction(transaction_id(refused))
+
+    assert first is not None
+    assert second is not None
+    assert (first.height, first.index, first.code) == (2, 1, 0)
+    assert (second.height, second.index, second.code) == (2, 2, 124)
+    assert await index.transaction(bytes(32)) is None
+
+
+async def test_ids_of_older_eras_are_found(
+    index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "ERA_SHIFT", 2)
+    bodies = [ledger.issue(number(n)) for n in range(40)]
+    for body in bodies:
+        await follow(index, ledger, ledger.block(body))
+
+    for place, body in enumerate(bodies):
+        found = await index.transaction(transaction_id(body))
+        assert found is not None
+        assert found.index == 2 * place
+    assert await index.transaction(bytes(32)) is None
+
+
+async def test_a_refused_transaction_leaves_no_step_and_no_invoice(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    await follow(index, ledger, ledger.block((ledger.body([issue(number(1))]), 124)))
+
+    assert await index.steps(number(1), NEVER, 10) == []
+    assert await listed(index) == []
+
+
+async def test_blocks_must_follow_each_other(index: QueryIndex, ledger: Ledger) -> None:
+    first, second = ledger.block(ledger.issue(number(1))), ledger.block()
+    with pytest.raises(IndexGapError):
+        await follow(index, ledger, second)
+    await follow(index, ledger, first)
+    with pytest.raises(IndexGapError):
+        await follow(index, ledger, first)
+
+    assert index.height == 1
+    assert await listed(index) == [number(1)]
+
+
+async def test_height_and_content_survive_reopening(tmp_path: Path, ledger: Ledger) -> None:
+    path = tmp_path / "index.db"
+    index = await QueryIndex.open(path)
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))), ledger.block())
+    await index.close()
+
+    again = await QueryIndex.open(path)
+
+    assert again.height == 2
+    assert await listed(again) == [number(1)]
+    await again.close()
+
+
+async def test_a_failing_batch_changes_nothing(index: QueryIndex, ledger: Ledger) -> None:
+    batch = await index.prepare([ledger.block(ledger.issue(number(1)))])
+    batch.blocks.append(batch.blocks[0])
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await index.follow(batch, ledger.rows)
+
+    assert index.height == 0
+    assert await listed(index) == []
+    batch.blocks.pop()
+    await index.follow(batch, ledger.rows)
+    assert await listed(index) == [number(1)]
+
+
+async def test_another_schema_version_is_made_anew(tmp_path: Path, ledger: Ledger) -> None:
+    path = tmp_path / "index.db"
+    index = await QueryIndex.open(path)
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
+    await index.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+    again = await QueryIndex.open(path)
+
+    assert again.height == 0
+    assert await listed(again) == []
+    await again.close()
+
+
+async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger) -> None:
+    """Random lives of 60 invoices, followed block by block and again in batches with late rows."""
+    rng = random.Random(11)
+    path = tmp_path / "index.db"
+    index = await QueryIndex.open(path)
+    live: list[str] = []
+    for height in range(120):
+        bodies: list[bytes] = []
+        if height % 2 == 0:
+            fresh = number(height)
+            bodies.append(ledger.issue(fresh, gross=rng.randrange(1, 1_000)))
+            live.append(fresh)
+        touched = rng.choice(live)
+        invoice = msgspec.msgpack.decode(ledger.rows[touched], type=InvoiceRow)
+        invoice.holder = rng.choice((BUYER, PAYER, "ab" * 32))
+        invoice.document = rng.choice(list(Document))
+        invoice.submissions = (SubmissionRow(PAYER, 5, rng.randrange(2)),)
+        ledger.put(invoice)
+        bodies.append(ledger.body([ops.SubmitInvoice(touched, PAYER, 5)], author=BUYER))
+        await follow(index, ledger, ledger.block(*bodies))
+
+    async def answers(of: QueryIndex) -> list[object]:
+        return [
+            await of.invoices(InvoiceFilter(), None, 500),
+            *[await of.invoices(InvoiceFilter(state=state), None, 500) for state in Document],
+            *[await of.steps(n, NEVER, 500) for n in live],
+            [(w.kind, w.invoice.number) for w in await of.waiting(PAYER, (-1, -1, -1), 500)],
+            of.height,
+        ]
+
+    before = await answers(index)
+    await index.close()
+    discard(path)
+    rebuilt = await QueryIndex.open(path)
+    for start in range(0, len(ledger.blocks), 50):
+        await follow(rebuilt, ledger, *ledger.blocks[start : start + 50])
+
+    assert await answers(rebuilt) == before
+    await rebuilt.close()
+
+
+# --- Repeated orders and late rows -----------------------------------------------------------
+
+
+async def test_a_repeated_order_issues_nothing_under_its_own_number(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    """The ledger answers a repeated order with the first number; the second may be used later."""
+    first = ledger.block(ledger.issue(number(1)))
+    repeated = ledger.block(ledger.body([issue(number(2))]))
+    await follow(index, ledger, first, repeated)
+    assert await listed(index) == [number(1)]
+    assert await index.invoice(number(2)) is None
+
+    await follow(index, ledger, ledger.block(ledger.issue(number(2), gross=7)))
+
+    assert await listed(index) == [number(2), number(1)]
+    issued = await index.invoice(number(2))
+    assert issued is not None
+    assert issued.leaf_index == ledger.blocks[2].first_index
+
+
+async def test_a_row_of_a_later_height_does_not_disturb_a_follower_that_lags(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    repeated = ledger.block(ledger.body([issue(number(2))]))
+    issued = ledger.block(ledger.issue(number(2)))
+    cancelled = ledger.block(ledger.body([ops.CancelInvoice(number(2), "typo")]))
+    ledger.put(
+        row(
+            number(2),
+            msgspec.msgpack.decode(ledger.rows[number(2)], type=InvoiceRow).txid,
+            document=Document.CANCELLED,
+        )
+    )
+
+    await follow(index, ledger, repeated)  # the state already holds the invoice of block 2
+    await follow(index, ledger, issued)
+    await follow(index, ledger, cancelled)
+
+    assert await listed(index) == [number(2)]
+    assert [s.tag for s in await index.steps(number(2), NEVER, 10)] == [50]
+
+
+# --- Steps -----------------------------------------------------------------------------------
+
+
+async def test_steps_tell_signer_amount_other_party_and_reference(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    inner = msgspec.msgpack.encode(ops.SignOffer(number(1)))
+    key = bytes(range(32))
+    life: list[Operation] = [
+        ops.OfferInvoice(number(1), PAYER, 9),
+        ByKey(key, bytes(64), inner),
+        ops.SubmitInvoice(number(1), PAYER, 60),
+        ops.ClaimInvoice(number(1), 50),
+        ops.ReimburseClaim(number(1), 0, 40, "B", "P"),
+        ops.RequestRedLetter(number(1), 30, 2),
+        ops.ConsentRedLetter(number(1), 3, 0, 5, 6),
+    ]
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
+    body = ledger.body(life, author=BUYER)
+    await follow(index, ledger, ledger.block(body))
+
+    steps = await index.steps(number(1), NEVER, 100)
+
+    assert [(s.tag, s.signer, s.amount, s.other, s.reference) for s in steps] == [
+        (20, BUYER, None, PAYER, None),
+        (21, key.hex(), None, None, None),
+        (30, BUYER, 60, PAYER, None),
+        (31, BUYER, 50, None, None),
+        (33, BUYER, 40, None, 0),
+        (51, BUYER, 30, None, None),
+        (56, BUYER, 11, None, 3),
+    ]
+    assert [(s.height, s.time_ms, s.index, s.operation) for s in steps[-2:]] == [
+        (2, 2_000, 2, 5),
+        (2, 2_000, 2, 6),
+    ]
+    assert {step.txid for step in steps} == {transaction_id(body)}
+
+
+async def test_steps_page_by_position(index: QueryIndex, ledger: Ledger) -> None:
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
+    for _ in range(3):
+        touch = [ops.BookInvoice(number(1), "b")] * 3
+        await follow(index, ledger, ledger.block(ledger.body(touch)))
+    everything = await index.steps(number(1), NEVER, 100)
+
+    paged = []
+    after = NEVER
+    while page := await index.steps(number(1), after, 4):
+        paged += page
+        after = (page[-1].index, page[-1].operation)
+
+    assert paged == everything
+    assert len(paged) == 9
+
+
+async def test_a_red_invoice_is_listed_and_leads_back(index: QueryIndex, ledger: Ledger) -> None:
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
+    groups = (RateGroup(0, 100, 0, 1),)
+    red = ops.IssueRedLetter(number(1), 0, number(2), groups, 100, 0, 100, bytes(32), None, ())
+    body = ledger.body([red])
+    ledger.put(row(number(2), transaction_id(body), original=number(1)))
+    await follow(index, ledger, ledger.block(body))
+
+    (back,) = await index.steps(number(2), NEVER, 10)
+    forward = (await index.steps(number(1), NEVER, 10))[-1]
+
+    assert await listed(index) == [number(2), number(1)]
+    assert (back.tag, back.other, back.amount) == (57, number(1), 100)
+    assert (forward.tag, forward.other, forward.reference) == (57, number(2), 0)
+
+
+# --- Lists -----------------------------------------------------------------------------------
+
+
+async def test_lists_are_in_order_of_issue_also_within_one_transaction(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    await follow(index, ledger, ledger.block(ledger.issue(number(5), number(3), number(4))))
+
+    assert await listed(index) == [number(4), number(3), number(5)]
+
+
+async def test_lists_filter_by_time_of_issue(index: QueryIndex, ledger: Ledger) -> None:
+    for n in range(1, 6):
+        await follow(index, ledger, ledger.block(ledger.issue(number(n))))
+
+    assert await listed(index, from_ms=3_000) == [number(5), number(4), number(3)]
+    assert await listed(index, to_ms=3_000) == [number(2), number(1)]
+    assert await listed(index, from_ms=2_001, to_ms=4_001) == [number(4), number(3)]
+    assert await listed(index, from_ms=9_000) == []
+
+
+async def test_a_party_is_whoever_ever_held_the_invoice_or_claims_from_it(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    body = ledger.issue(number(1))
+    txid = transaction_id(body)
+    await follow(index, ledger, ledger.block(body))
+    for changes in (
+        {"holder": "cd" * 32},
+        {"claims": (ClaimRow(0, PAYER, 5, 0, 0, 0),)},
+    ):
+        ledger.put(row(number(1), txid, **changes))
+        touch = ledger.body([ops.BookInvoice(number(1), "b")])
+        await follow(index, ledger, ledger.block(touch))
+
+    for party in (ISSUER, BUYER, "cd" * 32, PAYER):
+        assert await listed(index, party=party) == [number(1)]
+    assert await listed(index, party="ef" * 32) == []
+
+
+async def test_a_page_that_scans_too_much_ends_short_but_not_the_list(
+    index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "SCAN_MAX", 10)
+    for n in range(35):
+        gross = 1_000 if n in {2, 33} else 1
+        await follow(index, ledger, ledger.block(ledger.issue(number(n), gross=gross)))
+
+    for party in (None, ISSUER):
+        found: list[IndexedInvoice] = []
+        before: int | None = None
+        pages = 0
+        while True:
+            page = await index.invoices(InvoiceFilter(party=party, min_gross=500), before, 10)
+            found += page.invoices
+            pages += 1
+            if page.next_before is None:
+                break
+            before = page.next_before
+        assert [invoice.number for invoice in found] == [number(33), number(2)]
+        assert pages == 4
+
+
+async def test_lists_use_their_keys(index: QueryIndex) -> None:
+    """No list, trace or inbox query sorts or scans a whole table."""
+
+    def plans(connection: sqlite3.Connection) -> list[str]:
+        values = dict.fromkeys(("low", "high", "scan", "party", "state", "gross", "limit"), 1)
+        queries = (
+            index_module._LIST_ALL,
+            index_module._LIST_PARTY,
+            index_module._LAST_OF_ALL,
+            index_module._LAST_OF_PARTY,
+        )
+        return [
+            str(line[3])
+            for query in queries
+            for line in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)
+        ]
+
+    details = await index._reader.run(plans)
+
+    assert not [line for line in details if "TEMP B-TREE" in line]
+    assert not [line for line in details if line.startswith("SCAN invoices")]
+
+
+# --- Inbox -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "waiting"),
+    [
+        ({}, []),
+        ({"offer": OfferRow(PAYER, 9)}, [(PAYER, WaitingKind.OFFER, 0)]),
+        (
+            {"submissions": (SubmissionRow(PAYER, 5, 5), SubmissionRow("ab" * 32, 5, 0))},
+            [(PAYER, WaitingKind.SUBMISSION, 0)],
+        ),
+        (
+            {"forms": (FormRow(2, True, 5, 5, 2, FormState.REQUESTED, 0),)},
+            [(BUYER, WaitingKind.RED_CONFIRMATION, 2)],
+        ),
+        (
+            {"forms": (FormRow(2, False, 5, 5, 2, FormState.REQUESTED, 0),)},
+            [(ISSUER, WaitingKind.RED_CONFIRMATION, 2)],
+        ),
+        (
+            {"forms": (FormRow(2, False, 5, 5, 2, FormState.CONFIRMED, 0),)},
+            [(ISSUER, WaitingKind.RED_ISSUE, 2)],
+        ),
+        ({"forms": (FormRow(2, False, 5, 5, 2, FormState.ISSUED, 0),)}, []),
+        ({"offer": OfferRow(PAYER, 9), "document": Document.CANCELLED}, []),
+    ],
+)
+def test_what_waits_is_read_from_the_row(
+    changes: dict[str, object], waiting: list[tuple[str, int, int]]
+) -> None:
+    facts = invoice_facts(encode_row(row(number(1), bytes(32), **changes)))  # type: ignore[arg-type]
+
+    assert list(facts.waiting) == waiting
+
+
+async def test_what_waits_leaves_when_it_is_done_and_pages(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    body = ledger.issue(*(number(n) for n in range(5)))
+    txid = transaction_id(body)
+    for n in range(5):
+        ledger.put(row(number(n), txid, offer=OfferRow(PAYER, 9)))
+    await follow(index, ledger, ledger.block(body))
+
+    first = await index.waiting(PAYER, (-1, -1, -1), 3)
+    last = first[-1]
+    rest = await index.waiting(PAYER, (last.invoice.sequence, last.kind, last.reference), 3)
+    ledger.put(row(number(0), txid, holder=PAYER))
+    await follow(index, ledger, ledger.block(ledger.body([ops.SignOffer(number(0))])))
+    after = await index.waiting(PAYER, (-1, -1, -1), 10)
+
+    def numbers(items: list[WaitingItem]) -> list[str]:
+        return [item.invoice.number for item in items]
+
+    assert numbers(first + rest) == [number(n) for n in range(5)]
+    assert numbers(after) == [number(n) for n in range(1, 5)]
+    assert await index.waiting(BUYER, (-1, -1, -1), 10) == []
+
+
+def test_a_batch_names_each_touched_invoice_once(ledger: Ledger) -> None:
+    body = ledger.body([ops.BookInvoice(number(1), "a"), ops.UnbookInvoice(number(1), "b")])
+
+    batch = index_batch([ledger.block(ledger.issue(number(1)), body)])
+
+    assert batch.touched == [number(1)]
+    assert len(batch.steps) == 2
+    assert list(batch.born) == [number(1)]
