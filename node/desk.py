@@ -353,10 +353,12 @@ class Desk:
     async def transaction(self, txid: bytes) -> TransactionStatus | None:
         """What this node knows of a transaction."""
         outcome = self._tracker.outcome(txid)
-        if outcome is None and self._intake.holds(txid):
+        if outcome is None and self._intake.waits(txid):
             return TransactionStatus(txid, TransactionState.PENDING)
         if outcome is None:
             outcome = await self._history.outcome(txid)
+        if outcome is None and self._intake.promises(txid):
+            return TransactionStatus(txid, TransactionState.PENDING)
         if outcome is None:
             given_up = self._intake.given_up(txid)
             if given_up is None:

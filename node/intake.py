@@ -95,9 +95,13 @@ class Intake:
         """Transactions in the outbox."""
         return len(self._promised)
 
-    def holds(self, txid: bytes) -> bool:
-        """True while the outbox or the pool holds the transaction."""
-        return txid in self._promised or self._pool.get(txid) is not None
+    def waits(self, txid: bytes) -> bool:
+        """True while the pool holds the transaction."""
+        return self._pool.get(txid) is not None
+
+    def promises(self, txid: bytes) -> bool:
+        """True while the outbox holds the transaction; it may be applied already."""
+        return txid in self._promised
 
     def given_up(self, txid: bytes) -> Code | None:
         """Why an own transaction will never be applied: EXPIRED, or refused without a leaf."""
@@ -106,7 +110,7 @@ class Intake:
     async def resume(self) -> None:
         """Pool again what the outbox promised before a restart.
 
-        What the ledger holds already is refused there as a duplicate and settled by `settle`.
+        The pool knows what the ledger holds already and does not take it; `settle` drops that.
         """
         for item in await self._outbox.load():
             self._promised[item.txid] = (item, 0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
+from node.api.ports import PeerView
 from node.chain.certificate import CertificateError
 from node.chain.evidence import EvidenceError
 from node.chain.voters import VoterSet
@@ -242,6 +243,15 @@ class Links:
         """Whether both links to a voter are up."""
         peer = self._peers[number]
         return self.network is not None and all(self.network.connected(peer, k) for k in Link)
+
+    def peer_views(self) -> list[PeerView]:
+        """Every peer as this node sees it."""
+        views = []
+        for status in self.network.statuses() if self.network is not None else ():
+            state = self.states[self._numbers[status.peer]]
+            rtt_ms = None if status.rtt_ms is None else round(status.rtt_ms)
+            views.append(PeerView(status.name, status.connected, state.height, rtt_ms))
+        return views
 
     def _broadcast(self, message: ControlMessage) -> None:
         for number in self.states:

@@ -42,6 +42,11 @@ class Pool:
         return len(self._waiting) + len(self._in_flight)
 
     @property
+    def remembered_max(self) -> int:
+        """How many applied txids are remembered."""
+        return self._limits.remembered_max
+
+    @property
     def size_bytes(self) -> int:
         """Wire bytes held."""
         return self._bytes

@@ -7,26 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import random  # noqa: TID251 - the one place where an Rng is made
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Callable, Coroutine
 
-import msgspec
 import prometheus_client
 import structlog
 
 from consensus.config import RaftConfig
 from consensus.driver import RaftNode, RaftStatus
-from consensus.errors import ProposalError, ProtocolError, StoppedError
-from consensus.ports import Admission as EntryAdmission
-from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
-from node import __version__, proposer
+from consensus.errors import ProposalError, ProtocolError
+from consensus.types import LogIndex, NodeId, Role, Term
 from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
-from node.api.ports import Check, NodeStatus, PeerView, PoolView, RaftView, WriteRefusal
 from node.api.security import Scope, TokenSet
-from node.chain.block import MalformedBlockError, decode_block
-from node.chain.entry import attest, verify_attestation
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import NodeConfig, split_address
@@ -41,13 +34,15 @@ from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.links import Links
 from node.pool import Pool, PoolLimits
+from node.raft import EntryAuthority, RaftApplier, RaftSender
 from node.storage.index import QueryIndex
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Condition, Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import RaftLogStore, open_raft_log
 from node.tracker import Tracker
+from node.vitals import NodeVitals
 from node.witness import EvidenceKeeper
 from p2p.config import P2PConfig
 from p2p.errors import RemoteProtocolError
@@ -59,94 +54,12 @@ AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
 TICK_S = 0.05
 STATUS_TICKS = 10
-CATCH_UP_ENTRIES = 64
-"""A node further behind than this in applying is not ready."""
 
 _log = structlog.get_logger("node.wiring")
 
 
-_NOT_STARTED = RaftStatus(
-    role=Role.FOLLOWER,
-    term=Term(0),
-    leader=None,
-    commit_index=LogIndex(0),
-    applied_index=LogIndex(0),
-    last_index=LogIndex(0),
-    stable_index=LogIndex(0),
-    protected_index=LogIndex(0),
-    suspect=False,
-)
-
-
-class EntryAuthority:
-    """Signs and judges entries: implements `consensus.ports.Authority`."""
-
-    def __init__(
-        self,
-        voters: VoterSet,
-        identity_seed: bytes,
-        clock: SystemClock,
-        observe: Callable[[bytes, bytes], None],
-    ) -> None:
-        self._voters = voters
-        self._key = secret_key(identity_seed)
-        self._clock = clock
-        self._observe = observe
-
-    def attest(self, header: bytes) -> bytes:
-        """This node's signature over an entry header."""
-        return attest(self._voters.network_id, header, self._key)
-
-    def admit(self, entry: Entry) -> EntryAdmission:
-        """Verify the leader's signature, keep it for comparison, check the entry's time."""
-        if not verify_attestation(self._voters, entry.header, entry.attestation):
-            return EntryAdmission.FORGED
-        self._observe(entry.header, entry.attestation)
-        if entry.kind is EntryKind.DATA:
-            try:
-                block = decode_block(entry.payload)
-            except MalformedBlockError:
-                return EntryAdmission.REFUSE
-            if block.time_ms > self._clock.time_ms() + AHEAD_MS_MAX:
-                return EntryAdmission.REFUSE
-        return EntryAdmission.ACCEPT
-
-
-class RaftSender:
-    """Carries Raft messages over the links: implements `consensus.ports.Sender`."""
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-
-    def send(self, to: NodeId, message: bytes) -> None:
-        """Queue `message`; never blocks."""
-        self._links.send_raft(to, message)
-
-
-class RaftApplier:
-    """Hands committed entries to the engine: implements `consensus.ports.Applier`."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def applied_index(self) -> LogIndex:
-        """The last entry whose effects are durable."""
-        return LogIndex(self._engine.applied_index)
-
-    async def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply the entries that have a payload; a leader's opening entry has no height."""
-        await self._engine.apply(
-            [
-                CommittedEntry(entry.index, entry.term, entry.leader, entry.payload)
-                for entry in entries
-                if entry.kind is EntryKind.DATA
-            ]
-        )
-
-
 class Node:
-    """A whole node: built, started, stopped. Implements `desk.Vitals` and `engine.Outside`."""
+    """A whole node: built, started, stopped. Implements `engine.Outside`."""
 
     def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
         self._config = config
@@ -168,7 +81,6 @@ class Node:
         self._services: list[Callable[[], Awaitable[object]]] = []
         self._files: list[Callable[[], Awaitable[object]]] = []
         self._stopping = False
-        self._last_raft_status = _NOT_STARTED
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     # --- Life --------------------------------------------------------------------------------
@@ -217,6 +129,8 @@ class Node:
     async def stop(self) -> None:
         """Stop in the opposite order; files are closed last."""
         self._stopping = True
+        if self._services:
+            self._vitals.stopping = True
         for stop in reversed(self._services):
             await stop()
         for task in self._tasks:
@@ -317,11 +231,26 @@ class Node:
                 voters=tuple(NodeId(v.number) for v in voters.voters),
             ),
             log_store,
-            RaftSender(self._links),
+            RaftSender(self._links.send_raft),
             RaftApplier(self._engine),
             EntryAuthority(voters, self._keys.identity, self._clock, self._keeper.observe_entry),
             self._rng,
             self._on_raft_status,
+        )
+        participant = genesis.participant(self._config.node.participant)
+        assert participant is not None, "checked at start"
+        self._vitals = NodeVitals(
+            genesis,
+            voters,
+            self._me,
+            participant,
+            self._raft,
+            self._engine,
+            ledger,
+            self._intake,
+            self._pool,
+            self._tracker,
+            self._links.peer_views,
         )
         self._desk = Desk(
             genesis,
@@ -334,7 +263,7 @@ class Node:
             self._tracker,
             reader,
             self._indexer,
-            self,
+            self._vitals,
         )
 
     def _wire_of(self, txid: bytes) -> bytes | None:
@@ -355,6 +284,8 @@ class Node:
         self._cosigner.suspended = lost and head.height > 0
         await ledger.check_signed(self._cosigner.check)
         self._engine.resume(await reader.frontiers(final + 1, head.height))
+        # Else what was applied before would wait here, for good: no leader proposes it again.
+        self._pool.applied(await reader.newest_transactions(self._pool.remembered_max))
         await self._intake.resume()
 
     # --- Consensus ---------------------------------------------------------------------------
@@ -393,24 +324,12 @@ class Node:
         if status.leader is not None:
             self._intake.resend(at_once=True)
 
-    def _raft_status(self) -> RaftStatus:
-        """Consensus now; after a halt its last state, without a leader."""
-        try:
-            self._last_raft_status = self._raft.status
-        except StoppedError:
-            last = self._last_raft_status
-            if last.leader is not None or last.role is not Role.FOLLOWER:
-                self._last_raft_status = msgspec.structs.replace(
-                    last, role=Role.FOLLOWER, leader=None
-                )
-        return self._last_raft_status
-
     def _leader(self) -> int | None:
-        return self._raft_status().leader
+        return self._vitals.raft().leader
 
     def leadership(self) -> Leadership:
         """The present role in consensus."""
-        status = self._raft_status()
+        status = self._vitals.raft()
         return Leadership(status.role is Role.LEADER, status.term, status.leader)
 
     def propose(self, payload: bytes, term: int) -> int | None:
@@ -458,7 +377,7 @@ class Node:
 
     def _resume_signing(self) -> None:
         """Sign again once caught up: with the leader's log, and to a final checkpoint."""
-        status = self._raft_status()
+        status = self._vitals.raft()
         caught_up = status.leader is not None and not status.suspect
         if caught_up and status.applied_index >= status.commit_index and not self._finality.unfinal:
             self._cosigner.suspended = False
@@ -490,85 +409,3 @@ class Node:
         tokens = TokenSet.from_files({s: folder / f"{s.name.lower()}.token" for s in Scope})
         registry = prometheus_client.CollectorRegistry()
         return ApiServer(config, self._desk, index, tokens, registry, self._clock)
-
-    def status(self) -> NodeStatus:
-        """A snapshot of the whole node."""
-        raft = self._raft_status()
-        head = self._ledger.head
-        participant = self._genesis.participant(self._config.node.participant)
-        assert participant is not None, "checked at start"
-        leader = self._voters.get(raft.leader) if raft.leader is not None else None
-        return NodeStatus(
-            node=self._me.node,
-            participant=participant.id,
-            roles=participant.roles,
-            network_id=self._voters.network_id.hex(),
-            version=__version__,
-            raft=RaftView(
-                state=_RAFT_STATES[raft.role],
-                term=raft.term,
-                leader=None if leader is None else leader.node,
-                commit_index=raft.commit_index,
-                applied_index=raft.applied_index,
-            ),
-            height=head.height,
-            final_height=self._tracker.final_height,
-            tree_size=head.tree_size,
-            root=head.root().hex(),
-            state_digest=head.state_digest().hex(),
-            head_time_ms=head.time_ms,
-            rules_version=self._genesis.rules_version,
-            outbox=self._intake.promised,
-            peers=tuple(self._peer_views()),
-            pool=PoolView(len(self._pool), self._pool.size_bytes),
-        )
-
-    def _peer_views(self) -> list[PeerView]:
-        views = []
-        for status in self._network.statuses():
-            voter = self._voters.by_node[status.name]
-            state = self._links.states[voter.number]
-            views.append(
-                PeerView(
-                    node=voter.node,
-                    connected=status.connected,
-                    height=state.height,
-                    rtt_ms=None if status.rtt_ms is None else round(status.rtt_ms),
-                )
-            )
-        return views
-
-    def checks(self) -> Sequence[Check]:
-        """Readiness conditions."""
-        raft = self._raft_status()
-        blocks, size = self._engine.backlog
-        behind = raft.commit_index - raft.applied_index
-        return (
-            Check("ledger", self._engine.halted is None, self._engine.halted or "", fatal=False),
-            Check("quorum", raft.leader is not None, "no leader is known"),
-            Check(
-                "finality",
-                not proposer.not_finalising(blocks, size),
-                f"{blocks} blocks are not final",
-            ),
-            Check("applied", behind <= CATCH_UP_ENTRIES, f"{behind} entries behind"),
-            Check("running", not self._stopping, "stopping"),
-        )
-
-    def write_refusal(self) -> WriteRefusal | None:
-        """Why writes are refused now."""
-        if self._engine.halted is not None or self._stopping:
-            return "NOT_READY"
-        if self._raft_status().leader is None:
-            return "NO_QUORUM"
-        if proposer.not_finalising(*self._engine.backlog):
-            return "NOT_FINALISING"
-        return None
-
-
-_RAFT_STATES: dict[Role, Literal["leader", "follower", "candidate", "observer"]] = {
-    Role.FOLLOWER: "follower",
-    Role.PRE_CANDIDATE: "candidate",
-    Role.CANDIDATE: "candidate",
-    Role.LEADER: "leader",
-}

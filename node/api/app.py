@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -21,6 +22,7 @@ from node.api import (
     chain,
     events,
     invoices,
+    issuing,
     operations,
     registers,
     system,
@@ -40,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *transactions.ROUTES,
     *chain.ROUTES,
+    *issuing.ROUTES,
     *invoices.ROUTES,
     *operations.ROUTES,
     *registers.ROUTES,
@@ -87,8 +90,7 @@ def create_app(
         clock: Wall and monotonic time.
     """
     api = Api(config, node, index, registry, clock.time_ms)
-    document = openapi_document(ROUTES, node.status().version)
-    api.document = msgspec.json.encode(document)
+    api.document = _document(node.status().version)
     registry.register(StatusCollector(node, clock.time_ms))
     gate = Gate(config, tokens, lambda: clock.monotonic_ms() / 1000)
     app = web.Application(
@@ -100,6 +102,11 @@ def create_app(
         app.router.add_route(route.method, route.path, _bind(api, gate, route))
     app.on_shutdown.append(_close_streams)
     return app
+
+
+@lru_cache(maxsize=1)
+def _document(version: str) -> bytes:
+    return msgspec.json.encode(openapi_document(ROUTES, version))
 
 
 class ApiServer:

@@ -234,9 +234,14 @@ def red_totals(groups: Sequence[RateGroup], gross: int, amount: int) -> Totals:
         return totals_of_groups(tuple(groups))
     if len(groups) != 1:
         raise DraftError("/groups", "say which tax rates a part of this invoice takes back")
-    rate = groups[0].rate
+    whole = groups[0]
+    rate = whole.rate
     net = (2 * amount * _BASIS_POINTS + _BASIS_POINTS + rate) // (2 * (_BASIS_POINTS + rate))
-    return totals_of_groups([RateGroup(rate, net, amount - net, 1)])
+    # Neither part may pass what the invoice has left of it; `lines` allows for the rounding.
+    net = max(min(net, whole.net), amount - whole.tax)
+    tax = amount - net
+    lines = max(1, abs(tax - tax_half_up(net, rate)))
+    return totals_of_groups([RateGroup(rate, net, tax, lines)])
 
 
 def canonical_details(

@@ -1,4 +1,4 @@
-"""Routes that issue, list, show and trace invoices, and the inbox."""
+"""Routes that list, show and trace invoices, and the inbox."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from node.api.drafts import DraftError, Original, invoice_draft, red_draft
-from node.api.errors import ApiError, FieldError, bad_request, not_found
+from node.api.errors import bad_request, not_found
 from node.api.invoice_views import (
     DOCUMENT_NAMES,
     InvoiceView,
     InvoiceWithDetails,
     invoice_view,
 )
-from node.api.operations import WRITE_REFUSALS, form_of
-from node.api.ports import Idempotency, InvoiceDraft, RedDraft
 from node.api.requests import (
     CursorInteger,
     encode_cursor,
@@ -26,23 +23,17 @@ from node.api.requests import (
     query_integer,
     query_limit,
     query_time,
-    read_json,
     time_text,
 )
 from node.api.routing import (
     PAGE_QUERY,
-    WAIT_QUERY,
     Api,
     Query,
     Route,
-    check_writable,
     json_response,
 )
-from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
 from node.api.security import Scope
 from node.api.views import TAG_NAMES
-from node.api.writes import WriteAnswer, answer_write, facade_errors
-from node.ledger.operations import RateGroup
 from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.types import Table
 from node.storage.index import IndexedStep, InvoiceFilter, WaitingItem
@@ -125,93 +116,7 @@ class _InboxCursor(msgspec.Struct, frozen=True, array_like=True):
     reference: CursorInteger
 
 
-# --- Issuing ---------------------------------------------------------------------------------
-
-
-def _today(api: Api) -> str:
-    return time_text(api.time_ms())[:10]
-
-
-def _draft_error(error: DraftError, where: str = "") -> ApiError:
-    path = where + error.path
-    return ApiError(
-        422,
-        "INVALID_FIELDS",
-        f"{path}: {error.message}",
-        errors=(FieldError(path, error.message),),
-    )
-
-
-async def issue_one(api: Api, request: web.Request) -> web.Response:
-    """Issue one invoice."""
-    body, idempotency = await read_json(request, InvoiceBody, api.config)
-    try:
-        draft = invoice_draft(body, api.node.participant, _today(api))
-    except DraftError as error:
-        raise _draft_error(error) from error
-    return await _issue(api, request, draft, idempotency)
-
-
-async def issue_batch(api: Api, request: web.Request) -> web.Response:
-    """Issue invoices in one transaction, all or none."""
-    body, idempotency = await read_json(request, InvoiceBatchBody, api.config)
-    today = _today(api)
-    drafts: list[InvoiceDraft] = []
-    for position, item in enumerate(body.invoices):
-        try:
-            drafts.append(invoice_draft(item, api.node.participant, today))
-        except DraftError as error:
-            raise _draft_error(error, f"/invoices/{position}") from error
-    check_writable(api)
-    with facade_errors():
-        issued = await api.node.issue(drafts, idempotency)
-    return await answer_write(api, request, issued.submission, numbers=issued.numbers)
-
-
-async def issue_red(api: Api, request: web.Request) -> web.Response:
-    """Issue the red invoice of a confirmed form."""
-    number, form = number_of(request), form_of(request)
-    body, idempotency = await read_json(request, RedIssueBody, api.config)
-    row = await _row(api, number)
-    found = next((f for f in row.forms if f.id == form), None)
-    if found is None:
-        raise not_found("there is no such form")
-    # What earlier red letters took is no longer there to be taken back.
-    groups = tuple(
-        RateGroup(g.rate, g.net - g.credited_net, g.tax - g.credited_tax, g.lines)
-        for g in row.groups
-    )
-    original = Original(
-        number=number,
-        currency=row.currency,
-        groups=tuple(g for g in groups if g.net or g.tax),
-        gross=sum(g.net + g.tax for g in groups),
-        form=form,
-        amount=found.amount,
-    )
-    try:
-        draft = red_draft(body, api.node.participant, original)
-    except DraftError as error:
-        raise _draft_error(error) from error
-    return await _issue(api, request, draft, idempotency)
-
-
-async def _issue(
-    api: Api,
-    request: web.Request,
-    draft: InvoiceDraft | RedDraft,
-    idempotency: Idempotency | None,
-) -> web.Response:
-    check_writable(api)
-    with facade_errors():
-        issued = await api.node.issue((draft,), idempotency)
-    return await answer_write(api, request, issued.submission, number=issued.numbers[0])
-
-
-# --- Reading ---------------------------------------------------------------------------------
-
-
-async def _row(api: Api, number: str) -> InvoiceRow:
+async def read_invoice(api: Api, number: str) -> InvoiceRow:
     """The invoice's newest state row: the index may be a moment behind.
 
     Raises:
@@ -258,7 +163,7 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
 async def show_invoice(api: Api, request: web.Request) -> web.Response:
     """One invoice, with its details if this participant can open them."""
     number = number_of(request)
-    view = invoice_view(await _row(api, number), api.time_ms())
+    view = invoice_view(await read_invoice(api, number), api.time_ms())
     details = None
     if view.details_commitment is not None:
         details = await api.node.details(number)
@@ -273,7 +178,7 @@ async def show_invoice(api: Api, request: web.Request) -> web.Response:
 async def trace_invoice(api: Api, request: web.Request) -> web.Response:
     """Every step of an invoice."""
     number = number_of(request)
-    row = await _row(api, number)
+    row = await read_invoice(api, number)
     limit = query_limit(request)
     cursor = query_cursor(request, _StepCursor) or _StepCursor(-1, -1)
     steps = await api.index.steps(number, (cursor.index, cursor.operation), limit)
@@ -352,30 +257,6 @@ def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int) -> InboxItem |
 
 ROUTES = (
     Route(
-        "POST",
-        "/v1/invoices",
-        issue_one,
-        "Issue an invoice; the node draws its number and signs",
-        "invoices",
-        Scope.OPERATE,
-        body=InvoiceBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
-    ),
-    Route(
-        "POST",
-        "/v1/invoices:batch",
-        issue_batch,
-        "Issue invoices in one transaction: all or none",
-        "invoices",
-        Scope.OPERATE,
-        body=InvoiceBatchBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
-    ),
-    Route(
         "GET",
         "/v1/invoices",
         list_invoices,
@@ -413,18 +294,6 @@ ROUTES = (
         query=PAGE_QUERY,
         answers={200: TraceView},
         refusals=(400, 404),
-    ),
-    Route(
-        "POST",
-        "/v1/invoices/{number}/red/{form}/issue",
-        issue_red,
-        "Issue the red invoice of a confirmed form",
-        "red letters",
-        Scope.OPERATE,
-        body=RedIssueBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=(404, *WRITE_REFUSALS),
     ),
     Route(
         "GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -20,6 +20,8 @@ class HttpMetrics:
     """Durations of answered requests by method, route and status."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        # The time of creation of every series would double the page for nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._durations = Histogram(
             "piaolian_http_request_duration_seconds",
             "Time to answer a request, waiting included.",

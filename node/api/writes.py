@@ -81,22 +81,24 @@ async def write_operations(
     return await answer_write(api, request, submission)
 
 
-async def answer_write(
-    api: Api,
-    request: web.Request,
-    submission: Submission,
-    *,
-    number: str | None = None,
-    numbers: tuple[str, ...] | None = None,
-) -> web.Response:
+async def answer_write(api: Api, request: web.Request, submission: Submission) -> web.Response:
     """The answer to a write, after waiting as `?wait=` asks.
-
-    201 once the state asked for is reached, else 202 with the state so far.
 
     Raises:
         ApiError: 409 when it is refused or expired; 400 when the bytes were no transaction.
     """
     reached, status = await wait_submission(api, request, submission)
+    return write_answer(reached, status)
+
+
+def write_answer(
+    reached: bool,
+    status: TransactionStatus,
+    *,
+    number: str | None = None,
+    numbers: tuple[str, ...] | None = None,
+) -> web.Response:
+    """201 once the state asked for is reached, else 202 with the state so far."""
     answer = WriteAnswer(
         transaction=status.txid.hex(),
         state=status.state,

@@ -202,6 +202,19 @@ class LedgerReader:
 
         return await self._database.run(job)
 
+    async def newest_transactions(self, limit: int) -> list[bytes]:
+        """Ids of the newest applied transactions that a duplicate could still follow."""
+
+        def job(connection: sqlite3.Connection) -> list[bytes]:
+            # These rows are inserted and removed, never replaced: row ids follow the ledger.
+            rows = connection.execute(
+                "SELECT key FROM state WHERE tbl = ? ORDER BY rowid DESC LIMIT ?",
+                (Table.TXID, limit),
+            )
+            return [key[8:] for (key,) in rows][::-1]
+
+        return await self._database.run(job)
+
     async def evidence(self, after: bytes | None, limit: int) -> list[tuple[bytes, int, bytes]]:
         """Stored evidence (id, found at, body) in the order of ids."""
 

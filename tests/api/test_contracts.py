@@ -10,6 +10,7 @@ import pytest
 
 from node.api.app import ROUTES
 from node.api.config import ApiConfig
+from node.api.drafts import order_hash
 from node.api.ports import (
     BusyError,
     Check,
@@ -28,6 +29,7 @@ from node.ledger.rows import (
     GroupRow,
     KeyRow,
     OfferRow,
+    OrderRow,
     ParticipantRow,
     QuotaRow,
     SegmentRow,
@@ -35,6 +37,7 @@ from node.ledger.rows import (
     SubmissionRow,
     TaxRatesRow,
     encode_row,
+    order_key,
     quota_key,
     segments_key,
 )
@@ -593,6 +596,34 @@ async def test_red_letter_is_issued_from_its_form_and_traced_both_ways(
     assert forward["steps"][-1]["form"] == 0
     assert back["back"] == [NUMBER]
     assert back["steps"][0]["other"] == NUMBER
+
+
+async def test_a_repeated_order_is_answered_with_its_first_number(
+    api: ApiClient, node: FakeNode
+) -> None:
+    key = order_key(ISSUER, order_hash(ISSUER, "A-1"))
+    node.rows[Table.ORDER, key] = encode_row(OrderRow(NUMBER, bytes(32)))
+    batch = {"invoices": [{**INVOICE, "order_id": "A-0"}, INVOICE]}
+
+    waited = await api.post("/v1/invoices?wait=final", INVOICE)
+    several = await api.post("/v1/invoices:batch?wait=final", batch)
+
+    assert waited.json["number"] == NUMBER
+    assert several.json["numbers"] == [f"{1:020d}", NUMBER]
+
+
+async def test_a_red_letter_takes_what_earlier_ones_left(api: ApiClient, node: FakeNode) -> None:
+    operation = issue(NUMBER)
+    await node.submit_operations((operation,))
+    row = invoice_row(operation, ISSUER, bytes(32), 1)
+    row.groups = (GroupRow(600, 100, 6, 1, 100, 6), GroupRow(1300, 10_000, 1_300, 1, 9_001, 1_167))
+    row.forms = (FormRow(2, True, 1_132, 0, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+
+    answer = await api.post(f"{BASE}/red/2/issue", {"order_id": "R"})
+
+    assert answer.status == 202
+    assert node.drafts[0].groups == (ops.RateGroup(1300, 999, 133, 3),)
 
 
 async def test_a_partial_red_letter_of_two_rates_must_name_them(

@@ -184,14 +184,21 @@ def test_invoice_from_lines_checks_them_in_the_currency_of_the_invoice() -> None
         invoice_draft(pounds, ISSUER, "2026-11-23")
 
 
-def test_a_part_of_one_rate_is_split_at_that_rate() -> None:
+def test_parts_of_one_rate_are_split_at_that_rate_and_never_pass_what_is_left() -> None:
     rng = random.Random(7)
-    for _ in range(1_000):
-        rate, gross = rng.randrange(10_001), rng.randrange(2, 10**9)
-        amount = rng.randrange(1, gross)
-        totals = red_totals([RateGroup(rate, gross, 0, 1)], gross, amount)
-        assert totals.gross == amount
-        assert abs(totals.tax - tax_half_up(totals.net, rate)) <= 1
+    for _ in range(300):
+        rate, net = rng.randrange(10_001), rng.randrange(1, rng.choice((10, 1_000, 10**9)))
+        tax = tax_half_up(net, rate)
+        while net + tax > 0:
+            gross = net + tax
+            amount = rng.randrange(1, gross + 1)
+            part = red_totals([RateGroup(rate, net, tax, 9)], gross, amount)
+            (group,) = part.groups
+            assert part.gross == amount
+            assert 0 <= part.net <= net
+            assert 0 <= part.tax <= tax
+            assert abs(part.tax - tax_half_up(part.net, rate)) <= group.lines
+            net, tax = net - part.net, tax - part.tax
 
 
 def test_a_red_letter_over_everything_takes_the_invoices_own_groups() -> None:

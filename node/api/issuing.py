@@ -1,0 +1,164 @@
+"""Routes that issue invoices, blue and red: what the node draws a number for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from node.api.drafts import DraftError, Original, invoice_draft, red_draft, tax_half_up
+from node.api.errors import ApiError, FieldError, not_found
+from node.api.invoices import read_invoice
+from node.api.operations import WRITE_REFUSALS, form_of
+from node.api.ports import Idempotency, InvoiceDraft, RedDraft
+from node.api.requests import number_of, read_json, time_text
+from node.api.routing import WAIT_QUERY, Api, Route, check_writable
+from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
+from node.api.security import Scope
+from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
+from node.ledger.operations import RateGroup
+from node.ledger.rows import GroupRow, decode_order, order_key
+from node.ledger.types import Table
+
+
+def _today(api: Api) -> str:
+    return time_text(api.time_ms())[:10]
+
+
+def _draft_error(error: DraftError, where: str = "") -> ApiError:
+    path = where + error.path
+    return ApiError(
+        422,
+        "INVALID_FIELDS",
+        f"{path}: {error.message}",
+        errors=(FieldError(path, error.message),),
+    )
+
+
+async def issue_one(api: Api, request: web.Request) -> web.Response:
+    """Issue one invoice."""
+    body, idempotency = await read_json(request, InvoiceBody, api.config)
+    try:
+        draft = invoice_draft(body, api.node.participant, _today(api))
+    except DraftError as error:
+        raise _draft_error(error) from error
+    return await _issue(api, request, (draft,), idempotency)
+
+
+async def issue_batch(api: Api, request: web.Request) -> web.Response:
+    """Issue invoices in one transaction, all or none."""
+    body, idempotency = await read_json(request, InvoiceBatchBody, api.config)
+    today = _today(api)
+    drafts: list[InvoiceDraft] = []
+    for position, item in enumerate(body.invoices):
+        try:
+            drafts.append(invoice_draft(item, api.node.participant, today))
+        except DraftError as error:
+            raise _draft_error(error, f"/invoices/{position}") from error
+    return await _issue(api, request, drafts, idempotency, batch=True)
+
+
+async def issue_red(api: Api, request: web.Request) -> web.Response:
+    """Issue the red invoice of a confirmed form."""
+    number, form = number_of(request), form_of(request)
+    body, idempotency = await read_json(request, RedIssueBody, api.config)
+    row = await read_invoice(api, number)
+    found = next((f for f in row.forms if f.id == form), None)
+    if found is None:
+        raise not_found("there is no such form")
+    groups = tuple(map(_remaining, row.groups))
+    original = Original(
+        number=number,
+        currency=row.currency,
+        groups=tuple(g for g in groups if g.net or g.tax),
+        gross=sum(g.net + g.tax for g in groups),
+        form=form,
+        amount=found.amount,
+    )
+    try:
+        draft = red_draft(body, api.node.participant, original)
+    except DraftError as error:
+        raise _draft_error(error) from error
+    return await _issue(api, request, (draft,), idempotency)
+
+
+def _remaining(group: GroupRow) -> RateGroup:
+    """What earlier red letters left of a rate group; `lines` allows for their roundings."""
+    net, tax = group.net - group.credited_net, group.tax - group.credited_tax
+    off = abs(tax - tax_half_up(net, group.rate))
+    return RateGroup(group.rate, net, tax, max(group.lines, off))
+
+
+async def _issue(
+    api: Api,
+    request: web.Request,
+    drafts: Sequence[InvoiceDraft | RedDraft],
+    idempotency: Idempotency | None,
+    *,
+    batch: bool = False,
+) -> web.Response:
+    check_writable(api)
+    with facade_errors():
+        issued = await api.node.issue(drafts, idempotency)
+    reached, status = await wait_submission(api, request, issued.submission)
+    numbers = issued.numbers
+    if status.height is not None:
+        numbers = await _first_numbers(api, drafts, numbers)
+    if batch:
+        return write_answer(reached, status, numbers=numbers)
+    return write_answer(reached, status, number=numbers[0])
+
+
+async def _first_numbers(
+    api: Api, drafts: Sequence[InvoiceDraft | RedDraft], numbers: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The numbers under which the ledger holds these orders.
+
+    A repeated order is answered with its first number (DOMAIN §3 row 1), not with the one drawn.
+    """
+    keys = [order_key(api.node.participant, draft.order) for draft in drafts]
+    rows = await api.node.state_rows(Table.ORDER, keys)
+    return tuple(
+        decode_order(rows[key]).number if key in rows else number
+        for key, number in zip(keys, numbers, strict=True)
+    )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/invoices",
+        issue_one,
+        "Issue an invoice; the node draws its number and signs",
+        "invoices",
+        Scope.OPERATE,
+        body=InvoiceBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    ),
+    Route(
+        "POST",
+        "/v1/invoices:batch",
+        issue_batch,
+        "Issue invoices in one transaction: all or none",
+        "invoices",
+        Scope.OPERATE,
+        body=InvoiceBatchBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    ),
+    Route(
+        "POST",
+        "/v1/invoices/{number}/red/{form}/issue",
+        issue_red,
+        "Issue the red invoice of a confirmed form",
+        "red letters",
+        Scope.OPERATE,
+        body=RedIssueBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=(404, *WRITE_REFUSALS),
+    ),
+)

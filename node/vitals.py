@@ -1,0 +1,143 @@
+"""How the node is: status, readiness, and whether it may take writes. Owns no decision of others.
+
+Implements `desk.Vitals`. Knows consensus only through its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from consensus.driver import RaftNode, RaftStatus
+from consensus.errors import StoppedError
+from consensus.types import LogIndex, Role, Term
+from node import __version__, proposer
+from node.api.ports import Check, NodeStatus, PeerView, PoolView, RaftView, WriteRefusal
+from node.chain.voters import Voter, VoterSet
+from node.engine import Engine
+from node.intake import Intake
+from node.ledger.genesis import Genesis, ParticipantDocument
+from node.pool import Pool
+from node.storage.ledger import Ledger
+from node.tracker import Tracker
+
+CATCH_UP_ENTRIES = 64
+"""A node further behind than this in applying is not ready."""
+
+_RAFT_STATES: dict[Role, Literal["leader", "follower", "candidate", "observer"]] = {
+    Role.FOLLOWER: "follower",
+    Role.PRE_CANDIDATE: "candidate",
+    Role.CANDIDATE: "candidate",
+    Role.LEADER: "leader",
+}
+_NOT_STARTED = RaftStatus(
+    role=Role.FOLLOWER,
+    term=Term(0),
+    leader=None,
+    commit_index=LogIndex(0),
+    applied_index=LogIndex(0),
+    last_index=LogIndex(0),
+    stable_index=LogIndex(0),
+    protected_index=LogIndex(0),
+    suspect=False,
+)
+
+
+class NodeVitals:
+    """Snapshots of a node. Cheap enough for every request."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        voters: VoterSet,
+        me: Voter,
+        participant: ParticipantDocument,
+        raft: RaftNode,
+        engine: Engine,
+        ledger: Ledger,
+        intake: Intake,
+        pool: Pool,
+        tracker: Tracker,
+        peers: Callable[[], list[PeerView]],
+    ) -> None:
+        self._genesis = genesis
+        self._voters = voters
+        self._me = me
+        self._participant = participant
+        self._raft = raft
+        self._engine = engine
+        self._ledger = ledger
+        self._intake = intake
+        self._pool = pool
+        self._tracker = tracker
+        self._peers = peers
+        self.stopping = False
+
+    def raft(self) -> RaftStatus:
+        """Consensus now; after a failure its last state, without a leader."""
+        try:
+            status = self._raft.status
+        except StoppedError:
+            return _NOT_STARTED
+        if self._raft.failed.done() or self._engine.halted is not None:
+            return msgspec.structs.replace(status, role=Role.FOLLOWER, leader=None)
+        return status
+
+    def status(self) -> NodeStatus:
+        """A snapshot of the whole node."""
+        raft = self.raft()
+        head = self._ledger.head
+        leader = self._voters.get(raft.leader) if raft.leader is not None else None
+        return NodeStatus(
+            node=self._me.node,
+            participant=self._participant.id,
+            roles=self._participant.roles,
+            network_id=self._voters.network_id.hex(),
+            version=__version__,
+            raft=RaftView(
+                state=_RAFT_STATES[raft.role],
+                term=raft.term,
+                leader=None if leader is None else leader.node,
+                commit_index=raft.commit_index,
+                applied_index=raft.applied_index,
+            ),
+            height=head.height,
+            final_height=self._tracker.final_height,
+            tree_size=head.tree_size,
+            root=head.root().hex(),
+            state_digest=head.state_digest().hex(),
+            head_time_ms=head.time_ms,
+            rules_version=self._genesis.rules_version,
+            outbox=self._intake.promised,
+            peers=tuple(self._peers()),
+            pool=PoolView(len(self._pool), self._pool.size_bytes),
+        )
+
+    def checks(self) -> Sequence[Check]:
+        """Readiness conditions."""
+        raft = self.raft()
+        blocks, size = self._engine.backlog
+        behind = raft.commit_index - raft.applied_index
+        return (
+            Check("ledger", self._engine.halted is None, self._engine.halted or ""),
+            Check("quorum", raft.leader is not None, "no leader is known"),
+            Check(
+                "finality",
+                not proposer.not_finalising(blocks, size),
+                f"{blocks} blocks are not final",
+            ),
+            Check("applied", behind <= CATCH_UP_ENTRIES, f"{behind} entries behind"),
+            Check("running", not self.stopping, "stopping"),
+        )
+
+    def write_refusal(self) -> WriteRefusal | None:
+        """Why writes are refused now."""
+        if self._engine.halted is not None or self.stopping:
+            return "NOT_READY"
+        if self.raft().leader is None:
+            return "NO_QUORUM"
+        if proposer.not_finalising(*self._engine.backlog):
+            return "NOT_FINALISING"
+        return None
