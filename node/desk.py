@@ -56,7 +56,7 @@ from node.ledger.transaction import (
     signed_bytes,
 )
 from node.ledger.types import Role, Table
-from node.sealing import RANDOM_BYTES, open_details, seal_details
+from node.sealing import RANDOM_BYTES, details_salt, open_details, seal_details
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Outcome, Tracker
@@ -313,7 +313,8 @@ class Desk:
         if draft.details is not None:
             readers = [self._participant, buyer, *self._bureaus]
             keys = [self._sealing_keys[r] for r in readers if r in self._sealing_keys]
-            sealed = seal_details(draft.details, keys, os.urandom(RANDOM_BYTES))
+            salt = details_salt(self._sealing_key, draft.order)
+            sealed = seal_details(draft.details, keys, salt, os.urandom(RANDOM_BYTES))
         commitment = None if sealed is None else sealed.commitment
         hashes = () if sealed is None else (sealed.blob_hash,)
         operation: Operation

@@ -14,6 +14,7 @@ sealing keys and nothing else.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -31,8 +32,9 @@ from node.ledger.types import Hash
 
 _COMMITMENT_TAG = b"piaolian/details/v1\n"
 READERS_MAX = 32
-RANDOM_BYTES = 32 + 24 + 32
-"""Content key, nonce and salt of one sealing."""
+RANDOM_BYTES = 32 + 24
+"""Content key and nonce of one sealing."""
+_SALT_TAG = b"piaolian/details/salt/v1\n"
 
 
 class Wrap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -59,17 +61,28 @@ class Sealed(msgspec.Struct, frozen=True):
     commitment: bytes
 
 
-def seal_details(details: bytes, readers: Sequence[bytes], randomness: bytes) -> Sealed:
+def details_salt(secret: bytes, order: bytes) -> bytes:
+    """The salt of the details of one order: secret, and the same when the order is repeated.
+
+    A fresh one would give a repeated order another commitment, and so make it a conflict.
+    """
+    return hmac.digest(secret, _SALT_TAG + order, "sha256")
+
+
+def seal_details(
+    details: bytes, readers: Sequence[bytes], salt: bytes, randomness: bytes
+) -> Sealed:
     """Seal `details` to X25519 public keys.
 
     Args:
         details: Canonical JSON.
         readers: 32-byte sealing keys; duplicates are sealed once.
+        salt: 32 bytes that nobody else can guess.
         randomness: `RANDOM_BYTES` fresh random bytes.
     """
     if len(randomness) != RANDOM_BYTES:
         raise ValueError(f"sealing needs {RANDOM_BYTES} random bytes")
-    content_key, nonce, salt = randomness[:32], randomness[32:56], randomness[56:]
+    content_key, nonce = randomness[:32], randomness[32:]
     wraps = tuple(
         Wrap(reader, crypto_box_seal(content_key, reader)) for reader in dict.fromkeys(readers)
     )

@@ -110,7 +110,11 @@ def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int)
 
 
 def order_body(*fields: object) -> bytes:
-    """Hash of an issuing operation without its number: what makes two orders the same."""
+    """Hash of an issuing operation without its number: what makes two orders the same.
+
+    Hashes of sealed blobs are left out: sealing the same details again makes another blob. The
+    commitment, which stays, says whether they are the same.
+    """
     return hashlib.sha256(_encode(fields)).digest()
 
 
@@ -147,7 +151,6 @@ def _order_body(op: IssueInvoice) -> bytes:
         op.gross,
         op.replaces,
         op.details,
-        op.blobs,
     )
 
 

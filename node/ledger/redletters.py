@@ -165,9 +165,7 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
     """
     if step.actor != invoice.issuer:
         return Code.WRONG_PARTY
-    body = order_body(
-        op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details, op.blobs
-    )
+    body = order_body(op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details)
     held = order_of(step, op.order)
     if held is not None:
         return repeat_order(step, held, body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -126,9 +127,8 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             batch, self._waiting = self._waiting, []
-            promises = [promise for promise, _ in batch]
             try:
-                await self._database.run(lambda c, promises=promises: _write(c, promises))
+                await self._database.run(partial(_write, [promise for promise, _ in batch]))
             except sqlite3.Error as error:
                 for _, done in batch:
                     if not done.done():
@@ -150,7 +150,7 @@ class Outbox:
         await self._database.run(job)
 
 
-def _write(connection: sqlite3.Connection, promises: Sequence[Promise]) -> None:
+def _write(promises: Sequence[Promise], connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.executemany(

@@ -87,6 +87,8 @@ class Member:
 
     local: LocalNode
     token: str
+    alive: bool = False
+    """Whether the test lets it run; other threads may read it."""
 
     @property
     def name(self) -> str:
@@ -103,10 +105,6 @@ class Member:
     @property
     def data(self) -> Path:
         return self.local.config.node.data_dir
-
-    @property
-    def alive(self) -> bool:
-        return self.local.pid is not None
 
     def ask(
         self,
@@ -175,6 +173,7 @@ class Member:
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
+        self.alive = False
         assert self.local.send_signal(signal.SIGKILL), f"{self.name} does not run"
         assert self.local.wait_stopped(10.0)
 
@@ -229,16 +228,22 @@ class Cluster:
 
     @property
     def living(self) -> list[Member]:
-        """The nodes whose process runs."""
+        """The nodes that run."""
         return [member for member in self.members.values() if member.alive]
 
     def start(self, *names: str) -> None:
         """Start these nodes, or all, and wait until they are ready."""
-        start_nodes([self.members[name].local for name in names or self.members])
+        members = [self.members[name] for name in names or self.members]
+        start_nodes([member.local for member in members])
+        for member in members:
+            member.alive = True
 
     def stop(self, *names: str) -> None:
         """Stop these nodes, or all, the polite way."""
-        outcome = stop_nodes([self.members[name].local for name in names or self.members], 15.0)
+        members = [self.members[name] for name in names or self.members]
+        for member in members:
+            member.alive = False
+        outcome = stop_nodes([member.local for member in members], 15.0)
         assert "killed" not in outcome.values(), f"SIGTERM did not end a node: {outcome}"
 
     def close(self) -> None:

@@ -429,7 +429,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "7b0694eb63c1431df0e9a80d53ea33cead35d14df82b4379984f591e6b569f69"
+PINNED_DIGEST = "d165316a6acfed0e4d987d5241213682cfe8c994829d453096e1d6c159683ca6"
 
 
 # --- Calendar ---

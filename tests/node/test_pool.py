@@ -18,8 +18,8 @@ def test_take_returns_oldest_first_and_not_again_while_in_flight() -> None:
 
     assert transactions[:3] == pool.take(10**6, 3, 100)
     assert transactions[3:] == pool.take(10**6, 10, 100)
-    assert [] == pool.take(10**6, 10, 100)
-    assert 5 == len(pool)
+    assert pool.take(10**6, 10, 100) == []
+    assert len(pool) == 5
 
 
 def test_take_stops_at_bytes_and_operations_but_takes_at_least_one() -> None:
