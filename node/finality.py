@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from node.chain.certificate import Certificate, certify
+from node.chain.certificate import Certificate, CertificateError, certify
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.voters import VoterSet
 
@@ -63,8 +63,8 @@ class Finality:
         self._held: dict[int, dict[int, Cosigned]] = {}
         self._own: dict[int, Cosigned] = {}
         self._dissent: dict[int, set[int]] = {}
-        self._certified: dict[int, Certificate] = {}
-        """Verified certificates above the applied height; only the newest is kept."""
+        self._certified: Certificate | None = None
+        """The verified certificate of the largest tree that is not applied here yet."""
 
     def resume(self, final_height: int) -> None:
         """Start counting above a height that is known to be final."""
@@ -87,12 +87,12 @@ class Finality:
             DivergedError: more than f voters signed another root.
         """
         self.applied_height = height
-        certificate = self._certified.pop(height, None)
-        if certificate is not None:
-            if certificate.checkpoint != checkpoint:
-                raise DivergedError(f"height {height} is certified with another root")
-            self._finalise(height)
-            return certificate
+        certificate = self._certified
+        if certificate is not None and certificate.checkpoint.size <= checkpoint.size:
+            self._certified = None
+            if self._certifies(certificate, height, checkpoint):
+                self._finalise(height)
+                return certificate
         if height <= self.final_height:
             return None
         self._applied[height] = checkpoint
@@ -132,22 +132,27 @@ class Finality:
     def receive_certificate(self, height: int, certificate: Certificate) -> bool:
         """A certificate arrived for `height`; True if it made progress.
 
+        Nobody signs a height: what a peer says of it is believed only as far as the tree's size
+        bears it out, else an old certificate under a new height would stop this node.
+
         Raises:
-            CertificateError: it does not verify.
+            CertificateError: it does not verify, or is of another height.
             DivergedError: it certifies another root than ours.
         """
-        if height <= self.final_height or height > self.applied_height + 2**32:
+        if height <= self.final_height:
             return False
         ours = self._applied.get(height)
         if ours is None:
-            if height <= self.applied_height or any(height <= h for h in self._certified):
+            held = self._certified
+            size = certificate.checkpoint.size
+            if height <= self.applied_height or (held and size <= held.checkpoint.size):
                 return False
             certificate.verify(self._voters)
-            self._certified = {height: certificate}
+            self._certified = certificate
             return False
         certificate.verify(self._voters)
-        if certificate.checkpoint != ours:
-            raise DivergedError(f"height {height} is certified with another root")
+        if not self._certifies(certificate, height, ours):
+            raise CertificateError(f"certificate is not of height {height}")
         self._finalise(height)
         return True
 
@@ -155,6 +160,15 @@ class Finality:
         """Own statements above height `after` that are not final here, oldest first."""
         heights = sorted(height for height in self._own if height > after)
         return [self._own[height] for height in heights[:RESEND_MAX]]
+
+    @staticmethod
+    def _certifies(certificate: Certificate, height: int, ours: Checkpoint) -> bool:
+        """Whether a verified certificate is of this checkpoint."""
+        if certificate.checkpoint.size != ours.size:
+            return False
+        if certificate.checkpoint != ours:
+            raise DivergedError(f"height {height} is certified with another root")
+        return True
 
     def _count(self, number: int, statement: Cosigned) -> bool:
         voter = self._voters.get(number)

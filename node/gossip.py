@@ -42,7 +42,7 @@ class CertificateMessage(msgspec.Struct, frozen=True, array_like=True, forbid_un
 
 
 class StatementMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A voter's cosignature. The sender need not be the voter: statements may be relayed."""
+    """The sender's own cosignature. It does not cover the height, so nobody may relay it."""
 
     voter: Annotated[int, msgspec.Meta(ge=0, le=255)]
     height: HeightField

@@ -156,7 +156,7 @@ class Links:
                 if newest is not None and newest[0] > message.final_height:
                     self._send(peer, CertificateMessage(*newest))
             case StatementMessage():
-                self._on_statement(message)
+                self._on_statement(number, message)
             case CertificateMessage():
                 self._engine.receive_certificate(message.height, message.note)
             case EvidenceMessage():
@@ -164,11 +164,12 @@ class Links:
 
     # --- Statements and evidence -------------------------------------------------------------
 
-    def _on_statement(self, message: StatementMessage) -> None:
-        if message.voter == self._number or self._voters.get(message.voter) is None:
-            return
+    def _on_statement(self, number: int, message: StatementMessage) -> None:
+        # A cosignature does not cover the height: a stranger could put it beside another one.
+        if message.voter != number:
+            raise MalformedControlError("a statement of another voter")
         try:
-            self._engine.receive_statement(message.voter, message.statement())
+            self._engine.receive_statement(number, message.statement())
         except ValueError as error:
             raise MalformedControlError(str(error)) from error
 

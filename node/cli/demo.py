@@ -15,10 +15,10 @@ from pathlib import Path
 import node
 from node.cli.client import ProblemError
 from node.cli.demo_network import PATIENCE_S, DemoError, DemoNetwork, clear
-from node.cli.errors import UsageError
+from node.cli.errors import CliError, UsageError
 from node.cli.invoices import read_trace
 from node.cli.options import Until
-from node.cli.output import console, print_json
+from node.cli.output import console, message, print_json
 from node.cli.processes import start_nodes
 from node.cli.proofs import check_proof_file
 from node.cli.registers import month_bounds
@@ -56,6 +56,9 @@ def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> N
             print_json(demo.facts)
         else:
             demo.tell_how_to_ask(keep=keep)
+    except CliError:
+        message(f"piaolian: the logs of the nodes are {folder}/*/node.log")
+        raise
     finally:
         network.close(stop=not keep)
 
@@ -152,7 +155,6 @@ class Demo:
         upload = Upload(
             self._network.nodes[ISSUER].config, plan, self._network.ids[PAYER], counts.append
         )
-        begun = time.monotonic()
         with ThreadPoolExecutor(1, "demo") as pool:
             running = pool.submit(upload.run)
             self._progress(running, counts, total, until=int(_KILL_AT * len(plan.invoices)))
@@ -162,7 +164,7 @@ class Demo:
             self._kill_leader()
             self._progress(running, counts, total, until=total)
             summary = running.result()
-        self._report_import(plan, summary, time.monotonic() - begun)
+        self._report_import(plan, summary, upload)
         return upload.numbers
 
     def live_through(self, numbers: list[str]) -> None:
@@ -312,22 +314,26 @@ class Demo:
 
     # --- Telling ---------------------------------------------------------------------------------
 
-    def _report_import(self, plan: Plan, summary: ImportSummary, elapsed: float) -> None:
+    def _report_import(self, plan: Plan, summary: ImportSummary, upload: Upload) -> None:
         more = len(summary.refused) - len(plan.refused)
         if more:
             first = next(refusal for refusal in summary.refused if refusal not in plan.refused)
             raise DemoError(f"the ledger refused {more} documents: {first.code} {first.message}")
-        documents = summary.invoices + summary.red_letters
+        rate, red_rate = summary.invoices / upload.issue_s, summary.red_letters / upload.red_s
         self._say(
-            f"{summary.invoices} invoices and {summary.red_letters} red letters in {elapsed:.1f} s "
-            f"({documents / elapsed:,.0f} documents/s, the outage included); "
-            f"gross {summary.totals.gross / 100:,.2f} GBP"
+            f"{summary.invoices} invoices in {upload.issue_s:.1f} s: {rate:,.0f} invoices/s, "
+            "the outage included"
         )
+        self._say(
+            f"{summary.red_letters} red letters, each requested and issued, in "
+            f"{upload.red_s:.1f} s: {red_rate:,.0f} red letters/s"
+        )
+        self._say(f"in all {summary.totals.gross / 100:,.2f} GBP gross")
         self.facts |= {
             "invoices": summary.invoices,
+            "invoices_per_second": round(rate),
             "red_letters": summary.red_letters,
-            "import_seconds": round(elapsed, 2),
-            "documents_per_second": round(documents / elapsed),
+            "red_letters_per_second": round(red_rate),
         }
 
     def _progress(

@@ -31,6 +31,10 @@ _LOG_BYTES_MAX = 64 << 20
 _POLL_S = 0.05
 
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Processes that this very process started: it reaps them once they end. They may outlive it."""
+
+
 class LocalNode:
     """One node folder, its process if one runs, and its API."""
 
@@ -38,7 +42,6 @@ class LocalNode:
         self.folder = folder
         self.config = config
         self.name = config.node.name
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
@@ -48,13 +51,14 @@ class LocalNode:
     @property
     def pid(self) -> int | None:
         """The id of the running process, or None."""
-        if self._child is not None:
-            self._child.poll()  # reap it, so that it does not look alive
         try:
             noted = json.loads(self._pid_file.read_text())
             pid, started = int(noted["pid"]), str(noted["started"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        child = _children.get(pid)
+        if child is not None and child.poll() is not None:  # poll reaps it
+            del _children[pid]
         return pid if _start_time(pid) == started else None
 
     def start(self) -> bool:
@@ -68,7 +72,7 @@ class LocalNode:
         environment = clean_environment() | {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
             # -P: a folder called `node` where the user stands must not be imported.
-            self._child = subprocess.Popen(  # noqa: S603
+            child = subprocess.Popen(  # noqa: S603
                 [
                     *(sys.executable, "-P", "-m", "node"),
                     *("start", "--config", str(self.folder / "node.toml")),
@@ -79,8 +83,9 @@ class LocalNode:
                 env=environment,
                 start_new_session=True,
             )
-        started = _start_time(self._child.pid)
-        self._pid_file.write_text(json.dumps({"pid": self._child.pid, "started": started}))
+        _children[child.pid] = child
+        started = _start_time(child.pid)
+        self._pid_file.write_text(json.dumps({"pid": child.pid, "started": started}))
         return True
 
     def send_signal(self, number: signal.Signals) -> bool:

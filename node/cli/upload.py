@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,7 @@ IN_FLIGHT = 4
 PATIENCE_S = 120.0
 """How long the import waits for a node that is away or cannot write: an election, a restart."""
 _PAGE = 500
+_POLL_S = 0.05
 _REFUSALS = {400, 404, 409, 413, 422}
 """Statuses that are about the content; any other ends the import."""
 
@@ -78,6 +80,10 @@ class Upload:
         """Order hash → number of every invoice of this issuer that the ledger had before."""
         self.numbers: dict[str, str] = {}
         """Order id → invoice number, old and new."""
+        self.issue_s = 0.0
+        """How long the invoices took."""
+        self.red_s = 0.0
+        """How long the red letters took."""
 
     def run(self) -> ImportSummary:
         """Send everything.
@@ -86,11 +92,15 @@ class Upload:
             CliError: the node was away for too long, or does not let us write.
         """
         try:
+            self._wait_for_index()
             self._known = self._orders_on_ledger()
             buyer = self._buyer or self._only_payer()
             with ThreadPoolExecutor(IN_FLIGHT, "import") as pool:
+                begun = time.monotonic()
                 issued, refused = self._issue_all(pool, buyer)
+                self.issue_s = time.monotonic() - begun
                 letters, failures = self._red_all(pool)
+                self.red_s = time.monotonic() - begun - self.issue_s
             return self._summary(issued, refused, letters, failures)
         finally:
             for client in self._opened:
@@ -144,7 +154,12 @@ class Upload:
             failures |= outcome
         sent = [letter for letters in by_original.values() for letter in letters]
         self._progress(len(self._plan.letters) - len(sent))
-        return [letter for letter in sent if letter.order_id not in failures], failures
+        issued = [
+            letter
+            for letter in sent
+            if letter.order_id not in failures and self._number_on_ledger(letter.order_id) is None
+        ]
+        return issued, failures
 
     def _red_letters(self, letters: Sequence[PlannedRed]) -> dict[str, Refusal]:
         """The letters of one invoice, in order: each changes what the next may take."""
@@ -167,18 +182,28 @@ class Upload:
         path = f"/v1/invoices/{number}/red"
         request = {"amount": letter.gross, "reason": "return"}
         self._write(path, request, about=letter.order_id)
-        form = self._open_form(number, letter.gross)
-        self._write(f"{path}/{form}/issue", red_body(letter, RATE))
+        form = self._open_form(number, letter)
+        if form is not None:
+            self._write(f"{path}/{form}/issue", red_body(letter, RATE))
 
-    def _open_form(self, number: str, amount: int) -> int:
-        forms = self._client("read").get(f"/v1/invoices/{number}").fields["red_forms"]
+    def _open_form(self, number: str, letter: PlannedRed) -> int | None:
+        """The confirmed form of a letter, or None if its red invoice exists."""
+        client = self._client("read")
+        forms = client.get(f"/v1/invoices/{number}").fields["red_forms"]
         assert isinstance(forms, list)
-        mine = [f for f in forms if f["asked_by"] == "issuer" and f["amount"] == amount]
-        confirmed = [f for f in mine if f["state"] == "confirmed"]
-        if not confirmed:
-            detail = "the form waits for the buyer's confirmation"
-            raise ProblemError(409, {"code": "NOT_CONFIRMED", "detail": detail})
-        return int(confirmed[-1]["form"])
+        mine = [f for f in forms if f["asked_by"] == "issuer" and f["amount"] == letter.gross]
+        for form in mine:
+            if form["state"] == "confirmed":
+                return int(form["form"])
+        for form in mine:
+            if form["number"] is None:
+                continue
+            order = str(client.get(f"/v1/invoices/{form['number']}").fields["order"])
+            if order == self._order(letter.order_id):
+                self._known[order] = form["number"]
+                return None
+        detail = "the form waits for the buyer's confirmation"
+        raise ProblemError(409, {"code": "NOT_CONFIRMED", "detail": detail})
 
     # --- The node ----------------------------------------------------------------------------
 
@@ -210,7 +235,24 @@ class Upload:
         return client
 
     def _number_on_ledger(self, order_id: str) -> str | None:
-        return self._known.get(order_hash(self._config.node.participant, order_id).hex())
+        return self._known.get(self._order(order_id))
+
+    def _order(self, order_id: str) -> str:
+        return order_hash(self._config.node.participant, order_id).hex()
+
+    def _wait_for_index(self) -> None:
+        """Lists come from an index that follows the ledger: wait for what is committed now."""
+        client = self._client("read")
+        height = client.get("/v1/status").fields["height"]
+        assert isinstance(height, int)
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            index = client.get("/v1/status").fields["index"]
+            assert isinstance(index, dict)
+            if index["height"] >= height:
+                return
+            time.sleep(_POLL_S)
+        raise CliError("the node's query index does not follow the ledger")
 
     def _orders_on_ledger(self) -> dict[str, str]:
         known: dict[str, str] = {}

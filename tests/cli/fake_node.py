@@ -33,6 +33,8 @@ class FakeNode:
         self.unavailable = 0
         """Writes to answer 503 before any other."""
         self.forbidden = False
+        self.listed = True
+        """Whether lists show what there is: a query index may be behind."""
         self.answers: dict[str, Json] = {}
         self.batch_sizes: list[int] = []
         self.requests = 0
@@ -61,7 +63,9 @@ class FakeNode:
     def _read(self, path: str) -> Json:
         match path.split("/")[2:]:
             case ["invoices"]:
-                return {"invoices": [*self.invoices.values()]}
+                return {"invoices": [*self.invoices.values()] if self.listed else []}
+            case ["status"]:
+                return {"height": 7, "index": {"height": 7}}
             case ["participants"]:
                 return {
                     "participants": [
@@ -88,7 +92,7 @@ class FakeNode:
                 forms = self.invoices[number]["red_forms"]
                 assert isinstance(forms, list)
                 form = {"form": len(forms), "asked_by": "issuer", "state": "confirmed"}
-                forms.append(form | {"amount": body["amount"]})
+                forms.append(form | {"amount": body["amount"], "number": None})
                 return self._done()
             case ["invoices", number, "red", form, "issue"]:
                 order_id = str(body["order_id"])
@@ -96,8 +100,9 @@ class FakeNode:
                     raise Refusal(409, self.refused_orders[order_id])
                 forms = self.invoices[number]["red_forms"]
                 assert isinstance(forms, list)
-                forms[int(form)]["state"] = "issued"
-                return self._done(number=self._add(order_id))
+                added = self._add(order_id)
+                forms[int(form)] |= {"state": "issued", "number": added}
+                return self._done(number=added)
             case _:
                 raise Refusal(404, "NOT_FOUND")
 

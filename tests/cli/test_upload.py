@@ -74,6 +74,19 @@ def test_a_repeat_skips_everything(fake: FakeNode, config: NodeConfig) -> None:
     assert fake.invoices == before
 
 
+def test_a_red_letter_that_no_list_shows_yet_is_not_issued_twice(
+    fake: FakeNode, config: NodeConfig
+) -> None:
+    Upload(config, plan(60)).run()
+    before = dict(fake.invoices)
+    fake.listed = False
+    again = Upload(config, plan(60)).run()
+
+    assert fake.invoices == before
+    assert again.red_letters == 0
+    assert [refusal.code for refusal in again.refused] == ["NO_ORIGINAL"]
+
+
 def test_one_refused_invoice_does_not_refuse_its_neighbours(
     fake: FakeNode, config: NodeConfig
 ) -> None:

@@ -1,0 +1,51 @@
+"""The demo for real: four processes, the whole slice, a killed leader; then the same again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import main
+from node.cli.processes import find_nodes, stop_nodes
+
+SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "demo"
+    if (tmp_path / "demo").exists():
+        stop_nodes(find_nodes(tmp_path / "demo"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demo_does_the_main_job_and_leaves_a_cluster_that_knows_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--keep", "--json", "--dir", str(folder)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+
+    assert (facts["invoices"], facts["red_letters"]) == (2_110, 199)
+    assert facts["double_claim"] == "INSUFFICIENT_AVAILABLE"
+    assert facts["leader_killed"]["election_seconds"] < 3
+    assert facts["seconds"] < 180
+
+    assert main(["cluster", "status", str(folder), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["nodes"]
+    assert len({(row["root"], row["height"]) for row in rows}) == 1
+
+    config = ["--config", str(folder / "issuer" / "node.toml")]
+    again = ["invoice", "import", str(SLICE), "--format", "online-retail", "--json"]
+    assert main([*again, *config]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["accepted"], document["skipped"]) == (0, 2_299)
+    assert (document["gross"], len(document["refused"])) == (0, 444)
+
+    proof = facts["proof"]["file"]
+    assert main(["verify", proof, "--network", str(folder / "network.toml")]) == 0
+    capsys.readouterr()
+
+    assert main(["cluster", "down", str(folder), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out).values()) == {"stopped"}

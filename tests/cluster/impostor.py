@@ -1,0 +1,95 @@
+"""A voter that lies: speaks to real daemons with the real keys of one that is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import random  # noqa: TID251 - seeded
+from collections import Counter
+from types import TracebackType
+
+from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
+from node.chain.entry import attest
+from node.chain.voters import Voter
+from node.config import split_address
+from node.ledger.signing import secret_key
+from p2p.config import P2PConfig
+from p2p.network import PeerNetwork
+from p2p.types import KnownPeer, Link, PeerId
+from tests.cluster.cluster import Cluster, read_only
+
+
+class Impostor:
+    """Links to the honest nodes under the identity of a stopped one."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self._voters = cluster.voters
+        self.me: Voter = cluster.voters.by_node[name]
+        self.keys = cluster[name].keys()
+        self._identity = secret_key(self.keys.identity)
+        self.downs: Counter[str] = Counter()
+        config = cluster[name].local.config.p2p
+        host, port = split_address(config.listen)
+        self.peers = {
+            peer.node: PeerId(cluster.voters.by_node[peer.node].identity_key)
+            for peer in config.peers
+        }
+        self._network = PeerNetwork(
+            P2PConfig(network_id=cluster.voters.network_id, host=host, port=port),
+            self._identity,
+            [KnownPeer(self.peers[peer.node], peer.node, peer.address) for peer in config.peers],
+            self,
+            random.Random(name),
+        )
+
+    async def __aenter__(self) -> Impostor:
+        await self._network.start()
+        for name in self.peers:
+            for link in Link:
+                await self.connected(name, link)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._network.stop()
+
+    def on_link_up(self, peer: PeerId, link: Link) -> None:
+        """Nothing: `connected` looks."""
+
+    def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
+        """Count, so that a test sees what honest nodes do not tolerate."""
+        self.downs[reason] += 1
+
+    async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
+        """Hear nothing."""
+
+    async def connected(self, name: str, link: Link) -> None:
+        """Wait until a link is up."""
+        async with asyncio.timeout(10):
+            while not self._network.connected(self.peers[name], link):
+                await asyncio.sleep(0.01)
+
+    async def say(self, name: str, link: Link, kind: int, body: bytes) -> None:
+        """Send a message, over a new link if an earlier message cost the old one."""
+        while not self._network.send(self.peers[name], link, kind, body):
+            await self.connected(name, link)
+            await asyncio.sleep(0.001)
+
+    def entry(self, term: int, index: int, prev_hash: bytes, payload: bytes) -> Entry:
+        """An entry that this voter signs as a leader."""
+        place = (Term(term), LogIndex(index), EntryKind.DATA, NodeId(self.me.number))
+        header = Entry(*place, prev_hash, payload, b"").header
+        signature = attest(self._voters.network_id, header, self._identity)
+        return Entry(*place, prev_hash, payload, signature)
+
+
+def end_of_log(cluster: Cluster, name: str) -> tuple[int, int, bytes]:
+    """Index, term and hash of the last entry in a node's log."""
+    with read_only(cluster[name].data / "raft.db") as connection:
+        index, term, entry_hash = connection.execute(
+            "SELECT idx, term, hash FROM entries ORDER BY idx DESC LIMIT 1"
+        ).fetchone()
+        return int(index), int(term), bytes(entry_hash)

@@ -1,0 +1,316 @@
+"""A leader that lies gets no honest cosignature, and evidence names it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from consensus.codec import encode
+from consensus.messages import AppendRequest
+from consensus.ports import Admission
+from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
+from node.chain.block import Block, encode_block
+from node.chain.certificate import Certificate, parse_certificate
+from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.entry import attest
+from node.chain.evidence import decode_evidence, judge
+from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf
+from node.chain.voters import VoterSet
+from node.clock import SystemClock
+from node.cosigner import Cosigner
+from node.finality import Cosigned, DivergedError, Finality
+from node.gossip import CertificateMessage, StatementMessage, encode_control
+from node.ledger.signing import secret_key
+from node.ledger.transaction import Transaction, decode_transaction, encode_wire
+from node.links import RAFT_MESSAGE
+from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger_reader import LedgerReader
+from node.storage.marker import Marker
+from node.wiring import EntryAuthority
+from node.witness import EvidenceKeeper
+from p2p.types import Link
+from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
+from tests.cluster.cluster import Cluster, wait_until
+from tests.cluster.impostor import Impostor, end_of_log
+
+pytestmark = pytest.mark.slow
+
+LIAR = 0
+HONEST = (1, 2, 3)
+TERM = 1
+
+
+@dataclass
+class Peer:
+    """The deciding parts of one voter: everything but its sockets."""
+
+    ledger: Ledger
+    reader: LedgerReader
+    cosigner: Cosigner
+    finality: Finality
+    keeper: EvidenceKeeper
+    authority: EntryAuthority
+    told: list[bytes]
+
+    async def apply(self, payload: bytes) -> tuple[AppliedBlock, Cosigned, Certificate | None]:
+        """Apply a committed entry of the liar and sign the checkpoint."""
+        signed: list[Cosigned] = []
+
+        def sign(block: AppliedBlock) -> None:
+            statement = self.cosigner.sign(block.height, block.size, block.root, block.frontier)
+            assert statement is not None
+            signed.append(statement)
+
+        entry = CommittedEntry(self.ledger.head.raft_index + 1, TERM, LIAR, payload)
+        (block,) = await self.ledger.apply([entry], sign)
+        return block, signed[0], None
+
+
+@pytest.fixture
+async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
+    """Four voters. The liar's ledger takes every signature for good."""
+    genesis = make_genesis()
+    voters = VoterSet.from_genesis(genesis)
+    made = []
+    async with AsyncExitStack() as files:
+        for voter in voters.voters:
+            folder = tmp_path / voter.node
+            folder.mkdir()
+            verified = _believe if voter.number == LIAR else _doubt
+            ledger = await Ledger.open(folder / "ledger.db", genesis, voters.hash, verified)
+            files.push_async_callback(ledger.close)
+            reader = await LedgerReader.open(folder / "ledger.db")
+            files.push_async_callback(reader.close)
+            marker = Marker.open(folder / "marker")
+            files.callback(marker.close)
+            told: list[bytes] = []
+            keeper = EvidenceKeeper(voters, ledger, SystemClock(), told.append)
+            cosigner = Cosigner(voter, seed(f"{voter.node}/cosign"), marker, lambda: TIME_S)
+            authority = EntryAuthority(
+                voters, seed(f"{voter.node}/identity"), SystemClock(), keeper.observe_entry
+            )
+            finality = Finality(voters, 0, keeper)
+            made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told))
+        yield made
+
+
+def _believe(wire: bytes) -> Transaction | None:
+    return decode_transaction(wire)
+
+
+def _doubt(wire: bytes) -> Transaction | None:
+    return None
+
+
+def wires() -> tuple[bytes, bytes]:
+    """A well-signed transaction, and another one whose signature is one bit off."""
+    voters = VoterSet.from_genesis(make_genesis())
+    good, other = (make_leaf(voters.network_id, nonce, 1) for nonce in (1, 2))
+    forged = bytearray(other.signature)
+    forged[7] ^= 1
+    return encode_wire(good.body, good.signature), encode_wire(other.body, bytes(forged))
+
+
+async def test_a_badly_signed_transaction_leaves_no_leaf_and_its_leader_no_certificate(
+    peers: list[Peer],
+) -> None:
+    voters = VoterSet.from_genesis(make_genesis())
+    good, forged = wires()
+    payload = encode_block(Block(TERM, TIME_S * 1_000, (good, forged)))
+    outcomes = [await peer.apply(payload) for peer in peers]
+
+    roots = [block.root for block, _, _ in outcomes]
+    assert len({roots[n] for n in HONEST}) == 1
+    assert roots[LIAR] != roots[1]
+    for number in HONEST:
+        stored = (await peers[number].reader.blocks(1, 1, 1 << 20))[0]
+        leaves = [decode_leaf(leaf) for leaf in stored.leaves]
+        assert [type(leaf) for leaf in leaves] == [TransactionLeaf, SealLeaf]
+        forged_id = decode_transaction(forged).txid
+        assert forged_id not in {t.txid for t in outcomes[number][0].transactions}
+
+    for number in HONEST:
+        finality = peers[number].finality
+        certificates = gather(finality, voters, number, outcomes)
+        assert finality.final_height == 1
+        (certificate,) = certificates
+        signers = certificate.cosigner_nodes(voters)
+        assert voters.voters[LIAR].node not in signers
+        assert certificate.checkpoint.root == roots[1]
+    with pytest.raises(DivergedError):  # more than f others disagree: the liar stands alone
+        gather(peers[LIAR].finality, voters, LIAR, outcomes)
+    assert peers[LIAR].finality.final_height == 0
+
+
+def gather(
+    finality: Finality,
+    voters: VoterSet,
+    me: int,
+    outcomes: list[tuple[AppliedBlock, Cosigned, Certificate | None]],
+) -> list[Certificate]:
+    """Apply at one voter and hand it all other statements, the liar's first."""
+    block, statement, _ = outcomes[me]
+    checkpoint = Checkpoint(voters.origin, block.size, block.root)
+    made = [finality.block_applied(block.height, checkpoint, (me, statement))]
+    for number, (_, other, _) in enumerate(outcomes):
+        if number != me:
+            made.append(finality.receive(number, other))
+    return [certificate for certificate in made if certificate is not None]
+
+
+def make_entry(payload: bytes, leader: int = LIAR) -> Entry:
+    voters = VoterSet.from_genesis(make_genesis())
+    place = (Term(TERM), LogIndex(1), EntryKind.DATA, NodeId(leader), ZERO_HASH, payload)
+    key = secret_key(seed(f"{voters.voters[leader].node}/identity"))
+    return Entry(*place, attest(voters.network_id, Entry(*place, b"").header, key))
+
+
+async def test_two_entries_in_one_place_are_evidence_that_names_the_leader(
+    peers: list[Peer],
+) -> None:
+    voters = VoterSet.from_genesis(make_genesis())
+    first, second = (
+        make_entry(encode_block(Block(TERM, TIME_S * 1_000 + n, ()))) for n in range(2)
+    )
+    witness = peers[1]
+    assert witness.authority.admit(first) is Admission.ACCEPT
+    assert witness.authority.admit(first) is Admission.ACCEPT  # told twice is no lie
+    await keep(witness)
+    assert await witness.reader.evidence(None, 10) == []
+
+    witness.authority.admit(second)
+    await keep(witness)
+
+    ((identity, _, body),) = await witness.reader.evidence(None, 10)
+    finding = judge(decode_evidence(body), voters)
+    assert (finding.voter, finding.kind, finding.place) == ("bureau", "entries", (TERM, 1))
+    assert finding.id == identity
+    assert witness.told == [body]
+    # It travels on its own: who saw neither entry learns of it, and stores it once.
+    for _ in range(2):
+        peers[2].keeper.receive(body)
+        await keep(peers[2])
+    assert [row[2] for row in await peers[2].reader.evidence(None, 10)] == [body]
+
+
+async def test_an_entry_that_its_leader_did_not_sign_is_forged_and_blames_nobody(
+    peers: list[Peer],
+) -> None:
+    true = make_entry(b"\x93\x01\x02\x90")
+    forged = Entry(
+        true.term, true.index, true.kind, NodeId(2), true.prev_hash, true.payload, true.attestation
+    )
+    assert peers[1].authority.admit(true) is Admission.ACCEPT
+    assert peers[1].authority.admit(forged) is Admission.FORGED
+    await keep(peers[1])
+    assert await peers[1].reader.evidence(None, 10) == []
+
+
+async def keep(peer: Peer) -> None:
+    """Let the keeper store what it found."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await peer.keeper.keep()
+
+
+# --- The same against daemons ----------------------------------------------------------------
+
+
+async def test_daemons_serve_evidence_of_two_entries_and_of_two_roots(cluster: Cluster) -> None:
+    for number in range(8):
+        cluster.issue(f"order-{number}")
+    status = cluster.wait_equal()
+    liar = next(m.name for m in cluster.living if m.name != status["raft"]["leader"])
+    cluster.stop(liar)
+    witnesses = [member.name for member in cluster.living]
+
+    async with Impostor(cluster, liar) as impostor:
+        await sign_two_entries(cluster, impostor, witnesses[0])
+        await sign_other_roots(cluster, impostor, witnesses)
+        for name in witnesses:
+            kinds = await asyncio.to_thread(
+                wait_until, f"{name} has both", lambda name=name: both_kinds(cluster, name)
+            )
+            assert kinds == {"entries", "roots"}
+
+    for name in witnesses:
+        for item in cluster[name].evidence():
+            finding = judge(decode_evidence(item["body"]), cluster.voters)
+            assert (finding.voter, item["voter"]) == (liar, liar)
+            assert liar in item["sentence"]
+            assert finding.id.hex() == item["id"]
+    cluster.start(liar)
+    cluster.issue("afterwards")
+    cluster.wait_equal()
+
+
+async def test_true_signatures_beside_false_heights_stop_nobody(cluster: Cluster) -> None:
+    """Cosignatures and certificates cover no height: replayed at another one, they mean nothing."""
+    old = cluster.wait_equal()["final_height"]
+    note = cluster["issuer"].get(f"/v1/blocks/{old}")["certificate"]
+    cluster.stop("reimburser")
+    witnesses = [member.name for member in cluster.living]
+    lines = parse_certificate(note)
+
+    async with Impostor(cluster, "reimburser") as impostor:
+        for ahead in range(1, 6):
+            for name in witnesses:
+                await impostor.say(
+                    name, Link.GOSSIP, *encode_control(CertificateMessage(old + ahead, note))
+                )
+                for line in lines.cosignatures:
+                    voter = cluster.voters.by_cosigner[line.cosigner].number
+                    told = lines.checkpoint
+                    message = StatementMessage(
+                        voter, old + ahead, told.size, told.root, line.blob
+                    )
+                    await impostor.say(name, Link.GOSSIP, *encode_control(message))
+        for number in range(6):
+            await asyncio.to_thread(cluster.issue, f"goes-on-{number}")
+
+    for name in witnesses:
+        assert cluster[name].ask("GET", "/readyz").status == 200
+        assert '"halted"' not in cluster[name].log_text()
+    cluster.start("reimburser")
+    cluster.issue("together-again")
+    cluster.wait_equal()
+
+
+def both_kinds(cluster: Cluster, name: str) -> set[str] | None:
+    kinds = {item["kind"] for item in cluster[name].evidence()}
+    return kinds if len(kinds) == 2 else None
+
+
+async def sign_two_entries(cluster: Cluster, impostor: Impostor, witness: str) -> None:
+    """Claim the next term and put two different blocks at one index."""
+    index, term, entry_hash = end_of_log(cluster, witness)
+    status = cluster[witness].status()
+    new_term = status["raft"]["term"] + 1
+    for number in range(2):
+        block = encode_block(Block(new_term, status["head_time_ms"] + number, ()))
+        entry = impostor.entry(new_term, index + 1, entry_hash, block)
+        append = AppendRequest(
+            Term(new_term), LogIndex(index), Term(term), entry_hash, LogIndex(0), (entry,)
+        )
+        await impostor.say(witness, Link.RAFT, RAFT_MESSAGE, encode(append))
+
+
+async def sign_other_roots(cluster: Cluster, impostor: Impostor, witnesses: list[str]) -> None:
+    """Cosign another root at each of the newest heights."""
+    status = cluster[witnesses[0]].status()
+    key = secret_key(impostor.keys.cosign)
+    for height in range(max(1, status["final_height"] - 8), status["final_height"] + 1):
+        seal = cluster[witnesses[0]].get(f"/v1/blocks/{height}")
+        size = seal["first_index"] + seal["count"] + 1
+        root = hashlib.sha256(b"another history %d" % height).digest()
+        checkpoint = Checkpoint(cluster.voters.origin, size, root)
+        blob = cosign(checkpoint, impostor.me.cosigner, key, TIME_S)
+        message = StatementMessage(impostor.me.number, height, size, root, blob)
+        for name in witnesses:
+            await impostor.say(name, Link.GOSSIP, *encode_control(message))
