@@ -19,12 +19,15 @@ from consensus import codec
 from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.durability import Addressed, Write
-from consensus.errors import ConsensusError, StoppedError
+from consensus.errors import ConsensusError, ProtocolError, StoppedError
 from consensus.messages import AppendRequest, Message
 from consensus.ports import Applier, Authority, LogStore, Sender
 from consensus.replication import ReadRequest
 from consensus.types import Entry, LogIndex, NodeId, Rng, Role, Term
 
+TERM_LEAD_MAX = 1 << 20
+"""A message this far ahead in terms is refused: a week of one election after another. Else one
+lie could move the term so far that no election can follow."""
 _LATE_TURNS = 3
 """Loop turns between a tick's time and the tick, so that what a blocked loop left unread in its
 sockets is read first and a leader's heartbeat is not overlooked."""
@@ -135,6 +138,8 @@ class RaftNode:
             ProtocolError: when it is malformed. Nothing changed.
         """
         decoded = codec.decode(message, sender, self._config)
+        if self._core is not None and decoded.term > self._core.term + TERM_LEAD_MAX:
+            raise ProtocolError(f"term {decoded.term} is out of reach")
         if self._running and len(self._inbox) < self._config.inbox_messages_max:
             self._inbox.append((sender, decoded))
             self._want_turn()

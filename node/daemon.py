@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import getpass
 import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 import structlog
 
 from node.config import ConfigError, NodeConfig
-from node.keystore import KeystoreError, NodeKeys, load_keys, read_passphrase
+from node.keystore import KeystoreError, NodeKeys, open_keystore
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_up_logging
 from node.wiring import Node
@@ -40,7 +38,7 @@ def run(config: NodeConfig) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
     try:
         genesis = _load_genesis(config.node.network)
-        keys = load_keys(config.keys.file, _passphrase(config))
+        keys = open_keystore(config.keys.file, config.keys.passphrase_file)
         _check_identity(config, genesis, keys)
         config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(config.node.data_dir)
@@ -115,15 +113,6 @@ def _load_genesis(path: Path) -> Genesis:
         return parse_genesis(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-
-
-def _passphrase(config: NodeConfig) -> bytes:
-    path = config.keys.passphrase_file
-    if path is not None:
-        return read_passphrase(path)
-    if not sys.stdin.isatty():
-        raise ConfigError("keys.passphrase_file is not set and there is no terminal to ask on")
-    return getpass.getpass(f"Passphrase of {config.keys.file}: ").encode()
 
 
 def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:

@@ -39,7 +39,7 @@ TRANSACTION = "application/vnd.piaolian.transaction"
 NUMBERS = 1_000_000
 
 
-def wait_until(what: str, probe: Callable[[], T], timeout_s: float = 30.0) -> T:
+def wait_until(what: str, probe: Callable[[], T | None], timeout_s: float = 30.0) -> T:
     """The first truthy value of `probe`."""
     deadline = time.monotonic() + timeout_s
     while not (value := probe()):

@@ -6,6 +6,7 @@ import os
 import random  # noqa: TID251 - seeded
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,11 @@ def kill_leader(cluster: Cluster) -> tuple[Member, float]:
     follower = cluster.leader()
     assert follower is not victim
     return victim, time.monotonic() - started
+
+
+def flows(load: Load, before: int) -> bool:
+    """Whether thirty more transactions were acknowledged."""
+    return len(load.acknowledged) > before + 30
 
 
 def wait_caught_up(cluster: Cluster, member: Member) -> float:
@@ -52,7 +58,10 @@ def check_acknowledged(cluster: Cluster, acknowledged: dict[str, str], rng: rand
             "GET", f"/v1/transactions/{txid}?wait=final&timeout_s={left:.0f}", timeout_s=70
         )
         assert reply.status == 200, (txid, acknowledged_by, member.name, reply)
-        assert (reply.body["state"], reply.body["code"]) == ("final", "OK"), (acknowledged_by, reply)
+        assert (reply.body["state"], reply.body["code"]) == ("final", "OK"), (
+            acknowledged_by,
+            reply,
+        )
         verdict = cluster.verify(member.receipt(txid))
         assert (verdict.valid, verdict.transaction, verdict.code) == (True, txid, 0), verdict
         assert verdict.index is not None
@@ -67,13 +76,11 @@ def run_kills(cluster: Cluster, kills: int) -> None:
     elections: list[float] = []
     with Load(cluster, seed=kills) as load:
         for _ in range(kills):
-            before = len(load.acknowledged)
-            wait_until("load flows", lambda n=before: len(load.acknowledged) > n + 30, 20.0)
+            wait_until("load flows", partial(flows, load, len(load.acknowledged)), 20.0)
             time.sleep(rng.random())  # kill at any phase
             victim, elapsed = kill_leader(cluster)
             elections.append(elapsed)
-            before = len(load.acknowledged)
-            wait_until("writes go on", lambda n=before: len(load.acknowledged) > n + 30, 20.0)
+            wait_until("writes go on", partial(flows, load, len(load.acknowledged)), 20.0)
             cluster.start(victim.name)
             caught_up = wait_caught_up(cluster, victim)
             print(f"killed {victim.name}: leader {elapsed:.2f} s, caught up {caught_up:.2f} s")
@@ -100,8 +107,10 @@ def kill_all(cluster: Cluster, rng: random.Random) -> None:
             member.kill()
         started = time.monotonic()
         cluster.start()
-        print(f"all four killed with {pending} in their outboxes, "
-              f"ready again after {time.monotonic() - started:.2f} s")
+        print(
+            f"all four killed with {pending} in their outboxes, "
+            f"ready again after {time.monotonic() - started:.2f} s"
+        )
         cluster.leader()
     check_acknowledged(cluster, load.acknowledged, rng)
     status = cluster.wait_equal()

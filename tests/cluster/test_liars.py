@@ -29,10 +29,10 @@ from node.gossip import CertificateMessage, StatementMessage, encode_control
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction, decode_transaction, encode_wire
 from node.links import RAFT_MESSAGE
+from node.raft import EntryAuthority
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Marker
-from node.wiring import EntryAuthority
 from node.witness import EvidenceKeeper
 from p2p.types import Link
 from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
@@ -267,9 +267,7 @@ async def test_true_signatures_beside_false_heights_stop_nobody(cluster: Cluster
                 for line in lines.cosignatures:
                     voter = cluster.voters.by_cosigner[line.cosigner].number
                     told = lines.checkpoint
-                    message = StatementMessage(
-                        voter, old + ahead, told.size, told.root, line.blob
-                    )
+                    message = StatementMessage(voter, old + ahead, told.size, told.root, line.blob)
                     await impostor.say(name, Link.GOSSIP, *encode_control(message))
         for number in range(6):
             await asyncio.to_thread(cluster.issue, f"goes-on-{number}")

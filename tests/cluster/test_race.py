@@ -37,7 +37,7 @@ def test_of_two_racing_claims_beyond_the_amount_exactly_one_wins(cluster: Cluste
                     f"/v1/invoices/{number}/submit", {"to": racer.participant, "amount": GROSS}
                 )
 
-            replies = list(pool.map(lambda racer: claim(racer, number, 6_000), racers))
+            replies = list(pool.map(claim, racers, [number] * 2, [6_000] * 2))
 
             assert sorted(reply.status for reply in replies) == [201, 409], replies
             loser = next(reply for reply in replies if reply.status == 409)
@@ -64,9 +64,7 @@ def test_many_small_racing_claims_never_pass_the_amount(cluster: Cluster) -> Non
         )
 
     with ThreadPoolExecutor(8) as pool:
-        replies = list(
-            pool.map(lambda n: claim(racers[n % 2], number, 1_000 + n), range(16))
-        )
+        replies = list(pool.map(lambda n: claim(racers[n % 2], number, 1_000 + n), range(16)))
 
     taken = sum(1_000 + n for n, reply in enumerate(replies) if reply.status == 201)
     assert {reply.status for reply in replies} == {201, 409}

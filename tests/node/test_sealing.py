@@ -22,9 +22,10 @@ def test_each_reader_opens_and_a_stranger_does_not() -> None:
     readers = [secret(1), secret(2)]
     sealed = seal_details(DETAILS, [crypto_scalarmult_base(r) for r in readers], SALT, RANDOMNESS)
 
-    assert [
-        open_details(sealed.blob, reader, sealed.commitment) for reader in readers
-    ] == [DETAILS, DETAILS]
+    assert [open_details(sealed.blob, reader, sealed.commitment) for reader in readers] == [
+        DETAILS,
+        DETAILS,
+    ]
     assert open_details(sealed.blob, secret(3), sealed.commitment) is None
     assert hashlib.sha256(sealed.blob).digest() == sealed.blob_hash
     assert DETAILS not in sealed.blob

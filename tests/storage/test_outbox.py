@@ -47,7 +47,7 @@ async def test_serials_never_go_back(tmp_path: Path) -> None:
         await outbox.keep(Promise([], serials=[("a", 5)]))
         await outbox.keep(Promise([], serials=[("a", 3), ("b", 1)]))
 
-        assert {"a": 5, "b": 1} == await outbox.serials()
+        assert await outbox.serials() == {"a": 5, "b": 1}
 
 
 async def test_the_first_answer_of_a_key_stays(tmp_path: Path) -> None:
