@@ -25,7 +25,7 @@ from node.ledger.transaction import (
 VERIFIED_BYTES_MAX = 64 * 1024 * 1024
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """The outcome for one transaction: admitted (`code` OK), or why not."""
 
     transaction: Transaction | None

@@ -94,5 +94,5 @@ def decode_control(kind: int, body: bytes) -> ControlMessage:
         raise MalformedControlError(f"unknown kind {kind}")
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
         raise MalformedControlError(str(error)) from error

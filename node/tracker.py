@@ -18,7 +18,7 @@ OUTCOMES_MAX = 65_536
 WAITERS_MAX = 50_000
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One applied transaction: its leaf's height, tree index and code."""
 
     height: int

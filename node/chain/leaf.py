@@ -27,7 +27,7 @@ class MalformedLeafError(ValueError):
 
 
 class TransactionLeaf(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1, gc=False
 ):
     """A transaction in its place, with what became of it."""
 

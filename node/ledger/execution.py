@@ -67,14 +67,14 @@ class UnknownRulesError(RuntimeError):
     """The state's active rules are not this program's: the node must stop applying."""
 
 
-class CheckedTransaction(msgspec.Struct, frozen=True):
+class CheckedTransaction(msgspec.Struct, frozen=True, gc=False):
     """A decoded transaction and whether its author's signature is good."""
 
     transaction: Transaction
     signature_valid: bool
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of one transaction."""
 
     txid: bytes

@@ -36,7 +36,9 @@ ClaimId = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 """Number of a claim on its invoice, from 0."""
 
 
-class _Operation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Operation(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False
+):
     """Base of every operation."""
 
 

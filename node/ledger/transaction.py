@@ -34,7 +34,9 @@ class MalformedTransactionError(ValueError):
     """The bytes are not the canonical encoding of a transaction within its limits."""
 
 
-class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class TransactionBody(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False
+):
     """What the author signs."""
 
     network: Hash
@@ -48,7 +50,7 @@ class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     ]
 
 
-class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A transaction as it travels."""
 
     body: bytes
@@ -56,7 +58,7 @@ class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     blobs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BLOBS_MAX)] = ()
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """A decoded, canonical transaction whose signature has not necessarily been verified."""
 
     body: TransactionBody

@@ -98,7 +98,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
         return StateDigest(self.accumulator, self.rows).value()
 
 
-class AppliedTransaction(msgspec.Struct, frozen=True):
+class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
     """One leaf of a block."""
 
     txid: bytes

@@ -40,7 +40,7 @@ IDEMPOTENCY_ROWS_MAX = 200_000
 """Oldest answers are forgotten beyond this; their transactions stay unique by order id."""
 
 
-class OutboxItem(msgspec.Struct, frozen=True):
+class OutboxItem(msgspec.Struct, frozen=True, gc=False):
     """One promised transaction."""
 
     txid: bytes

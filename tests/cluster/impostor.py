@@ -27,6 +27,8 @@ class Impostor:
         self.keys = cluster[name].keys()
         self._identity = secret_key(self.keys.identity)
         self.downs: Counter[str] = Counter()
+        self._closed: Counter[tuple[PeerId, Link]] = Counter()
+        self._closed_waited: Counter[tuple[PeerId, Link]] = Counter()
         config = cluster[name].local.config.p2p
         host, port = split_address(config.listen)
         self.peers = {
@@ -62,6 +64,7 @@ class Impostor:
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
         """Count, so that a test sees what honest nodes do not tolerate."""
         self.downs[reason] += 1
+        self._closed[peer, link] += 1
 
     async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
         """Hear nothing."""
@@ -71,6 +74,15 @@ class Impostor:
         async with asyncio.timeout(10):
             while not self._network.connected(self.peers[name], link):
                 await asyncio.sleep(0.01)
+
+    async def closed(self, name: str, link: Link) -> None:
+        """Wait until a link that is up has gone; it may be back already."""
+        place = (self.peers[name], link)
+        before = self._closed_waited[place]
+        async with asyncio.timeout(10):
+            while self._closed[place] == before:
+                await asyncio.sleep(0.005)
+        self._closed_waited[place] = self._closed[place]
 
     async def say(self, name: str, link: Link, kind: int, body: bytes) -> None:
         """Send a message, over a new link if an earlier message cost the old one."""

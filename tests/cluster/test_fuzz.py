@@ -50,7 +50,7 @@ from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip
 from p2p.types import Link, PeerId
 from tests.api.test_fuzz import encoded, example
-from tests.cluster.cluster import MSGPACK, Cluster, Member, wait_until
+from tests.cluster.cluster import MSGPACK, Cluster, Member
 from tests.cluster.impostor import Impostor, end_of_log
 from tests.cluster.wild import Wild, WildTransactions, damaged
 
@@ -60,6 +60,8 @@ IN_REQUEST = 50
 AT_ONCE = 8
 GROWTH_MIB_MAX = 48.0
 """Caches and remembered ids fill up; a leak of 3 KiB an input would pass this in a full run."""
+FAR = codec.encode(Heartbeat(Term(2**62), LogIndex(0), LogIndex(0)))
+"""Of a term after which no election could follow."""
 SUBJECT = "reimburser"
 """A node with no business of its own: whatever its key signs, the rules refuse."""
 WRITES = [route for route in ROUTES if route.method == "POST" and route.body is not None]
@@ -213,7 +215,7 @@ async def test_transactions_change_nothing_and_fail_nothing(world: World, count:
     assert len(pending) > count // 3, "many must get as far as the rules"
     await asyncio.to_thread(world.check_unchanged)
     outcomes: Counter[str] = Counter()
-    for txid in rng.sample(pending, min(len(pending), 500)):
+    for txid in rng.sample(pending, min(len(pending), 200)):
         seen = await asyncio.to_thread(
             world.subject.get, f"/v1/transactions/{txid}?wait=final&timeout_s=20"
         )
@@ -241,46 +243,69 @@ class WildPeer:
         self._made = world.transactions(rng)
         self._impostor = impostor
 
-    def message(self) -> tuple[Link, int, bytes]:
-        """A message that the first decoder takes."""
-        match self._rng.randrange(8):
-            case 0 | 1:
+    def tolerated(self) -> tuple[Link, int, bytes]:
+        """A wild message that an honest node takes, and then has no use for."""
+        rng = self._rng
+        match rng.randrange(8):
+            case 0 | 1 | 2:
                 return Link.RAFT, RAFT_MESSAGE, codec.encode(self.raft())
-            case 2:
-                return Link.GOSSIP, HAVE, self._rng.randbytes(32 * self._rng.randint(1, 64))
             case 3:
-                return Link.GOSSIP, WANT, self._rng.randbytes(32 * self._rng.randint(1, 64))
+                return Link.GOSSIP, HAVE, rng.randbytes(32 * rng.randint(1, 64))
             case 4:
-                items = [self._made.decodable(self._height) for _ in range(3)]
+                return Link.GOSSIP, WANT, rng.randbytes(32 * rng.randint(1, 64))
+            case 5:
+                items = [self._made.decodable(self._height, honest=True) for _ in range(2)]
                 return Link.GOSSIP, ITEMS, msgspec.msgpack.encode(items)
             case _:
                 return Link.GOSSIP, *encode_control(self.control())
 
-    def control(self) -> StatusMessage | StatementMessage | CertificateMessage | EvidenceMessage:
+    def violation(self) -> tuple[Link, int, bytes]:
+        """A message that no honest node sends: it costs the link."""
+        rng = self._rng
+        match rng.randrange(9):
+            case 0:
+                return Link.RAFT, RAFT_MESSAGE, codec.encode(self.raft())[:-1]
+            case 1:
+                return Link.RAFT, rng.randint(1, 255), codec.encode(self.raft())
+            case 2:
+                return Link.RAFT, RAFT_MESSAGE, FAR
+            case 3:
+                return Link.GOSSIP, rng.choice((4, 15, 19, 255)), rng.randbytes(20)
+            case 4:
+                kind, body = encode_control(self.control())
+                return Link.GOSSIP, kind, body[:-1]
+            case 5:
+                note = self._note[: rng.randrange(len(self._note) - 1)]
+                return Link.GOSSIP, *encode_control(CertificateMessage(self._height + 1, note))
+            case 6:
+                return Link.GOSSIP, *encode_control(EvidenceMessage(rng.randbytes(200)))
+            case 7:
+                other = rng.choice([n for n in range(256) if n != self._me])
+                statement = StatementMessage(other, self._height, 1, bytes(32), bytes(76))
+                return Link.GOSSIP, *encode_control(statement)
+            case _:
+                broken = [self._made.broken(self._height)]
+                return Link.GOSSIP, ITEMS, msgspec.msgpack.encode(broken)
+
+    def control(self) -> StatusMessage | StatementMessage | CertificateMessage:
         """A well-formed control message."""
         rng = self._rng
         height = rng.choice((0, 1, self._height, self._height + rng.randint(1, 5_000), 2**53))
-        match rng.randrange(6):
+        match rng.randrange(4):
             case 0:
                 return CertificateMessage(height, self._note)
             case 1:
-                note = damaged(rng, self._note.encode()).decode("utf-8", "replace")
-                return CertificateMessage(height, note)
-            case 2:
-                return EvidenceMessage(rng.randbytes(rng.randrange(300)))
-            case 3:
-                voter = rng.choice((self._me, self._me, rng.randrange(256)))
-                return StatementMessage(
-                    voter, height, rng.randrange(2**40), rng.randbytes(32), rng.randbytes(76)
-                )
+                ahead = self._height + rng.choice((900, 5_000, 2**40))
+                size = rng.randrange(2**40)
+                return StatementMessage(self._me, ahead, size, rng.randbytes(32), rng.randbytes(76))
             case _:
                 return StatusMessage(height, rng.choice((height, 2**53)), rng.random() < 0.5)
 
     def raft(self) -> Message:
-        """A well-formed Raft message, whose term a vote could have brought about, or far ahead."""
+        """A well-formed Raft message, in terms that elections could have brought about."""
         rng = self._rng
         index, last_term, last_hash = self._end
-        term = Term(rng.choice((0, self._term, self._term + 1, 2**62, rng.randrange(2**40))))
+        term = Term(rng.choice((0, self._term, self._term + 1, self._term + rng.randrange(1_000))))
         some = LogIndex(rng.choice((0, 1, index, index + 1, 2**62)))
         answer = rng.choice(list(AppendStatus))
         match rng.randrange(8):
@@ -297,17 +322,15 @@ class WildPeer:
             case 5:
                 return Heartbeat(term, some, some)
             case 6:
-                return AppendRequest(
-                    Term(max(term, 1)), LogIndex(index + 7), Term(1), rng.randbytes(32), some, ()
-                )
-            case _:  # an entry that another voter should have signed
+                gap = (LogIndex(index + 7), Term(1), rng.randbytes(32))
+                return AppendRequest(Term(max(term, 1)), *gap, some, ())
+            case _:  # an entry whose signature is not the liar's, nor anybody's
                 entry = self._impostor.entry(
                     max(term, last_term, 1), index + 1, last_hash, rng.randbytes(40)
                 )
                 forged = msgspec.structs.replace(entry, attestation=rng.randbytes(64))
-                return AppendRequest(
-                    forged.term, LogIndex(index), Term(last_term), last_hash, LogIndex(0), (forged,)
-                )
+                end = (LogIndex(index), Term(last_term), last_hash)
+                return AppendRequest(forged.term, *end, LogIndex(0), (forged,))
 
 
 @counts
@@ -319,19 +342,32 @@ async def test_messages_of_a_voter_change_nothing_and_fail_nothing(
     liar = "payer"
     cluster.stop(liar)
     honest = [member.name for member in cluster.living]
-    broken = max(100, count // 40)  # each costs a link, which is then made again
     async with Impostor(cluster, liar) as impostor, steady_memory(cluster.living):
         peer = WildPeer(world, impostor, rng)
-        for turn in range(count):
-            link, kind, body = peer.message()
-            if turn % (count // broken) == 0:
-                kind, body = rng.choice(((kind, damaged(rng, body)), (rng.randrange(256), body)))
-            await impostor.say(rng.choice(honest), link, kind, body)
-    print(dict(impostor.downs))
-    assert sum(impostor.downs.values()) >= broken // 4, "violations cost the link"
+        for _ in range(count):
+            await impostor.say(rng.choice(honest), *peer.tolerated())
+            await asyncio.sleep(0)
+        assert impostor.downs.total() == 0, "no honest node minds these"
+        async with asyncio.TaskGroup() as group:
+            for name in honest:
+                group.create_task(violate(impostor, peer, name, count // 40))
     cluster.start(liar)
-    await asyncio.to_thread(wait_until, "all agree", lambda: cluster.wait_equal(60.0))
     await asyncio.to_thread(world.check_unchanged)
+
+
+async def violate(impostor: Impostor, peer: WildPeer, name: str, count: int) -> None:
+    """Violate the protocol so often; each time the link must go, after all that came before."""
+    for turn in range(count):
+        link, kind, body = peer.violation()
+        if turn < 2:  # one on each link: what was sent before has then been handled
+            link, kind = Link(turn), 255
+        await impostor.connected(name, link)
+        await impostor.say(name, link, kind, body)
+        try:
+            await impostor.closed(name, link)
+        except TimeoutError as error:
+            error.add_note(f"{name} minds no kind {kind} on {link.name}: {body.hex()}")
+            raise
 
 
 # --- Decoders --------------------------------------------------------------------------------

@@ -117,12 +117,15 @@ class WildTransactions:
         self._parties = parties
         self._nonce = 0
 
-    def decodable(self, height: int) -> bytes:
-        """Canonical bytes. Most are signed rightly and meet the rules; others fail earlier."""
+    def decodable(self, height: int, *, honest: bool = False) -> bytes:
+        """Canonical bytes. Most are signed rightly and meet the rules; others fail earlier.
+
+        With `honest` the envelope is right, so that an honest node may have passed it on.
+        """
         rng = self._wild.rng
         self._nonce += 1
         network, author, key, until = self._network_id, self._author, self._key, height + 5_000
-        match rng.randrange(12):
+        match 11 if honest else rng.randrange(12):
             case 0:
                 network = rng.randbytes(32)
             case 1:
@@ -139,9 +142,9 @@ class WildTransactions:
             TransactionBody(network, author, key[32:], self._nonce, until, operations)
         )
         signature = sign(key, signed_bytes(body))
-        if rng.random() < 0.1:
+        if not honest and rng.random() < 0.1:
             signature = rng.randbytes(64)
-        blobs = (rng.randbytes(rng.randrange(200)),) if rng.random() < 0.1 else ()
+        blobs = (rng.randbytes(rng.randrange(200)),) if not honest and rng.random() < 0.1 else ()
         return encode_wire(body, signature, blobs)
 
     def broken(self, height: int) -> bytes:
