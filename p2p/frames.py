@@ -88,14 +88,15 @@ class RecordReader:
             raise RemoteProtocolError("record does not authenticate") from error
         messages: list[tuple[int, bytes]] = []
         start, end = 0, len(self._buffer)
-        while end - start >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(self._buffer, start)
-            if length > MESSAGE_BYTES_MAX:
-                raise RemoteProtocolError("message is too large")
-            stop = start + _HEADER.size + length
-            if stop > end:
-                break
-            messages.append((kind, bytes(self._buffer[start + _HEADER.size : stop])))
-            start = stop
+        with memoryview(self._buffer) as view:
+            while end - start >= _HEADER.size:
+                kind, length = _HEADER.unpack_from(view, start)
+                if length > MESSAGE_BYTES_MAX:
+                    raise RemoteProtocolError("message is too large")
+                stop = start + _HEADER.size + length
+                if stop > end:
+                    break
+                messages.append((kind, view[start + _HEADER.size : stop].tobytes()))
+                start = stop
         del self._buffer[:start]
         return messages

@@ -11,8 +11,9 @@ one is asked. What leaves the embedder's store in the meantime is not announced 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -27,15 +28,18 @@ ITEMS_MAX = 4_096
 """Bodies in one message."""
 ITEMS_BYTES = 256 * 1024
 """A message of bodies is cut when it passes this; one body may be larger."""
-RETRY_MS = 300
+REPLY_BYTES_MAX = 2 * 1_048_576
+"""One answer stops after this; what it leaves out is asked for again."""
+RETRY_MS = 1_000
 RELAY_DELAY_MS = 500
 """Items learned from a peer are announced on only after this: their origin announces them at once
 itself, and most are done with by then. Without the delay each item is announced once a pair."""
 ATTEMPTS_MAX = 4
 REMEMBERED_MAX = 20_000
 """Ids remembered for each peer as known to it."""
-WANTED_MAX = 20_000
-"""Items asked for at a time; more announcements are ignored, their announcers repeat them."""
+WANTED_PEER_MAX = 20_000
+"""Items asked for at a time because of one peer's announcements; what it announces beyond is
+ignored. Counted by peer, so that one that announces what it does not have crowds out nobody."""
 UNTOLD_MAX = 50_000
 """Announcements that wait for the next tick, for each peer; the oldest are dropped."""
 
@@ -98,7 +102,7 @@ class _Wanted:
         self.attempts = 1
 
 
-_decoder = msgspec.msgpack.Decoder(list[bytes])
+_decoder = msgspec.msgpack.Decoder(Annotated[list[bytes], msgspec.Meta(max_length=ITEMS_MAX)])
 
 
 class Gossip:
@@ -117,6 +121,8 @@ class Gossip:
         self._known = known
         self._peers: dict[PeerId, _PeerView] = {}
         self._wanted: OrderedDict[ItemId, _Wanted] = OrderedDict()
+        self._awaited: Counter[PeerId] = Counter()
+        """Wanted items by who announced them first; a peer that comes back keeps its count."""
 
     def peer_up(self, peer: PeerId, held: Sequence[ItemId]) -> None:
         """A peer connected: it is told of everything that is held here, at the next tick."""
@@ -148,11 +154,9 @@ class Gossip:
             RemoteProtocolError: it is malformed or holds too many.
         """
         try:
-            bodies = _decoder.decode(body)
+            bodies: list[bytes] = _decoder.decode(body)
         except msgspec.MsgspecError as error:
             raise RemoteProtocolError(f"malformed items: {error}") from error
-        if len(bodies) > ITEMS_MAX:
-            raise RemoteProtocolError("too many items in one message")
         return bodies
 
     def learned(
@@ -160,7 +164,7 @@ class Gossip:
     ) -> None:
         """`peer` sent the items `ids`, of which `new` were accepted and go on to the others."""
         for item in ids:
-            self._wanted.pop(item, None)
+            self._settle(item)
         for other, view in self._peers.items():
             if other == peer:
                 view.mark(ids)
@@ -186,8 +190,9 @@ class Gossip:
             if wanted is not None:
                 if peer not in wanted.announcers and len(wanted.announcers) < ATTEMPTS_MAX:
                     wanted.announcers.append(peer)
-            elif len(self._wanted) < WANTED_MAX:
+            elif self._awaited[peer] < WANTED_PEER_MAX:
                 self._wanted[item] = _Wanted(peer, now_ms)
+                self._awaited[peer] += 1
                 asked.append(item)
         return _ask(peer, asked)
 
@@ -197,8 +202,13 @@ class Gossip:
         Raises:
             RemoteProtocolError: malformed or too many ids.
         """
-        ids = _split_ids(body, WANT_IDS_MAX)
-        bodies = [found for item in ids if (found := self._lookup(item)) is not None]
+        bodies: list[bytes] = []
+        size = 0
+        for item in dict.fromkeys(_split_ids(body, WANT_IDS_MAX)):
+            found = self._lookup(item)
+            if found is not None and size < REPLY_BYTES_MAX:
+                bodies.append(found)
+                size += len(found)
         return [Outgoing(peer, ITEMS, packed) for packed in _pack(bodies)]
 
     def tick(self, now_ms: int) -> list[Outgoing]:
@@ -219,17 +229,20 @@ class Gossip:
             item, wanted = next(iter(self._wanted.items()))
             if now_ms - wanted.asked_ms < RETRY_MS:
                 break  # in the order of asking
-            del self._wanted[item]
-            if self._known(item) or wanted.attempts >= ATTEMPTS_MAX:
-                continue
             reachable = [peer for peer in wanted.announcers if peer in self._peers]
-            if not reachable:
+            if not reachable or self._known(item) or wanted.attempts >= ATTEMPTS_MAX:
+                self._settle(item)
                 continue
             wanted.attempts += 1
             wanted.asked_ms = now_ms
-            self._wanted[item] = wanted
-            asked.setdefault(reachable[wanted.attempts % len(reachable)], []).append(item)
+            self._wanted.move_to_end(item)
+            asked.setdefault(reachable[(wanted.attempts - 1) % len(reachable)], []).append(item)
         return [out for peer, ids in asked.items() for out in _ask(peer, ids)]
+
+    def _settle(self, item: ItemId) -> None:
+        wanted = self._wanted.pop(item, None)
+        if wanted is not None:
+            self._awaited[wanted.announcers[0]] -= 1
 
 
 def _ask(peer: PeerId, ids: Sequence[ItemId]) -> list[Outgoing]:

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from p2p.config import P2PConfig
-from p2p.errors import HandshakeError
+from p2p.errors import HandshakeError, RemoteProtocolError
 from p2p.frames import FRAME_BYTES_MAX
 from p2p.handshake import Handshake, HandshakeRole, LocalIdentity, SessionKeys
 from p2p.limits import TokenBucket
@@ -26,6 +26,8 @@ PATHS = {Link.GOSSIP: "/p2p/1", Link.RAFT: "/raft/1"}
 SUBPROTOCOL = "piaolian.p2p.1"
 _HEADER_TIMEOUT_S = 10.0
 """aiohttp's keep-alive timer is its only limit on slow headers; its default is an hour."""
+_CLOSE_TIMEOUT_S = 0.5
+"""aiohttp waits ten seconds for a peer's close frame; a peer that broke the rules gets less."""
 _BACKLOG = 128
 
 
@@ -80,7 +82,9 @@ class PeerNetwork:
         site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=_BACKLOG)
         await site.start()
         self._client = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._config.handshake_timeout_s)
+            connector=aiohttp.TCPConnector(limit=0),  # the default would stop at fifty peers
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._config.handshake_timeout_s),
         )
         for peer in self._peers.values():
             if peer.address is not None and self._me < peer.peer:
@@ -146,8 +150,10 @@ class PeerNetwork:
             try:
                 if await self._dial(peer, link):
                     delay = self._config.redial_min_s
-            except (aiohttp.ClientError, OSError, TimeoutError, HandshakeError):
+            except (aiohttp.ClientError, OSError, TimeoutError, RemoteProtocolError):
                 pass  # the peer is down, or not who it should be: try again
+            except Exception as error:  # noqa: BLE001 - a fault here must not end the dialling
+                _report("a link failed", error)
             await asyncio.sleep(delay * (0.5 + self._rng.random()))
             delay = min(delay * 2, self._config.redial_max_s)
 
@@ -161,11 +167,15 @@ class PeerNetwork:
                 autoping=False,
                 autoclose=False,
                 max_msg_size=FRAME_BYTES_MAX + 1,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
             )
         try:
             async with asyncio.timeout(self._config.handshake_timeout_s):
                 keys = await self._shake(socket, HandshakeRole.INITIATOR, link, peer.peer)
-            await self._serve(socket, link, keys)
+                session = self._session(socket, link, keys)
+                # A responder that refuses this node says so by closing: no link until it spoke.
+                await session.confirm()
+            await self._serve(session)
         finally:
             await _close(socket)
         return True
@@ -188,6 +198,7 @@ class PeerNetwork:
             autoping=False,
             autoclose=False,
             max_msg_size=FRAME_BYTES_MAX + 1,
+            timeout=_CLOSE_TIMEOUT_S,
         )
         self._unauthenticated[remote] = self._unauthenticated.get(remote, 0) + 1
         try:
@@ -201,7 +212,10 @@ class PeerNetwork:
             self._unauthenticated[remote] -= 1
             if not self._unauthenticated[remote]:
                 del self._unauthenticated[remote]
-        await self._serve(socket, link, keys)
+        try:
+            await self._serve(self._session(socket, link, keys))
+        except Exception as error:  # noqa: BLE001 - aiohttp would answer 500 on a closed socket
+            _report("a link failed", error)
         return socket
 
     async def _shake(
@@ -224,23 +238,27 @@ class PeerNetwork:
 
     # --- Links -------------------------------------------------------------------------------
 
-    async def _serve(self, socket: Socket, link: Link, keys: SessionKeys) -> None:
-        peer = keys.peer
-        place = (peer, link)
-        session = Session(
-            self._config, link, keys, socket, partial(self._handler.on_message, peer, link)
-        )
+    def _session(self, socket: Socket, link: Link, keys: SessionKeys) -> Session:
+        deliver = partial(self._handler.on_message, keys.peer, link)
+        return Session(self._config, link, keys, socket, deliver)
+
+    async def _serve(self, session: Session) -> None:
+        place = (session.peer, session.link)
         stale = self._sessions.get(place)
         if stale is not None:
             self._drop(stale, "replaced by a new connection")
             stale.abort("replaced by a new connection")
         self._sessions[place] = session
-        reason = "stopping"
+        reason = "a fault of this node"
         try:
-            self._handler.on_link_up(peer, link)
+            self._handler.on_link_up(session.peer, session.link)
             reason = await session.run()
+        except asyncio.CancelledError:
+            reason = "stopping"
+            raise
         finally:
             self._drop(session, reason)
+            session.abort(reason)
 
     def _drop(self, session: Session, reason: str) -> None:
         place = (session.peer, session.link)
@@ -260,6 +278,11 @@ async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
             await socket.close()
     except (TimeoutError, OSError, aiohttp.ClientError):
         pass
+
+
+def _report(what: str, error: Exception) -> None:
+    """A fault of this node, not of a peer: told to whoever watches the loop, with its trace."""
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
 def _abort(request: web.Request) -> None:

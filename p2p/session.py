@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -26,6 +27,11 @@ CONTROL_KINDS = 16
 _PING, _PONG = 254, 255
 _TURN_BYTES = 256 * 1024
 """Taken from the queue at a time: control messages that come meanwhile go next."""
+_MESSAGE_COST = 128
+"""Charged to a queue for each message beside its body, so that empty ones are bounded too."""
+_SLICE_S = 0.005
+"""One link works no longer than this before the loop turns to the others."""
+_PING_BYTES_MAX = 8
 
 
 class Session:
@@ -55,22 +61,48 @@ class Session:
             config.raft_queue_bytes_max if link is Link.RAFT else config.gossip_queue_bytes_max
         )
         self._wanted = asyncio.Event()
-        self._heard_at = self._pinged_at = self._loop.time()
-        self._reason = "closed"
+        self._early: list[tuple[int, bytes]] = []
         now = self._loop.time()
+        self._heard_at = self._pinged_at = self._slice_began_at = now
+        self._at_work = False
+        """Messages are being handled: nothing is read, so silence says nothing of the peer."""
+        self._pings = 0
+        self._answered = True
+        self._reason: str | None = None
         self._bytes = TokenBucket(config.bytes_per_second, config.bytes_burst, now)
         self._messages = TokenBucket(config.messages_per_second, config.messages_burst, now)
 
     def send(self, kind: int, body: bytes) -> bool:
-        """Queue a message; False when the queue is full. Never blocks."""
+        """Queue a message; False when the queue is full. Never blocks.
+
+        Raises:
+            ValueError: no peer would take it: too large, or a kind of the link's own.
+        """
         if len(body) > MESSAGE_BYTES_MAX:
             raise ValueError("message is too large for a link")
-        if self._queued_bytes + len(body) > self._queue_bytes_max:
+        if not 0 <= kind < _PING:
+            raise ValueError(f"kind {kind} is not for messages")
+        return self._enqueue(self._urgent if kind < CONTROL_KINDS else self._queue, kind, body)
+
+    def _enqueue(self, queue: deque[tuple[int, bytes]], kind: int, body: bytes) -> bool:
+        cost = len(body) + _MESSAGE_COST
+        if self._queued_bytes + cost > self._queue_bytes_max:
             return False
-        self._queued_bytes += len(body)
-        (self._urgent if kind < CONTROL_KINDS else self._queue).append((kind, body))
+        self._queued_bytes += cost
+        queue.append((kind, body))
         self._wanted.set()
         return True
+
+    async def confirm(self) -> None:
+        """Wait for the peer's first record: only then has it accepted this node.
+
+        Raises:
+            RemoteProtocolError: it closed the connection, or the record is not genuine.
+        """
+        message = await self._socket.receive()
+        if message.type is not aiohttp.WSMsgType.BINARY:
+            raise RemoteProtocolError(_why_ended(message))
+        self._early = self._reader.read(message.data)
 
     async def run(self) -> str:
         """Serve the link until either side ends it; returns why."""
@@ -79,20 +111,25 @@ class Session:
                 group.create_task(self._send_queued())
                 group.create_task(self._receive())
                 group.create_task(self._watch())
-        except* _LinkOverError:
-            pass
+        except* _LinkOverError as errors:
+            self._settle(str(errors.exceptions[0]))
         except* (OSError, RuntimeError, aiohttp.ClientError) as errors:
-            self._reason = f"connection lost: {errors.exceptions[0]}"
+            self._settle(f"connection lost: {errors.exceptions[0]}")
         finally:
-            self.abort(self._reason)
-        return self._reason
+            self.abort("stopping")
+        return self._reason or "closed"
 
     def abort(self, reason: str) -> None:
         """Close at once, without waiting for anything the peer may never do."""
-        self._reason = reason
+        self._settle(reason)
         transport = _transport_of(self._socket)
         if transport is not None and not transport.is_closing():
             transport.abort()
+
+    def _settle(self, reason: str) -> None:
+        """The first reason is the true one; what follows from it is noise."""
+        if self._reason is None:
+            self._reason = reason
 
     # --- Tasks of the link -------------------------------------------------------------------
 
@@ -101,55 +138,93 @@ class Session:
             await self._wanted.wait()
             self._wanted.clear()
             while self._urgent or self._queue:
-                batch: list[tuple[int, bytes]] = []
-                size = 0
-                while (self._urgent or self._queue) and size < _TURN_BYTES:
-                    message = (self._urgent or self._queue).popleft()
-                    batch.append(message)
-                    size += len(message[1])
-                try:
-                    async with asyncio.timeout(self._config.send_timeout_s):
-                        for record in self._writer.write(batch):
-                            await self._socket.send_bytes(record)
-                except TimeoutError:
-                    self._end("peer does not read")
-                self._queued_bytes -= size
+                await self._send_batch()
+                await asyncio.sleep(0)  # a socket that takes everything never makes us wait
+
+    async def _send_batch(self) -> None:
+        batch: list[tuple[int, bytes]] = []
+        size = 0
+        while (self._urgent or self._queue) and size < _TURN_BYTES:
+            message = (self._urgent or self._queue).popleft()
+            batch.append(message)
+            size += len(message[1]) + _MESSAGE_COST
+        sent = 0
+        for record in self._writer.write(batch):
+            try:
+                # Each record has its own time: a slow peer is not a stalled one.
+                async with asyncio.timeout(self._config.send_timeout_s):
+                    await self._socket.send_bytes(record)
+            except TimeoutError:
+                self._end("peer does not read")
+            sent += len(record)
+            if sent >= _TURN_BYTES:
+                sent = 0
+                await asyncio.sleep(0)
+        self._queued_bytes -= size
 
     async def _receive(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if message.type is not aiohttp.WSMsgType.BINARY:
-                self._end(_why_ended(message))
-            try:
+        try:
+            await self._handle(self._early)
+            while True:
+                message = await self._socket.receive()
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    self._end(_why_ended(message))
                 await self._take(message.data)
-            except RemoteProtocolError as error:
-                self._end(f"protocol error: {error}")
+        except RemoteProtocolError as error:
+            self._end(f"protocol error: {error}")
 
     async def _take(self, record: bytes) -> None:
         now = self._heard_at = self._loop.time()
         messages = self._reader.read(record)
         wait = max(self._bytes.take(len(record), now), self._messages.take(len(messages), now))
-        for kind, body in messages:
-            if kind == _PING:
-                self.send(_PONG, body)
-            elif kind == _PONG:
-                self.rtt_ms = (now - self._pinged_at) * 1_000
-            else:
-                await self._deliver(kind, body)
-        self._heard_at = self._loop.time()  # time spent on the messages is not the peer's silence
+        self._at_work = True
+        await self._handle(messages)
         if wait > 0:
             await asyncio.sleep(wait)  # the socket fills up, and the sender feels it
+        self._at_work = False
+        self._heard_at = self._loop.time()
+
+    async def _handle(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        for kind, body in messages:
+            if self._reason is not None:
+                self._end(self._reason)  # closed or replaced meanwhile: nothing more of this link
+            if kind == _PING:
+                if len(body) > _PING_BYTES_MAX:
+                    raise RemoteProtocolError("ping is too large")
+                self._enqueue(self._urgent, _PONG, body)
+            elif kind == _PONG:
+                self._on_pong(body)
+            else:
+                await self._deliver(kind, body)
+            now = self._loop.time()
+            if now - self._slice_began_at > _SLICE_S:
+                await asyncio.sleep(0)
+                self._slice_began_at = self._loop.time()
+
+    def _on_pong(self, body: bytes) -> None:
+        if not self._answered and body == self._ping_body():
+            self._answered = True
+            self.rtt_ms = (self._loop.time() - self._pinged_at) * 1_000
 
     async def _watch(self) -> None:
         while True:
-            self._pinged_at = self._loop.time()
-            self.send(_PING, b"")
+            if self._answered:
+                self._answered = False
+                self._pings += 1
+                self._pinged_at = self._loop.time()
+            # An unanswered ping is repeated: it tells the peer that this side lives, and the time
+            # to its answer counts from the first.
+            self._enqueue(self._urgent, _PING, self._ping_body())
             await asyncio.sleep(self._config.ping_interval_s)
-            if self._loop.time() - self._heard_at > self._config.silence_max_s:
+            silent_s = self._loop.time() - self._heard_at
+            if silent_s > self._config.silence_max_s and not self._at_work:
                 self._end("silent")
 
-    def _end(self, reason: str) -> None:
-        self._reason = reason
+    def _ping_body(self) -> bytes:
+        return self._pings.to_bytes(_PING_BYTES_MAX, "big")
+
+    def _end(self, reason: str) -> NoReturn:
+        self._settle(reason)
         raise _LinkOverError(reason)
 
 
@@ -159,7 +234,8 @@ class _LinkOverError(Exception):
 
 def _why_ended(message: aiohttp.WSMessage) -> str:
     if message.type is aiohttp.WSMsgType.ERROR:
-        return f"protocol error: {message.data}"
+        kind = "protocol error" if isinstance(message.data, aiohttp.WebSocketError) else "lost"
+        return f"{kind}: {message.data}"
     if message.type in (
         aiohttp.WSMsgType.CLOSE,
         aiohttp.WSMsgType.CLOSING,
@@ -170,11 +246,9 @@ def _why_ended(message: aiohttp.WSMessage) -> str:
 
 
 def _transport_of(socket: Socket) -> asyncio.Transport | None:
+    # aiohttp offers no other way to abort.
     if isinstance(socket, web.WebSocketResponse):
-        request = socket._req  # noqa: SLF001 - the server side offers no other way to abort
+        request = socket._req  # noqa: SLF001
         return None if request is None else request.transport
-    transport: asyncio.Transport | None = socket.get_extra_info("_transport", None)
-    if transport is not None:
-        return transport
-    connection = socket._conn  # noqa: SLF001 - as above
+    connection = socket._conn  # noqa: SLF001
     return None if connection is None else connection.transport

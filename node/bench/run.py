@@ -34,6 +34,7 @@ from node.ledger.genesis import Genesis
 
 RAW_BLOCKS = "application/vnd.piaolian.block"
 IN_FLIGHT_MAX = 2_400
+"""Transactions on their way at once; four times as many invoices when they come in batches."""
 IN_REQUEST = 100
 SETTLE_S = 20.0
 SIGNED_PER_SECOND_MAX = 4_000
@@ -123,7 +124,8 @@ class _Run:
         self._signed = signed
         self._submitter = Submitter(session, [Endpoint(m.url, m.token) for m in members])
         self._follower = VerifyingFollower(VoterSet.from_genesis(genesis), self._on_final)
-        self._in_flight = InFlight(IN_FLIGHT_MAX // plan.batch if plan.batch > 1 else IN_FLIGHT_MAX)
+        many = IN_FLIGHT_MAX if plan.batch == 1 else 4 * IN_FLIGHT_MAX // plan.batch
+        self._in_flight = InFlight(many)
         self._final: dict[bytes, float] = {}
         self._refused: dict[str, int] = {}
         self._index_lag_s = 0.0

@@ -266,11 +266,11 @@ class WildPeer:
             case 0:
                 return Link.RAFT, RAFT_MESSAGE, codec.encode(self.raft())[:-1]
             case 1:
-                return Link.RAFT, rng.randint(1, 255), codec.encode(self.raft())
+                return Link.RAFT, rng.randint(1, 200), codec.encode(self.raft())
             case 2:
                 return Link.RAFT, RAFT_MESSAGE, FAR
             case 3:
-                return Link.GOSSIP, rng.choice((4, 15, 19, 255)), rng.randbytes(20)
+                return Link.GOSSIP, rng.choice((4, 15, 19, 200)), rng.randbytes(20)
             case 4:
                 kind, body = encode_control(self.control())
                 return Link.GOSSIP, kind, body[:-1]
@@ -360,7 +360,7 @@ async def violate(impostor: Impostor, peer: WildPeer, name: str, count: int) -> 
     for turn in range(count):
         link, kind, body = peer.violation()
         if turn < 2:  # one on each link: what was sent before has then been handled
-            link, kind = Link(turn), 255
+            link, kind = Link(turn), 200
         await impostor.connected(name, link)
         await impostor.say(name, link, kind, body)
         try:
