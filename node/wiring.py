@@ -81,6 +81,9 @@ class Node:
         self._services: list[Callable[[], Awaitable[object]]] = []
         self._files: list[Callable[[], Awaitable[object]]] = []
         self._stopping = False
+        self._caught_up_height: int | None = None
+        """Height at which consensus was caught up with. To sign again it must be final, but no
+        later height: those may need this voter's signature."""
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     # --- Life --------------------------------------------------------------------------------
@@ -323,6 +326,8 @@ class Node:
         self._engine.work()
         if status.leader is not None:
             self._intake.resend(at_once=True)
+            if not status.suspect and self._caught_up_height is None:
+                self._caught_up_height = self._tracker.height
 
     def _leader(self) -> int | None:
         return self._vitals.raft().leader
@@ -379,7 +384,10 @@ class Node:
         """Sign again once caught up: with the leader's log, and to a final checkpoint."""
         status = self._vitals.raft()
         caught_up = status.leader is not None and not status.suspect
-        if caught_up and status.applied_index >= status.commit_index and not self._finality.unfinal:
+        if not caught_up or status.applied_index < status.commit_index:
+            return
+        height = self._caught_up_height
+        if height is not None and self._tracker.final_height >= height:
             self._cosigner.suspended = False
             _log.warning("signing resumed", height=self._tracker.height)
 

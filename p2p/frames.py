@@ -1,102 +1,325 @@
-"""Messages in encrypted records. Sans-IO: bytes in, messages out, and the other way round.
+"""Encrypted records and the messages inside them, sans-IO.
 
-    stream      message ‖ message ‖ …     message: kind (1) ‖ length (4, big-endian) ‖ body
-    record      ChaCha20-Poly1305 of at most 65,536 bytes of the stream; one a WebSocket frame
+Owns the record cipher, the framing and the bounded queue of what is to be sent. Must not know
+sockets, clocks or randomness. Invariants: a plaintext is 1 to 65,536 bytes; a reader holds at
+most one unfinished message per lane and at most 4 MiB of it; after its first error a reader or
+opener must not be used again.
 
-Records cut the stream where they are full, so many small messages share one and a large one spans
-several. Each record's nonce counts up, so a lost, repeated or reordered record does not decrypt.
+A plaintext is a sequence of pieces, each `flags u8 | kind u8 | length u16 | body`. A message of
+more than one piece sets MORE on all but its last. Two lanes interleave, urgent and bulk; the
+kind tells which. SESSION pieces belong to the session itself.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections import deque
 
+from nacl.bindings import (
+    crypto_secretstream_xchacha20poly1305_ABYTES,
+    crypto_secretstream_xchacha20poly1305_HEADERBYTES,
+    crypto_secretstream_xchacha20poly1305_init_pull,
+    crypto_secretstream_xchacha20poly1305_pull,
+    crypto_secretstream_xchacha20poly1305_push,
+    crypto_secretstream_xchacha20poly1305_state,
+    crypto_secretstream_xchacha20poly1305_TAG_FINAL,
+    crypto_secretstream_xchacha20poly1305_TAG_MESSAGE,
+    crypto_secretstream_xchacha20poly1305_TAG_REKEY,
+)
 from nacl.exceptions import CryptoError
 
-from p2p.errors import RemoteProtocolError
-from p2p.handshake import TAG_BYTES, seal, unseal
+from p2p.errors import LocalProtocolError, RecordError, RemoteProtocolError
+from p2p.types import KIND_MAX, MESSAGE_BYTES_MAX, URGENT_KINDS, Link
 
-RECORD_BYTES_MAX = 65_536
-"""Plaintext of one record."""
-FRAME_BYTES_MAX = RECORD_BYTES_MAX + TAG_BYTES
-MESSAGE_BYTES_MAX = 4 * 1_048_576
-"""Body of one message: the largest Raft entry with its envelope."""
-REKEY_RECORDS = 65_536
-"""A direction's key is replaced after so many records: at most 4 GiB under one key."""
-_HEADER = struct.Struct(">BI")
-_REKEY_NONCE = 2**64 - 1
+PLAINTEXT_BYTES_MAX = 65_536
+RECORD_OVERHEAD_BYTES: int = crypto_secretstream_xchacha20poly1305_ABYTES
+RECORD_BYTES_MAX = PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES
+REKEY_RECORDS = 4_096
+"""At most 256 MiB under one key; on an idle link, where pings are the only records, an hour."""
+
+HEADER = struct.Struct(">BBH")
+PIECE_BYTES_MAX = PLAINTEXT_BYTES_MAX - HEADER.size
+PIECE_BYTES_MIN = 1_024
+"""Only the last piece of a message may be smaller, so a message has at most 4,097 pieces."""
+MORE = 0x80
+SESSION = 0x01
+
+ACCEPT, PING, PONG, BYE = 0, 1, 2, 3
+"""Session kinds: link confirmed (empty); round trip (8 bytes); its answer (same); end (text)."""
+PING_BYTES = 8
+BYE_BYTES_MAX = 128
+
+MESSAGE_COST_BYTES = 128
+"""What a queued message costs beyond its body: bounds the number of small ones."""
+URGENT_RESERVE_BYTES = 1024 * 1024
+"""Room in the gossip queue that bulk cannot take."""
+SESSION_PIECES_MAX = 64
+
+Received = tuple[bool, int, bytes]
+"""(is a session piece, kind, body)."""
 
 
-class _Direction:
-    """The key and nonce of one direction."""
+def _stream_state(key: bytes) -> crypto_secretstream_xchacha20poly1305_state:
+    """A secretstream under `key` with the all-zero header.
+
+    The header is a salt for keys that are used more than once. Ours come from one handshake and
+    serve one direction once, so no random header is made or sent. libsodium's state after
+    `init_pull` is the state after `init_push` with the same header.
+    """
+    state = crypto_secretstream_xchacha20poly1305_state()
+    header = bytes(crypto_secretstream_xchacha20poly1305_HEADERBYTES)
+    crypto_secretstream_xchacha20poly1305_init_pull(state, header, key)
+    return state
+
+
+class Sealer:
+    """Encrypts the records of one direction, in order."""
+
+    __slots__ = ("_finished", "_records", "_state")
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._nonce = 0
+        self._state = _stream_state(key)
+        self._records = 0
+        self._finished = False
 
-    def next(self) -> tuple[bytes, int]:
-        """Key and nonce of the next record; re-keys as Noise section 11.3 describes."""
-        if self._nonce and self._nonce % REKEY_RECORDS == 0:
-            self._key = seal(self._key, _REKEY_NONCE, bytes(32))[:32]
-        nonce = self._nonce
-        self._nonce += 1
-        return self._key, nonce
-
-
-class RecordWriter:
-    """Turns messages into records."""
-
-    def __init__(self, key: bytes) -> None:
-        self._direction = _Direction(key)
-
-    def write(self, messages: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-        """Records that carry `messages`; the last one may be short."""
-        parts: list[bytes] = []
-        for kind, body in messages:
-            parts += (_HEADER.pack(kind, len(body)), body)
-        stream = memoryview(b"".join(parts))
-        for start in range(0, len(stream), RECORD_BYTES_MAX):
-            key, nonce = self._direction.next()
-            yield seal(key, nonce, bytes(stream[start : start + RECORD_BYTES_MAX]))
-
-
-class RecordReader:
-    """Turns records into messages. After an error the link must be closed."""
-
-    def __init__(self, key: bytes) -> None:
-        self._direction = _Direction(key)
-        self._buffer = bytearray()
-
-    @property
-    def buffered(self) -> int:
-        """Bytes of an incomplete message."""
-        return len(self._buffer)
-
-    def read(self, record: bytes) -> list[tuple[int, bytes]]:
-        """The messages that `record` completes.
+    def seal(self, plaintext: bytes, *, final: bool = False) -> bytes:
+        """The next record; `final` says that none follows.
 
         Raises:
-            RemoteProtocolError: it does not authenticate, or announces too large a message.
+            LocalProtocolError: the plaintext is empty or too long, or follows the final one.
         """
-        if not TAG_BYTES < len(record) <= FRAME_BYTES_MAX:
-            raise RemoteProtocolError("record has a wrong length")
-        key, nonce = self._direction.next()
+        if not 0 < len(plaintext) <= PLAINTEXT_BYTES_MAX or self._finished:
+            raise LocalProtocolError("a plaintext that cannot be sealed")
+        self._records += 1
+        tag = crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
+        if final:
+            tag = crypto_secretstream_xchacha20poly1305_TAG_FINAL
+            self._finished = True
+        elif self._records % REKEY_RECORDS == 0:
+            tag = crypto_secretstream_xchacha20poly1305_TAG_REKEY
+        record: bytes = crypto_secretstream_xchacha20poly1305_push(
+            self._state, plaintext, None, tag
+        )
+        return record
+
+
+class Opener:
+    """Decrypts the records of one direction. One lost, repeated or altered record is the end."""
+
+    __slots__ = ("_records", "_state", "finished")
+
+    def __init__(self, key: bytes) -> None:
+        self._state: crypto_secretstream_xchacha20poly1305_state | None = _stream_state(key)
+        self._records = 0
+        self.finished = False
+        """The peer's final record has been read: the end is not a truncation."""
+
+    def open(self, record: bytes) -> bytes:
+        """The plaintext of the next record.
+
+        Raises:
+            RecordError: the record is not the next one of this stream; also ever after.
+            RemoteProtocolError: the peer keeps a key too long, or goes on after its final record.
+        """
+        state, self._state = self._state, None
+        if state is None:
+            raise RecordError("a record after a bad one")
+        if not RECORD_OVERHEAD_BYTES < len(record) <= RECORD_BYTES_MAX:
+            raise RecordError(f"a record of {len(record)} bytes")
+        if self.finished:
+            raise RemoteProtocolError("a record after the final one")
         try:
-            self._buffer += unseal(key, nonce, record)
+            plaintext, tag = crypto_secretstream_xchacha20poly1305_pull(state, record, None)
         except CryptoError as error:
-            raise RemoteProtocolError("record does not authenticate") from error
-        messages: list[tuple[int, bytes]] = []
-        start, end = 0, len(self._buffer)
-        with memoryview(self._buffer) as view:
-            while end - start >= _HEADER.size:
-                kind, length = _HEADER.unpack_from(view, start)
-                if length > MESSAGE_BYTES_MAX:
-                    raise RemoteProtocolError("message is too large")
-                stop = start + _HEADER.size + length
-                if stop > end:
-                    break
-                messages.append((kind, view[start + _HEADER.size : stop].tobytes()))
-                start = stop
-        del self._buffer[:start]
+            raise RecordError("a record that does not authenticate") from error
+        self._records += 1
+        if tag != crypto_secretstream_xchacha20poly1305_TAG_MESSAGE:
+            self._take_tag(tag)
+        elif self._records % REKEY_RECORDS == 0:
+            raise RemoteProtocolError("a key used for too many records")
+        self._state = state
+        opened: bytes = plaintext
+        return opened
+
+    def _take_tag(self, tag: int) -> None:
+        if tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL:
+            self.finished = True
+        elif (
+            tag != crypto_secretstream_xchacha20poly1305_TAG_REKEY
+            or self._records % REKEY_RECORDS != 0
+        ):
+            raise RemoteProtocolError(f"an unexpected record tag {tag}")
+
+
+def session_piece(kind: int, body: bytes = b"") -> bytes:
+    """One session piece, which is also a whole plaintext."""
+    return HEADER.pack(SESSION, kind, len(body)) + body
+
+
+class FrameReader:
+    """Turns plaintexts back into messages."""
+
+    __slots__ = ("_open", "_urgent_kinds")
+
+    def __init__(self, link: Link) -> None:
+        self._urgent_kinds = URGENT_KINDS if link is Link.GOSSIP else 0
+        self._open: list[tuple[int, bytearray] | None] = [None, None]
+        """Per lane (bulk, urgent): the unfinished message."""
+
+    def feed(self, plaintext: bytes) -> list[Received]:
+        """The messages that `plaintext` completes, in order.
+
+        Raises:
+            RemoteProtocolError: the plaintext breaks the framing or a bound.
+        """
+        messages: list[Received] = []
+        position, end = 0, len(plaintext)
+        if end > PLAINTEXT_BYTES_MAX or end == 0:
+            raise RemoteProtocolError(f"a plaintext of {end} bytes")
+        unfinished, header_bytes, urgent_kinds = self._open, HEADER.size, self._urgent_kinds
+        while position < end:
+            if end - position < header_bytes:
+                raise RemoteProtocolError("a truncated piece header")
+            flags, kind, length = HEADER.unpack_from(plaintext, position)
+            start = position + header_bytes
+            position = start + length
+            if position > end:
+                raise RemoteProtocolError("a piece longer than its record")
+            body = plaintext[start:position]
+            if flags == 0 and unfinished[kind < urgent_kinds] is None:
+                messages.append((False, kind, body))
+            elif flags == SESSION:
+                _check_session(kind, body)
+                messages.append((True, kind, body))
+            elif (whole := self._join(flags, kind, body)) is not None:
+                messages.append((False, kind, whole))
         return messages
+
+    def _join(self, flags: int, kind: int, body: bytes) -> bytes | None:
+        if flags not in (0, MORE):
+            raise RemoteProtocolError(f"unknown piece flags {flags:#x}")
+        lane = kind < self._urgent_kinds
+        if flags == MORE and len(body) < PIECE_BYTES_MIN:
+            raise RemoteProtocolError(f"a piece of {len(body)} bytes that is not the last")
+        unfinished = self._open[lane]
+        if unfinished is None:
+            self._open[lane] = (kind, bytearray(body))
+            return None
+        if unfinished[0] != kind:
+            raise RemoteProtocolError("a message begins within another of its lane")
+        joined = unfinished[1]
+        if not body or len(joined) + len(body) > MESSAGE_BYTES_MAX:
+            raise RemoteProtocolError("a message of more than 4 MiB, or with an empty end")
+        joined += body
+        if flags == MORE:
+            return None
+        self._open[lane] = None
+        return bytes(joined)
+
+
+def _check_session(kind: int, body: bytes) -> None:
+    sound = {
+        ACCEPT: not body,
+        PING: len(body) == PING_BYTES,
+        PONG: len(body) == PING_BYTES,
+        BYE: len(body) <= BYE_BYTES_MAX,
+    }
+    if not sound.get(kind, False):
+        raise RemoteProtocolError(f"a bad session piece {kind}")
+
+
+class Outbox:
+    """What waits to be sent on one link: bounded, urgent first, packed into full records."""
+
+    __slots__ = (
+        "_bulk",
+        "_bulk_max",
+        "_bytes_max",
+        "_offsets",
+        "_session",
+        "_urgent",
+        "_urgent_kinds",
+        "queued_bytes",
+    )
+
+    def __init__(self, link: Link, bytes_max: int) -> None:
+        self._urgent_kinds = URGENT_KINDS if link is Link.GOSSIP else 0
+        self._bytes_max = bytes_max
+        self._bulk_max = bytes_max - (URGENT_RESERVE_BYTES if link is Link.GOSSIP else 0)
+        self._session: deque[bytes] = deque()
+        self._bulk: deque[tuple[int, bytes]] = deque()
+        self._urgent: deque[tuple[int, bytes]] = deque()
+        self._offsets = [0, 0]
+        """Per lane (bulk, urgent): what of its first message has been sent."""
+        self.queued_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._bulk or self._urgent or self._session)
+
+    def put(self, kind: int, body: bytes) -> bool:
+        """Queue a message; False when there is no room.
+
+        Raises:
+            LocalProtocolError: the message could never be sent.
+        """
+        size = len(body)
+        if size > MESSAGE_BYTES_MAX or not 0 <= kind <= KIND_MAX:
+            raise LocalProtocolError(f"no message may have kind {kind} and {size} bytes")
+        queued = self.queued_bytes + size + MESSAGE_COST_BYTES
+        if kind < self._urgent_kinds:
+            if queued > self._bytes_max:
+                return False
+            self._urgent.append((kind, body))
+        else:
+            if queued > self._bulk_max:
+                return False
+            self._bulk.append((kind, body))
+        self.queued_bytes = queued
+        return True
+
+    def put_session(self, kind: int, body: bytes = b"") -> bool:
+        """Queue a session piece ahead of everything; False when too many wait."""
+        if len(self._session) >= SESSION_PIECES_MAX:
+            return False
+        self._session.append(session_piece(kind, body))
+        return True
+
+    def take(self) -> bytes:
+        """The next plaintext, as full as the queue allows; empty when nothing waits."""
+        parts: list[bytes] = []
+        room = PLAINTEXT_BYTES_MAX
+        while self._session:
+            parts.append(self._session.popleft())
+            room -= len(parts[-1])
+        if self._urgent:
+            room = self._pack(self._urgent, 1, parts, room)
+        if self._bulk and not (self._urgent and room < HEADER.size + PIECE_BYTES_MIN):
+            self._pack(self._bulk, 0, parts, room)
+        return b"".join(parts)
+
+    def _pack(
+        self, queue: deque[tuple[int, bytes]], lane: int, parts: list[bytes], room: int
+    ) -> int:
+        """Move pieces of `queue` to `parts` while there is room; what room is left."""
+        pack, header_bytes = HEADER.pack, HEADER.size
+        offset = self._offsets[lane]
+        while queue:
+            kind, body = queue[0]
+            size = len(body) - offset
+            if size + header_bytes <= room:
+                parts.append(pack(0, kind, size))
+                parts.append(body[offset:] if offset else body)
+                room -= size + header_bytes
+                queue.popleft()
+                self.queued_bytes -= len(body) + MESSAGE_COST_BYTES
+                offset = 0
+                continue
+            piece = min(room - header_bytes, PIECE_BYTES_MAX)
+            if piece >= PIECE_BYTES_MIN:
+                parts.append(pack(MORE, kind, piece))
+                parts.append(body[offset : offset + piece])
+                offset += piece
+                room -= piece + header_bytes
+            break
+        self._offsets[lane] = offset
+        return room

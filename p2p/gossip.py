@@ -1,51 +1,64 @@
 """Gossip of opaque items: push to some, announce to the others, pull what is missing. Sans-IO.
 
-    ITEMS (16)  MessagePack array of bodies      pushed, or asked for
+    ITEMS (16)  length u32 ‖ body, repeated      pushed, or asked for
     HAVE  (17)  concatenated 32-byte ids         announced in batches
     WANT  (18)  concatenated 32-byte ids         asked of one announcer at a time
 
 Owns who is told and who is asked; the embedder owns the items, their validity and what is known.
-An announced item is asked of its first announcer; if it does not come within `RETRY_MS` the next
-one is asked. What leaves the embedder's store in the meantime is not announced any more.
+Must not know sockets, clocks or randomness. An announced item is asked of its first announcer; if
+it does not come within `RETRY_MS`, or that peer goes away, the next one is asked. What leaves the
+embedder's store meanwhile is not announced any more. Invariants: whatever a peer sends, the
+memory held for it is bounded, its announcements displace no other peer's, and one WANT yields at
+most `REPLY_BYTES_MAX`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Annotated
-
-import msgspec
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from p2p.errors import RemoteProtocolError
-from p2p.types import ItemId, PeerId
+from p2p.limits import TokenBucket
+from p2p.types import ID_BYTES, ItemId, PeerId
 
 ITEMS, HAVE, WANT = 16, 17, 18
-ID_BYTES = 32
 HAVE_IDS_MAX = 1_024
 WANT_IDS_MAX = 512
 ITEMS_MAX = 4_096
 """Bodies in one message."""
-ITEMS_BYTES = 256 * 1024
-"""A message of bodies is cut when it passes this; one body may be larger."""
-REPLY_BYTES_MAX = 2 * 1_048_576
-"""One answer stops after this; what it leaves out is asked for again."""
+ITEM_BYTES_MAX = 1_280 * 1_024
+"""One body: a transaction with a megabyte of blobs."""
+ITEMS_BYTES = 256 * 1_024
+"""A message of bodies is cut when it would pass this; one body may be larger."""
+REPLY_BYTES_MAX = 2 * 1_024 * 1_024
+"""Given in answer to one WANT; what is left over is asked for again."""
+SERVED_MAX = 3
+"""Times that one item is given to one peer that asks."""
 RETRY_MS = 1_000
+"""Long enough for an honest answer under load: a second asking doubles the load."""
 RELAY_DELAY_MS = 500
 """Items learned from a peer are announced on only after this: their origin announces them at once
 itself, and most are done with by then. Without the delay each item is announced once a pair."""
 ATTEMPTS_MAX = 4
 REMEMBERED_MAX = 20_000
 """Ids remembered for each peer as known to it."""
-WANTED_PEER_MAX = 20_000
-"""Items asked for at a time because of one peer's announcements; what it announces beyond is
-ignored. Counted by peer, so that one that announces what it does not have crowds out nobody."""
+WANTED_PER_PEER_MAX = 20_000
+"""Items asked for at a time on one peer's word: one that invents ids crowds out nobody."""
 UNTOLD_MAX = 50_000
 """Announcements that wait for the next tick, for each peer; the oldest are dropped."""
+IDS_PER_S = 40_000.0
+IDS_BURST = 120_000.0
+"""Announced ids read from one peer; more are ignored. Honest peers tell their whole pool once,
+then what is new."""
+
+_LENGTH = struct.Struct(">I")
 
 
-class Outgoing(msgspec.Struct, frozen=True):
-    """A message to send."""
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send on the gossip link."""
 
     peer: PeerId
     kind: int
@@ -53,60 +66,86 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class _PeerView:
-    """What one peer is known to have, and what it is still to be told."""
+    """What one peer is known to have, what it was given, and what it is still to be told."""
+
+    __slots__ = ("has", "ids", "relayed", "served", "untold", "wanted")
 
     def __init__(self) -> None:
         self.has: OrderedDict[ItemId, None] = OrderedDict()
         self.untold: OrderedDict[ItemId, None] = OrderedDict()
         self.relayed: OrderedDict[ItemId, int] = OrderedDict()
         """To be announced from this time on, in milliseconds; ascending."""
+        self.served: OrderedDict[ItemId, int] = OrderedDict()
+        self.wanted = 0
+        """Items that are wanted on this peer's word before that of others."""
+        self.ids: TokenBucket | None = None
 
-    def mark(self, ids: Sequence[ItemId]) -> None:
+    def mark(self, ids: Iterable[ItemId]) -> None:
+        """The peer has these, or was told."""
+        has, untold, relayed = self.has, self.untold, self.relayed
         for item in ids:
-            self.has[item] = None
-            self.untold.pop(item, None)
-            self.relayed.pop(item, None)
-        while len(self.has) > REMEMBERED_MAX:
-            self.has.popitem(last=False)
+            has[item] = None
+            if untold:
+                untold.pop(item, None)
+            if relayed:
+                relayed.pop(item, None)
+        while len(has) > REMEMBERED_MAX:
+            has.popitem(last=False)
 
-    def tell(self, ids: Sequence[ItemId]) -> None:
+    def tell(self, ids: Iterable[ItemId]) -> None:
+        """Announce these at the next tick, unless the peer has them."""
+        has, untold = self.has, self.untold
         for item in ids:
-            if item not in self.has:
-                self.untold[item] = None
-        while len(self.untold) > UNTOLD_MAX:
-            self.untold.popitem(last=False)
+            if item not in has:
+                untold[item] = None
+        while len(untold) > UNTOLD_MAX:
+            untold.popitem(last=False)
 
-    def tell_later(self, ids: Sequence[ItemId], due_ms: int) -> None:
+    def tell_later(self, ids: Iterable[ItemId], due_ms: int) -> None:
+        """Announce these from `due_ms` on, unless the peer has them by then."""
+        has, relayed = self.has, self.relayed
         for item in ids:
-            if item not in self.has:
-                self.relayed[item] = due_ms
-        while len(self.relayed) > UNTOLD_MAX:
-            self.relayed.popitem(last=False)
+            if item not in has:
+                relayed[item] = due_ms
+        while len(relayed) > UNTOLD_MAX:
+            relayed.popitem(last=False)
 
     def take_due(self, now_ms: int) -> list[ItemId]:
+        """What is to be announced now."""
         due = list(self.untold)
         self.untold.clear()
         while self.relayed and next(iter(self.relayed.values())) <= now_ms:
             due.append(self.relayed.popitem(last=False)[0])
         return due
 
+    def serve(self, item: ItemId) -> bool:
+        """Whether the peer may be given `item` once more."""
+        served = self.served.get(item, 0)
+        if served >= SERVED_MAX:
+            return False
+        self.served[item] = served + 1
+        if len(self.served) > REMEMBERED_MAX:
+            self.served.popitem(last=False)
+        return True
+
 
 class _Wanted:
     """An item that was announced and is not here."""
 
-    __slots__ = ("announcers", "asked_ms", "attempts")
+    __slots__ = ("announcers", "asked", "asked_ms", "attempts", "first")
 
     def __init__(self, peer: PeerId, now_ms: int) -> None:
+        self.first = peer
+        """Whose bound it counts against."""
         self.announcers: list[PeerId] = [peer]
+        """Connected peers that announced it; never empty."""
+        self.asked = peer
         self.asked_ms = now_ms
         self.attempts = 1
 
 
-_decoder = msgspec.msgpack.Decoder(Annotated[list[bytes], msgspec.Meta(max_length=ITEMS_MAX)])
-
-
 class Gossip:
-    """The gossip of one node. Every method returns what to send."""
+    """The gossip of one node. What a method returns is to be sent."""
 
     def __init__(
         self, lookup: Callable[[ItemId], bytes | None], known: Callable[[ItemId], bool]
@@ -121,17 +160,41 @@ class Gossip:
         self._known = known
         self._peers: dict[PeerId, _PeerView] = {}
         self._wanted: OrderedDict[ItemId, _Wanted] = OrderedDict()
-        self._awaited: Counter[PeerId] = Counter()
-        """Wanted items by who announced them first; a peer that comes back keeps its count."""
+        """In the order of asking."""
+
+    @property
+    def wanted(self) -> int:
+        """Items that have been asked for and are awaited."""
+        return len(self._wanted)
+
+    # --- Peers -------------------------------------------------------------------------------
 
     def peer_up(self, peer: PeerId, held: Sequence[ItemId]) -> None:
         """A peer connected: it is told of everything that is held here, at the next tick."""
-        self._peers[peer] = _PeerView()
-        self._peers[peer].tell(held)
+        self.peer_down(peer)
+        self._peers[peer] = view = _PeerView()
+        view.tell(held)
 
     def peer_down(self, peer: PeerId) -> None:
-        """A peer is gone."""
-        self._peers.pop(peer, None)
+        """A peer is gone; what it was asked for is due at the next tick."""
+        view = self._peers.pop(peer, None)
+        if view is None:
+            return
+        concerned = [item for item, w in self._wanted.items() if peer in w.announcers]
+        for item in reversed(concerned):
+            wanted = self._wanted[item]
+            wanted.announcers.remove(peer)
+            if not wanted.announcers:
+                del self._wanted[item]
+                continue
+            if wanted.first == peer:
+                wanted.first = wanted.announcers[0]
+                self._peers[wanted.first].wanted += 1
+            if wanted.asked == peer:
+                wanted.asked_ms = -RETRY_MS
+                self._wanted.move_to_end(item, last=False)
+
+    # --- Items that are here -----------------------------------------------------------------
 
     def originate(
         self, items: Sequence[tuple[ItemId, bytes]], eager_to: Sequence[PeerId]
@@ -144,32 +207,44 @@ class Gossip:
                 view.mark(ids)
             else:
                 view.tell(ids)
-        bodies = _pack([body for _, body in items]) if eager else []
+        bodies = pack_items([body for _, body in items]) if eager else []
         return [Outgoing(peer, ITEMS, body) for peer in eager for body in bodies]
-
-    def decode_items(self, body: bytes) -> list[bytes]:
-        """The bodies of an ITEMS message.
-
-        Raises:
-            RemoteProtocolError: it is malformed or holds too many.
-        """
-        try:
-            bodies: list[bytes] = _decoder.decode(body)
-        except msgspec.MsgspecError as error:
-            raise RemoteProtocolError(f"malformed items: {error}") from error
-        return bodies
 
     def learned(
         self, peer: PeerId, ids: Sequence[ItemId], new: Sequence[ItemId], now_ms: int
     ) -> None:
         """`peer` sent the items `ids`, of which `new` were accepted and go on to the others."""
-        for item in ids:
-            self._settle(item)
+        if self._wanted:
+            for item in ids:
+                self._forget_want(item)
         for other, view in self._peers.items():
             if other == peer:
                 view.mark(ids)
             else:
                 view.tell_later(new, now_ms + RELAY_DELAY_MS)
+
+    # --- Messages ----------------------------------------------------------------------------
+
+    @staticmethod
+    def decode_items(body: bytes) -> list[bytes]:
+        """The bodies of an ITEMS message.
+
+        Raises:
+            RemoteProtocolError: it is malformed, or holds too many or too large ones.
+        """
+        items: list[bytes] = []
+        position, end = 0, len(body)
+        while position < end:
+            start = position + _LENGTH.size
+            if start > end:
+                raise RemoteProtocolError("malformed items: a truncated length")
+            position = start + _LENGTH.unpack_from(body, position)[0]
+            if not start < position <= min(end, start + ITEM_BYTES_MAX):
+                raise RemoteProtocolError("malformed items: an impossible length")
+            items.append(body[start:position])
+        if not 0 < len(items) <= ITEMS_MAX:
+            raise RemoteProtocolError(f"{len(items)} items in one message")
+        return items
 
     def receive_have(self, peer: PeerId, body: bytes, now_ms: int) -> list[Outgoing]:
         """`peer` announced items; asks for those that nobody was asked for.
@@ -181,35 +256,50 @@ class Gossip:
         view = self._peers.get(peer)
         if view is None:
             return []
+        now_s = now_ms / 1_000
+        if view.ids is None:
+            view.ids = TokenBucket(IDS_PER_S, IDS_BURST, now_s)
+        if not view.ids.take(len(ids), now_s):
+            return []
         view.mark(ids)
         asked: list[ItemId] = []
+        known, wants = self._known, self._wanted
         for item in ids:
-            if self._known(item):
+            if known(item):
                 continue
-            wanted = self._wanted.get(item)
+            wanted = wants.get(item)
             if wanted is not None:
-                if peer not in wanted.announcers and len(wanted.announcers) < ATTEMPTS_MAX:
+                if len(wanted.announcers) < ATTEMPTS_MAX and peer not in wanted.announcers:
                     wanted.announcers.append(peer)
-            elif self._awaited[peer] < WANTED_PEER_MAX:
-                self._wanted[item] = _Wanted(peer, now_ms)
-                self._awaited[peer] += 1
+            elif view.wanted < WANTED_PER_PEER_MAX:
+                wants[item] = _Wanted(peer, now_ms)
+                view.wanted += 1
                 asked.append(item)
         return _ask(peer, asked)
 
     def receive_want(self, peer: PeerId, body: bytes) -> list[Outgoing]:
-        """`peer` asks for items; gives those that are still here.
+        """`peer` asks for items; gives those that are still here, within bounds.
 
         Raises:
             RemoteProtocolError: malformed or too many ids.
         """
+        ids = _split_ids(body, WANT_IDS_MAX)
+        view = self._peers.get(peer)
+        if view is None:
+            return []
         bodies: list[bytes] = []
         size = 0
-        for item in dict.fromkeys(_split_ids(body, WANT_IDS_MAX)):
+        for item in ids:
             found = self._lookup(item)
-            if found is not None and size < REPLY_BYTES_MAX:
-                bodies.append(found)
-                size += len(found)
-        return [Outgoing(peer, ITEMS, packed) for packed in _pack(bodies)]
+            if found is None or not view.serve(item):
+                continue
+            size += len(found)
+            bodies.append(found)
+            if size >= REPLY_BYTES_MAX:
+                break
+        return [Outgoing(peer, ITEMS, packed) for packed in pack_items(bodies)]
+
+    # --- Time --------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> list[Outgoing]:
         """Announce what waits, and ask others for what did not come."""
@@ -217,54 +307,61 @@ class Gossip:
         for peer, view in self._peers.items():
             ids = [item for item in view.take_due(now_ms) if self._lookup(item) is not None]
             view.mark(ids)
-            outgoing += (
-                Outgoing(peer, HAVE, b"".join(ids[start : start + HAVE_IDS_MAX]))
-                for start in range(0, len(ids), HAVE_IDS_MAX)
-            )
+            outgoing += _in_batches(peer, HAVE, ids, HAVE_IDS_MAX)
         return outgoing + self._retry(now_ms)
 
     def _retry(self, now_ms: int) -> list[Outgoing]:
         asked: dict[PeerId, list[ItemId]] = {}
-        while self._wanted:
-            item, wanted = next(iter(self._wanted.items()))
-            if now_ms - wanted.asked_ms < RETRY_MS:
-                break  # in the order of asking
-            reachable = [peer for peer in wanted.announcers if peer in self._peers]
-            if not reachable or self._known(item) or wanted.attempts >= ATTEMPTS_MAX:
-                self._settle(item)
+        for item, wanted in list(self._due(now_ms)):
+            if wanted.attempts >= ATTEMPTS_MAX or self._known(item):
+                self._forget_want(item)
                 continue
+            # The next announcer in order, so one that never answers is asked every other time.
+            peer = wanted.announcers[wanted.attempts % len(wanted.announcers)]
             wanted.attempts += 1
-            wanted.asked_ms = now_ms
+            wanted.asked, wanted.asked_ms = peer, now_ms
             self._wanted.move_to_end(item)
-            asked.setdefault(reachable[(wanted.attempts - 1) % len(reachable)], []).append(item)
+            asked.setdefault(peer, []).append(item)
         return [out for peer, ids in asked.items() for out in _ask(peer, ids)]
 
-    def _settle(self, item: ItemId) -> None:
+    def _due(self, now_ms: int) -> Iterable[tuple[ItemId, _Wanted]]:
+        for item, wanted in self._wanted.items():
+            if now_ms - wanted.asked_ms < RETRY_MS:
+                return
+            yield item, wanted
+
+    def _forget_want(self, item: ItemId) -> None:
         wanted = self._wanted.pop(item, None)
         if wanted is not None:
-            self._awaited[wanted.announcers[0]] -= 1
+            self._peers[wanted.first].wanted -= 1
+
+
+def pack_items(bodies: Sequence[bytes]) -> list[bytes]:
+    """ITEMS messages that carry `bodies`, in order."""
+    packed: list[bytes] = []
+    parts: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if parts and (size + len(body) > ITEMS_BYTES or len(parts) == 2 * ITEMS_MAX):
+            packed.append(b"".join(parts))
+            parts, size = [], 0
+        parts.append(_LENGTH.pack(len(body)))
+        parts.append(body)
+        size += len(body)
+    if parts:
+        packed.append(b"".join(parts))
+    return packed
 
 
 def _ask(peer: PeerId, ids: Sequence[ItemId]) -> list[Outgoing]:
+    return _in_batches(peer, WANT, ids, WANT_IDS_MAX)
+
+
+def _in_batches(peer: PeerId, kind: int, ids: Sequence[ItemId], batch: int) -> list[Outgoing]:
     return [
-        Outgoing(peer, WANT, b"".join(ids[start : start + WANT_IDS_MAX]))
-        for start in range(0, len(ids), WANT_IDS_MAX)
+        Outgoing(peer, kind, b"".join(ids[start : start + batch]))
+        for start in range(0, len(ids), batch)
     ]
-
-
-def _pack(bodies: Sequence[bytes]) -> list[bytes]:
-    packed: list[bytes] = []
-    part: list[bytes] = []
-    size = 0
-    for body in bodies:
-        if part and (size + len(body) > ITEMS_BYTES or len(part) == ITEMS_MAX):
-            packed.append(msgspec.msgpack.encode(part))
-            part, size = [], 0
-        part.append(body)
-        size += len(body)
-    if part:
-        packed.append(msgspec.msgpack.encode(part))
-    return packed
 
 
 def _split_ids(body: bytes, count_max: int) -> list[ItemId]:

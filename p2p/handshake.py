@@ -1,271 +1,280 @@
-"""The handshake: Noise_XX_25519_ChaChaPoly_SHA256, bound to identities and network. Sans-IO.
+"""Noise_XX_25519_ChaChaPoly_SHA256 bound to identities, sans-IO (Noise specification rev. 34).
 
-    prologue    "piaolian/p2p/1" ‖ LF ‖ network id ‖ link (1)
-    message 1   → e
-    message 2   ← e, ee, s, es   payload: identity proof
-    message 3   → s, se          payload: identity proof
-    proof       version (1) ‖ identity key (32) ‖ signature (64)
-    signed      "piaolian/p2p/static/1" ‖ LF ‖ role (1) ‖ network id ‖ link (1) ‖ noise static key
+Owns the three handshake messages and the two transport keys that follow. Must not know sockets,
+clocks or randomness: secrets come in as arguments. Invariants: the dialler reveals its identity
+only to the peer it meant; no key leaves before the other identity is verified and known; an
+object is used once, in order, and is dead after its first error.
 
-The Noise static key is made fresh for each process and says nothing; the identity key vouches for
-it, labelled with the role, so a proof cannot be reflected. Follows the Noise Protocol Framework,
-revision 34, sections 5 and 7. Keys come in as arguments: no randomness here.
+The X25519 static keys live as long as the process. What lasts is the Ed25519 identity, which
+signs, inside the encrypted payload, a statement naming the static key, the role, the link and
+the network (as libp2p does, with more in the statement).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Container
+from dataclasses import dataclass
 from enum import IntEnum
 
-import msgspec
 from nacl.bindings import (
     crypto_aead_chacha20poly1305_ietf_decrypt,
     crypto_aead_chacha20poly1305_ietf_encrypt,
     crypto_scalarmult,
     crypto_scalarmult_base,
-    crypto_sign,
-    crypto_sign_open,
 )
 from nacl.exceptions import CryptoError
 
-from p2p.errors import HandshakeError
-from p2p.types import Link, PeerId
+from p2p.errors import CloseCode, HandshakeError, LocalProtocolError
+from p2p.identity import SIGNATURE_BYTES, Identity, verify
+from p2p.types import ID_BYTES, Link, PeerId
 
-PROTOCOL_NAME = b"Noise_XX_25519_ChaChaPoly_SHA256"
 VERSION = 1
 KEY_BYTES = 32
 TAG_BYTES = 16
-_PROOF_BYTES = 1 + 32 + 64
-MESSAGE_BYTES = (
-    KEY_BYTES,
-    2 * KEY_BYTES + TAG_BYTES + _PROOF_BYTES + TAG_BYTES,
-    KEY_BYTES + TAG_BYTES + _PROOF_BYTES + TAG_BYTES,
-)
-"""Exact lengths of the three messages: 32, 193 and 161."""
-_STATIC_TAG = b"piaolian/p2p/static/1\n"
-_PROLOGUE_TAG = b"piaolian/p2p/1\n"
+PAYLOAD_BYTES = 2 + ID_BYTES + SIGNATURE_BYTES
+"""version u16 ‖ identity ‖ signature."""
+MESSAGE_1_BYTES = KEY_BYTES
+MESSAGE_2_BYTES = KEY_BYTES + KEY_BYTES + TAG_BYTES + PAYLOAD_BYTES + TAG_BYTES
+MESSAGE_3_BYTES = KEY_BYTES + TAG_BYTES + PAYLOAD_BYTES + TAG_BYTES
+
+_PROTOCOL = b"Noise_XX_25519_ChaChaPoly_SHA256"
+_PROLOGUE = b"piaolian/p2p/1\n"
+_STATEMENT = b"piaolian/p2p-static/v1\n"
 
 
-class HandshakeRole(IntEnum):
-    """Who dialled."""
+class Role(IntEnum):
+    """Who speaks first."""
 
-    INITIATOR = 0
-    RESPONDER = 1
+    DIALLER = 0
+    LISTENER = 1
 
 
-class SessionKeys(msgspec.Struct, frozen=True):
-    """The outcome: who the peer is, and the key of each direction."""
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What this side brings to one handshake."""
+
+    identity: Identity
+    network_id: bytes
+    link: Link
+    static_secret: bytes
+    """X25519, fresh per process."""
+    ephemeral_secret: bytes
+    """X25519, fresh per handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a completed handshake yields."""
 
     peer: PeerId
+    remote_static: bytes
+    """Names the peer's process: another value is another run of it."""
     send_key: bytes
     receive_key: bytes
     handshake_hash: bytes
-    """Names this session; both ends have the same."""
+    """Equal on both sides, unique to this connection."""
 
 
-class LocalIdentity(msgspec.Struct, frozen=True):
-    """This node in a handshake."""
-
-    secret_key: bytes
-    """64-byte Ed25519 secret key; the last 32 bytes are the identity."""
-    static_key: bytes
-    """32-byte X25519 secret, fresh for each process."""
-    network_id: bytes
+def prologue(network_id: bytes) -> bytes:
+    """What both sides must agree on before the first message."""
+    return _PROLOGUE + network_id
 
 
-class SymmetricState:
-    """Chaining key, handshake hash and cipher key (Noise, section 5.2)."""
+def static_statement(role: Role, link: Link, network_id: bytes, static: bytes) -> bytes:
+    """What an identity signs about its process's static key."""
+    return b"".join((_STATEMENT, bytes((role, link)), network_id, static))
+
+
+class Symmetric:
+    """The SymmetricState and CipherState of Noise (sections 5.1 and 5.2), for this one suite."""
+
+    __slots__ = ("_chaining_key", "_key", "_nonce", "hash")
 
     def __init__(self, prologue: bytes) -> None:
-        self.hash = PROTOCOL_NAME  # exactly 32 bytes long, so used as it is
-        self._chaining_key = PROTOCOL_NAME
+        # The protocol name is exactly one hash long, so it is its own initial hash (5.2).
+        self.hash = self._chaining_key = _PROTOCOL
         self._key: bytes | None = None
         self._nonce = 0
         self.mix_hash(prologue)
 
     def mix_hash(self, data: bytes) -> None:
-        """Add what both sides saw."""
+        """MixHash."""
         self.hash = hashlib.sha256(self.hash + data).digest()
 
-    def mix_key(self, secret: bytes) -> None:
-        """Add what only both sides know."""
-        self._chaining_key, self._key = _hkdf(self._chaining_key, secret)
-        self._nonce = 0
-
-    def encrypt_and_hash(self, plaintext: bytes) -> bytes:
-        """Encrypt under the present key, if there is one."""
-        data = (
-            plaintext if self._key is None else seal(self._key, self._nonce, plaintext, self.hash)
-        )
-        self._nonce += 1
-        self.mix_hash(data)
-        return data
-
-    def decrypt_and_hash(self, data: bytes) -> bytes:
-        """Inverse of `encrypt_and_hash`.
+    def mix_key(self, secret: bytes, public: bytes) -> None:
+        """MixKey of a Diffie-Hellman result.
 
         Raises:
-            HandshakeError: it was altered, or meant for somebody else.
+            HandshakeError: `public` is a point of low order.
         """
         try:
-            plaintext = (
-                data if self._key is None else unseal(self._key, self._nonce, data, self.hash)
+            shared = crypto_scalarmult(secret, public)
+        except CryptoError as error:
+            raise HandshakeError("a key of low order") from error
+        self._chaining_key, self._key = self._hkdf(shared)
+        self._nonce = 0
+
+    def encrypt(self, plaintext: bytes) -> bytes:
+        """EncryptAndHash."""
+        assert self._key is not None, "XX encrypts only after its first Diffie-Hellman"
+        box: bytes = crypto_aead_chacha20poly1305_ietf_encrypt(
+            plaintext, self.hash, self._take_nonce(), self._key
+        )
+        self.mix_hash(box)
+        return box
+
+    def decrypt(self, box: bytes) -> bytes:
+        """DecryptAndHash.
+
+        Raises:
+            HandshakeError: the box was made with other keys or after another conversation.
+        """
+        assert self._key is not None, "XX encrypts only after its first Diffie-Hellman"
+        try:
+            plaintext: bytes = crypto_aead_chacha20poly1305_ietf_decrypt(
+                box, self.hash, self._take_nonce(), self._key
             )
         except CryptoError as error:
-            raise HandshakeError("handshake message does not decrypt") from error
-        self._nonce += 1
-        self.mix_hash(data)
+            raise HandshakeError("decryption failed: tampered, or another network") from error
+        self.mix_hash(box)
         return plaintext
 
     def split(self) -> tuple[bytes, bytes]:
-        """The keys from and to the initiator."""
-        return _hkdf(self._chaining_key, b"")
+        """The transport keys: dialler to listener, listener to dialler."""
+        return self._hkdf(b"")
+
+    def _hkdf(self, material: bytes) -> tuple[bytes, bytes]:
+        derived = hmac.digest(self._chaining_key, material, "sha256")
+        first = hmac.digest(derived, b"\x01", "sha256")
+        return first, hmac.digest(derived, first + b"\x02", "sha256")
+
+    def _take_nonce(self) -> bytes:
+        nonce = bytes(4) + self._nonce.to_bytes(8, "little")
+        self._nonce += 1
+        return nonce
 
 
-class Handshake:
-    """One side of one handshake. Call `write` and `read` in turn; then `keys` is set."""
+class _Party:
+    """What both roles share: the order of steps, the own payload, the judgement of the other."""
 
-    def __init__(
-        self,
-        role: HandshakeRole,
-        link: Link,
-        identity: LocalIdentity,
-        ephemeral: bytes,
-        expected: PeerId | None,
-    ) -> None:
-        """Begin.
-
-        Args:
-            role: Initiator writes first.
-            link: Which of the two connections this is.
-            identity: This node.
-            ephemeral: 32 fresh random bytes, for this handshake only.
-            expected: Whom the initiator means to reach; None at the responder.
-        """
+    def __init__(self, local: Local, role: Role) -> None:
+        self._local = local
         self._role = role
-        self._link = link
-        self._identity = identity
-        self._e = ephemeral
-        self._expected = expected
-        self._remote_e = b""
-        self._remote_s = b""
+        self._noise = Symmetric(prologue(local.network_id))
+        self._ephemeral: bytes = crypto_scalarmult_base(local.ephemeral_secret)
+        self._static: bytes = crypto_scalarmult_base(local.static_secret)
         self._step = 0
-        self._peer: PeerId | None = None
-        self._state = SymmetricState(_PROLOGUE_TAG + identity.network_id + bytes([link]))
-        self.keys: SessionKeys | None = None
 
-    def write(self) -> bytes:
-        """The next message to send."""
-        state = self._state
-        if self._step == 0:
-            message = self._write_e() + state.encrypt_and_hash(b"")
-        elif self._step == 1:
-            message = self._write_e()
-            state.mix_key(_dh(self._e, self._remote_e))
-            message += state.encrypt_and_hash(crypto_scalarmult_base(self._identity.static_key))
-            state.mix_key(_dh(self._identity.static_key, self._remote_e))
-            message += state.encrypt_and_hash(self._proof())
-        else:
-            message = state.encrypt_and_hash(crypto_scalarmult_base(self._identity.static_key))
-            state.mix_key(_dh(self._identity.static_key, self._remote_e))
-            message += state.encrypt_and_hash(self._proof())
-        self._advance()
-        return message
+    def _enter(self, step: int, message: bytes, size: int) -> None:
+        """Take step number `step` once, with a message of the only possible size."""
+        if self._step != step:
+            raise LocalProtocolError("handshake steps out of order, or after an error")
+        self._step = -1  # dead until the step has succeeded
+        if len(message) != size:
+            raise HandshakeError(f"a handshake message of {len(message)} bytes, not {size}")
 
-    def read(self, message: bytes) -> None:
-        """Take the other side's next message.
+    def _payload(self) -> bytes:
+        local = self._local
+        statement = static_statement(self._role, local.link, local.network_id, self._static)
+        signature = local.identity.sign(statement)
+        return VERSION.to_bytes(2, "big") + local.identity.peer + signature
+
+    def _judge(self, payload: bytes, remote_static: bytes) -> PeerId:
+        """The identity that proved to own the remote static key."""
+        version = int.from_bytes(payload[:2], "big")
+        if version != VERSION:
+            raise HandshakeError(f"protocol version {version}, not {VERSION}")
+        peer = PeerId(payload[2 : 2 + ID_BYTES])
+        other = Role.LISTENER if self._role is Role.DIALLER else Role.DIALLER
+        local = self._local
+        statement = static_statement(other, local.link, local.network_id, remote_static)
+        if not verify(peer, statement, payload[2 + ID_BYTES :]):
+            raise HandshakeError("the identity did not sign this key, role, link and network")
+        return peer
+
+
+class Dialler(_Party):
+    """The side that connects: -> e, <- e ee s es, -> s se."""
+
+    def __init__(self, local: Local, expected: PeerId) -> None:
+        super().__init__(local, Role.DIALLER)
+        self._expected = expected
+
+    def hello(self) -> bytes:
+        """Message 1."""
+        self._enter(0, b"", 0)
+        self._noise.mix_hash(self._ephemeral)
+        self._noise.mix_hash(b"")  # the empty payload, in the clear
+        self._step = 1
+        return self._ephemeral
+
+    def finish(self, message: bytes) -> tuple[bytes, Secrets]:
+        """Take message 2; give message 3 and the keys.
 
         Raises:
-            HandshakeError: wrong length, altered, another network, or not the peer expected.
+            HandshakeError: not the peer that was meant; nothing about us has been revealed.
         """
-        if len(message) != MESSAGE_BYTES[self._step]:
-            raise HandshakeError("handshake message has a wrong length")
-        state = self._state
-        if self._step in (0, 1):
-            self._remote_e, message = message[:KEY_BYTES], message[KEY_BYTES:]
-            state.mix_hash(self._remote_e)
-        if self._step == 0:
-            state.decrypt_and_hash(message)
-            self._advance()
-            return
-        if self._step == 1:
-            state.mix_key(_dh(self._e, self._remote_e))
-        self._remote_s = state.decrypt_and_hash(message[: KEY_BYTES + TAG_BYTES])
-        state.mix_key(_dh(self._e, self._remote_s))
-        self._check_proof(state.decrypt_and_hash(message[KEY_BYTES + TAG_BYTES :]))
-        self._advance()
-
-    def _write_e(self) -> bytes:
-        public: bytes = crypto_scalarmult_base(self._e)
-        self._state.mix_hash(public)
-        return public
-
-    def _advance(self) -> None:
-        self._step += 1
-        if self._step < 3:
-            return
-        first, second = self._state.split()
-        if self._role is HandshakeRole.RESPONDER:
-            first, second = second, first
-        assert self._peer is not None, "each side has read a proof by now"
-        self.keys = SessionKeys(self._peer, first, second, self._state.hash)
-
-    def _statement(self, role: HandshakeRole, static: bytes) -> bytes:
-        network = self._identity.network_id
-        return b"".join((_STATIC_TAG, bytes([role]), network, bytes([self._link]), static))
-
-    def _proof(self) -> bytes:
-        static: bytes = crypto_scalarmult_base(self._identity.static_key)
-        secret = self._identity.secret_key
-        signature: bytes = crypto_sign(self._statement(self._role, static), secret)[:64]
-        return bytes([VERSION]) + secret[32:] + signature
-
-    def _check_proof(self, proof: bytes) -> None:
-        version, key, signature = proof[0], proof[1:33], proof[33:]
-        if version != VERSION:
-            raise HandshakeError(f"peer speaks version {version}")
-        if self._expected is not None and key != self._expected:
-            raise HandshakeError("peer is not the one that was dialled")
-        if key == self._identity.secret_key[32:]:
-            raise HandshakeError("peer shows our own identity")
-        other = HandshakeRole(1 - self._role)
-        try:
-            crypto_sign_open(signature + self._statement(other, self._remote_s), key)
-        except CryptoError as error:
-            raise HandshakeError("identity does not vouch for the session") from error
-        self._peer = PeerId(key)
+        self._enter(1, message, MESSAGE_2_BYTES)
+        local, noise = self._local, self._noise
+        remote_ephemeral = message[:KEY_BYTES]
+        noise.mix_hash(remote_ephemeral)
+        noise.mix_key(local.ephemeral_secret, remote_ephemeral)
+        static_end = KEY_BYTES + KEY_BYTES + TAG_BYTES
+        remote_static = noise.decrypt(message[KEY_BYTES:static_end])
+        noise.mix_key(local.ephemeral_secret, remote_static)
+        peer = self._judge(noise.decrypt(message[static_end:]), remote_static)
+        if peer != self._expected:
+            raise HandshakeError(
+                f"{peer.hex()[:16]} answered in place of {self._expected.hex()[:16]}",
+                CloseCode.UNKNOWN_IDENTITY,
+            )
+        sealed_static = noise.encrypt(self._static)
+        noise.mix_key(local.static_secret, remote_ephemeral)
+        answer = sealed_static + noise.encrypt(self._payload())
+        send_key, receive_key = noise.split()
+        return answer, Secrets(peer, remote_static, send_key, receive_key, noise.hash)
 
 
-def seal(key: bytes, nonce: int, plaintext: bytes, associated: bytes = b"") -> bytes:
-    """ChaCha20-Poly1305 with Noise's nonce: 4 zero bytes, then 8 little-endian."""
-    data: bytes = crypto_aead_chacha20poly1305_ietf_encrypt(
-        plaintext, associated, bytes(4) + nonce.to_bytes(8, "little"), key
-    )
-    return data
+class Listener(_Party):
+    """The side that is connected to."""
 
+    def __init__(self, local: Local, known: Container[PeerId]) -> None:
+        super().__init__(local, Role.LISTENER)
+        self._known = known
 
-def unseal(key: bytes, nonce: int, data: bytes, associated: bytes = b"") -> bytes:
-    """Inverse of `seal`.
+    def answer(self, message: bytes) -> bytes:
+        """Take message 1; give message 2.
 
-    Raises:
-        CryptoError: it does not authenticate.
-    """
-    plaintext: bytes = crypto_aead_chacha20poly1305_ietf_decrypt(
-        data, associated, bytes(4) + nonce.to_bytes(8, "little"), key
-    )
-    return plaintext
+        Raises:
+            HandshakeError: the message is malformed.
+        """
+        self._enter(0, message, MESSAGE_1_BYTES)
+        local, noise = self._local, self._noise
+        noise.mix_hash(message)
+        noise.mix_hash(b"")
+        noise.mix_hash(self._ephemeral)
+        noise.mix_key(local.ephemeral_secret, message)
+        sealed_static = noise.encrypt(self._static)
+        noise.mix_key(local.static_secret, message)
+        answer = self._ephemeral + sealed_static + noise.encrypt(self._payload())
+        self._step = 1
+        return answer
 
+    def finish(self, message: bytes) -> Secrets:
+        """Take message 3; give the keys.
 
-def _dh(secret: bytes, public: bytes) -> bytes:
-    try:
-        shared: bytes = crypto_scalarmult(secret, public)
-    except (CryptoError, RuntimeError) as error:  # a point of small order gives all zeros
-        raise HandshakeError("peer sent a key of small order") from error
-    return shared
-
-
-def _hkdf(chaining_key: bytes, material: bytes) -> tuple[bytes, bytes]:
-    extracted = hmac.digest(chaining_key, material, "sha256")
-    first = hmac.digest(extracted, b"\x01", "sha256")
-    return first, hmac.digest(extracted, first + b"\x02", "sha256")
+        Raises:
+            HandshakeError: the dialler is forged or unknown.
+        """
+        self._enter(1, message, MESSAGE_3_BYTES)
+        noise = self._noise
+        static_end = KEY_BYTES + TAG_BYTES
+        remote_static = noise.decrypt(message[:static_end])
+        noise.mix_key(self._local.ephemeral_secret, remote_static)
+        peer = self._judge(noise.decrypt(message[static_end:]), remote_static)
+        if peer not in self._known:  # after the signature: a stranger learns no membership
+            raise HandshakeError(f"unknown identity {peer.hex()[:16]}", CloseCode.UNKNOWN_IDENTITY)
+        receive_key, send_key = noise.split()
+        return Secrets(peer, remote_static, send_key, receive_key, noise.hash)

@@ -1,43 +1,87 @@
-"""All links of a node: listening, dialling, authenticating, replacing.
+"""All links of a node: who is connected, who dials whom, which of two connections stays.
 
-Owns connections and their number. The node with the lower identity dials both links of a pair, so
-two nodes never race; a new authenticated link replaces a stale one of the same peer.
+Owns the table of links, the handshakes on the wire and the dialling. Must not know what messages
+mean. Invariants: at most one session per (peer, link); the handler hears of a link's end before it
+hears of its successor; both nodes of a pair keep the same one of two crossing connections.
+
+Both nodes dial, so that whichever of them was restarted reconnects at once. When two dials cross,
+the one by the lower identity stays: the lower node refuses the other's from the moment it has sent
+its last handshake message, and the higher node takes the lower's in any case. Every other new
+connection replaces the old one: a peer dials only when it believes it has no link.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Coroutine, Sequence
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
-import aiohttp
-from aiohttp import web
+import structlog
 
 from p2p.config import P2PConfig
-from p2p.errors import HandshakeError, RemoteProtocolError
-from p2p.frames import FRAME_BYTES_MAX
-from p2p.handshake import Handshake, HandshakeRole, LocalIdentity, SessionKeys
-from p2p.limits import TokenBucket
-from p2p.session import Session, Socket
+from p2p.errors import (
+    CloseCode,
+    DialError,
+    HandshakeError,
+    LinkLostError,
+    P2PError,
+    RemoteProtocolError,
+)
+from p2p.frames import ACCEPT, Opener, Sealer, session_piece
+from p2p.handshake import KEY_BYTES, Dialler, Listener, Local, Secrets
+from p2p.identity import Identity
+from p2p.limits import Backoff, Penalty, TokenBucket
+from p2p.session import Ending, Session
+from p2p.transport import Listener as WebSocketListener
+from p2p.transport import WebSocketDialler, WebSocketStream
 from p2p.types import KnownPeer, Link, PeerHandler, PeerId, PeerStatus, Rng
 
-PATHS = {Link.GOSSIP: "/p2p/1", Link.RAFT: "/raft/1"}
-SUBPROTOCOL = "piaolian.p2p.1"
-_HEADER_TIMEOUT_S = 10.0
-"""aiohttp's keep-alive timer is its only limit on slow headers; its default is an hour."""
-_CLOSE_TIMEOUT_S = 0.5
-"""aiohttp waits ten seconds for a peer's close frame; a peer that broke the rules gets less."""
-_BACKLOG = 128
+_LASTING_S = 1.0
+"""A link that ends sooner is redialled with growing waits, as if the dial had failed."""
+_REDIAL_LOWER_S = 0.02
+_REDIAL_HIGHER_S = 0.1
+"""After a loss the lower identity dials first, so dials seldom cross."""
+
+_REFUSALS_LOGGED = (1.0, 20.0)
+"""Per second, and burst: strangers do not fill the log."""
+
+_log = structlog.get_logger("p2p.network")
+
+
+class _Place:
+    """What is known of one link of one peer."""
+
+    def __init__(self, known: KnownPeer, link: Link, config: P2PConfig) -> None:
+        self.known = known
+        self.link = link
+        self.session: Session | None = None
+        self.remote_static = b""
+        """Of the present session, or of the dial that has sent its last handshake message."""
+        self.dialled = False
+        """The present session is our own dial."""
+        self.up_at = 0.0
+        self.committed = False
+        """Our dial has sent its last handshake message and awaits the answer."""
+        self.down = asyncio.Event()
+        self.down.set()
+        self.addressed = asyncio.Event()
+        if known.address is not None:
+            self.addressed.set()
+        self.backoff = Backoff(config.backoff_initial_s, config.backoff_max_s)
+        # A voter is slowed down on the Raft link, never shut out of it.
+        penalty_max_s = config.penalty_max_s if link is Link.GOSSIP else config.penalty_initial_s
+        self.penalty = Penalty(config.penalty_initial_s, penalty_max_s, config.penalty_memory_s)
+        self.last_error: str | None = None
 
 
 class PeerNetwork:
-    """The peers of one node."""
+    """The links of this node to its known peers."""
 
     def __init__(
         self,
         config: P2PConfig,
-        secret_key: bytes,
+        signing_key: bytes,
         peers: Sequence[KnownPeer],
         handler: PeerHandler,
         rng: Rng,
@@ -46,23 +90,31 @@ class PeerNetwork:
 
         Args:
             config: Where to listen, and the limits.
-            secret_key: 64-byte Ed25519 identity key.
-            peers: Who may connect, and is dialled.
+            signing_key: The identity: 64 bytes, Ed25519 seed ‖ public key.
+            peers: Who may connect, and where they are dialled.
             handler: Gets links and messages.
-            rng: Jitter of redials.
+            rng: Jitter of the redials; keys never come from it.
+
+        Raises:
+            LocalProtocolError: the key has another length.
         """
         self._config = config
-        self._identity = LocalIdentity(secret_key, os.urandom(32), config.network_id)
-        self._me = PeerId(secret_key[32:])
-        self._peers = {peer.peer: peer for peer in peers}
+        self._identity = Identity(signing_key)
         self._handler = handler
         self._rng = rng
-        self._sessions: dict[tuple[PeerId, Link], Session] = {}
+        self._static_secret = secrets.token_bytes(KEY_BYTES)
+        self._places = {
+            (known.peer, link): _Place(known, link, config)
+            for known in peers
+            if known.peer != self._identity.peer
+            for link in Link
+        }
+        self._known = {peer for peer, _ in self._places}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unauthenticated: dict[str, int] = {}
-        self._accepts = TokenBucket(config.accepts_per_second, config.accepts_burst, 0.0)
-        self._runner: web.AppRunner | None = None
-        self._client: aiohttp.ClientSession | None = None
+        self._listener: WebSocketListener | None = None
+        self._dialler: WebSocketDialler | None = None
+        self._stopping = False
+        self._refusals_logged = TokenBucket(*_REFUSALS_LOGGED, 0.0)
 
     # --- Life --------------------------------------------------------------------------------
 
@@ -72,219 +124,312 @@ class PeerNetwork:
         Raises:
             OSError: the address cannot be bound.
         """
-        application = web.Application()
-        for link, path in PATHS.items():
-            application.router.add_get(path, partial(self._accept, link))
-        self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=_HEADER_TIMEOUT_S, shutdown_timeout=0.5
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.host, self._config.port, backlog=_BACKLOG)
-        await site.start()
-        self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # the default would stop at fifty peers
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._config.handshake_timeout_s),
-        )
-        for peer in self._peers.values():
-            if peer.address is not None and self._me < peer.peer:
-                for link in Link:
-                    self._spawn(self._keep_dialling(peer, link))
+        self._listener = WebSocketListener(self._config, self._serve_inbound)
+        await self._listener.start()
+        self._dialler = WebSocketDialler(self._config)
+        self._spawn(self._tick())
+        for place in self._places.values():
+            self._spawn(self._keep_dialled(place))
 
     async def stop(self) -> None:
-        """Close every link and the listener."""
-        for task in self._tasks:
+        """Say goodbye on every link and release everything. Takes about a second at most."""
+        self._stopping = True
+        if self._listener is not None:
+            await self._listener.close_door()
+        sessions = [p.session for p in self._places.values() if p.session is not None]
+        for session in sessions:
+            session.end(Ending("stopping", CloseCode.GOING_AWAY))
+        for place in self._places.values():
+            self._put_down(place, "stopping")
+        tasks = list(self._tasks)
+        if sessions and tasks:
+            await asyncio.wait(tasks, timeout=0.01)  # one turn for the goodbyes to leave
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for session in list(self._sessions.values()):
-            session.abort("stopping")
-        if self._client is not None:
-            await self._client.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._dialler is not None:
+            await self._dialler.close()
+        if self._listener is not None:
+            await self._listener.stop()
 
     @property
     def port(self) -> int:
-        """The port bound; useful when 0 was asked for."""
-        assert self._runner is not None, "not started"
-        return int(self._runner.addresses[0][1])
+        """The port that is listened on; of use when 0 was asked for."""
+        return self._config.port if self._listener is None else self._listener.port
 
     def set_address(self, peer: PeerId, address: str) -> None:
-        """Tell, before `start`, where a peer listens."""
-        known = self._peers[peer]
-        self._peers[peer] = KnownPeer(known.peer, known.name, address)
-
-    # --- Messages ----------------------------------------------------------------------------
-
-    def send(self, peer: PeerId, link: Link, kind: int, body: bytes) -> bool:
-        """Queue a message; False when the link is down or its queue is full. Never blocks."""
-        session = self._sessions.get((peer, link))
-        return session is not None and session.send(kind, body)
-
-    def connected(self, peer: PeerId, link: Link) -> bool:
-        """Whether a link is up."""
-        return (peer, link) in self._sessions
-
-    def statuses(self) -> list[PeerStatus]:
-        """What is known of every peer."""
-        statuses = []
-        for peer in self._peers.values():
-            gossip = self._sessions.get((peer.peer, Link.GOSSIP))
-            connected = all(self.connected(peer.peer, link) for link in Link)
-            rtt_ms = None if gossip is None else gossip.rtt_ms
-            statuses.append(PeerStatus(peer.peer, peer.name, connected, rtt_ms))
-        return statuses
-
-    def disconnect(self, peer: PeerId, reason: str) -> None:
-        """Close both links to a peer."""
+        """Tell where a known peer listens, also after `start`."""
         for link in Link:
-            session = self._sessions.get((peer, link))
-            if session is not None:
-                session.abort(reason)
-
-    # --- Dialling ----------------------------------------------------------------------------
-
-    async def _keep_dialling(self, peer: KnownPeer, link: Link) -> None:
-        delay = self._config.redial_min_s
-        while True:
-            try:
-                if await self._dial(peer, link):
-                    delay = self._config.redial_min_s
-            except (aiohttp.ClientError, OSError, TimeoutError, RemoteProtocolError):
-                pass  # the peer is down, or not who it should be: try again
-            except Exception as error:  # noqa: BLE001 - a fault here must not end the dialling
-                _report("a link failed", error)
-            await asyncio.sleep(delay * (0.5 + self._rng.random()))
-            delay = min(delay * 2, self._config.redial_max_s)
-
-    async def _dial(self, peer: KnownPeer, link: Link) -> bool:
-        assert self._client is not None
-        async with asyncio.timeout(self._config.handshake_timeout_s):
-            socket = await self._client.ws_connect(
-                f"http://{peer.address}{PATHS[link]}",
-                protocols=(SUBPROTOCOL,),
-                compress=0,
-                autoping=False,
-                autoclose=False,
-                max_msg_size=FRAME_BYTES_MAX + 1,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-            )
-        try:
-            async with asyncio.timeout(self._config.handshake_timeout_s):
-                keys = await self._shake(socket, HandshakeRole.INITIATOR, link, peer.peer)
-                session = self._session(socket, link, keys)
-                # A responder that refuses this node says so by closing: no link until it spoke.
-                await session.confirm()
-            await self._serve(session)
-        finally:
-            await _close(socket)
-        return True
-
-    # --- Accepting ---------------------------------------------------------------------------
-
-    async def _accept(self, link: Link, request: web.Request) -> web.StreamResponse:
-        remote = request.remote or ""
-        limits = self._config
-        now = asyncio.get_running_loop().time()
-        if (
-            sum(self._unauthenticated.values()) >= limits.unauthenticated_max
-            or self._unauthenticated.get(remote, 0) >= limits.unauthenticated_per_address_max
-            or not self._accepts.try_take(1, now)
-        ):
-            raise web.HTTPServiceUnavailable
-        socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            compress=False,
-            autoping=False,
-            autoclose=False,
-            max_msg_size=FRAME_BYTES_MAX + 1,
-            timeout=_CLOSE_TIMEOUT_S,
-        )
-        self._unauthenticated[remote] = self._unauthenticated.get(remote, 0) + 1
-        try:
-            async with asyncio.timeout(limits.handshake_timeout_s):
-                await socket.prepare(request)
-                keys = await self._shake(socket, HandshakeRole.RESPONDER, link, None)
-        except (HandshakeError, TimeoutError, OSError):
-            _abort(request)
-            return socket
-        finally:
-            self._unauthenticated[remote] -= 1
-            if not self._unauthenticated[remote]:
-                del self._unauthenticated[remote]
-        try:
-            await self._serve(self._session(socket, link, keys))
-        except Exception as error:  # noqa: BLE001 - aiohttp would answer 500 on a closed socket
-            _report("a link failed", error)
-        return socket
-
-    async def _shake(
-        self, socket: Socket, role: HandshakeRole, link: Link, expected: PeerId | None
-    ) -> SessionKeys:
-        handshake = Handshake(role, link, self._identity, os.urandom(32), expected)
-        writing = role is HandshakeRole.INITIATOR
-        while handshake.keys is None:
-            if writing:
-                await socket.send_bytes(handshake.write())
-            else:
-                message = await socket.receive()
-                if message.type is not aiohttp.WSMsgType.BINARY:
-                    raise HandshakeError("no handshake message")
-                handshake.read(message.data)
-            writing = not writing
-        if handshake.keys.peer not in self._peers:
-            raise HandshakeError("identity is not known here")
-        return handshake.keys
-
-    # --- Links -------------------------------------------------------------------------------
-
-    def _session(self, socket: Socket, link: Link, keys: SessionKeys) -> Session:
-        deliver = partial(self._handler.on_message, keys.peer, link)
-        return Session(self._config, link, keys, socket, deliver)
-
-    async def _serve(self, session: Session) -> None:
-        place = (session.peer, session.link)
-        stale = self._sessions.get(place)
-        if stale is not None:
-            self._drop(stale, "replaced by a new connection")
-            stale.abort("replaced by a new connection")
-        self._sessions[place] = session
-        reason = "a fault of this node"
-        try:
-            self._handler.on_link_up(session.peer, session.link)
-            reason = await session.run()
-        except asyncio.CancelledError:
-            reason = "stopping"
-            raise
-        finally:
-            self._drop(session, reason)
-            session.abort(reason)
-
-    def _drop(self, session: Session, reason: str) -> None:
-        place = (session.peer, session.link)
-        if self._sessions.get(place) is session:
-            del self._sessions[place]
-            self._handler.on_link_down(session.peer, session.link, reason)
+            place = self._places[peer, link]
+            place.known = KnownPeer(peer, place.known.name, address)
+            place.backoff.reset()
+            place.addressed.set()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("a network task failed", exc_info=error)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.tick_s)
+            for place in self._places.values():
+                if place.session is not None:
+                    place.session.tick()
+
+    # --- For the embedder --------------------------------------------------------------------
+
+    def send(self, peer: PeerId, link: Link, kind: int, body: bytes) -> bool:
+        """Queue a message; False when not connected or the queue is full. Never blocks.
+
+        Raises:
+            LocalProtocolError: the body is larger than 4 MiB or the kind is not 0 to 255.
+        """
+        place = self._places.get((peer, link))
+        return place is not None and place.session is not None and place.session.send(kind, body)
+
+    def connected(self, peer: PeerId, link: Link) -> bool:
+        """Whether the link is up."""
+        place = self._places.get((peer, link))
+        return place is not None and place.session is not None
+
+    def statuses(self) -> list[PeerStatus]:
+        """A snapshot per known peer, in the order given."""
+        return [
+            _status(place, self._places[peer, Link.RAFT])
+            for (peer, link), place in self._places.items()
+            if link is Link.GOSSIP
+        ]
+
+    def disconnect(self, peer: PeerId, reason: str) -> None:
+        """Close both links of a peer. It may connect again."""
+        for link in Link:
+            place = self._places.get((peer, link))
+            if place is not None and place.session is not None:
+                place.session.end(Ending(reason))
+                self._put_down(place, reason)
+
+    # --- Links up and down -------------------------------------------------------------------
+
+    def _put_up(
+        self, place: _Place, stream: WebSocketStream, keys: Secrets, codec: tuple[Sealer, Opener]
+    ) -> Session:
+        """Make the session the link of its place, in place of an older one."""
+        if place.session is not None:
+            place.session.end(Ending("replaced by a new connection", CloseCode.REPLACED))
+            self._put_down(place, "replaced by a new connection")
+        peer, link = place.known.peer, place.link
+        deliver = partial(self._handler.on_message, peer, link)
+        session = Session(self._config, peer, link, stream, *codec, deliver)
+        place.session = session
+        place.remote_static = keys.remote_static
+        place.up_at = asyncio.get_running_loop().time()
+        place.down.clear()
+        try:
+            self._handler.on_link_up(peer, link)
+        except Exception as error:  # noqa: BLE001 - a bug there must not leave a link unserved here
+            _log.exception("handler failed at link up", peer=place.known.name)
+            session.end(Ending(f"internal error: {type(error).__name__}", CloseCode.INTERNAL))
+        return session
+
+    def _put_down(self, place: _Place, reason: str) -> None:
+        if place.session is None:
+            return
+        place.session = None
+        place.last_error = reason
+        if asyncio.get_running_loop().time() - place.up_at >= _LASTING_S:
+            place.backoff.reset()
+        place.down.set()
+        try:
+            self._handler.on_link_down(place.known.peer, place.link, reason)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("handler failed at link down", peer=place.known.name)
+
+    async def _run(self, place: _Place, session: Session) -> None:
+        """Serve a session from up to down."""
+        ending = Ending("stopped")
+        try:
+            ending = await session.run()
+        finally:
+            if ending.strike:
+                place.penalty.strike(asyncio.get_running_loop().time())
+                _log.warning(
+                    "peer broke the rules",
+                    peer=place.known.name,
+                    link=place.link.name.lower(),
+                    reason=ending.reason,
+                )
+            if place.session is session:
+                self._put_down(place, ending.reason)
+            await session.close(ending)
+
+    # --- Being dialled -----------------------------------------------------------------------
+
+    async def _serve_inbound(
+        self, stream: WebSocketStream, link: Link, let_in: Callable[[], None]
+    ) -> None:
+        """Serve one inbound connection to its end; the door holds the deadline."""
+        try:
+            handshake = Listener(self._local(link), self._known)
+            await stream.send(handshake.answer(await stream.receive()))
+            keys = handshake.finish(await stream.receive())
+            place = self._places[keys.peer, link]
+            self._check_claim(place, keys)
+        except HandshakeError as error:
+            now = asyncio.get_running_loop().time()
+            routine = error.code is CloseCode.REPLACED or not self._refusals_logged.take(1, now)
+            log = _log.debug if routine else _log.info
+            log("handshake refused", link=link.name.lower(), reason=str(error))
+            await self._refuse(stream, error.code)
+            return
+        except (LinkLostError, RemoteProtocolError):
+            stream.abort()
+            return
+        let_in()
+        sealer, opener = Sealer(keys.send_key), Opener(keys.receive_key)
+        place.dialled = False
+        session = self._put_up(place, stream, keys, (sealer, opener))
+        try:
+            await stream.send(sealer.seal(session_piece(ACCEPT)))
+        except LinkLostError as error:
+            session.end(Ending(str(error), polite=False))
+        await self._run(place, session)
+
+    def _check_claim(self, place: _Place, keys: Secrets) -> None:
+        """Whether a new inbound connection may take this place.
+
+        Raises:
+            HandshakeError: our own dial stays, or the peer has to wait.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._stopping:
+            raise HandshakeError("stopping", CloseCode.GOING_AWAY)
+        if place.penalty.remaining(now) > 0:
+            raise HandshakeError(
+                f"{place.known.name} broke the rules a moment ago", CloseCode.PENALISED
+            )
+        ours_crosses = place.committed or (
+            place.session is not None
+            and place.dialled
+            and now - place.up_at < self._config.crossing_s
+        )
+        if (
+            ours_crosses
+            and self._identity.peer < keys.peer
+            and place.remote_static == keys.remote_static  # not a dial to a killed predecessor
+        ):
+            raise HandshakeError("two dials crossed", CloseCode.REPLACED)
+
+    async def _refuse(self, stream: WebSocketStream, code: CloseCode) -> None:
+        try:
+            await stream.close(code)
+        except LinkLostError:
+            pass  # it has gone first
+        finally:
+            stream.abort()
+
+    # --- Dialling ----------------------------------------------------------------------------
+
+    async def _keep_dialled(self, place: _Place) -> None:
+        """Dial whenever there is no link, with growing waits, for as long as the node runs."""
+        delay_s = 0.0
+        while True:
+            await place.addressed.wait()
+            await place.down.wait()
+            await asyncio.sleep(delay_s)
+            penalty_s = place.penalty.remaining(asyncio.get_running_loop().time())
+            if penalty_s > 0:
+                await asyncio.sleep(penalty_s)
+            if place.session is not None:
+                delay_s = self._redial_s(place)
+                continue
+            try:
+                await self._dial_and_run(place)
+                delay_s = self._redial_s(place)
+            except P2PError as error:
+                if place.last_error != str(error):
+                    place.last_error = str(error)
+                    _log.debug("dial failed", peer=place.known.name, reason=str(error))
+                delay_s = place.backoff.next(self._rng)
+            except Exception:  # noqa: BLE001 - a link must not stay down for good
+                _log.exception("dialling failed", peer=place.known.name)
+                delay_s = self._config.backoff_max_s
+
+    def _redial_s(self, place: _Place) -> float:
+        """The wait after a link was lost."""
+        if asyncio.get_running_loop().time() - place.up_at < _LASTING_S:
+            return place.backoff.next(self._rng)
+        lower = self._identity.peer < place.known.peer
+        step = _REDIAL_LOWER_S if lower else _REDIAL_HIGHER_S
+        return step * (0.5 + self._rng.random() / 2)
+
+    async def _dial_and_run(self, place: _Place) -> None:
+        address = place.known.address
+        assert self._dialler is not None, "dialling begins in start"
+        assert address is not None, "only what has an address is dialled"
+        stream: WebSocketStream | None = None
+        session: Session | None = None
+        try:
+            async with asyncio.timeout(self._config.handshake_timeout_s):
+                stream = await self._dialler.open(address, place.link)
+                keys, codec = await self._initiate(place, stream)
+            if place.session is not None:
+                raise DialError("connected from the other side meanwhile")
+            place.dialled = True
+            session = self._put_up(place, stream, keys, codec)
+        except TimeoutError as error:
+            raise DialError(f"no handshake within {self._config.handshake_timeout_s} s") from error
+        finally:
+            place.committed = False
+            if session is None and stream is not None:
+                stream.abort()
+        await self._run(place, session)
+
+    async def _initiate(
+        self, place: _Place, stream: WebSocketStream
+    ) -> tuple[Secrets, tuple[Sealer, Opener]]:
+        """The dialler's side of the handshake, up to the listener's confirmation.
+
+        Raises:
+            P2PError: it failed, or a connection from the other side came first.
+        """
+        handshake = Dialler(self._local(place.link), place.known.peer)
+        await stream.send(handshake.hello())
+        message, keys = handshake.finish(await stream.receive())
+        if place.session is not None:
+            raise DialError("connected from the other side meanwhile")
+        place.committed, place.remote_static = True, keys.remote_static
+        await stream.send(message)
+        sealer, opener = Sealer(keys.send_key), Opener(keys.receive_key)
+        if opener.open(await stream.receive()) != session_piece(ACCEPT):
+            raise RemoteProtocolError("the link was not confirmed")
+        return keys, (sealer, opener)
+
+    def _local(self, link: Link) -> Local:
+        return Local(
+            identity=self._identity,
+            network_id=self._config.network_id,
+            link=link,
+            static_secret=self._static_secret,
+            ephemeral_secret=secrets.token_bytes(KEY_BYTES),
+        )
 
 
-async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
-    try:
-        async with asyncio.timeout(0.5):
-            await socket.close()
-    except (TimeoutError, OSError, aiohttp.ClientError):
-        pass
-
-
-def _report(what: str, error: Exception) -> None:
-    """A fault of this node, not of a peer: told to whoever watches the loop, with its trace."""
-    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+def _status(gossip: _Place, raft: _Place) -> PeerStatus:
+    sessions = [place.session for place in (gossip, raft) if place.session is not None]
+    rtts = [s.rtt_ms for s in sessions if s.rtt_ms is not None]
+    return PeerStatus(
+        peer=gossip.known.peer,
+        name=gossip.known.name,
+        connected=gossip.session is not None and raft.session is not None,
+        gossip=gossip.session is not None,
+        raft=raft.session is not None,
+        rtt_ms=rtts[0] if rtts else None,
+        queued_bytes=sum(s.queued_bytes for s in sessions),
+        last_error=gossip.last_error or raft.last_error,
+    )

@@ -1,254 +1,267 @@
-"""One authenticated link: a WebSocket, two cipher directions, a bounded queue each way.
+"""One authenticated link at work: messages in and out, liveness, the limits of one peer.
 
-Owns sending, receiving, liveness and the limits of one link. Knows neither how the link came to be
-nor what a message means.
+Owns the two tasks of a link, its queue, and why it ends. Must not know how the link came to be,
+who may have one, or what a message means. Invariants: no message is delivered after the end; one
+reader awaits the handler, so at most one message is in its hands; whoever ends the session first
+gives the reason.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-import aiohttp
-from aiohttp import web
+import structlog
 
 from p2p.config import P2PConfig
-from p2p.errors import RemoteProtocolError
-from p2p.frames import MESSAGE_BYTES_MAX, RecordReader, RecordWriter
-from p2p.handshake import SessionKeys
+from p2p.errors import CloseCode, LinkLostError, RecordError, RemoteProtocolError
+from p2p.frames import (
+    BYE,
+    BYE_BYTES_MAX,
+    PING,
+    PING_BYTES,
+    PONG,
+    FrameReader,
+    Opener,
+    Outbox,
+    Received,
+    Sealer,
+    session_piece,
+)
 from p2p.limits import TokenBucket
+from p2p.transport import WebSocketStream
 from p2p.types import Link, PeerId
 
-Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
-CONTROL_KINDS = 16
-"""Kinds below this travel ahead of what is queued above."""
-_PING, _PONG = 254, 255
 _TURN_BYTES = 256 * 1024
-"""Taken from the queue at a time: control messages that come meanwhile go next."""
-_MESSAGE_COST = 128
-"""Charged to a queue for each message beside its body, so that empty ones are bounded too."""
+"""Sent without a pause at most; then the loop turns, also when the socket would take more."""
 _SLICE_S = 0.005
-"""One link works no longer than this before the loop turns to the others."""
-_PING_BYTES_MAX = 8
+"""Messages are handled for this long at a stretch; then the loop turns, also when more are here."""
+_PINGS_MAX = 16
+"""Unanswered pings remembered; an answer to an older one is not an answer."""
+
+_log = structlog.get_logger("p2p.session")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a session ended."""
+
+    reason: str
+    code: CloseCode = CloseCode.NORMAL
+    polite: bool = True
+    """Say goodbye first; False when nobody listens or nothing can be trusted."""
+    strike: bool = False
+    """The peer broke the rules."""
 
 
 class Session:
-    """A link at work. `run` ends when it is closed, with the reason."""
+    """One link of one peer, from confirmation to end."""
 
     def __init__(
         self,
         config: P2PConfig,
+        peer: PeerId,
         link: Link,
-        keys: SessionKeys,
-        socket: Socket,
+        stream: WebSocketStream,
+        sealer: Sealer,
+        opener: Opener,
         deliver: Callable[[int, bytes], Awaitable[None]],
     ) -> None:
-        self.peer: PeerId = keys.peer
+        self.peer = peer
         self.link = link
         self.rtt_ms: float | None = None
         self._config = config
-        self._socket = socket
+        self._stream = stream
+        self._sealer = sealer
+        self._opener = opener
         self._deliver = deliver
-        self._writer = RecordWriter(keys.send_key)
-        self._reader = RecordReader(keys.receive_key)
-        self._loop = asyncio.get_running_loop()
-        self._urgent: deque[tuple[int, bytes]] = deque()
-        self._queue: deque[tuple[int, bytes]] = deque()
-        self._queued_bytes = 0
-        self._queue_bytes_max = (
-            config.raft_queue_bytes_max if link is Link.RAFT else config.gossip_queue_bytes_max
-        )
-        self._wanted = asyncio.Event()
-        self._early: list[tuple[int, bytes]] = []
-        now = self._loop.time()
-        self._heard_at = self._pinged_at = self._slice_began_at = now
-        self._at_work = False
-        """Messages are being handled: nothing is read, so silence says nothing of the peer."""
-        self._pings = 0
-        self._answered = True
-        self._reason: str | None = None
-        self._bytes = TokenBucket(config.bytes_per_second, config.bytes_burst, now)
-        self._messages = TokenBucket(config.messages_per_second, config.messages_burst, now)
+        self._frames = FrameReader(link)
+        limits = config.limits(link)
+        self._outbox = Outbox(link, limits.queue_bytes_max)
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        now = loop.time()
+        self._messages = TokenBucket(limits.messages_per_s, limits.messages_burst, now)
+        self._bytes = TokenBucket(limits.bytes_per_s, limits.bytes_burst, now)
+        self._ping_tokens = TokenBucket(config.pings_per_s, config.pings_burst, now)
+        self._pings: dict[bytes, float] = {}
+        self._pings_sent = 0
+        self._ticks = 0
+        self._silent_ticks = 0
+        self._sending_ticks = 0
+        self._sending = False
+        self._listening = False
+        self._slice_end = now + _SLICE_S
+        self._waiting = asyncio.Event()
+        self._ended: asyncio.Future[Ending] = loop.create_future()
+        self._ping()
+
+    # --- For the owner -----------------------------------------------------------------------
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._outbox.queued_bytes
 
     def send(self, kind: int, body: bytes) -> bool:
-        """Queue a message; False when the queue is full. Never blocks.
+        """Queue a message; False when the queue is full or the session over. Never blocks.
 
         Raises:
-            ValueError: no peer would take it: too large, or a kind of the link's own.
+            LocalProtocolError: the message is too large for any link.
         """
-        if len(body) > MESSAGE_BYTES_MAX:
-            raise ValueError("message is too large for a link")
-        if not 0 <= kind < _PING:
-            raise ValueError(f"kind {kind} is not for messages")
-        return self._enqueue(self._urgent if kind < CONTROL_KINDS else self._queue, kind, body)
-
-    def _enqueue(self, queue: deque[tuple[int, bytes]], kind: int, body: bytes) -> bool:
-        cost = len(body) + _MESSAGE_COST
-        if self._queued_bytes + cost > self._queue_bytes_max:
+        if self._ended.done() or not self._outbox.put(kind, body):
             return False
-        self._queued_bytes += cost
-        queue.append((kind, body))
-        self._wanted.set()
+        self._waiting.set()
         return True
 
-    async def confirm(self) -> None:
-        """Wait for the peer's first record: only then has it accepted this node.
+    def end(self, ending: Ending) -> None:
+        """Deliver nothing more, and let `run` return. The first ending counts."""
+        if not self._ended.done():
+            self._ended.set_result(ending)
 
-        Raises:
-            RemoteProtocolError: it closed the connection, or the record is not genuine.
-        """
-        message = await self._socket.receive()
-        if message.type is not aiohttp.WSMsgType.BINARY:
-            raise RemoteProtocolError(_why_ended(message))
-        self._early = self._reader.read(message.data)
-
-    async def run(self) -> str:
+    async def run(self) -> Ending:
         """Serve the link until either side ends it; returns why."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._send_queued())
-                group.create_task(self._receive())
-                group.create_task(self._watch())
-        except* _LinkOverError as errors:
-            self._settle(str(errors.exceptions[0]))
-        except* (OSError, RuntimeError, aiohttp.ClientError) as errors:
-            self._settle(f"connection lost: {errors.exceptions[0]}")
+                tasks = [group.create_task(self._read()), group.create_task(self._write())]
+                try:
+                    return await asyncio.shield(self._ended)
+                finally:
+                    for task in tasks:
+                        task.cancel()
         finally:
-            self.abort("stopping")
-        return self._reason or "closed"
+            self.end(Ending("stopped"))
 
-    def abort(self, reason: str) -> None:
-        """Close at once, without waiting for anything the peer may never do."""
-        self._settle(reason)
-        transport = _transport_of(self._socket)
-        if transport is not None and not transport.is_closing():
-            transport.abort()
-
-    def _settle(self, reason: str) -> None:
-        """The first reason is the true one; what follows from it is noise."""
-        if self._reason is None:
-            self._reason = reason
-
-    # --- Tasks of the link -------------------------------------------------------------------
-
-    async def _send_queued(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while self._urgent or self._queue:
-                await self._send_batch()
-                await asyncio.sleep(0)  # a socket that takes everything never makes us wait
-
-    async def _send_batch(self) -> None:
-        batch: list[tuple[int, bytes]] = []
-        size = 0
-        while (self._urgent or self._queue) and size < _TURN_BYTES:
-            message = (self._urgent or self._queue).popleft()
-            batch.append(message)
-            size += len(message[1]) + _MESSAGE_COST
-        sent = 0
-        for record in self._writer.write(batch):
-            try:
-                # Each record has its own time: a slow peer is not a stalled one.
-                async with asyncio.timeout(self._config.send_timeout_s):
-                    await self._socket.send_bytes(record)
-            except TimeoutError:
-                self._end("peer does not read")
-            sent += len(record)
-            if sent >= _TURN_BYTES:
-                sent = 0
-                await asyncio.sleep(0)
-        self._queued_bytes -= size
-
-    async def _receive(self) -> None:
+    async def close(self, ending: Ending) -> None:
+        """After `run`: say goodbye if that makes sense, then cut the connection."""
         try:
-            await self._handle(self._early)
+            if ending.polite:
+                async with asyncio.timeout(self._config.close_timeout_s):
+                    reason = ending.reason.encode()[:BYE_BYTES_MAX]
+                    bye = self._sealer.seal(session_piece(BYE, reason), final=True)
+                    await self._stream.send(bye)
+                    await self._stream.close(ending.code)
+        except (TimeoutError, LinkLostError):
+            pass  # the peer has gone first, or does not listen: cut
+        finally:
+            self._stream.abort()
+
+    def tick(self) -> None:
+        """Once per `tick_s`: ping, and notice a peer that is silent or does not read.
+
+        Ticks are counted, not timed: when this process was paused, nobody else was silent.
+        """
+        self._ticks += 1
+        self._silent_ticks += self._listening
+        self._sending_ticks += self._sending
+        if self._silent_ticks > self._config.silent_ticks_max:
+            self.end(Ending(f"silent for {self._silent_ticks} ticks", polite=False))
+        elif self._sending_ticks > self._config.send_ticks_max:
+            self.end(Ending("the peer does not read", polite=False))
+        elif self._ticks % self._config.ping_ticks == 0:
+            self._ping()
+
+    # --- Sending -----------------------------------------------------------------------------
+
+    def _ping(self) -> None:
+        self._pings_sent += 1
+        nonce = self._pings_sent.to_bytes(PING_BYTES, "big")
+        if len(self._pings) >= _PINGS_MAX:
+            del self._pings[next(iter(self._pings))]
+        self._pings[nonce] = self._now()
+        self._put_session(PING, nonce)
+
+    def _put_session(self, kind: int, body: bytes) -> None:
+        self._outbox.put_session(kind, body)  # full: the peer does not read, and that ends it
+        self._waiting.set()
+
+    async def _write(self) -> None:
+        """Send what waits. All that was queued in one turn of the loop shares records."""
+        outbox, waiting, stream, seal = self._outbox, self._waiting, self._stream, self._sealer.seal
+        turn_bytes = 0
+        try:
             while True:
-                message = await self._socket.receive()
-                if message.type is not aiohttp.WSMsgType.BINARY:
-                    self._end(_why_ended(message))
-                await self._take(message.data)
+                await waiting.wait()
+                waiting.clear()
+                while outbox:
+                    plaintext = outbox.take()
+                    self._sending_ticks = 0
+                    self._sending = True
+                    await stream.send(seal(plaintext))
+                    self._sending = False
+                    turn_bytes += len(plaintext)
+                    if turn_bytes >= _TURN_BYTES:
+                        turn_bytes = 0
+                        await asyncio.sleep(0)
+        except LinkLostError as error:
+            self.end(Ending(str(error), polite=False))
+
+    # --- Receiving ---------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        stream, now, open_record, feed = (
+            self._stream,
+            self._now,
+            self._opener.open,
+            self._frames.feed,
+        )
+        try:
+            while not self._ended.done():
+                self._listening = True
+                record = await stream.receive()
+                self._listening = False
+                self._silent_ticks = 0
+                messages = feed(open_record(record))
+                await self._take(messages)
+                time = now()
+                wait = max(
+                    self._messages.spend(len(messages) + 1, time),
+                    self._bytes.spend(len(record), time),
+                )
+                if wait > 0:
+                    # Over its rate: read on later. The socket fills up and the sender feels it.
+                    await asyncio.sleep(wait)
+        except LinkLostError as error:
+            self.end(Ending(str(error), polite=False))
+        except RecordError as error:
+            self.end(Ending(str(error), CloseCode.PROTOCOL))
         except RemoteProtocolError as error:
-            self._end(f"protocol error: {error}")
+            self.end(Ending(str(error), CloseCode.PROTOCOL, strike=True))
+        except Exception as error:  # noqa: BLE001 - the handler's bug must not leave a dead link up
+            _log.exception("message handler failed", peer=self.peer.hex()[:16])
+            self.end(Ending(f"internal error: {type(error).__name__}", CloseCode.INTERNAL))
 
-    async def _take(self, record: bytes) -> None:
-        now = self._heard_at = self._loop.time()
-        messages = self._reader.read(record)
-        wait = max(self._bytes.take(len(record), now), self._messages.take(len(messages), now))
-        self._at_work = True
-        await self._handle(messages)
-        if wait > 0:
-            await asyncio.sleep(wait)  # the socket fills up, and the sender feels it
-        self._at_work = False
-        self._heard_at = self._loop.time()
-
-    async def _handle(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        for kind, body in messages:
-            if self._reason is not None:
-                self._end(self._reason)  # closed or replaced meanwhile: nothing more of this link
-            if kind == _PING:
-                if len(body) > _PING_BYTES_MAX:
-                    raise RemoteProtocolError("ping is too large")
-                self._enqueue(self._urgent, _PONG, body)
-            elif kind == _PONG:
-                self._on_pong(body)
-            else:
-                await self._deliver(kind, body)
-            now = self._loop.time()
-            if now - self._slice_began_at > _SLICE_S:
+    async def _take(self, messages: list[Received]) -> None:
+        deliver, ended, now = self._deliver, self._ended.done, self._now
+        for is_session, kind, body in messages:
+            if now() >= self._slice_end:
                 await asyncio.sleep(0)
-                self._slice_began_at = self._loop.time()
+                self._slice_end = now() + _SLICE_S
+            if ended():
+                return
+            if is_session:
+                self._take_session(kind, body)
+            else:
+                await deliver(kind, body)
 
-    def _on_pong(self, body: bytes) -> None:
-        if not self._answered and body == self._ping_body():
-            self._answered = True
-            self.rtt_ms = (self._loop.time() - self._pinged_at) * 1_000
-
-    async def _watch(self) -> None:
-        while True:
-            if self._answered:
-                self._answered = False
-                self._pings += 1
-                self._pinged_at = self._loop.time()
-            # An unanswered ping is repeated: it tells the peer that this side lives, and the time
-            # to its answer counts from the first.
-            self._enqueue(self._urgent, _PING, self._ping_body())
-            await asyncio.sleep(self._config.ping_interval_s)
-            silent_s = self._loop.time() - self._heard_at
-            if silent_s > self._config.silence_max_s and not self._at_work:
-                self._end("silent")
-
-    def _ping_body(self) -> bytes:
-        return self._pings.to_bytes(_PING_BYTES_MAX, "big")
-
-    def _end(self, reason: str) -> NoReturn:
-        self._settle(reason)
-        raise _LinkOverError(reason)
+    def _take_session(self, kind: int, body: bytes) -> None:
+        if kind == PING:
+            if not self._ping_tokens.take(1, self._now()):
+                raise RemoteProtocolError("too many pings")
+            self._put_session(PONG, body)
+        elif kind == PONG:
+            sent = self._pings.pop(body, None)
+            if sent is None:
+                raise RemoteProtocolError("an answer to no ping")
+            self.rtt_ms = (self._now() - sent) * 1_000
+        elif kind == BYE:
+            self.end(Ending(f"closed by peer: {printable(body)}", polite=False))
+        else:
+            raise RemoteProtocolError(f"session piece {kind} after the beginning")
 
 
-class _LinkOverError(Exception):
-    """Ends the tasks of a link."""
-
-
-def _why_ended(message: aiohttp.WSMessage) -> str:
-    if message.type is aiohttp.WSMsgType.ERROR:
-        kind = "protocol error" if isinstance(message.data, aiohttp.WebSocketError) else "lost"
-        return f"{kind}: {message.data}"
-    if message.type in (
-        aiohttp.WSMsgType.CLOSE,
-        aiohttp.WSMsgType.CLOSING,
-        aiohttp.WSMsgType.CLOSED,
-    ):
-        return "closed by peer"
-    return f"protocol error: {message.type.name.lower()} frame"
-
-
-def _transport_of(socket: Socket) -> asyncio.Transport | None:
-    # aiohttp offers no other way to abort.
-    if isinstance(socket, web.WebSocketResponse):
-        request = socket._req  # noqa: SLF001
-        return None if request is None else request.transport
-    connection = socket._conn  # noqa: SLF001
-    return None if connection is None else connection.transport
+def printable(text: bytes) -> str:
+    """What a peer wrote, fit for a log line."""
+    decoded = text.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in decoded)

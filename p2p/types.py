@@ -1,68 +1,88 @@
-"""The vocabulary of the package: peers, links, items. Owns no behaviour."""
+"""The vocabulary of the package: identities, links, what an embedder supplies. No behaviour."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NewType, Protocol
 
-import msgspec
-
 PeerId = NewType("PeerId", bytes)
-"""A node's Ed25519 identity public key: 32 bytes."""
+"""The Ed25519 public key (32 bytes) that identifies a peer."""
 ItemId = NewType("ItemId", bytes)
-"""Identifies a gossiped item: 32 bytes, chosen by the embedder."""
+"""The 32-byte name of a gossiped item; the embedder derives it from the item's content."""
+
+ID_BYTES = 32
+KIND_MAX = 255
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+"""The largest body that either link carries; a receiver reassembles at most this much per lane."""
+URGENT_KINDS = 16
+"""On the gossip link, kinds below this overtake the others."""
 
 
 class Link(IntEnum):
-    """The two connections between a pair of peers; neither waits for the other."""
+    """The two connections between a pair of peers. Each has its own socket, task and queue."""
 
     GOSSIP = 0
     RAFT = 1
 
 
-class KnownPeer(msgspec.Struct, frozen=True):
-    """A peer that may connect, and that is dialled when an address is known."""
+@dataclass(frozen=True, slots=True)
+class KnownPeer:
+    """A peer that may connect."""
 
     peer: PeerId
     name: str
     address: str | None
-    """`host:port`."""
+    """`host:port` to dial; None when the peer is only ever expected to dial us."""
 
 
-class PeerStatus(msgspec.Struct, frozen=True):
-    """What is known of a peer now."""
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A snapshot of what is known of one peer's links."""
 
     peer: PeerId
     name: str
     connected: bool
     """Both links are up."""
+    gossip: bool
+    raft: bool
     rtt_ms: float | None
-    """Of the last ping on the gossip link."""
-
-
-class Rng(Protocol):
-    """The source of jitter."""
-
-    def random(self) -> float:
-        """A number in [0, 1)."""
-        ...
+    """The newest round trip, of the gossip link when it is up, else of the Raft link."""
+    queued_bytes: int
+    """Bytes waiting to be sent on both links."""
+    last_error: str | None
+    """Why the newest link went down or the newest dial failed; None before the first."""
 
 
 class PeerHandler(Protocol):
-    """What an embedder does with peers and messages. Called on the event loop."""
+    """What the embedder does with links and messages. Called from the event loop only."""
 
     def on_link_up(self, peer: PeerId, link: Link) -> None:
-        """A link is authenticated and open."""
+        """An authenticated link is open: `send` works from here on."""
         ...
 
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
-        """A link that was up is gone."""
+        """The link is gone; no message of it is delivered afterwards."""
         ...
 
     async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
-        """One message. The next of this link is read only after this returns.
+        """Take one message. The next message of this link waits until this returns.
+
+        Cancelled when the link goes down meanwhile.
 
         Raises:
             RemoteProtocolError: no honest peer sends this; the link is closed.
         """
+        ...
+
+
+class Rng(Protocol):
+    """Randomness for jitter and for choosing among peers; never for keys."""
+
+    def randrange(self, start: int, stop: int, /) -> int:
+        """A number in [start, stop)."""
+        ...
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_a_harmed_node_comes_back(cluster: Cluster, harm: Callable[[Path], None]
     check_votes_again(cluster, victim, name)
 
 
+def answers(member: Member) -> bool:
+    return member.ask("GET", "/livez").status == 200
+
+
+def hears_all(member: Member) -> bool:
+    return all(peer["connected"] for peer in member.status()["peers"])
+
+
 def reads(member: Member, number: str) -> bool:
     reply = member.ask("GET", f"/v1/invoices/{number}")
     assert reply.status in {200, 404}, reply
@@ -82,7 +91,7 @@ def check_votes_again(cluster: Cluster, victim: Member, name: str) -> None:
     reply = wait_until(
         "a final write with the victim's cosignature",
         lambda: attempt(cluster, f"{name}-needed"),
-        20.0,
+        25.0,
     )
     proof = cluster["issuer"].receipt(reply)
     verdict = cluster.verify(proof)
@@ -116,13 +125,12 @@ def test_with_no_marker_at_a_majority_nobody_signs_or_leads_on_trust(cluster: Cl
         member.local.start()
         member.alive = True
 
-    wait_until(
-        "all answer", lambda: all(m.ask("GET", "/livez").status == 200 for m in cluster.living)
-    )
+    for member in cluster.living:
+        wait_until("it answers", partial(answers, member))
     for name in victims:
         wait_until(
             f"{name} hears its peers",
-            lambda name=name: all(p["connected"] for p in cluster[name].status()["peers"]),
+            partial(hears_all, cluster[name]),
         )
     statuses = [member.status() for member in cluster.living]
     assert all(status["raft"]["leader"] is None for status in statuses)
