@@ -176,6 +176,8 @@ class Finality:
             return False
         ours = self._applied[statement.height]
         stated = Checkpoint(self._voters.origin, statement.size, statement.root)
+        if stated == ours and len(self._verified.get(statement.height, ())) >= self._voters.q:
+            return True  # nothing more to prove
         if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
             return False
         self._witness.observe_cosignature(number, stated, statement.cosignature)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.cluster import Cluster, wait_until
+from tests.cluster.cluster import Cluster, Member, wait_until
 from tests.cluster.load import signed_invoices
 
 pytestmark = pytest.mark.slow
+
+
+def listed(member: Member) -> set[str]:
+    return {each["number"] for each in member.get("/v1/invoices?limit=100")["invoices"]}
 
 
 def test_writes_go_on_without_one_node_and_stop_without_two(cluster: Cluster) -> None:
@@ -57,6 +61,9 @@ def test_writes_go_on_without_one_node_and_stop_without_two(cluster: Cluster) ->
         assert member.ask("GET", f"/v1/transactions/{refused.txid.hex()}").status == 404
         for number in (before, during, after):
             assert member.get(f"/v1/invoices/{number}")["number"] == number
-    listed = cluster["payer"].get("/v1/invoices?limit=100")["invoices"]
-    assert {invoice["number"] for invoice in listed} == {before, during, after}
+    wait_until(
+        "the list has these three and no other",
+        lambda: listed(cluster["payer"]) == {before, during, after},
+        5.0,
+    )
     assert cluster.tracebacks() == []
