@@ -358,10 +358,10 @@ class Desk:
             return TransactionStatus(txid, TransactionState.PENDING)
         if outcome is None:
             outcome = await self._history.outcome(txid)
-        if outcome is None and self._intake.promises(txid):
-            return TransactionStatus(txid, TransactionState.PENDING)
         if outcome is None:
             given_up = self._intake.given_up(txid)
+            if given_up is None and self._intake.promises(txid):
+                return TransactionStatus(txid, TransactionState.PENDING)
             if given_up is None:
                 return None
             if given_up is Code.EXPIRED:

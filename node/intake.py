@@ -208,6 +208,7 @@ class Intake:
             if txid in promised and code is not Code.DUPLICATE:
                 self._given_up[txid] = code
                 self._applied.append((block.height, txid))
+                self._tracker.expired([txid])
 
     async def settle(self, history: History) -> None:
         """Drop from the outbox what is final or expired; put back what the pool lost."""

@@ -71,7 +71,7 @@ class Impostor:
 
     async def connected(self, name: str, link: Link) -> None:
         """Wait until a link is up."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(15):
             while not self._network.connected(self.peers[name], link):
                 await asyncio.sleep(0.01)
 
