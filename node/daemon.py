@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from node.config import ConfigError, NodeConfig
 from node.keystore import KeystoreError, NodeKeys, open_keystore
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_up_logging
+from node.loop import run_loop
 from node.wiring import Node
 
 EXIT_OK = 0
@@ -52,17 +52,9 @@ def run(config: NodeConfig) -> int:
         _log.error("cannot start", reason=str(error))
         return EXIT_CONFIG
     try:
-        return _run_loop(_serve(config, genesis, keys))
+        return run_loop(_serve(config, genesis, keys))
     finally:
         os.close(lock)
-
-
-def _run_loop(main: Coroutine[Any, Any, int]) -> int:
-    try:
-        import uvloop  # noqa: PLC0415 - optional speed; the standard loop serves as well
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS head (
 _ROWS_PER_STATEMENT = 64
 """Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
 under load to get it back costs more than the row."""
+_GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
 _PLACEHOLDERS = ", ".join("?" * _ROWS_PER_STATEMENT)
 _GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
 _SCAN_ROWS = (
@@ -383,8 +384,24 @@ def _prefetch(
 ) -> PrefetchedState:
     wanted = footprint(checked, context)
     rows: dict[tuple[Table, bytes], bytes | None] = dict.fromkeys(wanted.rows)
+    if len(wanted.rows) < _ROWS_PER_STATEMENT:
+        for place in wanted.rows:
+            found = connection.execute(_GET_ROW, place).fetchone()
+            if found is not None:
+                (rows[place],) = found
+    else:
+        _prefetch_many(connection, wanted.rows, rows)
+    scans = {scan: connection.execute(_SCAN_ROWS, scan).fetchall() for scan in wanted.scans}
+    return PrefetchedState(rows, scans)
+
+
+def _prefetch_many(
+    connection: sqlite3.Connection,
+    places: Sequence[tuple[Table, bytes]],
+    rows: dict[tuple[Table, bytes], bytes | None],
+) -> None:
     by_table: dict[Table, list[bytes]] = {}
-    for table, key in wanted.rows:
+    for table, key in places:
         by_table.setdefault(table, []).append(key)
     for table, keys in by_table.items():
         for start in range(0, len(keys), _ROWS_PER_STATEMENT):
@@ -392,8 +409,6 @@ def _prefetch(
             part += [None] * (_ROWS_PER_STATEMENT - len(part))
             for key, value in connection.execute(_GET_ROWS, (table, *part)):
                 rows[table, key] = value
-    scans = {scan: connection.execute(_SCAN_ROWS, scan).fetchall() for scan in wanted.scans}
-    return PrefetchedState(rows, scans)
 
 
 def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
