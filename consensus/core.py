@@ -29,7 +29,6 @@ from consensus.durability import Addressed, Durability, Write
 from consensus.errors import (
     NotLeaderError,
     PayloadTooLargeError,
-    ProtectedConflictError,
     TermChangedError,
     WindowFullError,
 )
@@ -57,6 +56,20 @@ class Ready(msgspec.Struct, frozen=True):
     messages: list[Addressed]
     write: Write | None
     reads: list[ReadRequest]
+
+
+class ProtectedConflict(msgspec.Struct, frozen=True):
+    """A leader asked to replace what must not be replaced.
+
+    No honest majority elects such a one, so it lies, or a majority has lost its memory: people have
+    to look.
+    """
+
+    index: LogIndex
+    held: bytes
+    """Hash of the entry that stays."""
+    offered: bytes
+    """Hash of the entry that was not taken."""
 
 
 class RaftCore:
@@ -105,6 +118,9 @@ class RaftCore:
         """Equal to the log of this term's leader up to here."""
         self._applied_at_start = applied_index
         self._suspect_until: LogIndex | None = None
+        self.conflict: ProtectedConflict | None = None
+        """The newest append that was left unanswered because it would replace protected entries.
+        To stop instead would let one lying voter end every honest one."""
 
     # --- What the embedder calls ---------------------------------------------------------------
 
@@ -149,11 +165,7 @@ class RaftCore:
                 self._start_campaign(pre=True)
 
     def step(self, sender: NodeId, message: Message) -> None:
-        """Take in a message of `sender`; messages that no honest voter sends are ignored.
-
-        Raises:
-            ProtectedConflictError: when a leader would replace what must not be replaced.
-        """
+        """Take in a message of `sender`; messages that no honest voter sends are ignored."""
         if sender not in self._config.peers:
             return
         match message:
@@ -409,6 +421,12 @@ class RaftCore:
         admitted, status = self._admit(append.entries[known:])
         if status is Admission.FORGED:
             return
+        if admitted and self._is_protected(admitted[0].index):
+            offered = admitted[0]
+            self.conflict = ProtectedConflict(
+                offered.index, self.log.hash_at(offered.index), offered.hash
+            )
+            return
         if admitted:
             self._replace(admitted)
         matched = LogIndex(append.prev_index + known + len(admitted))
@@ -435,13 +453,14 @@ class RaftCore:
             admitted.append(entry)
         return admitted, Admission.ACCEPT
 
+    def _is_protected(self, index: LogIndex) -> bool:
+        """Whether what stands at `index` must not be replaced, whoever asks."""
+        return index <= min(self.log.last_index, max(self.commit_index, self.protected_index))
+
     def _replace(self, entries: list[Entry]) -> None:
         """Append `entries`, which differ from what the log has in their place."""
         first = entries[0]
         if first.index <= self.log.last_index:
-            if first.index <= max(self.commit_index, self.protected_index):
-                held = self.log.hash_at(first.index)
-                raise ProtectedConflictError(first.index, held, first.hash)
             self.log.truncate(first.index)
             self._durability.drop_acknowledgements(first.index)
         for entry in entries:

@@ -17,7 +17,7 @@ import msgspec
 
 from consensus import codec
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core import ProtectedConflict, RaftCore
 from consensus.durability import Addressed, Write
 from consensus.errors import ConsensusError, ProtocolError, StoppedError
 from consensus.messages import AppendRequest, Message
@@ -50,6 +50,8 @@ class RaftStatus(msgspec.Struct, frozen=True):
     stable_index: LogIndex
     """Durable on this node's disk."""
     protected_index: LogIndex
+    conflict: ProtectedConflict | None
+    """The newest attempt to replace protected entries; see `core.ProtectedConflict`."""
     suspect: bool
     """The disk lost something: the node does not vote until it has caught up."""
 
@@ -189,6 +191,7 @@ class RaftNode:
             core.log.last_index,
             core.log.stable_index,
             core.protected_index,
+            core.conflict,
             core.suspect,
         )
 
@@ -234,7 +237,7 @@ class RaftNode:
         self._send(ready.messages)
         if core.durable_commit_index > self._applied:
             self._apply_wanted.set()
-        observed = (core.role, core.term, core.leader, core.suspect)
+        observed = (core.role, core.term, core.leader, core.suspect, core.conflict)
         if observed != self._observed:
             self._observed = observed
             self._observer(self.status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.types import LogIndex, NodeId, Term
+from consensus.types import NodeId, Term
 
 
 class ConsensusError(Exception):
@@ -51,19 +51,3 @@ class StoppedError(ProposalError):
 
 class InvariantError(ConsensusError):
     """Going on could lose what was promised. The node must stop for good."""
-
-
-class ProtectedConflictError(InvariantError):
-    """A leader asks to replace an entry that is committed or protected by the embedder.
-
-    Only a lying or amnesiac majority gets here; both entries are evidence.
-    """
-
-    def __init__(self, index: LogIndex, held: bytes, offered: bytes) -> None:
-        super().__init__(
-            f"entry {index} is committed or protected as {held.hex()}, "
-            f"the leader has {offered.hex()}"
-        )
-        self.index = index
-        self.held = held
-        self.offered = offered

@@ -9,6 +9,7 @@ Nothing here signs: what this voter signed is handed in after it was persisted.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from node.chain.voters import VoterSet
 
 AHEAD_MAX = 4_096
 """Cosignatures further ahead of the applied height are not held; their sender repeats them."""
+LATE_MAX = 16_384
 RESEND_MAX = 64
 """Own cosignatures repeated to a peer at a time, oldest first."""
 
@@ -63,6 +65,9 @@ class Finality:
         self._held: dict[int, dict[int, Cosigned]] = {}
         self._own: dict[int, Cosigned] = {}
         self._dissent: dict[int, set[int]] = {}
+        self._late: OrderedDict[tuple[int, int], Cosigned] = OrderedDict()
+        """The first statement of a voter about a tree size that was final before it came. Not
+        verified: it is compared only when the voter states another root."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
 
@@ -175,8 +180,9 @@ class Finality:
         if voter is None:
             return False
         ours = self._applied[statement.height]
-        stated = Checkpoint(self._voters.origin, statement.size, statement.root)
+        stated = self._stated(statement)
         if stated == ours and len(self._verified.get(statement.height, ())) >= self._voters.q:
+            self._compare_late(number, statement)
             return True  # nothing more to prove
         if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
             return False
@@ -194,11 +200,22 @@ class Finality:
     def _compare_late(self, number: int, statement: Cosigned) -> None:
         """What is final needs no more cosignatures, but a second root is evidence at any time."""
         voter = self._voters.get(number)
-        stated = Checkpoint(self._voters.origin, statement.size, statement.root)
-        if voter is None or not self._witness.contradicts(number, stated):
+        if voter is None:
             return
-        if verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
-            self._witness.observe_cosignature(number, stated, statement.cosignature)
+        place = (number, statement.size)
+        first = self._late.setdefault(place, statement)
+        while len(self._late) > LATE_MAX:
+            self._late.popitem(last=False)
+        known = self._witness.contradicts(number, self._stated(statement))
+        if first.root == statement.root and not known:
+            return  # the ordinary case, and not worth a verification
+        for said in (statement,) if first is statement else (first, statement):
+            stated = self._stated(said)
+            if verify_cosignature(stated, voter.cosigner, voter.cosign_key, said.cosignature):
+                self._witness.observe_cosignature(number, stated, said.cosignature)
+
+    def _stated(self, statement: Cosigned) -> Checkpoint:
+        return Checkpoint(self._voters.origin, statement.size, statement.root)
 
     def _complete(self, height: int) -> Certificate | None:
         cosignatures = self._verified.get(height, {})

@@ -323,6 +323,8 @@ class Node:
 
     def _on_raft_status(self, status: RaftStatus) -> None:
         _log.info("raft", role=status.role.name.lower(), term=status.term, leader=status.leader)
+        if status.conflict is not None:
+            _log.critical("a leader asks to replace committed entries", leader=status.leader)
         self._engine.work()
         if status.leader is not None:
             self._intake.resend(at_once=True)

@@ -73,7 +73,8 @@ class P2PConfig:
     send_ticks_max: int = 10
     """Ticks that one record of 64 KiB may take to leave."""
     pings_per_s: float = 5.0
-    pings_burst: float = 10.0
+    pings_burst: float = 64.0
+    """A handler that was busy finds the pings of all that time at once: two minutes' worth."""
 
     backoff_initial_s: float = 0.1
     backoff_max_s: float = 2.0

@@ -38,7 +38,7 @@ _TURN_BYTES = 256 * 1024
 _SLICE_S = 0.005
 """Messages are handled for this long at a stretch; then the loop turns, also when more are here."""
 _PINGS_MAX = 16
-"""Unanswered pings remembered; an answer to an older one is not an answer."""
+"""Unanswered pings remembered; the answer to an older one measures nothing."""
 
 _log = structlog.get_logger("p2p.session")
 
@@ -252,9 +252,10 @@ class Session:
             self._put_session(PONG, body)
         elif kind == PONG:
             sent = self._pings.pop(body, None)
-            if sent is None:
+            if sent is not None:
+                self.rtt_ms = (self._now() - sent) * 1_000
+            elif not 0 < int.from_bytes(body, "big") <= self._pings_sent:
                 raise RemoteProtocolError("an answer to no ping")
-            self.rtt_ms = (self._now() - sent) * 1_000
         elif kind == BYE:
             self.end(Ending(f"closed by peer: {printable(body)}", polite=False))
         else:

@@ -262,15 +262,23 @@ class _ClientSocket(aiohttp.ClientWebSocketResponse):
         return None if connection is None else connection.transport
 
 
+async def _refuse_redirect(*_: object) -> None:
+    # Else whatever sits at a peer's address could make this node ask a service beside it.
+    raise DialError("the peer's address answers with a redirect")
+
+
 class WebSocketDialler:
     """Opens WebSockets to other nodes."""
 
     def __init__(self, config: P2PConfig) -> None:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_redirect.append(_refuse_redirect)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),  # the caller's deadline covers it all
             ws_response_class=_ClientSocket,
+            trace_configs=[tracing],
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
         )

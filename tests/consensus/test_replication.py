@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.core import RaftCore
+from consensus.core import ProtectedConflict, RaftCore
 from consensus.errors import (
     NotLeaderError,
     PayloadTooLargeError,
-    ProtectedConflictError,
     TermChangedError,
     WindowFullError,
 )
@@ -359,19 +358,22 @@ def test_the_match_with_an_earlier_leader_does_not_count_for_the_next() -> None:
 def test_what_is_committed_is_never_replaced() -> None:
     log = chain(1, 1, 1)
     core = make_core(1, entries=log, applied=2)
-    with pytest.raises(ProtectedConflictError) as conflict:
-        core.step(NodeId(0), append(chain(3, 3, first=log[:1]), 1, 3))
+    offered = chain(3, 3, first=log[:1])
+    core.step(NodeId(0), append(offered, 1, 3))
 
-    assert (conflict.value.index, conflict.value.held) == (2, log[1].hash)
-    assert core.log.last_index == 3
+    assert core.conflict == ProtectedConflict(LogIndex(2), log[1].hash, offered[1].hash)
+    assert [log[n].hash for n in range(3)] == [core.log.hash_at(LogIndex(n)) for n in (1, 2, 3)]
+    assert not any(isinstance(m, AppendResponse) for _, m in core.ready().messages)
 
 
 def test_what_the_embedder_protects_is_never_replaced() -> None:
     log = chain(1, 1, 1)
     core = make_core(1, entries=log)
     core.protect(LogIndex(3))
-    with pytest.raises(ProtectedConflictError):
-        core.step(NodeId(0), append(chain(3, first=log[:2]), 2, 3))
+    core.step(NodeId(0), append(chain(3, first=log[:2]), 2, 3))
+
+    assert core.conflict is not None
+    assert core.log.hash_at(LogIndex(3)) == log[2].hash
 
 
 def test_entries_truncated_during_their_write_do_not_become_durable_by_it() -> None:

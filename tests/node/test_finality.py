@@ -123,6 +123,25 @@ def test_two_roots_of_one_voter_are_noticed_also_after_finality(fixture: Fixture
     assert [evidence is not None for evidence in seen] == [True]
 
 
+def test_a_voter_that_lies_only_after_finality_is_named_too(fixture: Fixture) -> None:
+    fixture.apply(1)
+    fixture.finality.receive(1, fixture.statement(1, 1))
+    fixture.finality.receive(2, fixture.statement(2, 1))
+    seen: list[object] = []
+    observe = fixture.watch.observe_cosignature
+
+    def note(voter: int, checkpoint: Checkpoint, cosignature: bytes) -> object:
+        seen.append(observe(voter, checkpoint, cosignature))
+        return seen[-1]
+
+    fixture.watch.observe_cosignature = note  # type: ignore[method-assign,assignment]
+    fixture.finality.receive(3, fixture.statement(3, 1))
+    assert seen == []
+    fixture.finality.receive(3, fixture.statement(3, 1, OTHER))
+
+    assert [evidence is not None for evidence in seen] == [False, True]
+
+
 def test_a_certificate_from_a_peer_finalises(fixture: Fixture) -> None:
     blobs = {n: fixture.statement(n, 3).cosignature for n in (1, 2, 3)}
     certificate = certify(fixture.checkpoint(3), blobs, fixture.voters)

@@ -12,11 +12,11 @@ from asyncio.subprocess import PIPE, Process
 
 import pytest
 
-from p2p.errors import CloseCode, LinkLostError, LocalProtocolError, RemoteProtocolError
+from p2p.errors import CloseCode, DialError, LinkLostError, LocalProtocolError, RemoteProtocolError
 from p2p.handshake import Listener as NoiseListener
 from p2p.network import PeerNetwork
 from p2p.transport import Listener as WebSocketListener
-from p2p.transport import WebSocketStream
+from p2p.transport import WebSocketDialler, WebSocketStream
 from p2p.types import MESSAGE_BYTES_MAX, KnownPeer, Link
 from tests.p2p.support import (
     Member,
@@ -394,3 +394,45 @@ async def test_a_killed_node_is_connected_soon_after_its_restart(
         child.kill()
         await child.wait()
         await network.stop()
+
+
+async def test_a_handler_that_was_busy_for_long_does_not_cost_the_peer_its_link() -> None:
+    """The pings of that time are all read at once afterwards, and so are late answers."""
+    async with members(2, tick_s=0.02) as (one, two):
+        gate = asyncio.Event()
+
+        async def wait(_kind: int, _body: bytes) -> None:
+            await gate.wait()
+
+        two.handler.on_message_hook = wait
+        assert one.network.send(two.peer, Link.GOSSIP, 20, b"work")
+        await asyncio.sleep(1.2)  # 60 ticks: a minute at the default pace
+        gate.set()
+        await wait_until(lambda: len(two.handler.messages) == 1)
+        assert one.network.send(two.peer, Link.GOSSIP, 20, b"more")
+        await wait_until(lambda: len(two.handler.messages) == 2)
+        assert one.handler.downs() == two.handler.downs() == []
+
+
+async def test_the_dialler_follows_no_redirect() -> None:
+    visited: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        visited.append(head.split(b" ")[1].decode())
+        port = writer.get_extra_info("sockname")[1]
+        writer.write(
+            b"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\n"
+            b"Location: http://127.0.0.1:%d/elsewhere\r\n\r\n" % port
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        dialler = WebSocketDialler(config())
+        with pytest.raises(DialError, match="redirect"):
+            await dialler.open(f"127.0.0.1:{port}", Link.RAFT)
+        await dialler.close()
+    assert len(visited) == 1

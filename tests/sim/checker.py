@@ -32,6 +32,7 @@ class Checker:
 
     def check(self, node: SimNode, core: RaftCore) -> None:
         """Compare one node, which has just changed, with all that was seen before."""
+        assert core.conflict is None, f"node {node.id} was asked to replace {core.conflict}"
         self._check_log_matching(node, core)
         self._check_leader(node, core)
         self._check_commit(node, core)

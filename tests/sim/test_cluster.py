@@ -20,7 +20,7 @@ def run_seed(voters: int, seed: int, *, amnesia: bool, duration_ms: int = 9_000)
     try:
         cluster.run(duration_ms)
         cluster.heal()
-        cluster.run(6_000)
+        cluster.run(max(6_000, duration_ms))  # who was away has as much to catch up with
         check_liveness(cluster)
     except BaseException as error:
         error.add_note(f"simulation {label} at {cluster.now_ms} ms")
