@@ -26,7 +26,6 @@ from node.api.ports import (
     NodeStatus,
     NotFinalError,
     RedDraft,
-    RefusedError,
     Submission,
     TooLargeError,
     TransactionState,
@@ -40,10 +39,11 @@ from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import build_proof
 from node.chain.voters import VoterSet
 from node.intake import History, Intake, OutboxFullError
+from node.issuance import Issuance
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
-from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation
-from node.ledger.rows import InvoiceRow, decode_invoice, decode_segments, segments_key
+from node.ledger.operations import Operation
+from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
@@ -55,8 +55,8 @@ from node.ledger.transaction import (
     encode_wire,
     signed_bytes,
 )
-from node.ledger.types import Role, Table
-from node.sealing import RANDOM_BYTES, details_salt, open_details, seal_details
+from node.ledger.types import Table
+from node.sealing import open_details
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Outcome, Tracker
@@ -116,11 +116,9 @@ class Desk:
         self._reader = reader
         self._history = history
         self._vitals = vitals
-        self._sealing_keys = {p.id: bytes.fromhex(p.sealing_key) for p in genesis.participants}
-        self._bureaus = [p.id for p in genesis.participants if Role.TAX_BUREAU in p.role_set]
-        self._drawing = asyncio.Lock()
-        """Numbers are drawn by one request at a time, so that each goes out once."""
-        self._serials: dict[str, int] | None = None
+        self._issuance = Issuance(genesis, participant, sealing_key, outbox, reader)
+        self._one_at_a_time = asyncio.Lock()
+        """Each number is drawn once, and each Idempotency-Key answered by one request."""
 
     # --- Memory reads ------------------------------------------------------------------------
 
@@ -173,11 +171,15 @@ class Desk:
     ) -> Submission:
         """Sign one transaction with this node's key and store it in the outbox."""
         self._check_writable()
-        known = await self._answered(idempotency)
-        if known is not None:
-            return await self._known_submission(known.txid)
         transaction = self._sign(operations, blobs)
-        await self._promise(transaction, (), (), idempotency)
+        if idempotency is None:
+            await self._promise(transaction, (), (), None)
+            return Submission(transaction.txid, TransactionState.PENDING)
+        async with self._one_at_a_time:
+            known = await self._answered(idempotency)
+            if known is not None:
+                return await self._known_submission(known.txid)
+            await self._promise(transaction, (), (), idempotency)
         return Submission(transaction.txid, TransactionState.PENDING)
 
     async def issue(
@@ -187,22 +189,15 @@ class Desk:
     ) -> Issued:
         """Draw numbers from the participant's segments, seal details, sign and store."""
         self._check_writable()
-        async with self._drawing:
+        async with self._one_at_a_time:
             known = await self._answered(idempotency)
             if known is not None:
                 return Issued(known.numbers, await self._known_submission(known.txid))
-            numbers, serials = await self._draw(len(drafts))
-            operations: list[Operation] = []
-            blobs: list[bytes] = []
-            for draft, number in zip(drafts, numbers, strict=True):
-                operation, blob = await self._operation(draft, number)
-                operations.append(operation)
-                if blob is not None:
-                    blobs.append(blob)
+            numbers, serials = await self._issuance.draw(len(drafts))
+            operations, blobs = await self._issuance.operations(drafts, numbers)
             transaction = self._sign(operations, blobs)
             await self._promise(transaction, numbers, serials, idempotency)
-            assert self._serials is not None
-            self._serials.update(serials)
+            self._issuance.drawn(serials)
         return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
 
     def _check_writable(self) -> None:
@@ -265,89 +260,10 @@ class Desk:
         except OutboxFullError as error:
             raise BusyError(str(error)) from error
 
-    async def _draw(self, count: int) -> tuple[list[str], list[tuple[str, int]]]:
-        """Numbers from the participant's segments, and the serials to keep with them."""
-        if self._serials is None:
-            self._serials = await self._outbox.serials()
-        segments = await self._segments()
-        numbers: list[str] = []
-        serials: list[tuple[str, int]] = []
-        for first, size in segments:
-            start = self._serials.get(first, 0)
-            taken = min(size - start, count - len(numbers))
-            if taken > 0:
-                base = int(first) + start
-                numbers += [f"{base + offset:020d}" for offset in range(taken)]
-                serials.append((first, start + taken))
-            if len(numbers) == count:
-                return numbers, serials
-        raise RefusedError(
-            Code.NUMBER_NOT_ALLOTTED,
-            f"{count} numbers are needed, {len(numbers)} are left in the allotted segments",
-        )
-
-    async def _segments(self) -> list[tuple[str, int]]:
-        key = segments_key(self._participant)
-        rows = await self._reader.rows(Table.SEGMENTS, [key])
-        if key not in rows:
-            return []
-        segments = decode_segments(rows[key]).segments
-        return [(s.first, int(s.last) - int(s.first) + 1) for s in segments]
-
     async def _invoice(self, number: str) -> InvoiceRow | None:
         key = number.encode()
         rows = await self._reader.rows(Table.INVOICE, [key])
         return decode_invoice(rows[key]) if key in rows else None
-
-    async def _buyer(self, number: str) -> str:
-        row = await self._invoice(number)
-        if row is None:
-            raise RefusedError(Code.UNKNOWN_INVOICE, f"there is no invoice {number}")
-        return row.buyer
-
-    async def _operation(
-        self, draft: InvoiceDraft | RedDraft, number: str
-    ) -> tuple[Operation, bytes | None]:
-        buyer = draft.buyer if isinstance(draft, InvoiceDraft) else await self._buyer(draft.invoice)
-        sealed = None
-        if draft.details is not None:
-            readers = [self._participant, buyer, *self._bureaus]
-            keys = [self._sealing_keys[r] for r in readers if r in self._sealing_keys]
-            salt = details_salt(self._sealing_key, draft.order)
-            sealed = seal_details(draft.details, keys, salt, os.urandom(RANDOM_BYTES))
-        commitment = None if sealed is None else sealed.commitment
-        hashes = () if sealed is None else (sealed.blob_hash,)
-        operation: Operation
-        if isinstance(draft, InvoiceDraft):
-            operation = IssueInvoice(
-                number=number,
-                special=draft.special,
-                buyer=draft.buyer,
-                currency=draft.currency,
-                issue_date=draft.issue_date,
-                groups=draft.groups,
-                net=draft.net,
-                tax=draft.tax,
-                gross=draft.gross,
-                order=draft.order,
-                replaces=draft.replaces,
-                details=commitment,
-                blobs=hashes,
-            )
-        else:
-            operation = IssueRedLetter(
-                invoice=draft.invoice,
-                form=draft.form,
-                number=number,
-                groups=draft.groups,
-                net=draft.net,
-                tax=draft.tax,
-                gross=draft.gross,
-                order=draft.order,
-                details=commitment,
-                blobs=hashes,
-            )
-        return operation, None if sealed is None else sealed.blob
 
     # --- Transactions and blocks -------------------------------------------------------------
 
