@@ -203,6 +203,39 @@ class Node:
         )
         admission = Admission(genesis, self._verified, self._pool.knows)
         self._intake = Intake(admission, self._pool, outbox, self._tracker, self._clock)
+        self._join(log_store)
+        participant = genesis.participant(self._config.node.participant)
+        assert participant is not None, "checked at start"
+        self._vitals = NodeVitals(
+            genesis,
+            voters,
+            self._me,
+            participant,
+            self._raft,
+            self._engine,
+            ledger,
+            self._intake,
+            self._pool,
+            self._tracker,
+            self._links.peer_views,
+        )
+        self._desk = Desk(
+            genesis,
+            voters,
+            participant.id,
+            self._keys.signing,
+            self._keys.sealing,
+            self._intake,
+            outbox,
+            self._tracker,
+            reader,
+            self._indexer,
+            self._vitals,
+        )
+
+    def _join(self, log_store: RaftLogStore) -> None:
+        """Make the links, and consensus over them."""
+        voters = self._voters
         gossip = Gossip(self._wire_of, self._pool.knows)
         self._links = Links(
             voters,
@@ -239,34 +272,6 @@ class Node:
             EntryAuthority(voters, self._keys.identity, self._clock, self._keeper.observe_entry),
             self._rng,
             self._on_raft_status,
-        )
-        participant = genesis.participant(self._config.node.participant)
-        assert participant is not None, "checked at start"
-        self._vitals = NodeVitals(
-            genesis,
-            voters,
-            self._me,
-            participant,
-            self._raft,
-            self._engine,
-            ledger,
-            self._intake,
-            self._pool,
-            self._tracker,
-            self._links.peer_views,
-        )
-        self._desk = Desk(
-            genesis,
-            voters,
-            self._config.node.participant,
-            self._keys.signing,
-            self._keys.sealing,
-            self._intake,
-            outbox,
-            self._tracker,
-            reader,
-            self._indexer,
-            self._vitals,
         )
 
     def _wire_of(self, txid: bytes) -> bytes | None:

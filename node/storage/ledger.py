@@ -25,6 +25,7 @@ from node.ledger.execution import (
     BlockOutcome,
     CheckedTransaction,
     PrefetchedState,
+    Result,
     RowChange,
     execute_block,
     footprint,
@@ -311,33 +312,8 @@ class Ledger:
         outcome: BlockOutcome,
     ) -> AppliedBlock:
         first_index = self.head.tree_size
-        leaves: list[bytes] = []
-        transactions: list[AppliedTransaction] = []
-        skipped: list[tuple[bytes, Code]] = []
-        blobs: list[tuple[bytes, bytes]] = []
-        for item, result in zip(checked, outcome.results, strict=True):
-            transaction = item.transaction
-            if not result.leaf:
-                skipped.append((transaction.txid, result.code))
-                continue
-            transactions.append(
-                AppliedTransaction(
-                    transaction.txid,
-                    transaction.wire,
-                    result.code,
-                    result.operation,
-                    first_index + len(leaves),
-                )
-            )
-            leaves.append(
-                encode_leaf(
-                    TransactionLeaf(
-                        result.code, context.height, transaction.body_bytes, transaction.signature
-                    )
-                )
-            )
-            if result.code is Code.OK:
-                blobs.extend(result.blobs)
+        made = _leaves_of(first_index, context.height, checked, outcome.results)
+        leaves = made.leaves
         digest = StateDigest(self.head.accumulator, self.head.rows).apply(outcome.changes)
         seal = SealLeaf(
             height=context.height,
@@ -362,7 +338,7 @@ class Ledger:
             rows=digest.rows,
         )
         _write_rows(connection, outcome.changes)
-        _write_block(connection, self.head, first_index, leaves, tiles, blobs)
+        _write_block(connection, self.head, first_index, leaves, tiles, made.blobs)
         return AppliedBlock(
             height=context.height,
             raft_index=entry.index,
@@ -371,10 +347,47 @@ class Ledger:
             root=frontier.root(),
             frontier=frontier,
             state_digest=seal.state_digest,
-            transactions=transactions,
-            skipped=skipped,
+            transactions=made.transactions,
+            skipped=made.skipped,
             payload_bytes=len(entry.payload),
         )
+
+
+class _Leaves(msgspec.Struct):
+    """What the results of a block leave."""
+
+    leaves: list[bytes] = []
+    transactions: list[AppliedTransaction] = []
+    skipped: list[tuple[bytes, Code]] = []
+    blobs: list[tuple[bytes, bytes]] = []
+
+
+def _leaves_of(
+    first_index: int,
+    height: int,
+    checked: Sequence[CheckedTransaction],
+    results: Sequence[Result],
+) -> _Leaves:
+    made = _Leaves()
+    for item, result in zip(checked, results, strict=True):
+        transaction = item.transaction
+        if not result.leaf:
+            made.skipped.append((transaction.txid, result.code))
+            continue
+        made.transactions.append(
+            AppliedTransaction(
+                transaction.txid,
+                transaction.wire,
+                result.code,
+                result.operation,
+                first_index + len(made.leaves),
+            )
+        )
+        leaf = TransactionLeaf(result.code, height, transaction.body_bytes, transaction.signature)
+        made.leaves.append(encode_leaf(leaf))
+        if result.code is Code.OK:
+            made.blobs.extend(result.blobs)
+    return made
 
 
 def _prefetch(
