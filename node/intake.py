@@ -29,6 +29,8 @@ of the loop on its way to finality, and waits for one slice in each."""
 OUTBOX_MAX = 100_000
 EXAMINE_MS = 3_000
 """How often each promise is looked at on its own; blocks settle the ordinary ones."""
+EXAMINE_SLICE = 2_000
+"""Promises looked at in one turn of the loop: about 2 ms."""
 RESEND_AFTER_MS = 1_500
 RESEND_BYTES_MAX = 2 * 1024 * 1024
 
@@ -229,7 +231,9 @@ class Intake:
     async def _examine(self, history: History, final: int) -> list[bytes]:
         """Own transactions that no block brought: applied before a restart, lost, or expired."""
         done: list[bytes] = []
-        for txid, (item, _) in list(self._promised.items()):
+        for number, (txid, (item, _)) in enumerate(list(self._promised.items())):
+            if number % EXAMINE_SLICE == EXAMINE_SLICE - 1:
+                await asyncio.sleep(0)
             outcome = self._tracker.outcome(txid)
             if outcome is None and self._pool.get(txid) is None:
                 outcome = await history.outcome(txid)
