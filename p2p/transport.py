@@ -244,7 +244,11 @@ class Listener:
             compress=False,
             max_msg_size=MESSAGE_BYTES_LIMIT,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except OSError:
+            # Whoever asked has gone already. aiohttp drops an ordinary answer without a word.
+            return web.Response(status=400)
         await self._serve(WebSocketStream(socket, transport), link, gate.let_in)
         return socket
 

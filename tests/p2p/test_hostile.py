@@ -364,3 +364,20 @@ async def test_fuzzed_connections_are_closed_and_leave_nothing(
             await peer.send_plain(HEADER.pack(0, 20, 2) + b"ok")
             await wait_until(lambda: handler.messages)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_who_asks_for_an_upgrade_and_leaves_at_once_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = (
+        b"GET /p2p/1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    async with members(1, penalty_initial_s=0.05) as (one,):
+        for _ in range(100):
+            _, writer = await asyncio.open_connection("127.0.0.1", one.network.port)
+            writer.write(request)
+            await writer.drain()
+            writer.transport.abort()
+        await asyncio.sleep(0.2)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
