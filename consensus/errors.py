@@ -47,7 +47,3 @@ class PayloadTooLargeError(ProposalError):
 
 class StoppedError(ProposalError):
     """The node has not started, is stopped or has failed."""
-
-
-class InvariantError(ConsensusError):
-    """Going on could lose what was promised. The node must stop for good."""

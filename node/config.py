@@ -90,7 +90,7 @@ class ApiSection(_Section):
 
 
 class LogSection(_Section):
-    """Logs go to standard output."""
+    """Logs go to standard error."""
 
     format: Literal["auto", "json", "console"] = "auto"
     """`auto`: console on a terminal, else JSON."""

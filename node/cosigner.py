@@ -35,11 +35,6 @@ class Cosigner:
         self.suspended = False
         """Set while it is not certain what this voter signed before; nothing is signed then."""
 
-    @property
-    def signed_height(self) -> int:
-        """The greatest height this voter signed; 0 for none."""
-        return self._signed.height if self._signed is not None else 0
-
     def stored(self) -> Cosigned | None:
         """The newest statement, to be sent again after a restart."""
         signed = self._signed

@@ -26,7 +26,7 @@ from node.tracker import Outcome, Tracker
 SLICE = 16
 """Transactions judged in one slice of the event loop: about 1.2 ms. A block needs some ten turns
 of the loop on its way to finality, and waits for one slice in each."""
-OUTBOX_MAX = 100_000
+GIVEN_UP_MAX = 100_000
 EXAMINE_MS = 3_000
 """How often each promise is looked at on its own; blocks settle the ordinary ones."""
 EXAMINE_SLICE = 2_000
@@ -76,12 +76,14 @@ class Intake:
         outbox: Outbox,
         tracker: Tracker,
         clock: Clock,
+        outbox_max: int,
     ) -> None:
         self._admission = admission
         self._pool = pool
         self._outbox = outbox
         self._tracker = tracker
         self._clock = clock
+        self._outbox_max = outbox_max
         self._judging = asyncio.Lock()
         """One slice a turn of the loop, however many peers send at once."""
         self._promised: dict[bytes, tuple[OutboxItem, int]] = {}
@@ -139,11 +141,7 @@ class Intake:
         Raises:
             OutboxFullError: nothing was stored.
         """
-        size = sum(map(len, wires))
-        if len(self._promised) + len(wires) > OUTBOX_MAX or not self._pool.has_room(
-            len(wires), size
-        ):
-            raise OutboxFullError("too many transactions wait already")
+        self._check_room(wires)  # before any signature is looked at
         judged = await self.judge(wires)
         accepted = [j.transaction for j in judged if j.code is Code.OK and j.transaction]
         if accepted:
@@ -151,7 +149,12 @@ class Intake:
         return judged
 
     async def promise(self, transactions: Sequence[Transaction], promise: Promise) -> None:
-        """Make verified transactions and what belongs to them durable, then send them."""
+        """Make verified transactions and what belongs to them durable, then send them.
+
+        Raises:
+            OutboxFullError: nothing was stored.
+        """
+        self._check_room([transaction.wire for transaction in transactions])
         items = [OutboxItem(t.txid, t.wire, t.body.valid_until) for t in transactions]
         await self._outbox.keep(
             Promise(
@@ -168,6 +171,11 @@ class Intake:
         self._enter(transactions)
         if self.carrier is not None:
             self.carrier.spread(transactions)
+
+    def _check_room(self, wires: Sequence[bytes]) -> None:
+        room = self._pool.has_room(len(wires), sum(map(len, wires)))
+        if not room or len(self._promised) + len(wires) > self._outbox_max:
+            raise OutboxFullError("too many transactions wait already")
 
     def received(self, judged: Sequence[Judged]) -> list[Transaction]:
         """Pool gossiped transactions; returns those that are new here."""
@@ -208,9 +216,8 @@ class Intake:
                 self._applied.append((block.height, transaction.txid))
         for txid, code in block.skipped:
             if txid in promised and code is not Code.DUPLICATE:
-                self._given_up[txid] = code
+                self._give_up(txid, code)
                 self._applied.append((block.height, txid))
-                self._tracker.expired([txid])
 
     async def settle(self, history: History) -> None:
         """Drop from the outbox what is final or expired; put back what the pool lost."""
@@ -245,7 +252,7 @@ class Intake:
             elif item.valid_until < min(final, history.height):
                 # A final block above valid-until without the txid: it can never be applied.
                 if await history.outcome(txid) is None:
-                    self._expire(txid)
+                    self._give_up(txid, Code.EXPIRED)
                 done.append(txid)
         return done
 
@@ -253,9 +260,9 @@ class Intake:
         judged = self._admission.judge([item.wire], self._tracker.height)[0]
         self.received([judged])
 
-    def _expire(self, txid: bytes) -> None:
-        self._given_up[txid] = Code.EXPIRED
-        while len(self._given_up) > OUTBOX_MAX:
+    def _give_up(self, txid: bytes, code: Code) -> None:
+        self._given_up[txid] = code
+        while len(self._given_up) > GIVEN_UP_MAX:
             self._given_up.pop(next(iter(self._given_up)))
         self._tracker.expired([txid])
-        _log.warning("transaction expired", transaction=txid.hex())
+        _log.warning("transaction given up", transaction=txid.hex(), code=code.name)

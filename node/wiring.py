@@ -19,7 +19,7 @@ from consensus.types import LogIndex, NodeId, Role, Term
 from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
-from node.api.security import Scope, TokenSet
+from node.api.security import load_tokens
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import NodeConfig, split_address
@@ -202,7 +202,14 @@ class Node:
             self._clock,
         )
         admission = Admission(genesis, self._verified, self._pool.knows)
-        self._intake = Intake(admission, self._pool, outbox, self._tracker, self._clock)
+        self._intake = Intake(
+            admission,
+            self._pool,
+            outbox,
+            self._tracker,
+            self._clock,
+            self._config.limits.outbox_transactions,
+        )
         self._join(log_store)
         participant = genesis.participant(self._config.node.participant)
         assert participant is not None, "checked at start"
@@ -420,7 +427,6 @@ class Node:
             allowed_hosts=(*ApiConfig().allowed_hosts, *self._config.api.allowed_hosts),
             allowed_origins=self._config.api.allowed_origins,
         )
-        folder = self._config.api.token_dir
-        tokens = TokenSet.from_files({s: folder / f"{s.name.lower()}.token" for s in Scope})
+        tokens = load_tokens(self._config.api.token_dir)
         registry = prometheus_client.CollectorRegistry()
         return ApiServer(config, self._desk, index, tokens, registry, self._clock)

@@ -126,12 +126,6 @@ def not_found(detail: str) -> ApiError:
     return ApiError(404, "NOT_FOUND", detail)
 
 
-def invalid(path: str, message: str) -> ApiError:
-    """422: one field is wrong."""
-    return ApiError(
-        422, "INVALID_FIELDS", f"{path}: {message}", errors=(FieldError(path, message),)
-    )
-
 
 def too_many(detail: str, retry_after_s: int = 1) -> ApiError:
     """429 with Retry-After."""

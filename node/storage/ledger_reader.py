@@ -93,14 +93,6 @@ class LedgerReader:
 
         return await self._database.run(job)
 
-    async def certificate_from(self, height: int) -> tuple[int, bytes] | None:
-        """The certificate of the lowest height that is at least `height`."""
-
-        def job(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
-            return _certificate_from(connection, height)
-
-        return await self._database.run(job)
-
     async def newest_certificate(self) -> tuple[int, bytes] | None:
         """The certificate of the greatest height."""
 
