@@ -126,7 +126,6 @@ def not_found(detail: str) -> ApiError:
     return ApiError(404, "NOT_FOUND", detail)
 
 
-
 def too_many(detail: str, retry_after_s: int = 1) -> ApiError:
     """429 with Retry-After."""
     return ApiError(429, "TOO_MANY_REQUESTS", detail, headers={"Retry-After": str(retry_after_s)})
