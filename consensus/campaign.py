@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from consensus.config import RaftConfig
+from consensus.membership import Membership
 from consensus.types import LogIndex, NodeId, Term
 
 
 class Campaign:
-    """Votes for this node in one (pre-)election of `term`."""
+    """Votes for this node in one (pre-)election of `term`, among the voters of `membership`."""
 
-    def __init__(self, config: RaftConfig, term: Term, *, pre: bool) -> None:
+    def __init__(self, membership: Membership, term: Term, *, pre: bool) -> None:
         self.term = term
         self.pre = pre
-        self._config = config
+        self._membership = membership
         self._granted: set[NodeId] = set()
         self._rejected: set[NodeId] = set()
         self._asked_again: set[NodeId] = set()
@@ -34,13 +34,13 @@ class Campaign:
 
     @property
     def won(self) -> bool:
-        """Whether a majority granted."""
-        return len(self._granted) >= self._config.majority
+        """Whether a quorum granted."""
+        return self._membership.has_quorum(self._granted)
 
     @property
     def lost(self) -> bool:
-        """Whether no majority is possible any more."""
-        return len(self._config.voters) - len(self._rejected) < self._config.majority
+        """Whether no quorum is possible any more."""
+        return not self._membership.can_reach_quorum(self._rejected)
 
 
 class Floors:
@@ -55,7 +55,7 @@ class Floors:
         self._floors[voter] = floor
         return changed
 
-    def of(self, voter: NodeId, default: LogIndex, last: LogIndex) -> LogIndex:
-        """The entry to show to `voter`, of a log that ends at `last`."""
+    def of(self, voter: NodeId, default: LogIndex, base: LogIndex, last: LogIndex) -> LogIndex:
+        """The entry to show to `voter`, of a log between `base` and `last`."""
         floor = self._floors.get(voter, default)
-        return floor if floor <= last else default
+        return max(floor, base) if floor <= last else default

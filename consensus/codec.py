@@ -17,18 +17,22 @@ import msgspec
 
 from consensus.config import ATTESTATION_BYTES_MAX, RaftConfig
 from consensus.errors import ProtocolError
+from consensus.membership import check_membership, decode_membership
 from consensus.messages import (
-    AnyIndex,
-    AnyTerm,
     AppendRequest,
     AppendResponse,
-    Hash,
+    ChunkResponse,
     Heartbeat,
     HeartbeatResponse,
     Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    SnapshotChunk,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from consensus.snapshot import AnyIndex, AnyTerm, Hash
 from consensus.types import Entry, EntryKind, NodeId
 
 _ENTRIES_MAX = 65_536
@@ -46,7 +50,17 @@ class _WireAppend(msgspec.Struct, frozen=True, array_like=True, tag=3, forbid_un
 
 _encoder = msgspec.msgpack.Encoder()
 _WireMessage: TypeAlias = (
-    VoteRequest | VoteResponse | _WireAppend | AppendResponse | Heartbeat | HeartbeatResponse
+    VoteRequest
+    | VoteResponse
+    | _WireAppend
+    | AppendResponse
+    | Heartbeat
+    | HeartbeatResponse
+    | TimeoutNow
+    | ReadIndexRequest
+    | ReadIndexResponse
+    | SnapshotChunk
+    | ChunkResponse
 )
 _decoder: msgspec.msgpack.Decoder[_WireMessage] = msgspec.msgpack.Decoder(_WireMessage)
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
@@ -78,6 +92,8 @@ def decode(data: bytes, sender: NodeId, config: RaftConfig) -> Message:
         raise ProtocolError(f"a message of {len(data)} bytes")
     try:
         message = _decoder.decode(data)
+        if isinstance(message, SnapshotChunk):
+            _check_chunk(message)
         if not isinstance(message, _WireAppend):
             return message
         if len(message.entries) > config.message_entries_max:
@@ -108,6 +124,18 @@ def decode_entry(data: bytes) -> Entry:
     return entry
 
 
+def _check_chunk(chunk: SnapshotChunk) -> None:
+    snapshot = chunk.snapshot
+    try:
+        check_membership(snapshot.membership)
+    except ValueError as error:
+        raise ProtocolError(f"a snapshot with no membership: {error}") from error
+    if not 0 < snapshot.term <= chunk.term or snapshot.index == 0:
+        raise ProtocolError("a snapshot of no entry")
+    if chunk.offset + len(chunk.data) > snapshot.size:
+        raise ProtocolError("a chunk beyond the end of its snapshot")
+
+
 def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) -> None:
     index, term, prev_hash = append.prev_index, append.prev_term, append.prev_hash
     if term > append.term or (index == 0) != (term == 0):
@@ -118,8 +146,8 @@ def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) ->
             raise ProtocolError(f"entry {index} is out of order")
         if entry.prev_hash != prev_hash:
             raise ProtocolError(f"entry {index} is not chained to the entry before")
-        if entry.leader not in config.voters:
-            raise ProtocolError(f"entry {index} names no voter as leader")
+        if not 0 <= entry.leader < 2**32:
+            raise ProtocolError(f"entry {index} names no node as leader")
         if entry.term == append.term and entry.leader != sender:
             raise ProtocolError(f"entry {index} is of this term but not of its sender")
         if (
@@ -128,5 +156,10 @@ def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) ->
             or (entry.kind is EntryKind.NOOP and entry.payload)
         ):
             raise ProtocolError(f"entry {index} is too large")
+        if entry.kind is EntryKind.MEMBERSHIP:
+            try:
+                decode_membership(entry.payload)
+            except ValueError as error:
+                raise ProtocolError(f"entry {index} holds no membership: {error}") from error
         entry.complete()
         term, prev_hash = entry.term, entry.hash

@@ -5,14 +5,22 @@ from __future__ import annotations
 import msgspec
 
 from consensus.errors import ConfigError
+from consensus.membership import MEMBERS_MAX, Membership
+from consensus.messages import CHUNK_BYTES_MAX
 from consensus.types import NodeId
 
 MIB = 1_048_576
+PRIORITY_MAX = 8
 ATTESTATION_BYTES_MAX = 256
 ENTRY_OVERHEAD_BYTES = 384
 """More than the encoding of an entry with an empty payload."""
 MESSAGE_OVERHEAD_BYTES = 256
 """More than the encoding of an append without entries."""
+
+
+SNAPSHOT_OVERHEAD_BYTES = 256 + 3 * 5 * MEMBERS_MAX
+"""More than the encoding of a snapshot's name."""
+_MAY_BE_ZERO = {"node", "voters", "priority", "lease_reads", "trailing_entries"}
 
 
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +33,21 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     node: NodeId
-    """This node; one of `voters`."""
     voters: tuple[NodeId, ...]
-    tick_ms: int = 50
-    election_ticks: int = 10
+    """The founding voters, equal on every node: in force until a membership entry says otherwise.
+    Empty on a node that joins later and learns from the log who its fellows are."""
+    priority: int = 0
+    """0 is first choice as leader; for each step above, timeouts are half an `election_ticks`
+    longer (at most 8 steps)."""
+    tick_ms: int = 25
+    election_ticks: int = 16
     """Timeouts are drawn from [election_ticks, 2 · election_ticks). A leader is fresh, and keeps
     its quorum, for election_ticks."""
-    heartbeat_ticks: int = 2
-    disk_stall_ticks: int = 40
+    heartbeat_ticks: int = 4
+    disk_stall_ticks: int = 80
     """A leader whose write takes longer steps down: heartbeats do not wait for the disk, so a hung
     disk would otherwise keep a leader that can commit nothing of its own."""
-    catch_up_ticks_max: int = 5
+    catch_up_ticks_max: int = 8
     """Ticks made up for after the event loop was blocked; the rest is forgotten, so that a pause
     of this process does not look like silence of the leader."""
     window_messages: int = 64
@@ -59,16 +71,35 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     apply_bytes_max: int = 4 * MIB
     """One call of `Applier.apply` gets no more, but at least one entry."""
     inbox_messages_max: int = 4_096
+    inbox_bytes_max: int = 64 * MIB
     """Received messages waiting for the next loop turn; more are dropped."""
+    reads_max: int = 4_096
+    """Linearizable reads that wait for confirmation; more are refused."""
+    lease_reads: bool = False
+    """Answer reads without asking the others while a lease lasts. Linearizable only if no node's
+    clock runs more than a quarter faster or slower than another's."""
+    chunk_bytes: int = 262_144
+    """Part of a snapshot in one message; one is on its way to a follower at a time."""
+    snapshot_entries: int = 100_000
+    snapshot_bytes: int = 64 * MIB
+    """With a snapshot store: capture the state when so much was applied since the last snapshot."""
+    trailing_entries: int = 10_000
+    """Entries kept below a snapshot, so that a slow follower need not load it."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__[2:]:
+        for name in set(self.__struct_fields__) - _MAY_BE_ZERO:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1")
-        if len(set(self.voters)) != len(self.voters) or self.node not in self.voters:
-            raise ConfigError("voters must be distinct and contain this node")
-        if not all(0 <= voter < 2**32 for voter in self.voters):
-            raise ConfigError("a voter's number must fit 32 bits")
+        if len(set(self.voters)) != len(self.voters):
+            raise ConfigError("voters must be distinct")
+        if not all(0 <= node < 2**32 for node in (*self.voters, self.node)):
+            raise ConfigError("a member's number must fit 32 bits")
+        if not 0 <= self.priority <= PRIORITY_MAX or self.trailing_entries < 0:
+            raise ConfigError("priority or trailing_entries is out of range")
+        if self.chunk_bytes > CHUNK_BYTES_MAX:
+            raise ConfigError("a chunk must fit into a message")
+        if self.wire_bytes_max > self.inbox_bytes_max:
+            raise ConfigError("the largest message must fit into the inbox")
         if self.heartbeat_ticks * 2 > self.election_ticks:
             raise ConfigError("an election timeout must span at least two heartbeats")
         if self.catch_up_ticks_max >= self.election_ticks:
@@ -79,17 +110,12 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("the largest entry must fit into the bounds of unfinished entries")
 
     @property
-    def peers(self) -> tuple[NodeId, ...]:
-        """The other voters, in order."""
-        return tuple(voter for voter in sorted(self.voters) if voter != self.node)
-
-    @property
-    def majority(self) -> int:
-        """Voters that make a quorum."""
-        return len(self.voters) // 2 + 1
+    def founding(self) -> Membership:
+        """The membership of a log without membership entries."""
+        return Membership(tuple(sorted(self.voters)))
 
     @property
     def wire_bytes_max(self) -> int:
         """No message of an honest peer is longer."""
         entries = max(self.message_bytes_max, self.payload_bytes_max + ENTRY_OVERHEAD_BYTES)
-        return entries + MESSAGE_OVERHEAD_BYTES
+        return max(entries, self.chunk_bytes + SNAPSHOT_OVERHEAD_BYTES) + MESSAGE_OVERHEAD_BYTES

@@ -2,28 +2,44 @@
 
 One turn takes in everything that has arrived, ticks if time has passed, and carries out one
 `Ready`. Three things run beside each other: turns (plain callbacks of the event loop), the task of
-the log store (one call at a time; entries that come while the disk syncs form the next write),
-and the task that applies. The first error in any of them stops the node for good: after a
-failed fsync nothing can be promised any more.
+the stores (`consensus.storing`) and the task that applies (`consensus.applying`). The first error
+in any of them stops the node for good: after a failed fsync nothing can be promised any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from consensus import codec
+from consensus.applying import Applying
 from consensus.config import RaftConfig
 from consensus.core import ProtectedConflict, RaftCore
-from consensus.durability import Addressed, Write
-from consensus.errors import ConsensusError, ProtocolError, StoppedError
+from consensus.durability import Addressed
+from consensus.errors import (
+    MembershipError,
+    NotLeaderError,
+    PayloadTooLargeError,
+    ProposalError,
+    ProtocolError,
+    ReadError,
+    StoppedError,
+    TermChangedError,
+    TransferringError,
+    WindowFullError,
+)
+from consensus.membership import Membership
 from consensus.messages import AppendRequest, Message
-from consensus.ports import Applier, Authority, LogStore, Sender
-from consensus.replication import ReadRequest
-from consensus.types import Entry, LogIndex, NodeId, Rng, Role, Term
+from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
+from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
+from consensus.snapshot import Snapshot
+from consensus.storing import Storing
+from consensus.types import LogIndex, NodeId, Rng, Role, Term
+from consensus.waiting import Proposals, Reads
 
 TERM_LEAD_MAX = 1 << 20
 """A message this far ahead in terms is refused: a week of one election after another. Else one
@@ -31,10 +47,20 @@ lie could move the term so far that no election can follow."""
 _LATE_TURNS = 3
 """Loop turns between a tick's time and the tick, so that what a blocked loop left unread in its
 sockets is read first and a leader's heartbeat is not overlooked."""
-
-
 _TURN_ENTRIES = 1_024
 """Entries (or messages without any) that one turn takes in, so that it stays below 10 ms."""
+
+
+class FollowerStatus(msgspec.Struct, frozen=True):
+    """A follower as its leader sees it."""
+
+    node: NodeId
+    match_index: LogIndex
+    """Known to be durable there."""
+    state: str
+    """`probe`, `replicate` or `snapshot`."""
+    active: bool
+    """Heard from in the present election timeout."""
 
 
 class RaftStatus(msgspec.Struct, frozen=True):
@@ -54,13 +80,27 @@ class RaftStatus(msgspec.Struct, frozen=True):
     """The newest attempt to replace protected entries; see `core.ProtectedConflict`."""
     suspect: bool
     """The disk lost something: the node does not vote until it has caught up."""
+    base_index: LogIndex = LogIndex(0)
+    """The log begins after it."""
+    membership: Membership = Membership(())
+    membership_index: LogIndex = LogIndex(0)
+    followers: tuple[FollowerStatus, ...] = ()
+    """Of a leader."""
 
 
 Observer = Callable[[RaftStatus], None]
+_REASONS: dict[type[ProposalError], RejectReason] = {
+    TermChangedError: RejectReason.TERM_CHANGED,
+    WindowFullError: RejectReason.WINDOW_FULL,
+    PayloadTooLargeError: RejectReason.TOO_LARGE,
+    TransferringError: RejectReason.TRANSFERRING,
+    MembershipError: RejectReason.MEMBERSHIP,
+    StoppedError: RejectReason.STOPPED,
+}
 
 
 class RaftNode:
-    """One voter at work. All methods belong to the event loop's thread."""
+    """One member at work. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
@@ -68,36 +108,52 @@ class RaftNode:
         store: LogStore,
         sender: Sender,
         applier: Applier,
-        authority: Authority,
-        rng: Rng,
+        authority: Authority | None = None,
+        rng: Rng | None = None,
         observer: Observer = lambda _: None,
+        snapshots: SnapshotStore | None = None,
     ) -> None:
+        """Put a node together; `start` begins.
+
+        Args:
+            config: Pace and limits.
+            store: The log.
+            sender: Carries messages out.
+            applier: The state machine; a `SnapshotApplier` if there is a snapshot store.
+            authority: Signs and judges entries; None: members trust one another.
+            rng: Draws timeouts; None: the system's.
+            observer: Hears of every change of role, term, leader, suspicion and membership.
+            snapshots: None: nothing is ever compacted.
+        """
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Gets the exception when disk, applier or an invariant failed; the process must stop."""
         self._config = config
         self._store = store
+        self._snapshots = snapshots
         self._sender = sender
         self._applier = applier
-        self._authority = authority
-        self._rng = rng
+        self._authority = authority or NoAuthority()
+        self._rng = rng or _system_rng()
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._core: RaftCore | None = None
         self._running = False
         self._protected = LogIndex(0)
-        self._applied = LogIndex(0)
         self._tasks: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = 0.0
         self._ticks_due = 0
         self._turn_scheduled = False
-        self._inbox: deque[tuple[NodeId, Message]] = deque()
-        self._write: Write | None = None
-        self._reads: deque[ReadRequest] = deque()
-        self._apply_read: tuple[LogIndex, asyncio.Future[list[Entry]]] | None = None
-        self._store_wanted = asyncio.Event()
-        self._apply_wanted = asyncio.Event()
+        self._inbox: deque[tuple[NodeId, Message, int]] = deque()
+        self._inbox_bytes = 0
+        self._proposals = Proposals()
+        self._reads = Reads()
+        self._storing = Storing(store, snapshots, self._want_turn)
+        self._applying = Applying(
+            config, applier, snapshots, self._storing, self._proposals, self._reads, self._want_turn
+        )
         self._observed: tuple[object, ...] = ()
+        self._watchers: list[asyncio.Future[None]] = []
 
     # --- What the embedder calls ---------------------------------------------------------------
 
@@ -105,26 +161,37 @@ class RaftNode:
         """Load the log and begin as a follower.
 
         Raises:
-            Exception: whatever the store raises; the node is then not started.
+            SnapshotError: when the log begins after the applied index and no snapshot helps.
+            Exception: whatever the stores raise; the node is then not started.
         """
         recovered = await self._store.load()
-        self._applied = self._applier.applied_index
+        snapshot = None if self._snapshots is None else await self._snapshots.newest()
         core = self._core = RaftCore(
             self._config,
             recovered,
             self._authority,
             self._rng,
-            self._applied,
+            self._applier.applied_index,
             self._protected,
+            snapshot,
         )
+        self._applying.begin(core, snapshot)
         self._running = True
         self._tasks = asyncio.ensure_future(self._run(core))
         self._ticked_at = self._loop.time()
         self._arm()
         self._want_turn()
 
-    async def stop(self) -> None:
-        """Stop at once; what is being written or applied is completed or abandoned by its owner."""
+    async def stop(self, *, hand_over: bool = True) -> None:
+        """Stop; what is being written or applied is completed or abandoned by its owner.
+
+        Args:
+            hand_over: A leader first lets another voter lead, for at most an election timeout, so
+                that nobody waits for one.
+        """
+        core = self._core
+        if hand_over and core is not None and self._running and core.followers():
+            await self.transfer_leadership()
         self._running = False
         if self._timer is not None:
             self._timer.cancel()
@@ -132,6 +199,7 @@ class RaftNode:
             self._tasks.cancel()
             await asyncio.gather(self._tasks, return_exceptions=True)
             self._tasks = None
+        self._abandon()
 
     def receive(self, sender: NodeId, message: bytes) -> None:
         """Take a message of `sender`, as authenticated by the channel; it acts in the next turn.
@@ -142,8 +210,13 @@ class RaftNode:
         decoded = codec.decode(message, sender, self._config)
         if self._core is not None and decoded.term > self._core.term + TERM_LEAD_MAX:
             raise ProtocolError(f"term {decoded.term} is out of reach")
-        if self._running and len(self._inbox) < self._config.inbox_messages_max:
-            self._inbox.append((sender, decoded))
+        if (
+            self._running
+            and len(self._inbox) < self._config.inbox_messages_max
+            and self._inbox_bytes + len(message) <= self._config.inbox_bytes_max
+        ):
+            self._inbox.append((sender, decoded, len(message)))
+            self._inbox_bytes += len(message)
             self._want_turn()
 
     def propose(self, payload: bytes, term: Term) -> LogIndex:
@@ -151,19 +224,125 @@ class RaftNode:
 
         It is committed when an entry with this index and term is applied; if one with this
         index and another term is applied, it never will be. Until then the outcome is unknown.
+        `submit` watches for that.
 
         Raises:
             NotLeaderError: with a hint.
             TermChangedError: when this node leads in another term.
+            TransferringError: while leadership is handed over.
             WindowFullError: when too much is uncommitted; try again after the next commit.
             PayloadTooLargeError: when it exceeds `payload_bytes_max`.
             StoppedError: when the node does not run.
         """
-        if self._core is None or not self._running:
-            raise StoppedError("the node does not run")
-        index = self._core.propose(payload, term)
+        index = self._running_core().propose(payload, term)
         self._want_turn()
         return index
+
+    def submit(self, payload: bytes, term: Term | None = None) -> asyncio.Future[Outcome]:
+        """Propose `payload` and learn what became of it. Never raises.
+
+        Args:
+            payload: At most `payload_bytes_max` bytes.
+            term: Only if this node leads in that term; None: in whatever term it leads.
+
+        Returns:
+            A future of `Committed` (once applied here), `Rejected` or `Unknown`. It may stay open
+            for as long as there is no leader: see `execute` for a limit of time. Cancelling it
+            withdraws nothing.
+        """
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        try:
+            core = self._running_core()
+            term = core.term if term is None else term
+            self._proposals.add(core.propose(payload, term), term, future)
+        except ProposalError as error:
+            future.set_result(_rejected(error))
+        else:
+            self._want_turn()
+        return future
+
+    async def execute(self, payload: bytes, timeout_s: float) -> Outcome:
+        """As `submit`, but `Unknown` when nothing is known after `timeout_s` seconds."""
+        future = self.submit(payload)
+        done, _ = await asyncio.wait([future], timeout=timeout_s)
+        if done:
+            return future.result()
+        core = self._running_core()
+        return Unknown(UnknownReason.TIMEOUT, core.log.last_index, core.term)
+
+    async def read_index(self) -> LogIndex:
+        """Wait until a read of the applied state is linearizable, on leader or follower.
+
+        Returns:
+            An index that includes every write acknowledged before the call; it is applied here.
+
+        Raises:
+            ReadError: no leader, too many reads, or leadership was not confirmed; try again.
+            StoppedError: when the node does not run.
+        """
+        core = self._running_core()
+        future: asyncio.Future[LogIndex] = self._loop.create_future()
+        ticket = self._reads.add(future)
+        try:
+            core.read_index(ticket, self._loop.time() * 1_000)
+        except ReadError:
+            self._reads.drop(ticket)
+            raise
+        self._want_turn()
+        return await future
+
+    async def transfer_leadership(self, to: NodeId | None = None) -> bool:
+        """Hand leadership to a voter, by default the one with most of the log.
+
+        Returns:
+            Whether this node leads no more; False when it does after an election timeout.
+
+        Raises:
+            StoppedError: when the node does not run.
+        """
+        core = self._running_core()
+        try:
+            core.transfer(to)
+        except (NotLeaderError, MembershipError):
+            return core.role is not Role.LEADER
+        self._want_turn()
+        with suppress(NotLeaderError, StoppedError):
+            while core.handing_over:
+                await self._next_turn(core)
+        return core.role is not Role.LEADER
+
+    async def change_membership(
+        self, voters: Sequence[NodeId], learners: Sequence[NodeId] = ()
+    ) -> Outcome:
+        """Make these the members: new voters learn first, then one joint change. Leader only.
+
+        Returns:
+            `Committed` when the final membership is committed; `Rejected` when nothing, or only
+            the adding of learners, was done; `Unknown` when leadership was lost in the middle:
+            look at `status.membership`, on the new leader, and repeat.
+        """
+        try:
+            core = self._running_core()
+            joining = sorted(set(voters) - core.membership.members)
+            if joining:
+                learning = sorted({*core.membership.learners, *joining})
+                await self._settled(core, core.change_membership(core.membership.voters, learning))
+            promoted = sorted(set(voters) - core.membership.voting)
+            while not all(core.is_caught_up(node) for node in promoted):
+                await self._next_turn(core)
+            index = core.change_membership(voters, learners)
+        except ProposalError as error:
+            return _rejected(error)
+        term = core.term
+        try:
+            await self._settled(core, index)
+        except ProposalError:
+            return Unknown(UnknownReason.STOPPED, index, term)
+        return Committed(core.membership_index, term)
+
+    async def take_snapshot(self) -> Snapshot | None:
+        """Capture the applied state now and compact the log; None without a snapshot store."""
+        return await self._applying.take_snapshot(self._running_core())
 
     def protect(self, index: LogIndex) -> None:
         """Never truncate up to `index`, nor vote for who lacks it. Kept by the embedder."""
@@ -187,15 +366,27 @@ class RaftNode:
             core.term,
             core.leader,
             core.commit_index,
-            self._applied,
+            self._applying.applied,
             core.log.last_index,
             core.log.stable_index,
             core.protected_index,
             core.conflict,
             core.suspect,
+            core.log.base.index,
+            core.membership,
+            core.membership_index,
+            tuple(
+                FollowerStatus(node, peer.match, peer.state, peer.active)
+                for node, peer in sorted(core.followers().items())
+            ),
         )
 
     # --- Turns ---------------------------------------------------------------------------------
+
+    def _running_core(self) -> RaftCore:
+        if self._core is None or not self._running:
+            raise StoppedError("the node does not run")
+        return self._core
 
     def _want_turn(self) -> None:
         if self._running and not self._turn_scheduled:
@@ -218,29 +409,38 @@ class RaftNode:
 
     def _take_in(self, core: RaftCore) -> None:
         """Step through the inbox, for as long as a turn may take; the rest has its own turn."""
+        if self._inbox:
+            # What this loop slept through ended with these messages: the leader lives.
+            self._ticks_due = min(self._ticks_due, 1)
         budget = _TURN_ENTRIES
         while self._inbox and budget > 0:
-            sender, message = self._inbox.popleft()
+            sender, message, size = self._inbox.popleft()
+            self._inbox_bytes -= size
             core.step(sender, message)
             budget -= len(message.entries) if isinstance(message, AppendRequest) else 1
         if self._inbox:
             self._want_turn()
 
     def _carry_out(self, core: RaftCore) -> None:
-        ready = core.ready()
-        if ready.write is not None:
-            self._write = ready.write
-            self._store_wanted.set()
-        if ready.reads:
-            self._reads.extend(ready.reads)
-            self._store_wanted.set()
+        ready = core.ready(self._loop.time() * 1_000)
+        self._storing.take(ready)
         self._send(ready.messages)
-        if core.durable_commit_index > self._applied:
-            self._apply_wanted.set()
-        observed = (core.role, core.term, core.leader, core.suspect, core.conflict)
+        if ready.reads:
+            self._reads.answered(ready.reads, self._applying.applied)
+        self._applying.look(core, wanted=ready.snapshot_wanted)
+        observed = (
+            core.role,
+            core.term,
+            core.leader,
+            core.suspect,
+            core.conflict,
+            core.membership_index,
+        )
         if observed != self._observed:
             self._observed = observed
             self._observer(self.status)
+        if self._watchers:
+            self._turned()
 
     def _send(self, messages: list[Addressed]) -> None:
         encoded: dict[int, bytes] = {}  # followers at the same place get the same object
@@ -271,8 +471,9 @@ class RaftNode:
     async def _run(self, core: RaftCore) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._serve_store(core))
-                group.create_task(self._apply(core))
+                group.create_task(self._storing.serve(core))
+                group.create_task(self._applying.apply(core))
+                group.create_task(self._applying.capture(core))
         except* Exception as errors:  # noqa: BLE001 - as in a turn
             self._fail(errors.exceptions[0])
 
@@ -285,48 +486,47 @@ class RaftNode:
         if not self.failed.done():
             self.failed.set_exception(error)
             self.failed.exception()  # an embedder that never looks is not a second error
+        self._abandon()
 
-    async def _serve_store(self, core: RaftCore) -> None:
-        while True:
-            if self._write is not None:
-                write, self._write = self._write, None
-                await self._store.append(write.batch)
-                core.on_persisted(write.seq)
-                self._want_turn()
-            elif self._apply_read is not None:
-                (first, future), self._apply_read = self._apply_read, None
-                entries = await self._read(first, core.durable_commit_index)
-                if not future.done():
-                    future.set_result(entries)
-            elif self._reads:
-                request = self._reads.popleft()
-                core.on_read(
-                    request,
-                    await self._store.read(request.first, request.last, request.bytes_max),
-                )
-                self._want_turn()
-            else:
-                self._store_wanted.clear()
-                await self._store_wanted.wait()
+    def _abandon(self) -> None:
+        self._proposals.abandon()
+        self._reads.abandon()
+        self._turned()
 
-    async def _read(self, first: LogIndex, last: LogIndex) -> list[Entry]:
-        last = min(last, LogIndex(first + self._config.apply_entries_max - 1))
-        return await self._store.read(first, last, self._config.apply_bytes_max)
+    async def _settled(self, core: RaftCore, index: LogIndex) -> None:
+        """Wait until the change that began at `index` has ended and is committed.
 
-    async def _apply(self, core: RaftCore) -> None:
-        while True:
-            if core.durable_commit_index <= self._applied:
-                self._apply_wanted.clear()
-                await self._apply_wanted.wait()
-                continue
-            first = LogIndex(self._applied + 1)
-            entries = core.committed(first)
-            if entries is None:
-                future: asyncio.Future[list[Entry]] = self._loop.create_future()
-                self._apply_read = (first, future)
-                self._store_wanted.set()
-                entries = await future
-            if not entries or entries[0].index != first:
-                raise ConsensusError(f"the log store has no entry {first}")
-            await self._applier.apply(entries)
-            self._applied = entries[-1].index
+        Raises:
+            NotLeaderError: when this node leads no more and cannot see the end.
+            StoppedError: when it stops.
+        """
+        self._want_turn()
+        while core.membership.joint or not index <= core.membership_index <= core.commit_index:
+            await self._next_turn(core)
+
+    async def _next_turn(self, core: RaftCore) -> None:
+        if core.role is not Role.LEADER:
+            raise NotLeaderError(core.leader)
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._watchers.append(turn)
+        await turn
+        if not self._running:
+            raise StoppedError("the node stopped")
+
+    def _turned(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+
+def _rejected(error: ProposalError) -> Rejected:
+    if isinstance(error, NotLeaderError):
+        return Rejected(RejectReason.NOT_LEADER, error.leader, str(error))
+    return Rejected(_REASONS[type(error)], None, str(error))
+
+
+def _system_rng() -> Rng:
+    from random import SystemRandom  # noqa: PLC0415, TID251 - the default of an injected Rng
+
+    return SystemRandom()

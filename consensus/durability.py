@@ -5,7 +5,7 @@ comes meanwhile goes into the next one together (group commit). A message that p
 is held back until the write that makes the promise durable is done:
 
 - a vote, a vote request and an answer to a heartbeat wait for the hard state (term, vote),
-- an acknowledgement of entries waits for everything there was when it was made.
+- an acknowledgement of entries or of a snapshot waits for everything there was when it was made.
 
 A leader's own appends and heartbeats promise nothing of its disk and do not pass through here;
 its term was durable before anybody could vote for it.
@@ -18,6 +18,7 @@ import msgspec
 from consensus.log import RaftLog
 from consensus.messages import AppendResponse, AppendStatus, Message
 from consensus.ports import AppendBatch
+from consensus.snapshot import Base
 from consensus.types import HardState, LogIndex, NodeId
 
 Addressed = tuple[NodeId, Message]
@@ -40,6 +41,9 @@ class Durability:
         self._hard_state_dirty = False
         self._hard_state_seq = 0
         self._caught_up = False
+        self._base: Base | None = None
+        self._reset = False
+        self._reset_seq = 0
         self._held: list[tuple[int, NodeId, Message]] = []
 
     @property
@@ -51,6 +55,19 @@ class Durability:
     def hard_state_durable(self) -> bool:
         """Whether the present term and vote are on disk."""
         return not self._hard_state_dirty and self._hard_state_seq <= self._persisted
+
+    @property
+    def reset_durable(self) -> bool:
+        """Whether the disk knows of the newest reset of the log."""
+        return not self._reset and self._reset_seq <= self._persisted
+
+    def rebase(self, base: Base, *, reset: bool) -> None:
+        """The log begins after `base` now; with `reset`, all that was stored before is void."""
+        self._base = base
+        self._reset |= reset
+        if reset:
+            self._reset_seq = self._seq + 1
+            self.drop_acknowledgements(LogIndex(0))
 
     def touch_hard_state(self, *, caught_up: bool = False) -> None:
         """Term or vote changed, or (`caught_up`) the node is no longer suspect."""
@@ -97,8 +114,9 @@ class Durability:
             written = hard_state
             self._hard_state_dirty = False
             self._hard_state_seq = self._seq
-        batch = AppendBatch(written, self._log.hand_out(), self._caught_up)
-        self._caught_up = False
+        batch = AppendBatch(written, self._log.hand_out(), self._caught_up, self._base, self._reset)
+        self._caught_up = self._reset = False
+        self._base = None
         return Write(self._seq, batch)
 
     def done(self, seq: int) -> None:
@@ -117,4 +135,8 @@ class Durability:
 
     @property
     def _dirty(self) -> bool:
-        return self._hard_state_dirty or self._log.handed_index < self._log.last_index
+        return (
+            self._hard_state_dirty
+            or self._log.handed_index < self._log.last_index
+            or self._base is not None
+        )

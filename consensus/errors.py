@@ -45,5 +45,21 @@ class PayloadTooLargeError(ProposalError):
     """The payload exceeds `RaftConfig.payload_bytes_max`."""
 
 
+class TransferringError(ProposalError):
+    """This node is handing leadership over and takes no proposals meanwhile."""
+
+
+class MembershipError(ProposalError):
+    """The membership cannot be changed so, or not now; the message says why."""
+
+
+class ReadError(ConsensusError):
+    """No index for a linearizable read: no leader, too many reads, or leadership changed. Retry."""
+
+
+class SnapshotError(ConsensusError):
+    """A snapshot is needed and missing, or cannot be made."""
+
+
 class StoppedError(ProposalError):
     """The node has not started, is stopped or has failed."""

@@ -1,10 +1,10 @@
 """The log as the core sees it. Owns positions, the newest entries, and how far the disk is.
 
-The (term, hash) of every entry stays in memory in compact form, about 40 bytes each. Entries
-themselves stay only while they are not durable or among the newest `tail_bytes_max`.
+The (term, hash) of every entry after `base` stays in memory in compact form, 40 bytes each.
+Entries themselves stay only while they are not durable or among the newest `tail_bytes_max`.
 
-    1 ≤ … ≤ stable_index ≤ handed_index ≤ last_index       durable ≤ given to the store ≤ all
-    tail_first ≤ stable_index + 1                          what is not durable is in memory
+    base.index ≤ stable_index ≤ handed_index ≤ last_index   durable ≤ given to the store ≤ all
+    tail_first ≤ stable_index + 1                           what is not durable is in memory
 
 Entries are chained, so one equal hash at one index means equal logs up to there.
 """
@@ -17,8 +17,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from consensus.config import ENTRY_OVERHEAD_BYTES
+from consensus.snapshot import BEGINNING, Base
 from consensus.types import (
-    ZERO_HASH,
     Entry,
     EntryKind,
     LogIndex,
@@ -28,6 +28,7 @@ from consensus.types import (
 )
 
 _HASH = 32
+_sha256 = hashlib.sha256
 
 
 def entry_bytes(entry: Entry) -> int:
@@ -36,17 +37,21 @@ def entry_bytes(entry: Entry) -> int:
 
 
 class RaftLog:
-    """Positions of all entries, and the newest entries themselves."""
+    """Positions of all entries after `base`, and the newest entries themselves."""
 
-    def __init__(self, positions: Sequence[tuple[Term, bytes]], tail_bytes_max: int) -> None:
+    def __init__(
+        self, positions: Sequence[tuple[Term, bytes]], tail_bytes_max: int, base: Base = BEGINNING
+    ) -> None:
+        self.base = base
         self._terms = array("Q", [term for term, _ in positions])
         self._hashes = bytearray().join([entry_hash for _, entry_hash in positions])
-        self._tail: dict[int, Entry] = {}
-        self._tail_bytes = 0
+        self._tail: list[Entry] = []
+        self._ends: list[int] = [0]
+        """Bytes of all entries ever in memory, up to before and after each one in the tail."""
         self._tail_bytes_max = tail_bytes_max
-        self.unstable_bytes = 0
-        """Bytes of the entries above `stable_index`."""
-        self.last_index = LogIndex(len(positions))
+        self.last_index = LogIndex(base.index + len(positions))
+        self.last_hash = positions[-1][1] if positions else base.hash
+        """Hash of the last entry; the base's in an empty log."""
         self.stable_index = self.last_index
         self.handed_index = self.last_index
         self.tail_first = LogIndex(self.last_index + 1)
@@ -54,90 +59,118 @@ class RaftLog:
 
     @property
     def last_term(self) -> Term:
-        """Term of the last entry; 0 in an empty log."""
+        """Term of the last entry; the base's in an empty log."""
         return self.term_at(self.last_index)
 
     @property
-    def last_hash(self) -> bytes:
-        """Hash of the last entry; zeros in an empty log."""
-        return self.hash_at(self.last_index)
+    def unstable_bytes(self) -> int:
+        """Bytes of the entries above `stable_index`."""
+        return self._ends[-1] - self._ends[self.stable_index + 1 - self.tail_first]
 
     def term_at(self, index: int) -> Term:
-        """Term of the entry at `index`, which must exist or be 0."""
-        return Term(self._terms[index - 1]) if index else Term(0)
+        """Term of the entry at `index`, which must not be before the base."""
+        place = index - self.base.index - 1
+        return Term(self._terms[place]) if place >= 0 else self.base.term
 
     def hash_at(self, index: int) -> bytes:
-        """Hash of the entry at `index`, which must exist or be 0."""
-        return bytes(self._hashes[(index - 1) * _HASH : index * _HASH]) if index else ZERO_HASH
+        """Hash of the entry at `index`, which must not be before the base."""
+        place = index - self.base.index - 1
+        if place < 0:
+            return self.base.hash
+        return bytes(self._hashes[place * _HASH : (place + 1) * _HASH])
 
     def matches(self, index: int, term: int, entry_hash: bytes) -> bool:
-        """Whether this log has that entry at `index`."""
+        """Whether this log has that entry at `index`; not known (False) before the base."""
         return (
-            index <= self.last_index
+            self.base.index <= index <= self.last_index
             and self.term_at(index) == term
             and self.hash_at(index) == entry_hash
         )
 
     def hint(self, index: int, term: int) -> tuple[LogIndex, Term]:
-        """The last position at or below `index` whose term is at most `term` (or the start).
+        """The last position at or below `index` whose term is at most `term` (or the base).
 
         Terms never fall along a log, so no position above it can be shared with a log that has
         `term` at `index`.
         """
-        found = bisect_right(self._terms, term, 0, min(index, self.last_index))
-        return LogIndex(found), self.term_at(found)
+        upper = max(0, min(index, self.last_index) - self.base.index)
+        found = bisect_right(self._terms, term, 0, upper)
+        index = self.base.index + found
+        return LogIndex(index), self.term_at(index)
 
     def append(self, entry: Entry) -> None:
         """Add the entry that follows the last one."""
         assert entry.index == self.last_index + 1
         self._terms.append(entry.term)
         self._hashes += entry.hash
-        self._tail[entry.index] = entry
+        self.last_hash = entry.hash
+        self._tail.append(entry)
+        self._ends.append(self._ends[-1] + entry_bytes(entry))
         self.last_index = entry.index
-        size = entry_bytes(entry)
-        self._tail_bytes += size
-        self.unstable_bytes += size
 
     def truncate(self, first: LogIndex) -> None:
         """Discard the entries from `first` on. The caller answers for its being allowed."""
-        for index in range(max(first, self.tail_first), self.last_index + 1):
-            size = entry_bytes(self._tail.pop(index))
-            self._tail_bytes -= size
-            if index > self.stable_index:
-                self.unstable_bytes -= size
-        del self._terms[first - 1 :]
-        del self._hashes[(first - 1) * _HASH :]
+        assert first > self.base.index
+        keep = max(0, first - self.tail_first)
+        del self._tail[keep:]
+        del self._ends[keep + 1 :]
+        place = first - self.base.index - 1
+        del self._terms[place:]
+        del self._hashes[place * _HASH :]
         self.last_index = LogIndex(first - 1)
+        self.last_hash = self.hash_at(self.last_index)
         self.stable_index = min(self.stable_index, self.last_index)
         self.handed_index = min(self.handed_index, self.last_index)
         self.tail_first = min(self.tail_first, first)
 
+    def compact(self, base: Base) -> None:
+        """Forget the entries up to `base`, which are durable."""
+        assert self.base.index < base.index <= self.stable_index
+        place = base.index - self.base.index
+        del self._terms[:place]
+        del self._hashes[: place * _HASH]
+        self.base = base
+        self._evict(base.index)
+
+    def reset(self, base: Base) -> None:
+        """Forget everything: the log begins again after `base`, which a snapshot covers."""
+        self.base = base
+        self._terms = array("Q")
+        self._hashes = bytearray()
+        self._tail = []
+        self._ends = [0]
+        self.last_hash = base.hash
+        self.last_index = self.stable_index = self.handed_index = base.index
+        self.tail_first = LogIndex(base.index + 1)
+
     def slice(self, first: int, last: int, entries_max: int, bytes_max: int) -> list[Entry]:
         """Entries from `first` to `last` at most, all in memory, at least one."""
-        entries: list[Entry] = []
-        size = 0
-        for index in range(first, min(last, first + entries_max - 1) + 1):
-            entry = self._tail[index]
-            size += entry_bytes(entry)
-            if size > bytes_max and entries:
-                break
-            entries.append(entry)
-        return entries
+        start = first - self.tail_first
+        stop = min(last + 1 - self.tail_first, start + entries_max)
+        fitting = bisect_right(self._ends, self._ends[start] + bytes_max, start, stop + 1) - 1
+        return self._tail[start : max(fitting, start + 1)]
+
+    def bytes_of(self, first: int, last: int) -> int:
+        """What the entries from `first` to `last`, all in memory, count for in byte limits."""
+        return self._ends[last + 1 - self.tail_first] - self._ends[first - self.tail_first]
 
     def hand_out(self) -> list[Entry]:
         """The entries that were not given to the store yet; from now on they are."""
-        entries = [self._tail[index] for index in range(self.handed_index + 1, self.last_index + 1)]
+        entries = self._tail[self.handed_index + 1 - self.tail_first :]
         self.handed_index = self.last_index
         return entries
 
     def settle(self) -> None:
-        """Everything handed out is durable, except what was truncated since."""
-        for index in range(self.stable_index + 1, self.handed_index + 1):
-            self.unstable_bytes -= entry_bytes(self._tail[index])
+        """Everything handed out is durable, except what was truncated since.
+
+        An entry that was truncated and came back meanwhile has not been handed out again, so the
+        end of an older write never counts for it (the ABA case of asynchronous writes).
+        """
         self.stable_index = self.handed_index
-        while self._tail_bytes > self._tail_bytes_max and self.tail_first <= self.stable_index:
-            self._tail_bytes -= entry_bytes(self._tail.pop(self.tail_first))
-            self.tail_first = LogIndex(self.tail_first + 1)
+        surplus = self._ends[-1] - self._ends[0] - self._tail_bytes_max
+        if surplus > self._tail_bytes_max // 8:  # not for every entry: eviction moves the rest
+            least = bisect_right(self._ends, self._ends[0] + surplus)
+            self._evict(min(self.stable_index, self.tail_first + least - 1))
 
     def create(
         self,
@@ -150,11 +183,19 @@ class RaftLog:
         """Chain, attest and append a new entry of this node."""
         index = LogIndex(self.last_index + 1)
         prev_hash = self.last_hash
-        payload_hash = hashlib.sha256(payload).digest()
+        payload_hash = _sha256(payload).digest()
         header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
         entry = Entry(term, index, kind, leader, prev_hash, payload, attest(header))
         entry.__dict__.update(  # its cached properties, known already
-            payload_hash=payload_hash, header=header, hash=hashlib.sha256(header).digest()
+            payload_hash=payload_hash, header=header, hash=_sha256(header).digest()
         )
         self.append(entry)
         return entry
+
+    def _evict(self, last: int) -> None:
+        """Drop entries up to `last` from memory; their positions stay."""
+        count = min(last + 1 - self.tail_first, len(self._tail))
+        if count > 0:
+            del self._tail[:count]
+            del self._ends[:count]
+            self.tail_first = LogIndex(self.tail_first + count)

@@ -1,6 +1,6 @@
-"""What voters say to each other. Owns the meaning of the messages; `codec` owns their bytes.
+"""What members say to each other. Owns the meaning of the messages; `codec` owns their bytes.
 
-Every message is sent by one voter to one voter; who sent it is known from the channel, so no
+Every message is sent by one node to one node; who sent it is known from the channel, so no
 message names its sender. `term` is the sender's term, except in a vote request.
 """
 
@@ -11,15 +11,19 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from consensus.membership import AnyNode
+from consensus.snapshot import AnyIndex, AnyTerm, Hash, Snapshot
 from consensus.types import Entry, LogIndex, Term
 
-_NUMBER_MAX = 2**62
-AnyTerm: TypeAlias = Annotated[Term, msgspec.Meta(ge=0, le=_NUMBER_MAX)]
-AnyIndex: TypeAlias = Annotated[LogIndex, msgspec.Meta(ge=0, le=_NUMBER_MAX)]
-Hash: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+CHUNK_BYTES_MAX = 4 * 1_048_576
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
-class VoteRequest(msgspec.Struct, frozen=True, array_like=True, tag=1, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A message whose fields are its wire format."""
+
+
+class VoteRequest(_Message, frozen=True, tag=1):
     """Asks for a vote (Raft paper, section 5.2) or whether one would be given (PreVote)."""
 
     term: AnyTerm
@@ -32,7 +36,7 @@ class VoteRequest(msgspec.Struct, frozen=True, array_like=True, tag=1, forbid_un
     """The sender's entry at `floor_index`: shows that it holds what the voter protects."""
 
 
-class VoteResponse(msgspec.Struct, frozen=True, array_like=True, tag=2, forbid_unknown_fields=True):
+class VoteResponse(_Message, frozen=True, tag=2):
     """Answers a vote request."""
 
     term: AnyTerm
@@ -67,10 +71,8 @@ class AppendStatus(IntEnum):
     """As OK, but the entry after `index` was refused by the follower's authority for now."""
 
 
-class AppendResponse(
-    msgspec.Struct, frozen=True, array_like=True, tag=4, forbid_unknown_fields=True
-):
-    """Answers an append."""
+class AppendResponse(_Message, frozen=True, tag=4):
+    """Answers an append, and the end of a snapshot."""
 
     term: AnyTerm
     status: AppendStatus
@@ -83,23 +85,80 @@ class AppendResponse(
     not make a quorum until it has caught up."""
 
 
-class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=5, forbid_unknown_fields=True):
-    """The leader lives. Sent and answered without regard to any disk."""
+class Heartbeat(_Message, frozen=True, tag=5):
+    """The leader lives. Sent without regard to any disk."""
 
     term: AnyTerm
     commit: AnyIndex
     last_index: AnyIndex
     """End of the leader's log: what a suspect follower must reach before it is trusted again."""
+    round: _Count = 0
+    """Counts rounds of reads (thesis, 6.4); an answer confirms leadership for its round."""
+    heir: AnyNode | None = None
+    """Who may campaign although this leader is fresh: leadership is handed over to it. Said here,
+    to every voter, and not by the candidate: a member that lies cannot unseat a leader."""
 
 
-class HeartbeatResponse(
-    msgspec.Struct, frozen=True, array_like=True, tag=6, forbid_unknown_fields=True
-):
-    """Answers a heartbeat."""
+class HeartbeatResponse(_Message, frozen=True, tag=6):
+    """Answers a heartbeat once the follower's term is durable."""
+
+    term: AnyTerm
+    round: _Count = 0
+
+
+class TimeoutNow(_Message, frozen=True, tag=7):
+    """The leader hands over: campaign at once (thesis, 3.10)."""
 
     term: AnyTerm
 
 
+class ReadIndexRequest(_Message, frozen=True, tag=8):
+    """A follower asks for an index at which reads are linearizable (thesis, 6.4)."""
+
+    term: AnyTerm
+    ticket: _Count
+    """Unique over all lives of the asker, so that an old answer is never taken for a new one."""
+
+
+class ReadIndexResponse(_Message, frozen=True, tag=9):
+    """Answers with the leader's commit index, confirmed by a quorum after the request came."""
+
+    term: AnyTerm
+    ticket: _Count
+    index: AnyIndex
+
+
+class SnapshotChunk(_Message, frozen=True, tag=10):
+    """A part of a snapshot; without data it only offers the snapshot."""
+
+    term: AnyTerm
+    snapshot: Snapshot
+    offset: _Count
+    data: Annotated[bytes, msgspec.Meta(max_length=CHUNK_BYTES_MAX)]
+
+
+class ChunkResponse(_Message, frozen=True, tag=11):
+    """How much of a snapshot is durable at the follower: send from there."""
+
+    term: AnyTerm
+    index: AnyIndex
+    """Index of the snapshot."""
+    checksum: Hash
+    offset: _Count
+    refused: bool = False
+    """This snapshot will not be installed: its membership lacks the follower."""
+
+
 Message: TypeAlias = (
-    VoteRequest | VoteResponse | AppendRequest | AppendResponse | Heartbeat | HeartbeatResponse
+    VoteRequest
+    | VoteResponse
+    | AppendRequest
+    | AppendResponse
+    | Heartbeat
+    | HeartbeatResponse
+    | TimeoutNow
+    | ReadIndexRequest
+    | ReadIndexResponse
+    | SnapshotChunk
+    | ChunkResponse
 )

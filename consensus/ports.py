@@ -1,13 +1,18 @@
-"""What an embedder supplies. Owns the interfaces; the implementations live with the embedder."""
+"""What an embedder supplies. Owns the interfaces; implementations live with the embedder.
+
+`consensus.memory` and `consensus.sqlite` implement the stores for whoever has none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
+from consensus.membership import Membership
+from consensus.snapshot import BEGINNING, Base, Snapshot
 from consensus.types import Entry, HardState, LogIndex, NodeId, Term
 
 
@@ -16,11 +21,14 @@ class Recovered(msgspec.Struct, frozen=True):
 
     hard_state: HardState
     positions: Sequence[tuple[Term, bytes]]
-    """(term, entry hash) of every stored entry, from index 1."""
+    """(term, entry hash) of every stored entry, from index `base.index + 1`."""
     suspect: bool = False
-    """True when the store is shorter than, or contradicts, its durable marker: the node must
-    neither vote nor campaign until it has caught up with a leader. It stays so across restarts
-    until a batch says `caught_up`."""
+    """True when the store is shorter than, or contradicts, its durable marker, or is damaged: the
+    node must neither vote nor campaign until it has caught up with a leader. It stays so across
+    restarts until a batch says `caught_up`."""
+    base: Base = BEGINNING
+    memberships: Sequence[tuple[LogIndex, Membership]] = ()
+    """Of the stored membership entries, in order."""
 
 
 class AppendBatch(msgspec.Struct, frozen=True):
@@ -31,6 +39,10 @@ class AppendBatch(msgspec.Struct, frozen=True):
     """Consecutive; everything stored at or above the first one's index is discarded first."""
     caught_up: bool = False
     """True once when a suspect node has caught up: the store stops reporting it as suspect."""
+    base: Base | None = None
+    """The log begins after this position: what is stored at or below it is discarded."""
+    reset: bool = False
+    """With `base`: discard everything stored, also above it. A snapshot takes its place."""
 
 
 class LogStore(Protocol):
@@ -45,12 +57,57 @@ class LogStore(Protocol):
         ...
 
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
-        """Entries first..last (inclusive), at least one, cut when `bytes_max` is passed."""
+        """Entries first..last (inclusive), at least one, cut when `bytes_max` is passed.
+
+        Empty when they are compacted away.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Snapshots as bytes: those made here, and the one that is arriving.
+
+    Calls never overlap with each other nor with those of the log store.
+    """
+
+    async def newest(self) -> Snapshot | None:
+        """The newest complete snapshot."""
+        ...
+
+    async def read_chunk(self, snapshot: Snapshot, offset: int, size: int) -> bytes | None:
+        """Up to `size` bytes from `offset`, fewer only at the end; None when it is gone."""
+        ...
+
+    async def write_chunk(self, snapshot: Snapshot, offset: int, data: bytes) -> int:
+        """Make a part of an arriving snapshot durable; how many bytes of it are now held.
+
+        Data that does not begin where the held bytes end is ignored. Another arriving snapshot's
+        bytes are discarded, but those of the same one are kept across restarts. Empty data only
+        asks. A complete snapshot of the same name counts as fully held.
+        """
+        ...
+
+    async def complete(self, snapshot: Snapshot) -> bool:
+        """All bytes are held: check them and make the snapshot the newest, durably.
+
+        False when they do not match the checksum (or the embedder refuses them); then none are held
+        any more.
+        """
+        ...
+
+    async def create(
+        self, base: Base, membership: Membership, data: AsyncIterator[bytes]
+    ) -> Snapshot:
+        """Store a snapshot of the state after `base`, durable when this returns: the newest then.
+
+        The only call that may run beside others, of the log store too: it is long. Older snapshots
+        may go, but for the one before. A partly written one is never `newest`.
+        """
         ...
 
 
 class Sender(Protocol):
-    """Carries messages to other voters; may drop, reorder or duplicate, never alter."""
+    """Carries messages to other members; may drop, reorder or duplicate, never alter."""
 
     def send(self, to: NodeId, message: bytes) -> None:
         """Queue `message`; never blocks, never raises."""
@@ -58,15 +115,38 @@ class Sender(Protocol):
 
 
 class Applier(Protocol):
-    """Takes committed entries in log order, each exactly once per run of the process."""
+    """The embedder's state machine.
+
+    Takes committed entries in log order, each exactly once per run of the process.
+    """
 
     @property
     def applied_index(self) -> LogIndex:
         """The last entry whose effects are durable; delivery starts after it."""
         ...
 
-    async def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply `entries`; committed entries wait while this runs (back-pressure)."""
+    async def apply(self, entries: Sequence[Entry]) -> Sequence[object] | None:
+        """Apply `entries`; committed entries wait while this runs (back-pressure).
+
+        Returns:
+            One result for each entry, for who submitted it; or None: no results.
+        """
+        ...
+
+
+class SnapshotApplier(Applier, Protocol):
+    """A state machine that can be captured and replaced. Needed with a `SnapshotStore`."""
+
+    async def capture(self) -> AsyncIterator[bytes]:
+        """The state after the last applied entry, in parts of at most a mebibyte.
+
+        Nothing is applied until this returns; entries are applied while the parts are read, and
+        must not show in them.
+        """
+        ...
+
+    async def restore(self, snapshot: Snapshot, data: AsyncIterator[bytes]) -> None:
+        """Replace the state, all or nothing; `applied_index` is `snapshot.index` afterwards."""
         ...
 
 
@@ -90,3 +170,15 @@ class Authority(Protocol):
     def admit(self, entry: Entry) -> Admission:
         """Judge an entry received from a leader, before it is stored or acknowledged."""
         ...
+
+
+class NoAuthority:
+    """Attests with nothing and admits everything: members trust one another."""
+
+    def attest(self, header: bytes) -> bytes:  # noqa: ARG002 - a port's signature
+        """Nothing."""
+        return b""
+
+    def admit(self, entry: Entry) -> Admission:  # noqa: ARG002 - a port's signature
+        """Always."""
+        return Admission.ACCEPT

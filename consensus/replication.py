@@ -1,9 +1,14 @@
 """What a leader knows of its followers. Exists only while this node leads; pure.
 
-Each follower is probed, one append at a time, until its log is known to match; then appends are
-pipelined within a window of messages and bytes. A lost message shows within a heartbeat: the
-answer to a heartbeat makes the leader send an append, if only an empty one, which the follower
-cannot match when something before it is missing; the window is then dropped and probing resumes.
+A follower is in one of three states:
+
+- *probe*: one append at a time, until its log is known to match;
+- *replicate*: appends are pipelined within a window of messages and bytes;
+- *snapshot*: what it needs is compacted away; `consensus.transfer` feeds it.
+
+A lost message shows within a heartbeat: the answer to a heartbeat makes the leader send an append,
+if only an empty one, which the follower cannot match when something before it is missing; the
+window is then dropped and probing resumes.
 """
 
 from __future__ import annotations
@@ -15,11 +20,14 @@ import msgspec
 from consensus.config import RaftConfig
 from consensus.durability import Addressed
 from consensus.log import RaftLog, entry_bytes
-from consensus.messages import AppendRequest, AppendResponse, AppendStatus
+from consensus.membership import Membership
+from consensus.messages import AppendRequest, AppendResponse, AppendStatus, ChunkResponse
+from consensus.snapshot import Snapshot
+from consensus.transfer import ChunkRead, Outgoing
 from consensus.types import Entry, LogIndex, NodeId, Term
 
 
-class ReadRequest(msgspec.Struct, frozen=True):
+class LogRead(msgspec.Struct, frozen=True):
     """Entries that a follower needs and memory lacks. Answer with `RaftCore.on_read`."""
 
     follower: NodeId
@@ -35,6 +43,7 @@ class Progress:
     __slots__ = (
         "active",
         "counted",
+        "leaving_ticks",
         "match",
         "next",
         "nudged",
@@ -42,6 +51,7 @@ class Progress:
         "reading",
         "refused",
         "replicating",
+        "snapshot",
         "told_commit",
         "window",
         "window_bytes",
@@ -53,9 +63,8 @@ class Progress:
         self.next = next_index
         """First entry of the next append."""
         self.replicating = False
-        """False: probing."""
         self.paused = False
-        """Probing, and the probe is on its way."""
+        """Probing, and the probe is on its way; or waiting for a snapshot to be made."""
         self.nudged = False
         """Send an append even if there is nothing new."""
         self.active = True
@@ -63,16 +72,27 @@ class Progress:
         self.counted = True
         self.refused = False
         self.told_commit = LogIndex(0)
-        self.reading: ReadRequest | None = None
+        self.reading: LogRead | None = None
+        self.snapshot: Outgoing | None = None
+        """The snapshot that it is being sent."""
         self.window: deque[tuple[LogIndex, int]] = deque()
         """(last index, bytes) of the appends on their way."""
         self.window_bytes = 0
+        self.leaving_ticks: int | None = None
+        """No member any more: ticks until it is forgotten, meant for telling it so."""
+
+    @property
+    def state(self) -> str:
+        """`probe`, `replicate` or `snapshot`."""
+        if self.snapshot is not None:
+            return "snapshot"
+        return "replicate" if self.replicating else "probe"
 
     def probe(self, next_index: int) -> None:
         """Forget what is on its way and probe from `next_index`."""
         self.next = LogIndex(max(next_index, self.match + 1))
         self.replicating = self.paused = False
-        self.reading = None
+        self.reading = self.snapshot = None
         self.window.clear()
         self.window_bytes = 0
 
@@ -84,21 +104,51 @@ class Progress:
             self.window_bytes -= self.window.popleft()[1]
 
 
+class Collected(msgspec.Struct):
+    """What can be sent to followers now, and what must be read first."""
+
+    messages: list[Addressed]
+    log_reads: list[LogRead]
+    chunk_reads: list[ChunkRead]
+
+
 class Leadership:
     """Progress of all followers, and what is proposed and not committed."""
 
-    def __init__(self, config: RaftConfig, log: RaftLog, term: Term) -> None:
+    def __init__(
+        self, config: RaftConfig, log: RaftLog, term: Term, membership: Membership
+    ) -> None:
         self._config = config
         self._log = log
         self._term = term
-        self._followers = {peer: Progress(LogIndex(log.last_index + 1)) for peer in config.peers}
+        self._membership = membership
+        self.followers: dict[NodeId, Progress] = {}
+        self.snapshot_wanted = False
+        """A follower needs a snapshot, newer than the one there is."""
         self._uncommitted: deque[tuple[LogIndex, int]] = deque()
         self._uncommitted_bytes = 0
         self._built: tuple[tuple[int, int, int], AppendRequest, int] | None = None
+        self.set_membership(membership)
 
-    def progress(self, follower: NodeId) -> Progress:
-        """What is known of `follower`."""
-        return self._followers[follower]
+    def set_membership(self, membership: Membership) -> None:
+        """Another membership is in force: feed the new members, bid farewell to the old."""
+        self._membership = membership
+        for node in sorted(membership.members):
+            if node != self._config.node and node not in self.followers:
+                self.followers[node] = Progress(LogIndex(self._log.last_index + 1))
+        for node, peer in self.followers.items():
+            if node in membership.members:
+                peer.leaving_ticks = None
+            elif peer.leaving_ticks is None:
+                peer.leaving_ticks = self._config.election_ticks
+
+    def tick(self) -> None:
+        """Forget who left long enough ago."""
+        for node, peer in list(self.followers.items()):
+            if peer.leaving_ticks is not None:
+                peer.leaving_ticks -= 1
+                if peer.leaving_ticks <= 0:
+                    del self.followers[node]
 
     def proposed(self, entry: Entry) -> None:
         """This node added `entry`."""
@@ -119,28 +169,46 @@ class Leadership:
         )
 
     def agreed_index(self) -> LogIndex:
-        """The highest index that is durable at a majority, this node's disk included."""
-        matches = [self._log.stable_index]
-        matches += [peer.match for peer in self._followers.values() if peer.counted]
-        matches.sort(reverse=True)
-        majority = self._config.majority
-        return matches[majority - 1] if len(matches) >= majority else LogIndex(0)
+        """The highest index that is durable at a quorum, this node's disk included."""
+        matches = {node: peer.match for node, peer in self.followers.items() if peer.counted}
+        matches[self._config.node] = self._log.stable_index
+        return LogIndex(self._membership.agreed(matches))
 
     def keeps_quorum(self) -> bool:
-        """Whether a majority was heard from since the last call (CheckQuorum)."""
-        active = 1 + sum(peer.active for peer in self._followers.values())
-        for peer in self._followers.values():
+        """Whether a quorum was heard from since the last call (CheckQuorum)."""
+        active = {node for node, peer in self.followers.items() if peer.active}
+        for peer in self.followers.values():
             peer.active = False
-        return active >= self._config.majority
+        return self._membership.has_quorum(active | {self._config.node})
 
     def is_refused(self) -> bool:
-        """Whether so many followers refuse an entry that no majority is left to store it."""
-        refused = sum(peer.refused for peer in self._followers.values())
-        return len(self._config.voters) - refused < self._config.majority
+        """Whether so many followers refuse an entry that no quorum is left to store it."""
+        refusing = [node for node, peer in self.followers.items() if peer.refused]
+        return bool(refusing) and not self._membership.can_reach_quorum(refusing)
+
+    def best_voter(self) -> NodeId | None:
+        """The voter that could lead soonest: the one with the most of the log."""
+        voters = [
+            (peer.match, -node)
+            for node, peer in self.followers.items()
+            if node in self._membership.voters and peer.counted
+        ]
+        return NodeId(-max(voters)[1]) if voters else None
+
+    def compactable(self, index: LogIndex) -> LogIndex:
+        """As much of the log up to `index` as nobody on the way out of a snapshot needs."""
+        needed = [
+            peer.snapshot.snapshot.index
+            for peer in self.followers.values()
+            if peer.snapshot is not None and peer.active
+        ]
+        return min([index, *needed])
+
+    # --- What followers say --------------------------------------------------------------------
 
     def on_append_response(self, follower: NodeId, response: AppendResponse) -> None:
         """Take in an answer of this term."""
-        peer = self._followers[follower]
+        peer = self.followers[follower]
         peer.active = True
         if response.index > self._log.last_index:
             return  # of nothing that this leader ever sent
@@ -153,25 +221,50 @@ class Leadership:
         if peer.refused:
             peer.probe(peer.match + 1)
             peer.paused = True  # ask again after the next heartbeat
-        elif not peer.replicating and peer.match + 1 >= peer.next:
-            peer.replicating, peer.paused = True, False
+            return
+        if peer.snapshot is not None and response.index >= peer.snapshot.snapshot.index:
+            peer.snapshot = None
+        if not peer.replicating and peer.match + 1 >= peer.next > self._log.base.index:
+            peer.replicating, peer.paused, peer.snapshot = True, False, None
 
     def on_heartbeat_response(self, follower: NodeId) -> None:
         """The follower lives and can be sent to."""
-        peer = self._followers[follower]
+        peer = self.followers[follower]
         peer.active = True
         peer.paused = False
         peer.nudged = peer.match < self._log.last_index
+        if peer.snapshot is not None:
+            peer.snapshot.nudge()
 
-    def on_read(
-        self, request: ReadRequest, entries: list[Entry], commit: LogIndex
-    ) -> list[Addressed]:
+    def on_chunk_response(self, follower: NodeId, response: ChunkResponse) -> None:
+        """The follower says how much of a snapshot it holds."""
+        peer = self.followers[follower]
+        peer.active = True
+        if peer.snapshot is None or not peer.snapshot.answers(response):
+            return
+        if response.refused:
+            peer.snapshot = None
+            peer.paused = True
+        else:
+            peer.snapshot.held(response.offset)
+
+    def on_chunk_read(self, request: ChunkRead, data: bytes | None) -> list[Addressed]:
+        """A part of a snapshot arrived from the store; None when the snapshot is gone."""
+        peer = self.followers.get(request.follower)
+        if peer is None or peer.snapshot is None or peer.snapshot.reading is not request:
+            return []
+        if not data:
+            peer.snapshot = None  # start again with a newer one
+            return []
+        return [(request.follower, peer.snapshot.chunk(self._term, data))]
+
+    def on_read(self, request: LogRead, entries: list[Entry], commit: LogIndex) -> list[Addressed]:
         """Entries arrived from the log store; an answer that is out of date is ignored."""
-        peer = self._followers[request.follower]
-        if peer.reading is not request:
+        peer = self.followers.get(request.follower)
+        if peer is None or peer.reading is not request:
             return []
         peer.reading = None
-        if not entries or entries[0].index != peer.next:
+        if not entries or entries[0].index != peer.next or peer.next <= self._log.base.index:
             return []
         entries = entries[: self._config.message_entries_max]
         if any(self._log.hash_at(entry.index) != entry.hash for entry in entries):
@@ -180,39 +273,69 @@ class Leadership:
         self._note_sent(peer, entries[-1].index, size)
         return [(request.follower, self._append(entries[0].index, entries, commit))]
 
-    def collect(self, commit: LogIndex) -> tuple[list[Addressed], list[ReadRequest]]:
-        """The appends that can go now, and the reads without which some cannot."""
-        messages: list[Addressed] = []
-        reads: list[ReadRequest] = []
-        for follower, peer in self._followers.items():
-            if peer.reading is not None:
-                continue
-            sent = len(messages)
-            while self._may_send(peer):
-                if self._log.tail_first > peer.next <= self._log.last_index:
-                    peer.reading = self._read_request(follower, peer.next)
-                    reads.append(peer.reading)
-                    break
-                message, size = self._build(peer.next, commit)
-                self._note_sent(peer, LogIndex(message.prev_index + len(message.entries)), size)
-                peer.told_commit = commit
-                messages.append((follower, message))
-            told_enough = peer.told_commit >= min(commit, peer.next - 1) and not peer.nudged
-            if len(messages) == sent and peer.replicating and not told_enough:
-                messages.append((follower, self._append(peer.next, [], commit)))
-                peer.told_commit = commit
-            peer.nudged = False
-        return messages, reads
+    # --- What they are sent --------------------------------------------------------------------
+
+    def collect(self, commit: LogIndex, snapshot: Snapshot | None) -> Collected:
+        """What can go now. `snapshot` is the newest that this node has."""
+        out = Collected([], [], [])
+        self.snapshot_wanted = False
+        for follower, peer in self.followers.items():
+            if peer.snapshot is None and peer.next <= self._log.base.index:
+                self._begin_snapshot(follower, peer, snapshot)
+            if peer.snapshot is not None:
+                out.messages += [(follower, m) for m in peer.snapshot.offer(self._term)]
+                out.chunk_reads += peer.snapshot.next_read(self._term, self._config.chunk_bytes)
+            elif peer.reading is None and peer.next > self._log.base.index:
+                self._collect_appends(out, follower, peer, commit)
+        return out
+
+    def _collect_appends(
+        self, out: Collected, follower: NodeId, peer: Progress, commit: LogIndex
+    ) -> None:
+        sent = len(out.messages)
+        while self._may_send(peer):
+            if self._log.tail_first > peer.next <= self._log.last_index:
+                peer.reading = self._read_request(follower, peer.next)
+                out.log_reads.append(peer.reading)
+                break
+            message, size = self._build(peer.next, commit)
+            self._note_sent(peer, LogIndex(message.prev_index + len(message.entries)), size)
+            peer.told_commit = commit
+            out.messages.append((follower, message))
+        told_enough = peer.told_commit >= min(commit, peer.next - 1) and not peer.nudged
+        if len(out.messages) == sent and peer.replicating and not told_enough:
+            out.messages.append((follower, self._append(peer.next, [], commit)))
+            peer.told_commit = commit
+        peer.nudged = False
+
+    def _begin_snapshot(self, follower: NodeId, peer: Progress, snapshot: Snapshot | None) -> None:
+        """Send the snapshot if it serves.
+
+        The log must follow it, and it must know its receiver, who otherwise could not tell it from
+        one that was meant for somebody else.
+        """
+        if (
+            snapshot is None
+            or snapshot.index < self._log.base.index
+            or follower not in snapshot.membership.members
+        ):
+            self.snapshot_wanted |= peer.leaving_ticks is None
+            return
+        if not peer.paused:
+            peer.probe(peer.next)
+            peer.snapshot = Outgoing(follower, snapshot)
 
     def _on_mismatch(self, peer: Progress, response: AppendResponse) -> None:
         if not response.counted:
             peer.match = LogIndex(0)  # it lost what it had acknowledged
         elif response.index <= peer.match:
             return  # answers an append from before the match was known
+        if peer.snapshot is not None:
+            return  # answers an append from before the snapshot
         if not peer.replicating and response.index != peer.next - 1:
             return  # answers an earlier probe
         found, _ = self._log.hint(response.hint_index, response.hint_term)
-        peer.probe(min(response.index, found + 1))
+        peer.probe(min(response.index, found + 1, response.hint_index + 1))
 
     def _may_send(self, peer: Progress) -> bool:
         if not peer.replicating:
@@ -231,23 +354,24 @@ class Leadership:
         peer.window.append((last, size))
         peer.window_bytes += size
 
-    def _read_request(self, follower: NodeId, first: LogIndex) -> ReadRequest:
+    def _read_request(self, follower: NodeId, first: LogIndex) -> LogRead:
         last = min(self._log.tail_first - 1, first + self._config.message_entries_max - 1)
-        return ReadRequest(
-            follower, self._term, first, LogIndex(last), self._config.message_bytes_max
-        )
+        return LogRead(follower, self._term, first, LogIndex(last), self._config.message_bytes_max)
 
     def _build(self, first: LogIndex, commit: LogIndex) -> tuple[AppendRequest, int]:
         """The append that starts at `first`; the same object for followers at the same place."""
         key = (first, self._log.last_index, commit)
         if self._built is None or self._built[0] != key:
-            entries = self._log.slice(
-                first,
-                self._log.last_index,
-                self._config.message_entries_max,
-                self._config.message_bytes_max,
-            )
-            size = sum(map(entry_bytes, entries))
+            entries: list[Entry] = []
+            size = 0
+            if first <= self._log.last_index:
+                entries = self._log.slice(
+                    first,
+                    self._log.last_index,
+                    self._config.message_entries_max,
+                    self._config.message_bytes_max,
+                )
+                size = self._log.bytes_of(first, entries[-1].index)
             self._built = (key, self._append(first, entries, commit), size)
         return self._built[1], self._built[2]
 

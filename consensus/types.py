@@ -11,7 +11,8 @@ from typing import NewType, Protocol
 import msgspec
 
 NodeId = NewType("NodeId", int)
-"""A voter's number: its position in the embedder's voter list. Never reused for another node."""
+"""A member's number, below 2^32. Never reused for another node, nor for the same one with an empty
+disk: who lost its disk says so (`Recovered.suspect`) or comes back as somebody else."""
 Term = NewType("Term", int)
 """Raft term, from 1; 0 means none yet."""
 LogIndex = NewType("LogIndex", int)
@@ -28,6 +29,8 @@ class EntryKind(IntEnum):
     """Opened by a new leader (Raft paper, section 8); its payload is empty."""
     DATA = 1
     """One opaque payload of the embedder."""
+    MEMBERSHIP = 2
+    """A `membership.Membership`, in force from here on."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unknown_fields=True):

@@ -1,0 +1,101 @@
+"""The task that serves the stores, one call after another. Owns their order.
+
+A write goes first, because acknowledgements wait for it; what comes while the disk syncs forms the
+next one. Parts of an arriving snapshot go after the write of their own `Ready`: a complete
+snapshot must not be on a disk that does not know its term.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from consensus.core import RaftCore, Ready
+from consensus.durability import Write
+from consensus.errors import ConsensusError
+from consensus.ports import LogStore, SnapshotStore
+from consensus.replication import LogRead
+from consensus.transfer import ChunkRead, ChunkWrite
+from consensus.types import Entry, LogIndex
+
+
+class Storing:
+    """What is to be done by the stores. `wake` is called when the core has changed."""
+
+    def __init__(
+        self, store: LogStore, snapshots: SnapshotStore | None, wake: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._wake = wake
+        self._wanted = asyncio.Event()
+        self._write: Write | None = None
+        self._chunk_writes: deque[ChunkWrite] = deque()
+        self._log_reads: deque[LogRead] = deque()
+        self._chunk_reads: deque[ChunkRead] = deque()
+        self._apply_read: tuple[LogIndex, LogIndex, int, asyncio.Future[list[Entry]]] | None = None
+
+    def take(self, ready: Ready) -> None:
+        """Note what a turn wants."""
+        if ready.write is not None:
+            self._write = ready.write
+            self._wanted.set()
+        if ready.chunk_writes or ready.log_reads or ready.chunk_reads:
+            self._chunk_writes.extend(ready.chunk_writes)
+            self._log_reads.extend(ready.log_reads)
+            self._chunk_reads.extend(ready.chunk_reads)
+            self._wanted.set()
+
+    async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
+        """Entries of the log store, for the task that applies; one such read at a time."""
+        future: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
+        self._apply_read = (first, last, bytes_max, future)
+        self._wanted.set()
+        return await future
+
+    async def serve(self, core: RaftCore) -> None:
+        """Run until cancelled.
+
+        Raises:
+            Exception: whatever a store raises; nothing may be promised after that.
+        """
+        while True:
+            if self._write is not None:
+                write, self._write = self._write, None
+                await self._store.append(write.batch)
+                core.on_persisted(write.seq)
+                self._wake()
+            elif self._chunk_writes:
+                await self._write_chunk(core, self._chunk_writes.popleft())
+            elif self._apply_read is not None:
+                (first, last, bytes_max, future), self._apply_read = self._apply_read, None
+                entries = await self._store.read(first, last, bytes_max)
+                if not future.done():
+                    future.set_result(entries)
+            elif self._log_reads:
+                read = self._log_reads.popleft()
+                core.on_read(read, await self._store.read(read.first, read.last, read.bytes_max))
+                self._wake()
+            elif self._chunk_reads:
+                await self._read_chunk(core, self._chunk_reads.popleft())
+            else:
+                self._wanted.clear()
+                await self._wanted.wait()
+
+    async def _write_chunk(self, core: RaftCore, write: ChunkWrite) -> None:
+        if self._snapshots is None:
+            raise ConsensusError("a snapshot arrives, and there is no snapshot store")
+        held = await self._snapshots.write_chunk(write.snapshot, write.offset, write.data)
+        ok = True
+        if held >= write.snapshot.size:
+            ok = await self._snapshots.complete(write.snapshot)
+        core.on_chunk_written(write, held, ok=ok)
+        self._wake()
+
+    async def _read_chunk(self, core: RaftCore, read: ChunkRead) -> None:
+        assert self._snapshots is not None, "only who has snapshots sends them"
+        core.on_chunk_read(
+            read, await self._snapshots.read_chunk(read.snapshot, read.offset, read.size)
+        )
+        self._wake()

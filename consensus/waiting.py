@@ -1,0 +1,120 @@
+"""Who waits for what in a running node: proposals for their place, reads for their index.
+
+Owns futures and nothing else; the driver says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+
+from consensus.errors import ReadError
+from consensus.outcomes import (
+    Committed,
+    Outcome,
+    Rejected,
+    RejectReason,
+    Unknown,
+    UnknownReason,
+)
+from consensus.reads import ReadAnswer
+from consensus.types import Entry, LogIndex, Term
+
+
+class Proposals:
+    """Submitted payloads by their place in the log."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[LogIndex, tuple[Term, asyncio.Future[Outcome]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, index: LogIndex, term: Term, future: asyncio.Future[Outcome]) -> None:
+        """`future` waits for the entry of `term` at `index`."""
+        before = self._waiting.get(index)
+        if before is not None:  # this node led twice, and its first entry there was truncated
+            self._settle(before, Unknown(UnknownReason.REPLACED, index, before[0]))
+        self._waiting[index] = (term, future)
+
+    def applied(self, entries: Sequence[Entry], results: Sequence[object] | None) -> None:
+        """Those entries were applied; whoever waits for another at their place was refused."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        for place, entry in enumerate(entries):
+            found = waiting.pop(entry.index, None)
+            if found is None or found[1].done():
+                continue
+            term, future = found
+            if term == entry.term:
+                result = None if results is None else results[place]
+                future.set_result(Committed(entry.index, term, result))
+            else:
+                future.set_result(Rejected(RejectReason.REPLACED, entry.leader))
+
+    def passed(self, index: LogIndex) -> None:
+        """A snapshot replaced the state up to `index`: what stood there is not known here."""
+        for place in [place for place in self._waiting if place <= index]:
+            found = self._waiting.pop(place)
+            self._settle(found, Unknown(UnknownReason.SNAPSHOT, place, found[0]))
+
+    def abandon(self) -> None:
+        """The node stops."""
+        for place, found in self._waiting.items():
+            self._settle(found, Unknown(UnknownReason.STOPPED, place, found[0]))
+        self._waiting.clear()
+
+    @staticmethod
+    def _settle(found: tuple[Term, asyncio.Future[Outcome]], outcome: Outcome) -> None:
+        if not found[1].done():
+            found[1].set_result(outcome)
+
+
+class Reads:
+    """Linearizable reads: first for their index, then until it is applied."""
+
+    def __init__(self) -> None:
+        self._ticket = 0
+        self._asking: dict[int, asyncio.Future[LogIndex]] = {}
+        self._applying: list[tuple[LogIndex, int, asyncio.Future[LogIndex]]] = []
+
+    def add(self, future: asyncio.Future[LogIndex]) -> int:
+        """A ticket for a new read."""
+        self._ticket += 1
+        self._asking[self._ticket] = future
+        return self._ticket
+
+    def drop(self, ticket: int) -> None:
+        """Nobody waits for it any more."""
+        self._asking.pop(ticket, None)
+
+    def answered(self, answers: Sequence[ReadAnswer], applied: LogIndex) -> None:
+        """Their index is known, or they failed."""
+        for answer in answers:
+            future = self._asking.pop(answer.ticket, None)
+            if future is None or future.done():
+                continue
+            if answer.index is None:
+                future.set_exception(ReadError("leadership changed or was not confirmed"))
+            elif answer.index <= applied:
+                future.set_result(answer.index)
+            else:
+                heapq.heappush(self._applying, (answer.index, answer.ticket, future))
+
+    def applied(self, index: LogIndex) -> None:
+        """Everything up to `index` is applied."""
+        while self._applying and self._applying[0][0] <= index:
+            wanted, _, future = heapq.heappop(self._applying)
+            if not future.done():
+                future.set_result(wanted)
+
+    def abandon(self) -> None:
+        """The node stops."""
+        futures = [*self._asking.values(), *(future for _, _, future in self._applying)]
+        self._asking.clear()
+        self._applying.clear()
+        for future in futures:
+            if not future.done():
+                future.set_exception(ReadError("the node stopped"))
