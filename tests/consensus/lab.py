@@ -9,9 +9,11 @@ from consensus.core import RaftCore
 from consensus.durability import Write
 from consensus.messages import AppendRequest, Message
 from consensus.ports import Admission, Recovered
-from consensus.replication import ReadRequest
+from consensus.replication import LogRead
 from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Role, Term
 
+PACE = {"election_ticks": 10, "heartbeat_ticks": 2, "catch_up_ticks_max": 5}
+"""Few ticks, so that tests can count them."""
 Mail = tuple[NodeId, NodeId, Message]
 
 
@@ -71,7 +73,9 @@ def make_core(
     last_term = entries[-1].term if entries else 0
     return RaftCore(
         RaftConfig(
-            node=NodeId(node), voters=tuple(NodeId(n) for n in range(voters)), **(limits or {})
+            node=NodeId(node),
+            voters=tuple(NodeId(n) for n in range(voters)),
+            **{**PACE, **(limits or {})},
         ),
         Recovered(
             HardState(
@@ -124,14 +128,14 @@ class Lab:
         while True:
             ready = self.cores[node].ready()
             self.mail += [(NodeId(node), to, message) for to, message in ready.messages]
-            for request in ready.reads:
+            for request in ready.log_reads:
                 self._read(node, request)
             if ready.write is not None:
                 self.writes[node] = ready.write
                 if node not in self.slow_disks:
                     self.write(node)
                     continue
-            if not ready.reads:
+            if not ready.log_reads:
                 return
 
     def write(self, node: int) -> None:
@@ -206,6 +210,6 @@ class Lab:
         log = self.cores[node].log
         return [int(log.term_at(index)) for index in range(1, log.last_index + 1)]
 
-    def _read(self, node: int, request: ReadRequest) -> None:
+    def _read(self, node: int, request: LogRead) -> None:
         entries = self.disks[node][request.first - 1 : request.last]
         self.cores[node].on_read(request, entries)

@@ -11,16 +11,23 @@ import pytest
 from consensus import codec
 from consensus.config import RaftConfig
 from consensus.errors import ProtocolError
+from consensus.membership import Membership
 from consensus.messages import (
     AppendRequest,
     AppendResponse,
     AppendStatus,
+    ChunkResponse,
     Heartbeat,
     HeartbeatResponse,
     Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    SnapshotChunk,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from consensus.snapshot import Snapshot
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term, header_bytes
 from tests.consensus.lab import chain
 
@@ -33,6 +40,8 @@ CONFIG = RaftConfig(
 )
 LEADER = NodeId(0)
 LOG = chain(1, 1, 2)
+MEMBERS = Membership((NodeId(0), NodeId(1)), (NodeId(1), NodeId(2)), (NodeId(2), NodeId(5)))
+SNAPSHOT = Snapshot(LogIndex(4), Term(2), b"h" * 32, MEMBERS, 8, b"c" * 32)
 
 
 def an_append(entries: list[Entry], term: int = 3, after: int = 0, **changes: Any) -> AppendRequest:
@@ -61,7 +70,14 @@ def an_append(entries: list[Entry], term: int = 3, after: int = 0, **changes: An
             Term(1), AppendStatus.MISMATCH, LogIndex(5), LogIndex(4), Term(1), counted=False
         ),
         Heartbeat(Term(9), LogIndex(5), LogIndex(6)),
+        Heartbeat(Term(9), LogIndex(5), LogIndex(6), 3, NodeId(2)),
         HeartbeatResponse(Term(9)),
+        HeartbeatResponse(Term(9), 3),
+        TimeoutNow(Term(9)),
+        ReadIndexRequest(Term(9), 2**61),
+        ReadIndexResponse(Term(9), 2**61, LogIndex(4)),
+        SnapshotChunk(Term(9), SNAPSHOT, 3, b"bytes"),
+        ChunkResponse(Term(9), LogIndex(4), bytes(32), 8, refused=True),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -119,8 +135,13 @@ def remade(entry: Entry, **changes: Any) -> Entry:
         (an_append([remade(LOG[0], term=-1)]), "out of order"),
         (an_append([LOG[0], remade(LOG[1], prev_hash=bytes(32))]), "chained"),
         (an_append([remade(LOG[0], prev_hash=b"short")]), "chained"),
-        (an_append([remade(LOG[0], leader=9)]), "no voter"),
-        (an_append([remade(LOG[0], leader=-1)]), "no voter"),
+        (an_append([remade(LOG[0], leader=2**32)]), "names no node"),
+        (an_append([remade(LOG[0], leader=-1)]), "names no node"),
+        (an_append([remade(LOG[0], kind=EntryKind.MEMBERSHIP)]), "holds no membership"),
+        (
+            an_append([remade(LOG[0], kind=EntryKind.MEMBERSHIP, payload=Membership(()).encode())]),
+            "holds no membership",
+        ),
         (an_append([remade(LOG[0], leader=2)], term=1), "not of its sender"),
         (an_append([remade(LOG[0], payload=bytes(1_001))]), "too large"),
         (an_append([remade(LOG[0], attestation=bytes(257))]), "too large"),
@@ -139,6 +160,29 @@ def test_an_append_that_contradicts_itself_is_refused(append: AppendRequest, rea
 
 
 @pytest.mark.parametrize(
+    ("changes", "offset", "reason"),
+    [
+        ({"index": LogIndex(0)}, 0, "no entry"),
+        ({"term": Term(0)}, 0, "no entry"),
+        ({"term": Term(10)}, 0, "no entry"),
+        ({}, 4, "beyond the end"),
+        ({"membership": Membership(())}, 0, "no membership"),
+        ({"membership": Membership((NodeId(2), NodeId(1)))}, 0, "no membership"),
+        ({"membership": Membership((NodeId(1), NodeId(1)))}, 0, "no membership"),
+        ({"membership": Membership((NodeId(1),), (), (NodeId(1),))}, 0, "no membership"),
+    ],
+)
+def test_a_chunk_that_contradicts_itself_is_refused(
+    changes: dict[str, Any], offset: int, reason: str
+) -> None:
+    snapshot = msgspec.structs.replace(SNAPSHOT, **changes)
+    with pytest.raises(ProtocolError, match=reason):
+        codec.decode(
+            codec.encode(SnapshotChunk(Term(9), snapshot, offset, b"bytes")), LEADER, CONFIG
+        )
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"",
@@ -146,7 +190,7 @@ def test_an_append_that_contradicts_itself_is_refused(append: AppendRequest, rea
         b"\xff" * 100,
         b"\x91" * 4_000,
         msgspec.msgpack.encode([5, 1, 2]),
-        msgspec.msgpack.encode([5, 1, 2, 3, 4]),
+        msgspec.msgpack.encode([5, 1, 2, 3, 4, None, 6]),
         msgspec.msgpack.encode([5, 1, 2, "3"]),
         msgspec.msgpack.encode([5, 1, 2, 3.0]),
         msgspec.msgpack.encode([5, -1, 2, 3]),

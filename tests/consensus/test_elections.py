@@ -326,12 +326,19 @@ def test_the_second_leader_of_a_term_is_ignored() -> None:
     assert [to for to, m in messages if isinstance(m, HeartbeatResponse)] in ([], [1])
 
 
-def test_strangers_are_not_heard() -> None:
+def test_a_node_does_not_hear_itself() -> None:
     core = make_core()
-    core.step(NodeId(7), heartbeat(9))
     core.step(NodeId(0), heartbeat(9))
 
     assert core.term == 0
+
+
+def test_a_leader_that_this_node_does_not_know_yet_is_followed() -> None:
+    """Its membership may be newer: the entry that made it a voter comes with its appends."""
+    core = make_core()
+    core.step(NodeId(7), heartbeat(9))
+
+    assert (core.term, core.leader) == (9, 7)
 
 
 # --- The protected floor -------------------------------------------------------------------------

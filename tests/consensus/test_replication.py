@@ -331,8 +331,7 @@ def test_a_late_duplicate_does_not_move_the_match_back() -> None:
     lab.settle()
 
     assert [core.log.last_index for core in lab.cores] == [last] * 3
-    assert lab.cores[0]._leadership is not None
-    assert lab.cores[0]._leadership.progress(NodeId(1)).match == last
+    assert lab.cores[0].followers()[NodeId(1)].match == last
 
 
 def test_a_follower_commits_only_what_it_has_matched() -> None:
