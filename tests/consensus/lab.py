@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from consensus.config import RaftConfig
 from consensus.core import RaftCore
@@ -67,7 +68,7 @@ def make_core(
     applied: int = 0,
     protected: int = 0,
     authority: ScriptedAuthority | None = None,
-    limits: dict[str, int] | None = None,
+    limits: dict[str, Any] | None = None,
 ) -> RaftCore:
     """A core that was restarted with this log and hard state."""
     last_term = entries[-1].term if entries else 0
