@@ -33,7 +33,7 @@ from consensus.errors import (
     WindowFullError,
 )
 from consensus.membership import Membership
-from consensus.messages import AppendRequest, Message
+from consensus.messages import AppendRequest, Message, SnapshotChunk
 from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
@@ -210,6 +210,8 @@ class RaftNode:
         decoded = codec.decode(message, sender, self._config)
         if self._core is not None and decoded.term > self._core.term + TERM_LEAD_MAX:
             raise ProtocolError(f"term {decoded.term} is out of reach")
+        if self._snapshots is None and isinstance(decoded, SnapshotChunk):
+            raise ProtocolError("a snapshot, and there is no store for it")
         if (
             self._running
             and len(self._inbox) < self._config.inbox_messages_max

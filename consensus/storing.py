@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
-from consensus.errors import ConsensusError
 from consensus.ports import LogStore, SnapshotStore
 from consensus.replication import LogRead
 from consensus.transfer import ChunkRead, ChunkWrite
@@ -84,8 +83,7 @@ class Storing:
                 await self._wanted.wait()
 
     async def _write_chunk(self, core: RaftCore, write: ChunkWrite) -> None:
-        if self._snapshots is None:
-            raise ConsensusError("a snapshot arrives, and there is no snapshot store")
+        assert self._snapshots is not None, "without a store no chunk is received"
         held = await self._snapshots.write_chunk(write.snapshot, write.offset, write.data)
         ok = True
         if held >= write.snapshot.size:

@@ -45,6 +45,8 @@ class EntryAuthority:
         if not verify_attestation(self._voters, entry.header, entry.attestation):
             return EntryAdmission.FORGED
         self._observe(entry.header, entry.attestation)
+        if entry.kind is EntryKind.MEMBERSHIP:
+            return EntryAdmission.FORGED  # no leader chooses the voters: the genesis does
         if entry.kind is EntryKind.DATA:
             try:
                 block = decode_block(entry.payload)

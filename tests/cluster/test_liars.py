@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from consensus.codec import encode
+from consensus.membership import Membership
 from consensus.messages import AppendRequest
 from consensus.ports import Admission
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
@@ -164,9 +165,9 @@ def gather(
     return [certificate for certificate in made if certificate is not None]
 
 
-def make_entry(payload: bytes, leader: int = LIAR) -> Entry:
+def make_entry(payload: bytes, leader: int = LIAR, kind: EntryKind = EntryKind.DATA) -> Entry:
     voters = VoterSet.from_genesis(make_genesis())
-    place = (Term(TERM), LogIndex(1), EntryKind.DATA, NodeId(leader), ZERO_HASH, payload)
+    place = (Term(TERM), LogIndex(1), kind, NodeId(leader), ZERO_HASH, payload)
     key = secret_key(seed(f"{voters.voters[leader].node}/identity"))
     return Entry(*place, attest(voters.network_id, Entry(*place, b"").header, key))
 
@@ -197,6 +198,13 @@ async def test_two_entries_in_one_place_are_evidence_that_names_the_leader(
         peers[2].keeper.receive(body)
         await keep(peers[2])
     assert [row[2] for row in await peers[2].reader.evidence(None, 10)] == [body]
+
+
+async def test_no_leader_chooses_the_voters(peers: list[Peer]) -> None:
+    alone = Membership((NodeId(LIAR),)).encode()
+
+    chosen = make_entry(alone, kind=EntryKind.MEMBERSHIP)
+    assert peers[1].authority.admit(chosen) is Admission.FORGED
 
 
 async def test_an_entry_that_its_leader_did_not_sign_is_forged_and_blames_nobody(
