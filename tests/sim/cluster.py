@@ -1,403 +1,210 @@
-"""A whole cluster in one thread: virtual clock, unreliable network, disks that forget. Seeded.
+"""A whole cluster in one process and one thread, and the two parts of its run.
 
-Only `RaftCore` is real. Everything else is drawn from one `Random(seed)`, so a seed is a run.
+In the first part nothing bad is left out, and nothing may be lost. In the second a core is healed,
+and life must come back within a bound: a leader, a commit, the end of a change of members, and
+everybody in touch caught up. Only `RaftCore` and the codec are real; the seed decides the rest.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from random import Random  # noqa: TID251 - the seeded source of the whole run
-
-from consensus import codec
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.durability import Write
-from consensus.errors import WindowFullError
-from consensus.messages import Message
-from consensus.ports import Admission, AppendBatch, Recovered
-from consensus.replication import ReadRequest
-from consensus.types import Entry, HardState, LogIndex, NodeId, Role
+from consensus.membership import Membership
+from consensus.types import NodeId
+from tests.sim.chaos import Chaos
 from tests.sim.checker import Checker
+from tests.sim.clients import SET, Client, History
+from tests.sim.damage import Atlas
+from tests.sim.disk import Disk, founded
+from tests.sim.linearizability import Action, Operation, check_registers, check_set
+from tests.sim.machine import Machine, Request, Value
+from tests.sim.network import Network
+from tests.sim.node import SimNode
+from tests.sim.operators import Operators
+from tests.sim.plan import Plan
+from tests.sim.violation import Violation, ensure
+from tests.sim.world import World
 
-TICK_MS = 50
-
-
-@dataclass(frozen=True)
-class Faults:
-    """How bad the world is. Probabilities are per thousand."""
-
-    loss: int = 0
-    duplicate: int = 0
-    delay_ms_max: int = 5
-    disk_ms_max: int = 5
-    disk_stall: int = 0
-    refuse: int = 0
-    crash_every_ms: int = 0
-    partition_every_ms: int = 0
-    crash_on_election: int = 0
-    """A new leader dies within a round trip: logs diverge."""
-    crash_on_commit: int = 0
-    """A leader dies in the moment in which it commits."""
-    election_ticks: int = 10
-    message_entries: int = 5
-    window_messages: int = 4
-    burst: int = 4
-    """Up to so many proposals at once."""
-    amnesia: bool = False
-    """A crash may cost the crashed disk its newest entries, noticed at restart."""
-
-    @classmethod
-    def draw(cls, rng: Random, *, amnesia: bool) -> Faults:
-        """Some world."""
-        return cls(
-            loss=rng.choice([0, 10, 50, 200]),
-            duplicate=rng.choice([0, 20, 100]),
-            delay_ms_max=rng.choice([2, 20, 120]),
-            disk_ms_max=rng.choice([1, 10, 60]),
-            disk_stall=rng.choice([0, 0, 5]),
-            refuse=rng.choice([0, 0, 20]),
-            crash_every_ms=rng.choice([0, 400, 1_000, 2_500]),
-            partition_every_ms=rng.choice([0, 300, 700, 2_500]),
-            crash_on_election=rng.choice([0, 100, 500]),
-            crash_on_commit=rng.choice([0, 10, 200]),
-            election_ticks=rng.choice([4, 10]),
-            message_entries=rng.choice([1, 1, 2, 5]),
-            window_messages=rng.choice([1, 2, 4]),
-            burst=rng.choice([2, 4, 12]),
-            amnesia=amnesia,
-        )
-
-
-@dataclass
-class Disk:
-    """What survives a crash."""
-
-    hard_state: HardState = field(default_factory=HardState)
-    entries: list[Entry] = field(default_factory=list)
-    suspect: bool = False
-
-    def write(self, batch: AppendBatch) -> None:
-        """Make a batch durable, all of it."""
-        if batch.entries:
-            first = batch.entries[0].index
-            assert first <= len(self.entries) + 1, "a gap on disk"
-            del self.entries[first - 1 :]
-            self.entries.extend(batch.entries)
-        if batch.hard_state is not None:
-            self.hard_state = batch.hard_state
-        if batch.caught_up:
-            self.suspect = False
-
-    def has(self, index: int, entry_hash: bytes) -> bool:
-        """Whether that entry is durable here."""
-        return index <= len(self.entries) and self.entries[index - 1].hash == entry_hash
-
-
-class SimAuthority:
-    """Attests with a digest; refuses some entries for now."""
-
-    def __init__(self, rng: Random, refuse: Callable[[], int]) -> None:
-        self._rng = rng
-        self._refuse = refuse
-
-    def attest(self, header: bytes) -> bytes:
-        return hashlib.sha256(b"attested" + header).digest()
-
-    def admit(self, entry: Entry) -> Admission:
-        assert entry.attestation == hashlib.sha256(b"attested" + entry.header).digest()
-        if self._rng.randrange(1_000) < self._refuse():
-            return Admission.REFUSE
-        return Admission.ACCEPT
-
-
-class SimNode:
-    """One voter: a core when it runs, a disk always."""
-
-    def __init__(self, node: NodeId) -> None:
-        self.id = node
-        self.disk = Disk()
-        self.core: RaftCore | None = None
-        self.life = 0
-        """Counts starts; what was scheduled in an earlier life is void."""
-        self.write: Write | None = None
-        self.applied = LogIndex(0)
-        self.applied_durable = LogIndex(0)
-        self.protected = LogIndex(0)
+_RECOVERY_TIMEOUTS = 60
+"""Election timeouts within which a healed core must be well again."""
+_LOOK_MS = 100
 
 
 class Cluster:
-    """The world."""
+    """One run."""
 
-    def __init__(self, voters: int, seed: int, faults: Faults) -> None:
-        self.rng = Random(seed)
-        self.now_ms = 0
-        self.faults = faults
-        self.nodes = [SimNode(NodeId(number)) for number in range(voters)]
-        self.checker = Checker(self.nodes, durable_quorum=not faults.amnesia)
-        self.trace = hashlib.sha256()
-        self._cut: set[tuple[NodeId, NodeId]] = set()
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._proposals = itertools.count()
-        for node in self.nodes:
-            self._start(node)
-        self._every(lambda: 40, self._propose)
-        if faults.crash_every_ms:
-            self._every(lambda: self.faults.crash_every_ms, self._crash_some)
-        if faults.partition_every_ms:
-            self._every(lambda: self.faults.partition_every_ms, self._repartition)
-
-    # --- Running -------------------------------------------------------------------------------
-
-    def run(self, duration_ms: int) -> None:
-        """Let time pass."""
-        end = self.now_ms + duration_ms
-        while self._queue and self._queue[0][0] <= end:
-            self.now_ms, _, action = heapq.heappop(self._queue)
-            action()
-        self.now_ms = end
-
-    def heal(self) -> None:
-        """No more faults; every node runs."""
-        self.faults = replace(
-            Faults(),
-            election_ticks=self.faults.election_ticks,
-            message_entries=self.faults.message_entries,
-            window_messages=self.faults.window_messages,
+    def __init__(self, plan: Plan, *, tail: int = 0) -> None:
+        self.plan = plan
+        self.world = World(plan.seed, tail=tail)
+        self.history = History()
+        self.checker = Checker(self.world)
+        self.network = Network(self.world, plan, self._deliver)
+        count = plan.voters + plan.learners + plan.spares
+        names = [NodeId(number) for number in range(count)]
+        founders = Membership(
+            tuple(names[: plan.voters]),
+            (),
+            tuple(names[plan.voters : plan.voters + plan.learners]),
         )
-        self._cut.clear()
+        rng = self.world.stream("priorities")
+        self.nodes = [
+            SimNode(
+                self._config(name, founders, rng.randrange(3) if plan.priorities else 0),
+                plan,
+                self.world,
+                self.network,
+                self.checker,
+                Disk(founded(name, founders)),
+            )
+            for name in names
+        ]
+        self.checker.nodes = self.nodes
+        self.atlas = Atlas(self.nodes, self.checker, founders)
+        self.chaos = Chaos(self.world, plan, self.nodes, self.network, self.atlas)
+        self.clients = [
+            Client(number + 1, plan, self.world, self.nodes, self.history)
+            for number in range(plan.clients)
+        ]
+        self.operators = Operators(plan, self.world, self.nodes, self.atlas)
         for node in self.nodes:
-            if node.core is None:
-                self._start(node)
+            node.start()
 
-    def committed_count(self) -> int:
-        """Entries known to be committed."""
-        return len(self.checker.committed)
+    def run(self) -> None:
+        """Both parts, and the verdict on what the clients saw.
 
-    def leader(self) -> SimNode | None:
-        """The leader of the highest term, if there is one."""
-        leaders = [n for n in self.nodes if n.core is not None and n.core.role is Role.LEADER]
-        return max(leaders, key=lambda n: n.core.term if n.core else 0, default=None)
+        Raises:
+            Violation: when something did not hold.
+        """
+        self.world.run(self.plan.duration_ms)
+        core = self.chaos.heal()
+        self.operators.stopped = True
+        self._recover(core)
+        self._read_everything()
+        for client in self.clients:
+            client.close()
+        self.judge()
 
-    @contextmanager
-    def inside(self, node: SimNode) -> Iterator[RaftCore]:
-        """Give input to a core, then carry out what it wants and check everything."""
-        core = node.core
-        assert core is not None
-        role, commit = core.role, core.commit_index
-        yield core
-        self._pump(node, core)
-        if core.role is Role.LEADER:
-            if role is not Role.LEADER and self._strikes(self.faults.crash_on_election):
-                self._crash_for_a_while(node, self.rng.randrange(2 * self.faults.delay_ms_max))
-            if commit != core.commit_index and self._strikes(self.faults.crash_on_commit):
-                self._crash_for_a_while(node, 0)
+    def judge(self) -> None:
+        """Whether the history is linearizable."""
+        operations = self.history.operations
+        found = check_registers(operation for operation in operations if operation.key != SET)
+        found += check_set([operation for operation in operations if operation.key == SET])
+        ensure(not found, "linearizability", "; ".join(found))
 
-    def crash(self, node: SimNode) -> None:
-        """Power off, now; a write under way may or may not have reached the disk."""
-        if node.core is None:
-            return
-        if node.write is not None and self.rng.randrange(2):
-            node.disk.write(node.write.batch)
-        if self.faults.amnesia and node.disk.entries and self._may_forget(node):
-            keep = self.rng.randrange(len(node.disk.entries))
-            del node.disk.entries[keep:]
-            node.disk.suspect = True
-            node.protected = LogIndex(0)
-        node.core = node.write = None
-        node.life += 1
-        self.checker.crashed(node)
-
-    def cut(self, one: int, other: int) -> None:
-        """Nothing gets from `one` to `other` any more."""
-        self._cut.add((NodeId(one), NodeId(other)))
-
-    # --- One node ------------------------------------------------------------------------------
-
-    def _start(self, node: SimNode) -> None:
-        config = RaftConfig(
-            node=node.id,
-            voters=tuple(n.id for n in self.nodes),
-            window_messages=self.faults.window_messages,
+    def _config(self, name: NodeId, founders: Membership, priority: int) -> RaftConfig:
+        plan = self.plan
+        return RaftConfig(
+            node=name,
+            voters=founders.voters if name in founders.members else (),
+            priority=priority,
+            tick_ms=plan.tick_ms,
+            election_ticks=plan.election_ticks,
+            heartbeat_ticks=plan.heartbeat_ticks,
+            disk_stall_ticks=2 * plan.election_ticks,
+            catch_up_ticks_max=plan.election_ticks // 2,
+            window_messages=plan.window_messages,
             window_bytes=65_536,
             message_bytes_max=4_096,
-            message_entries_max=self.faults.message_entries,
-            election_ticks=self.faults.election_ticks,
-            catch_up_ticks_max=3,
-            tail_bytes_max=8_192,
+            message_entries_max=plan.message_entries,
+            payload_bytes_max=2_048,
+            uncommitted_entries_max=30,
+            uncommitted_bytes_max=65_536,
+            unstable_bytes_max=65_536,
+            tail_bytes_max=plan.tail_bytes,
             apply_entries_max=4,
-            payload_bytes_max=1_024,
+            lease_reads=plan.lease_reads,
+            chunk_bytes=plan.chunk_bytes,
         )
-        disk = node.disk
-        positions = [(entry.term, entry.hash) for entry in disk.entries]
-        node.applied = node.applied_durable
-        node.core = RaftCore(
-            config,
-            Recovered(disk.hard_state, positions, disk.suspect),
-            SimAuthority(self.rng, lambda: self.faults.refuse),
-            self.rng,
-            node.applied,
-            node.protected,
-        )
-        node.life += 1
-        self._tick_later(node, self.rng.randrange(TICK_MS))
-        self._pump(node, node.core)
-
-    def _tick_later(self, node: SimNode, delay_ms: int) -> None:
-        life = node.life
-
-        def tick() -> None:
-            if node.life == life:
-                with self.inside(node) as core:
-                    core.tick()
-                self._tick_later(node, TICK_MS - 2 + self.rng.randrange(5))
-
-        self._later(delay_ms, tick)
-
-    def _pump(self, node: SimNode, core: RaftCore) -> None:
-        ready = core.ready()
-        for to, message in ready.messages:
-            self.checker.sent(node, to, message)
-            self._send(node.id, to, message)
-        if ready.write is not None:
-            self._write(node, ready.write)
-        for request in ready.reads:
-            self._read(node, request)
-        self.checker.check(node, core)
-        self._apply(node, core)
-
-    def _write(self, node: SimNode, write: Write) -> None:
-        assert node.write is None, "one write at a time"
-        node.write = write
-        life = node.life
-
-        def done() -> None:
-            if node.life == life:
-                node.write = None
-                node.disk.write(write.batch)
-                with self.inside(node) as core:
-                    core.on_persisted(write.seq)
-
-        stalled = self.rng.randrange(1_000) < self.faults.disk_stall
-        self._later(5_000 if stalled else self.rng.randrange(self.faults.disk_ms_max + 1), done)
-
-    def _read(self, node: SimNode, request: ReadRequest) -> None:
-        life = node.life
-
-        def done() -> None:
-            if node.life == life:
-                with self.inside(node) as core:
-                    core.on_read(request, node.disk.entries[request.first - 1 : request.last])
-
-        self._later(self.rng.randrange(self.faults.disk_ms_max + 1), done)
-
-    def _apply(self, node: SimNode, core: RaftCore) -> None:
-        while node.applied < core.durable_commit_index:
-            first = LogIndex(node.applied + 1)
-            entries = core.committed(first)
-            if entries is None:
-                entries = node.disk.entries[first - 1 : core.durable_commit_index]
-            assert entries[0].index == first
-            self.checker.applied(entries)
-            node.applied = entries[-1].index
-            if self.rng.randrange(3) == 0:
-                node.applied_durable = node.applied
-            if self.rng.randrange(5) == 0:
-                node.protected = node.applied
-                core.protect(node.protected)
-
-    # --- The world around ----------------------------------------------------------------------
-
-    def _send(self, sender: NodeId, to: NodeId, message: Message) -> None:
-        data = codec.encode(message)
-        self.trace.update(b"%d %d %d " % (self.now_ms, sender, to) + data)
-        if (sender, to) in self._cut or self.rng.randrange(1_000) < self.faults.loss:
-            return
-        copies = 2 if self.rng.randrange(1_000) < self.faults.duplicate else 1
-        for _ in range(copies):
-            delay = 1 + self.rng.randrange(self.faults.delay_ms_max)
-            self._later(delay, lambda: self._deliver(sender, to, data))
 
     def _deliver(self, sender: NodeId, to: NodeId, data: bytes) -> None:
-        node = self.nodes[to]
-        if node.core is not None:
-            config = RaftConfig(node=to, voters=tuple(n.id for n in self.nodes))
-            with self.inside(node) as core:
-                core.step(sender, codec.decode(data, sender, config))
+        self.nodes[to].deliver(sender, data)
 
-    def _propose(self) -> None:
+    # --- The second part -----------------------------------------------------------------------
+
+    def _recover(self, core: list[SimNode]) -> None:
+        timeout_ms = self.plan.election_ticks * self.plan.tick_ms
+        until_ms = self.world.now_ms + _RECOVERY_TIMEOUTS * timeout_ms
+        probe = _Probe()
+        complaint = "time is too short"
+        while self.world.now_ms < until_ms:
+            self.world.run(self.world.now_ms + _LOOK_MS)
+            complaint = self._complaint(core, probe)
+            if not complaint:
+                self.world.counts["recovery ms"] += int(self.world.now_ms - self.plan.duration_ms)
+                return
+        raise Violation("liveness", complaint)
+
+    def _complaint(self, core: list[SimNode], probe: _Probe) -> str:
+        """What is still missing; empty when all is well."""
+        leader = self._leader()
+        if leader is None or leader.core is None:
+            return "nobody leads"
+        raft = leader.core
+        if raft.membership.joint or raft.membership_index > raft.commit_index:
+            return f"the change to {raft.membership} is not finished"
+        if not probe.committed:
+            return probe.make(leader)
+        for node in core:
+            if node.id in raft.membership.members:
+                if node.core is None or node.core.suspect:
+                    return f"{node.id} is {'suspect' if node.core else 'down'}"
+                if node.state.machine.applied < probe.index:
+                    return f"{node.id} applied {node.state.machine.applied} of {probe.index}"
+        return ""
+
+    def _leader(self) -> SimNode | None:
+        """Who leads, and may answer reads."""
+        best: SimNode | None = None
+        term = 0
         for node in self.nodes:
-            if node.core is None or node.core.role is not Role.LEADER or self.rng.randrange(2):
-                continue
-            with self.inside(node) as core, suppress(WindowFullError):
-                for _ in range(1 + self.rng.randrange(self.faults.burst)):
-                    payload = b"%d" % next(self._proposals) + bytes(self.rng.randrange(600))
-                    core.propose(payload, core.term)
+            if node.core is not None and node.core.leads_safely and node.core.term > term:
+                best, term = node, node.core.term
+        return best
 
-    def _may_forget(self, node: SimNode) -> bool:
-        # At most one disk at a time is untrustworthy, else data may really be gone.
-        others = [other for other in self.nodes if other is not node]
-        return not any(other.disk.suspect for other in others) and not self.rng.randrange(3)
+    def _read_everything(self) -> None:
+        """A last look at all keys, so that nothing that was lost stays unseen."""
+        operations = self.history.operations
+        for key in [SET, *(f"r{number}" for number in range(self.plan.keys))]:
+            call = self.history.moment()
+            seen: list[Value | tuple[int, ...]] = []
 
-    def _crash_some(self) -> None:
-        if not self.faults.crash_every_ms:
-            return
-        leader = self.leader()
-        unlucky = leader is not None and self.rng.randrange(2)
-        victims = [leader if leader and unlucky else self.rng.choice(self.nodes)]
-        if self.rng.randrange(8) == 0:
-            victims = list(self.nodes)
-        for victim in victims:
-            self._crash_for_a_while(victim, 0)
+            def take(machine: Machine | None, key: str = key, seen: list[object] = seen) -> None:  # type: ignore[assignment]
+                if machine is not None:
+                    seen.append(machine.read(key))
 
-    def _strikes(self, chance: int) -> bool:
-        return chance > 0 and self.rng.randrange(1_000) < chance
+            for _ in range(100):
+                leader = self._leader()
+                if leader is not None:
+                    leader.read(take)
+                self.world.run(self.world.now_ms + _LOOK_MS)
+                if seen:
+                    break
+            ensure(bool(seen), "liveness", f"nobody answers a read of {key}")
+            operations.append(
+                Operation(key, Action.READ, call, self.history.moment(), result=seen[0])
+            )
 
-    def _crash_for_a_while(self, node: SimNode, after_ms: int) -> None:
-        life = node.life
-        down_ms = self.rng.randrange(self.rng.choice([100, 3_000]))
 
-        def down() -> None:
-            if node.life == life:
-                self.crash(node)
+class _Probe:
+    """A proposal that must be committed in the end; made again when another node leads."""
 
-        def up() -> None:
-            if node.core is None:
-                self._start(node)
+    def __init__(self) -> None:
+        self.committed = False
+        self.index = 0
+        self._asked: tuple[NodeId, int] | None = None
 
-        self._later(after_ms, down)
-        self._later(after_ms + 1 + down_ms, up)
+    def make(self, leader: SimNode) -> str:
+        """Propose, if this leader was not asked yet; what is missing."""
+        assert leader.core is not None
+        asked = (leader.id, leader.core.term)
 
-    def _repartition(self) -> None:
-        self._cut.clear()
-        kind = self.rng.randrange(5) if self.faults.partition_every_ms else 0
-        pairs = [(a.id, b.id) for a in self.nodes for b in self.nodes if a is not b]
-        if kind == 1:  # two sides
-            side = {node.id for node in self.nodes if self.rng.randrange(2)}
-            self._cut.update((a, b) for a, b in pairs if (a in side) != (b in side))
-        elif kind == 2:  # one node cannot send, or cannot receive
-            alone = (self.leader() or self.rng.choice(self.nodes)).id
-            place = self.rng.randrange(2)
-            self._cut.update(pair for pair in pairs if pair[place] == alone)
-        elif kind == 3:  # the leader alone
-            alone = (self.leader() or self.rng.choice(self.nodes)).id
-            self._cut.update(pair for pair in pairs if alone in pair)
-        elif kind == 4:  # any links, each in one direction
-            self._cut.update(pair for pair in pairs if self.rng.randrange(4) == 0)
+        def settled(outcome: str, _: object) -> None:
+            if outcome == "committed":
+                self.committed = True
+                self.index = leader.state.machine.applied
+            elif self._asked == asked:
+                self._asked = None
 
-    def _every(self, interval: Callable[[], int], action: Callable[[], None]) -> None:
-        def again() -> None:
-            action()
-            self._every(interval, action)
-
-        base = interval()
-        if base:
-            self._later(base // 2 + self.rng.randrange(base), again)
-
-    def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (self.now_ms + delay_ms, next(self._order), action))
+        if self._asked != asked:
+            self._asked = asked
+            leader.propose(Request(0, 0, Action.WRITE.value, "probe", None, None), settled)
+        return "" if self.committed else "a proposal is not committed"

@@ -1,0 +1,167 @@
+"""Who brings down nodes and links, and when. Owns the schedule of faults; `Plan` owns their mix.
+
+In the first part of a run anything may happen to any number of nodes; whoever falls gets up again.
+For the second part a core is chosen, a quorum or everybody: it is healed, and the rest stays as
+broken as it is (`heal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from consensus.types import Role
+from tests.sim.damage import Atlas, scratch_arriving, strike
+from tests.sim.network import Network, draw_cut
+from tests.sim.node import SimNode
+from tests.sim.plan import Plan
+from tests.sim.world import World
+
+
+class Chaos:
+    """All that goes wrong on purpose, but for the single message and the single write."""
+
+    def __init__(
+        self, world: World, plan: Plan, nodes: Sequence[SimNode], network: Network, atlas: Atlas
+    ) -> None:
+        self.over = False
+        self._world = world
+        self._plan = plan
+        self._nodes = nodes
+        self._network = network
+        self._atlas = atlas
+        self._rng = world.stream("chaos")
+        for node in nodes:
+            node.on_turn = self._turned
+            node.on_write = self._write_begins
+        self._every(plan.crash_every_ms, self._crash_some)
+        self._every(plan.pause_every_ms, self._pause_some)
+        self._every(plan.partition_every_ms, self._cut_some)
+
+    def heal(self) -> list[SimNode]:
+        """End it. Choose a core that must live, and repair that; the rest is left as it is."""
+        self.over = True
+        core = self._choose_core()
+        names = {node.id for node in core}
+        rest = [node.id for node in self._nodes if node.id not in names]
+        self._world.note("core", sorted(names), "rest", rest)
+        # The rest may be silent, deaf, dumb, or in touch over bad links.
+        shape = self._rng.randrange(4)
+        links = [(a, b) for a in rest for b in names]
+        cut = {link for link in links if shape in {0, 1}}
+        cut |= {(b, a) for a, b in links if shape in {0, 2}}
+        self._network.cut = frozenset(cut)
+        self._network.calm = frozenset(names)
+        for node in core:
+            node.settle_down()
+            node.resume()
+            node.start()
+        return core
+
+    def crash_for_a_while(self, node: SimNode, after_ms: float = 0.0) -> None:
+        """Power off, and on again later; what the disk lost meanwhile is drawn."""
+        if not self.over:
+            down_ms = self._rng.random() * self._rng.choice([50, 300, 2_000])
+            self._world.later(after_ms, self._down, node, node.life, down_ms)
+
+    def _down(self, node: SimNode, life: int, down_ms: float) -> None:
+        if node.life != life or node.core is None or self.over:
+            return
+        node.crash()
+        self._harm(node)
+        self._world.later(1 + down_ms, self._up, node)
+
+    def _up(self, node: SimNode) -> None:
+        if not self.over:
+            node.start()
+
+    def _harm(self, node: SimNode) -> None:
+        plan, random = self._plan, self._rng.random
+        if random() < plan.damage:
+            scratch_arriving(node.disk, self._rng, self._world)
+        if not self._atlas.spares(node.id):
+            return
+        if random() < plan.damage:
+            name = strike(node.disk, self._rng)
+            if name is not None:
+                self._world.note(name, node.id)
+        elif random() < plan.wipe:
+            node.wipe()
+
+    def _choose_core(self) -> list[SimNode]:
+        nodes = list(self._nodes)
+        if self._rng.random() < 0.4:
+            return nodes
+        untrusted = self._atlas.untrusted()
+        memberships = self._atlas.memberships()
+        self._rng.shuffle(nodes)
+        core = {node.id for node in nodes}
+        for node in nodes:  # leave out whoever can be spared
+            smaller = core - {node.id}
+            trusted = smaller - untrusted
+            if all(membership.has_quorum(trusted) for membership in memberships):
+                core = smaller
+        return [node for node in self._nodes if node.id in core]
+
+    # --- Faults --------------------------------------------------------------------------------
+
+    def _crash_some(self) -> None:
+        chance = self._rng.random()
+        if chance < 0.12:
+            victims = [node for node in self._nodes if self._rng.random() < 0.8]
+        elif chance < 0.55:
+            victims = [self._leader() or self._rng.choice(self._nodes)]
+        else:
+            victims = [self._rng.choice(self._nodes)]
+        for victim in victims:
+            self.crash_for_a_while(victim)
+
+    def _pause_some(self) -> None:
+        leader = self._leader()
+        victim = leader if leader and self._rng.random() < 0.6 else self._rng.choice(self._nodes)
+        victim.pause()
+        timeout_ms = self._plan.election_ticks * self._plan.tick_ms
+        self._world.later(self._rng.random() * timeout_ms * 4, self._resume, victim, victim.life)
+
+    def _resume(self, node: SimNode, life: int) -> None:
+        if node.life == life and not self.over:
+            node.resume()
+
+    def _cut_some(self) -> None:
+        names = [node.id for node in self._nodes]
+        leader = self._leader()
+        focus = leader.id if leader and self._rng.random() < 0.7 else self._rng.choice(names)
+        shape, cut = draw_cut(self._rng.randrange(8), names, focus, self._rng.random)
+        self._world.note(shape, focus)
+        self._network.cut = cut
+
+    def _turned(self, node: SimNode, role: Role, commit: int) -> None:
+        core = node.core
+        if core is None or core.role is not Role.LEADER or self.over:
+            return
+        plan, random = self._plan, self._rng.random
+        if role is not Role.LEADER and random() < plan.crash_on_election:
+            self.crash_for_a_while(node, random() * 2 * plan.delay_ms)
+        if core.commit_index > commit and random() < plan.crash_on_commit:
+            self.crash_for_a_while(node)
+
+    def _write_begins(self, node: SimNode, duration_ms: float) -> None:
+        if self._plan.crash_on_write and self._rng.random() < self._plan.crash_on_write:
+            self.crash_for_a_while(node, self._rng.random() * duration_ms)
+
+    def _leader(self) -> SimNode | None:
+        leaders = [node for node in self._nodes if node.leads]
+        return max(leaders, key=_term, default=None)
+
+    def _every(self, mean_ms: int, action: Callable[[], None]) -> None:
+        if mean_ms:
+            delay_ms = mean_ms * (0.3 + 1.4 * self._rng.random())
+            self._world.later(delay_ms, self._again, mean_ms, action)
+
+    def _again(self, mean_ms: int, action: Callable[[], None]) -> None:
+        if not self.over:
+            action()
+            self._every(mean_ms, action)
+
+
+def _term(node: SimNode) -> int:
+    return 0 if node.core is None else node.core.term

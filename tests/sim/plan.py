@@ -1,0 +1,196 @@
+"""What one run is made of and what may go wrong in it, drawn from its seed. Owns the mix.
+
+Each kind of fault is absent from many runs (swarm testing): a fault that is always there hides
+what happens without it. A plan is written as one line, the seed and what differs from its draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from random import Random  # noqa: TID251 - seeded
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. Probabilities are between 0 and 1; an interval of 0 means never."""
+
+    seed: int = 0
+    voters: int = 3
+    learners: int = 0
+    """At the beginning, besides the voters."""
+    spares: int = 0
+    """Nodes that run and may be made members."""
+    clients: int = 3
+    keys: int = 2
+    think_ms: int = 60
+    duration_ms: int = 4_000
+    """Of the bad part; then comes the part in which the cluster must recover."""
+
+    # The network. Loss, duplicates and delays are each message's; cuts are the links'.
+    loss: float = 0.0
+    duplicate: float = 0.0
+    delay_ms: int = 4
+    late: float = 0.0
+    """Share of messages that take up to four seconds."""
+    in_order: bool = False
+    partition_every_ms: int = 0
+
+    # The processes.
+    crash_every_ms: int = 0
+    crash_on_write: float = 0.0
+    """The power goes while a write is on its way to the disk: at every step of it, by turns."""
+    crash_on_election: float = 0.0
+    """A new leader dies within a round trip: logs diverge."""
+    crash_on_commit: float = 0.0
+    """A leader dies at the moment at which it commits."""
+    pause_every_ms: int = 0
+    """A process is stopped and goes on later, as SIGSTOP and SIGCONT do."""
+    turn_ms: int = 0
+    """Input that arrives within this time is handled in one go."""
+    drift: float = 0.0
+    """Clocks run faster or slower by up to this share."""
+
+    # The disks.
+    disk_ms: int = 2
+    hang: float = 0.0
+    """Share of writes that take seconds."""
+    damage: float = 0.0
+    """Share of crashes in which the disk loses or garbles something that was synced."""
+    wipe: float = 0.0
+    """Share of crashes in which the disk is replaced by an empty one."""
+
+    # What the operators do.
+    membership_every_ms: int = 0
+    transfer_every_ms: int = 0
+
+    # The configuration.
+    refuse: float = 0.0
+    """Share of entries that a follower's authority refuses for now."""
+    priorities: bool = False
+    lease_reads: bool = False
+    durable_state: bool = True
+    """The state machine survives a crash; otherwise it starts from the newest snapshot."""
+    snapshot_entries: int = 0
+    """0: no snapshots, and the log only grows."""
+    trailing_entries: int = 2
+    chunk_bytes: int = 64
+    election_ticks: int = 6
+    heartbeat_ticks: int = 1
+    tick_ms: int = 50
+    message_entries: int = 3
+    window_messages: int = 2
+    tail_bytes: int = 4_096
+    burst: int = 1
+    """A client's request brings up to so many others that nobody waits for."""
+
+    FAULTS: ClassVar[Mapping[str, float | bool]] = {
+        "loss": 0.0,
+        "duplicate": 0.0,
+        "delay_ms": 4,
+        "late": 0.0,
+        "in_order": True,
+        "partition_every_ms": 0,
+        "crash_every_ms": 0,
+        "crash_on_write": 0.0,
+        "crash_on_election": 0.0,
+        "crash_on_commit": 0.0,
+        "pause_every_ms": 0,
+        "turn_ms": 0,
+        "drift": 0.0,
+        "disk_ms": 2,
+        "hang": 0.0,
+        "damage": 0.0,
+        "wipe": 0.0,
+        "membership_every_ms": 0,
+        "transfer_every_ms": 0,
+        "refuse": 0.0,
+        "priorities": False,
+        "lease_reads": False,
+        "durable_state": True,
+        "snapshot_entries": 0,
+        "burst": 1,
+    }
+    """Each kind with the value at which it is absent."""
+
+    @classmethod
+    def draw(cls, seed: int) -> Plan:
+        """Some run."""
+        rng = Random(f"{seed}/plan")
+
+        def some(absent: Any, *present: Any, share: float = 0.5) -> Any:
+            return rng.choice(present) if rng.random() < share else absent
+
+        voters = rng.choice([3, 3, 3, 4, 5, 5, 7])
+        changes = some(0, 150, 500, share=0.45)
+        snapshots = some(0, 8, 20, 50, share=0.6)
+        lease_reads = some(False, True, share=0.3)
+        return cls(
+            seed=seed,
+            voters=voters,
+            learners=rng.choice([0, 0, 1, 2]),
+            spares=rng.choice([1, 2]) if changes else 0,
+            clients=rng.choice([2, 3, 4]),
+            keys=rng.choice([1, 2, 3]),
+            think_ms=rng.choice([20, 60, 150]),
+            duration_ms=rng.choice([5_000, 10_000, 15_000]),
+            loss=some(0.0, 0.01, 0.05, 0.15, 0.3),
+            duplicate=some(0.0, 0.05, 0.2, 0.5),
+            delay_ms=rng.choice([2, 10, 40, 100]),
+            late=some(0.0, 0.01, 0.05, share=0.4),
+            in_order=some(False, True, share=0.2),
+            partition_every_ms=some(0, 400, 1_000, 2_500, share=0.6),
+            crash_every_ms=some(0, 300, 800, 2_000, share=0.6),
+            crash_on_write=some(0.0, 0.005, 0.03, 0.1),
+            crash_on_election=some(0.0, 0.1, 0.5, share=0.4),
+            crash_on_commit=some(0.0, 0.01, 0.1, share=0.4),
+            pause_every_ms=some(0, 300, 1_500, share=0.4),
+            turn_ms=some(0, 1, 10, share=0.3),
+            # A lease is only promised for clocks that differ by less than a quarter.
+            drift=some(0.0, 0.1, 0.1 if lease_reads else 0.2),
+            disk_ms=rng.choice([1, 2, 10, 40]),
+            hang=some(0.0, 0.003, 0.02, share=0.3),
+            damage=some(0.0, 0.2, 0.6, share=0.4),
+            wipe=some(0.0, 0.2, share=0.15),
+            membership_every_ms=changes,
+            transfer_every_ms=some(0, 300, 1_000, share=0.35),
+            refuse=some(0.0, 0.02, share=0.25),
+            priorities=some(False, True, share=0.25),
+            lease_reads=lease_reads,
+            durable_state=some(True, False) if snapshots else True,
+            snapshot_entries=snapshots,
+            trailing_entries=rng.choice([0, 2, 10]),
+            chunk_bytes=rng.choice([48, 128, 512]),
+            election_ticks=rng.choice([4, 6, 10]),
+            heartbeat_ticks=rng.choice([1, 2]),
+            message_entries=rng.choice([1, 2, 5]),
+            window_messages=rng.choice([1, 2, 4]),
+            tail_bytes=rng.choice([1_024, 4_096, 16_384]),
+            burst=some(1, 3, 8, share=0.4),
+        )
+
+    @classmethod
+    def parse(cls, line: str) -> Plan:
+        """The plan of a line: `seed=7`, and what differs from the draw, `loss=0.1 voters=3`.
+
+        Raises:
+            ValueError: when a word is no field.
+        """
+        words = dict(word.split("=", 1) for word in line.split("#", maxsplit=1)[0].split())
+        drawn = cls.draw(int(words.pop("seed")))
+        types = {name: type(value) for name, value in asdict(cls()).items()}
+        changes: dict[str, Any] = {}
+        for name, text in words.items():
+            if name not in types:
+                raise ValueError(f"a plan has no {name}")
+            changes[name] = text == "True" if types[name] is bool else types[name](text)
+        return replace(drawn, **changes)
+
+    def line(self) -> str:
+        """The line that `parse` reads."""
+        drawn = asdict(Plan.draw(self.seed))
+        different = [
+            f"{name}={value}" for name, value in asdict(self).items() if value != drawn[name]
+        ]
+        return " ".join([f"seed={self.seed}", *different])
