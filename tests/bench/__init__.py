@@ -1,0 +1,1 @@
+"""Measurements of `consensus` between real processes; run by hand, not by the tests."""
