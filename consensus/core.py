@@ -275,6 +275,9 @@ class RaftCore:
         for node in sorted(wanted.voting - current.voting):
             if not self.is_caught_up(node):
                 raise MembershipError(f"{node} must become a learner and catch up first")
+        suspects = [node for node, peer in leadership.followers.items() if not peer.counted]
+        if not wanted.left().can_reach_quorum(suspects):
+            raise MembershipError(f"no quorum without {suspects}, whose disks are not trusted")
         return self._create(leadership, EntryKind.MEMBERSHIP, wanted.encode()).index
 
     def is_caught_up(self, node: NodeId) -> bool:
@@ -549,17 +552,18 @@ class RaftCore:
         self._durability.hold_for_hard_state(to, response)
 
     def _shows_protected(self, request: VoteRequest) -> bool:
-        if self.protected_index > self.log.last_index:  # known final by others, not held here yet
-            return request.last_index >= self.protected_index
+        protected = self.protected_index
+        if protected > self.log.last_index:  # known final by others, not held here yet
+            return request.last_index >= protected
         # Hashes are chained: an equal entry at or above the protected one includes it.
         shown = request.floor_index
-        if shown > self.log.last_index:
-            # The candidate's log begins where this one has ended: there is nothing to compare.
-            return request.last_index >= shown
-        return self.protected_index == 0 or (
-            self.protected_index <= shown <= request.last_index
-            and self.log.hash_at(shown) == request.floor_hash
-        )
+        if not protected <= shown <= request.last_index:
+            return protected == 0
+        if shown <= self.log.last_index and self.log.hash_at(shown) == request.floor_hash:
+            return True
+        # The candidate's log may begin above what is protected here. Then it can only show a place
+        # where this log is no more than a guess, or has ended: nothing follows from a difference.
+        return protected == 0 or shown > max(protected, self.commit_index)
 
     def _on_vote_response(self, sender: NodeId, response: VoteResponse) -> None:
         new_floor = self._floors.learn(sender, response.floor)
