@@ -1,0 +1,1 @@
+"""Planted bugs: known ways to break Raft, each of which the tests must notice."""

@@ -1,0 +1,410 @@
+"""The planted bugs. Owns what is changed in which module, and why that breaks Raft.
+
+A change is text in place of other text that occurs exactly once in the module, so a mutation that
+no longer fits the code fails loudly instead of proving nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One bug."""
+
+    name: str
+    why: str
+    """What goes wrong in a cluster that has it; where it is known from."""
+    module: str
+    changes: tuple[tuple[str, str], ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "old-term-commit",
+        "An entry of an earlier term is committed by counting and can still be overwritten "
+        "(Raft paper, figure 8; PySyncObj 169, canonical/raft 336).",
+        "core.py",
+        ((" and self.log.term_at(agreed) == self.term:", ":"),),
+    ),
+    Mutation(
+        "vote-not-persisted",
+        "A voter forgets its vote in a crash and votes again: two leaders in a term "
+        "(PySyncObj 84).",
+        "core.py",
+        (
+            (
+                "                self.vote = sender\n"
+                "                self._durability.touch_hard_state()\n",
+                "                self.vote = sender\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "term-not-persisted",
+        "A node comes back in an earlier term and takes an old leader's entries.",
+        "core.py",
+        (
+            (
+                "            self.term = term\n"
+                "            self.vote = None\n"
+                "            self._durability.touch_hard_state()\n",
+                "            self.term = term\n            self.vote = None\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "ack-before-fsync",
+        "An entry is acknowledged that a power cut takes away (NATS 2.12.1, PySyncObj 84).",
+        "durability.py",
+        (
+            (
+                "        needed = self._seq + 1 if self._dirty else self._seq\n",
+                "        needed = self._persisted\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "leader-counts-unsynced",
+        "A leader counts itself for entries that its disk does not have yet.",
+        "replication.py",
+        (
+            (
+                "matches[self._config.node] = self._log.stable_index",
+                "matches[self._config.node] = self._log.last_index",
+            ),
+        ),
+    ),
+    Mutation(
+        "aba-release",
+        "The end of a write of entries that were replaced meanwhile makes the new ones count as "
+        "durable (etcd, async_storage_writes_append_aba_race).",
+        "log.py",
+        (
+            (
+                "        self.stable_index = self.handed_index\n        surplus",
+                "        self.stable_index = self.handed_index = self.last_index\n        surplus",
+            ),
+        ),
+    ),
+    Mutation(
+        "truncate-on-stale-append",
+        "A late duplicate of an append removes entries that came after it (openraft 9540c904).",
+        "core.py",
+        (
+            (
+                "        known = self._known(append.entries)\n",
+                "        known = 0\n",
+            ),
+            (
+                "        if admitted and self._is_protected(admitted[0].index):\n",
+                "        if admitted and False:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "vote-counted-twice",
+        "A duplicated answer counts as another voter's (PySyncObj counts messages).",
+        "campaign.py",
+        (
+            (
+                "            self._granted.add(voter)\n",
+                "            self._granted.add(\n"
+                "                voter\n"
+                "                if voter not in self._granted\n"
+                "                else min(self._membership.voting - self._granted, default=voter)\n"
+                "            )\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "vote-for-shorter-log",
+        "A candidate without committed entries is elected (Raft paper, 5.4.1).",
+        "core.py",
+        (
+            (
+                "            and (request.last_term, request.last_index) >= "
+                "(self.log.last_term, self.log.last_index)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "step-down-forgets-vote",
+        "A node that steps down within a term votes again in it (CCF 8094).",
+        "core.py",
+        (
+            (
+                "        if term > self.term:\n"
+                "            self.term = term\n"
+                "            self.vote = None\n",
+                "        if term >= self.term:\n"
+                "            self.term = term\n"
+                "            self.vote = None\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "no-fresh-leader-rule",
+        "PreVote alone: whoever lost touch with a live leader deposes it, and leases do not hold "
+        "(thesis, 4.2.3).",
+        "core.py",
+        (
+            (
+                "        fresh = self._hears_leader and sender != self._heir\n",
+                "        fresh = False\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "no-check-quorum",
+        "A leader that can send and not receive leads for ever and commits nothing.",
+        "core.py",
+        (("            if not leadership.keeps_quorum():\n", "            if False:\n"),),
+    ),
+    Mutation(
+        "no-disk-watchdog",
+        "A leader whose disk hangs goes on sending heartbeats (hashicorp/raft 503).",
+        "core.py",
+        (
+            (
+                "        return self._write_elapsed >= self._config.disk_stall_ticks\n",
+                "        return False\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "two-changes-at-once",
+        "A second membership change begins before the first is committed.",
+        "core.py",
+        (
+            (
+                "        if current.joint or self._memberships.index > self.commit_index:\n",
+                "        if current.joint:\n",
+            ),
+            (
+                "        if self._memberships.index > self.commit_index:\n"
+                "            return\n"
+                "        if membership.joint:\n",
+                "        if membership.joint:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "change-before-own-term",
+        "A new leader changes the membership before it has committed anything in its term "
+        "(the erratum of the thesis).",
+        "core.py",
+        (
+            (
+                "        if not self.leads_safely:\n            raise",
+                "        if False:\n            raise",
+            ),
+        ),
+    ),
+    Mutation(
+        "joint-votes-by-new-half",
+        "During a joint membership the new voters alone elect a leader.",
+        "membership.py",
+        (
+            (
+                "            sum(voter in nodes for voter in half) * 2 > len(half)\n"
+                "            for half in (self.voters, self.outgoing)\n",
+                "            sum(voter in nodes for voter in half) * 2 > len(half)\n"
+                "            for half in (self.voters,)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "joint-commits-by-new-half",
+        "During a joint membership the new voters alone commit.",
+        "membership.py",
+        (
+            (
+                "_agreed(half, values) for half in (self.voters, self.outgoing) if half",
+                "_agreed(half, values) for half in (self.voters,) if half",
+            ),
+        ),
+    ),
+    Mutation(
+        "membership-not-rolled-back",
+        "A truncated membership entry stays in force.",
+        "core.py",
+        (("            self._memberships.truncate(first.index)\n", ""),),
+    ),
+    Mutation(
+        "joint-never-left",
+        "Nobody ends a joint membership; the old voters can never be switched off.",
+        "core.py",
+        (
+            (
+                "            self._create(leadership, EntryKind.MEMBERSHIP, "
+                "membership.left().encode())\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "learner-refuses-vote",
+        "A voter that does not know of its promotion yet refuses: the group cannot elect "
+        "(etcd, campaign_learner_must_vote).",
+        "core.py",
+        (
+            (
+                "            not self.suspect\n            and (free",
+                "            not self.suspect\n"
+                "            and self._config.node in self.membership.voting\n"
+                "            and (free",
+            ),
+        ),
+    ),
+    Mutation(
+        "snapshot-over-newer-log",
+        "A late snapshot takes committed entries away.",
+        "core.py",
+        (
+            (
+                "        if snapshot.index <= self.commit_index:\n",
+                "        if snapshot.index < 0:\n",
+            ),
+            (
+                "        elif self.log.matches(snapshot.index, snapshot.term, snapshot.hash):\n",
+                "        elif False:\n",
+            ),
+            (
+                "        return snapshot.index < self.protected_index\n",
+                "        return False\n",
+            ),
+            (
+                "        elif write.snapshot.index > self.commit_index:\n",
+                "        else:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "snapshot-unchecked",
+        "A snapshot whose bytes do not match its checksum is installed.",
+        "core.py",
+        (
+            (
+                "        if held < write.snapshot.size or not ok:\n",
+                "        if held < write.snapshot.size:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "commit-beyond-match",
+        "A follower commits entries of its own that the leader does not have (databend 3914).",
+        "core.py",
+        (
+            (
+                "max(self.commit_index, min(commit, matched))",
+                "max(self.commit_index, min(commit, self.log.last_index))",
+            ),
+        ),
+    ),
+    Mutation(
+        "match-goes-back",
+        "A late answer moves what a follower is known to hold backwards or anywhere "
+        "(PySyncObj 167).",
+        "replication.py",
+        (
+            (
+                "        self.match = max(self.match, index)\n",
+                "        self.match = index\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "window-of-lost-messages",
+        "Appends that were lost stay in the window until nothing can be sent (etcd 14633).",
+        "replication.py",
+        (("        self.window.clear()\n        self.window_bytes = 0\n", ""),),
+    ),
+    Mutation(
+        "read-unconfirmed",
+        "A deposed leader answers reads from the past.",
+        "reads.py",
+        (
+            (
+                "        confirmed = membership.agreed({**self._acknowledged, node: self.round})\n",
+                "        confirmed = self.round\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "read-before-own-term",
+        "A new leader answers a read before it knows what is committed (etcd 7331).",
+        "core.py",
+        (
+            (
+                "        begun = self.leads_safely and reads.begin_round",
+                "        begun = reads.begin_round",
+            ),
+        ),
+    ),
+    Mutation(
+        "read-by-old-ack",
+        "An answer to an earlier heartbeat confirms a later read (etcd 20418).",
+        "reads.py",
+        (
+            (
+                "            self._acknowledged[follower] = number\n",
+                "            self._acknowledged[follower] = self.round\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "read-ticket-reused",
+        "After a restart an answer to the earlier life's read is taken for a new one's.",
+        "reads.py",
+        (("        self._number = rng.randrange(1, 2**61)\n", "        self._number = 0\n"),),
+    ),
+    Mutation(
+        "lease-after-pause",
+        "A leader that was stopped longer than its lease answers from it.",
+        "reads.py",
+        (
+            (
+                "        return self._lease_allowed and now_ms < self._lease_until_ms\n",
+                "        return self._lease_allowed and self._lease_until_ms > 0\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "lease-after-hand-over",
+        "A leader answers from its lease although it has asked another to lead.",
+        "core.py",
+        (("        self._leader_reads.void_lease()\n", ""),),
+    ),
+    Mutation(
+        "suspect-votes",
+        "A voter whose disk lost its vote or its entries votes.",
+        "core.py",
+        (("            not self.suspect\n            and (free", "            (free"),),
+    ),
+    Mutation(
+        "suspect-counts",
+        "What a voter with a damaged disk stores again makes a quorum at once.",
+        "core.py",
+        (
+            (
+                "        response = AppendResponse(self.term, status, index, "
+                "counted=not self.suspect)\n",
+                "        response = AppendResponse(self.term, status, index, counted=True)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "liar-unseats-leader",
+        "Any member may campaign against a live leader by calling itself its heir.",
+        "core.py",
+        (
+            (
+                "        fresh = self._hears_leader and sender != self._heir\n",
+                "        fresh = self._hears_leader and request.pre\n",
+            ),
+        ),
+    ),
+)
