@@ -81,6 +81,7 @@ class Applying:
                 await self._apply_wanted.wait()
             else:
                 await self._apply_some(core)
+                await asyncio.sleep(0)  # who waits for these answers comes before the next ones
 
     async def _apply_some(self, core: RaftCore) -> None:
         first = LogIndex(self.applied + 1)

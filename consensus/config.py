@@ -55,8 +55,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     window_bytes: int = 8 * MIB
     message_bytes_max: int = MIB
     """An append carries at least one entry, and more while they fit here."""
-    message_entries_max: int = 1_024
-    """Bounds what one message costs its receiver to about 10 ms."""
+    message_entries_max: int = 256
+    """Bounds what one message costs its receiver to about 2 ms."""
     payload_bytes_max: int = 4 * MIB - 4_096
     """One entry and its message fit into 4 MiB, the bound of common transports."""
     uncommitted_entries_max: int = 65_536
@@ -67,7 +67,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     `window_bytes`."""
     tail_bytes_max: int = 32 * MIB
     """Newest entries kept in memory; followers further behind are served from the log store."""
-    apply_entries_max: int = 1_024
+    apply_entries_max: int = 256
     apply_bytes_max: int = 4 * MIB
     """One call of `Applier.apply` gets no more, but at least one entry."""
     inbox_messages_max: int = 4_096

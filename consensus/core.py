@@ -234,7 +234,7 @@ class RaftCore:
             raise TransferringError(f"leadership goes to {self._handover.to}")
         if len(payload) > self._config.payload_bytes_max:
             raise PayloadTooLargeError(f"a payload of {len(payload)} bytes")
-        if not leadership.has_room(payload):
+        if not leadership.has_room(payload, self.commit_index):
             raise WindowFullError("too much is uncommitted")
         return self._create(leadership, EntryKind.DATA, payload).index
 
@@ -860,9 +860,7 @@ class RaftCore:
     # --- Leading -------------------------------------------------------------------------------
 
     def _create(self, leadership: Leadership, kind: EntryKind, payload: bytes) -> Entry:
-        attest = self._authority.attest
-        entry = self.log.create(self.term, kind, self._config.node, payload, attest)
-        leadership.proposed(entry)
+        entry = self.log.create(self.term, kind, self._config.node, payload, self._authority.attest)
         if kind is EntryKind.MEMBERSHIP:
             membership = decode_membership(payload)
             self._memberships.append(entry.index, membership)
@@ -902,7 +900,6 @@ class RaftCore:
         agreed = leadership.agreed_index()
         if agreed > self.commit_index and self.log.term_at(agreed) == self.term:
             self.commit_index = agreed
-            leadership.committed(agreed)
             self._advance_membership(leadership)
 
     def _advance_membership(self, leadership: Leadership) -> None:

@@ -1,6 +1,6 @@
 """The log as the core sees it. Owns positions, the newest entries, and how far the disk is.
 
-The (term, hash) of every entry after `base` stays in memory in compact form, 40 bytes each.
+The (term, hash, size) of every entry after `base` stays in memory, 48 bytes each.
 Entries themselves stay only while they are not durable or among the newest `tail_bytes_max`.
 
     base.index ≤ stable_index ≤ handed_index ≤ last_index   durable ≤ given to the store ≤ all
@@ -11,24 +11,15 @@ Entries are chained, so one equal hash at one index means equal logs up to there
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from consensus.config import ENTRY_OVERHEAD_BYTES
 from consensus.snapshot import BEGINNING, Base
-from consensus.types import (
-    Entry,
-    EntryKind,
-    LogIndex,
-    NodeId,
-    Term,
-    header_bytes,
-)
+from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term, make_entry
 
 _HASH = 32
-_sha256 = hashlib.sha256
 
 
 def entry_bytes(entry: Entry) -> int:
@@ -45,9 +36,10 @@ class RaftLog:
         self.base = base
         self._terms = array("Q", [term for term, _ in positions])
         self._hashes = bytearray().join([entry_hash for _, entry_hash in positions])
+        self._ends = array("Q", bytes(8 * (len(positions) + 1)))
+        """Bytes of the entries appended here, up to and with each one after the base. What was
+        loaded counts for nothing: it is in no memory."""
         self._tail: list[Entry] = []
-        self._ends: list[int] = [0]
-        """Bytes of all entries ever in memory, up to before and after each one in the tail."""
         self._tail_bytes_max = tail_bytes_max
         self.last_index = LogIndex(base.index + len(positions))
         self.last_hash = positions[-1][1] if positions else base.hash
@@ -65,7 +57,7 @@ class RaftLog:
     @property
     def unstable_bytes(self) -> int:
         """Bytes of the entries above `stable_index`."""
-        return self._ends[-1] - self._ends[self.stable_index + 1 - self.tail_first]
+        return self._ends[-1] - self._ends[self.stable_index - self.base.index]
 
     def term_at(self, index: int) -> Term:
         """Term of the entry at `index`, which must not be before the base."""
@@ -100,21 +92,22 @@ class RaftLog:
 
     def append(self, entry: Entry) -> None:
         """Add the entry that follows the last one."""
-        assert entry.index == self.last_index + 1
+        index = entry.index
+        assert index == self.last_index + 1
         self._terms.append(entry.term)
-        self._hashes += entry.hash
-        self.last_hash = entry.hash
+        self.last_hash = entry_hash = entry.hash
+        self._hashes += entry_hash
         self._tail.append(entry)
-        self._ends.append(self._ends[-1] + entry_bytes(entry))
-        self.last_index = entry.index
+        ends = self._ends
+        ends.append(ends[-1] + len(entry.payload) + ENTRY_OVERHEAD_BYTES)
+        self.last_index = index
 
     def truncate(self, first: LogIndex) -> None:
         """Discard the entries from `first` on. The caller answers for its being allowed."""
         assert first > self.base.index
-        keep = max(0, first - self.tail_first)
-        del self._tail[keep:]
-        del self._ends[keep + 1 :]
+        del self._tail[max(0, first - self.tail_first) :]
         place = first - self.base.index - 1
+        del self._ends[place + 1 :]
         del self._terms[place:]
         del self._hashes[place * _HASH :]
         self.last_index = LogIndex(first - 1)
@@ -126,33 +119,35 @@ class RaftLog:
     def compact(self, base: Base) -> None:
         """Forget the entries up to `base`, which are durable."""
         assert self.base.index < base.index <= self.stable_index
+        self._evict(base.index)
         place = base.index - self.base.index
+        del self._ends[:place]
         del self._terms[:place]
         del self._hashes[: place * _HASH]
         self.base = base
-        self._evict(base.index)
 
     def reset(self, base: Base) -> None:
         """Forget everything: the log begins again after `base`, which a snapshot covers."""
         self.base = base
         self._terms = array("Q")
         self._hashes = bytearray()
+        self._ends = array("Q", [0])
         self._tail = []
-        self._ends = [0]
         self.last_hash = base.hash
         self.last_index = self.stable_index = self.handed_index = base.index
         self.tail_first = LogIndex(base.index + 1)
 
     def slice(self, first: int, last: int, entries_max: int, bytes_max: int) -> list[Entry]:
         """Entries from `first` to `last` at most, all in memory, at least one."""
+        place = first - self.base.index - 1
+        stop = min(last - self.base.index, place + entries_max)
+        fitting = bisect_right(self._ends, self._ends[place] + bytes_max, place, stop + 1) - 1
         start = first - self.tail_first
-        stop = min(last + 1 - self.tail_first, start + entries_max)
-        fitting = bisect_right(self._ends, self._ends[start] + bytes_max, start, stop + 1) - 1
-        return self._tail[start : max(fitting, start + 1)]
+        return self._tail[start : start + max(fitting - place, 1)]
 
     def bytes_of(self, first: int, last: int) -> int:
-        """What the entries from `first` to `last`, all in memory, count for in byte limits."""
-        return self._ends[last + 1 - self.tail_first] - self._ends[first - self.tail_first]
+        """What the entries from `first` to `last`, appended here, count for in byte limits."""
+        return self._ends[last - self.base.index] - self._ends[first - self.base.index - 1]
 
     def hand_out(self) -> list[Entry]:
         """The entries that were not given to the store yet; from now on they are."""
@@ -167,10 +162,11 @@ class RaftLog:
         end of an older write never counts for it (the ABA case of asynchronous writes).
         """
         self.stable_index = self.handed_index
-        surplus = self._ends[-1] - self._ends[0] - self._tail_bytes_max
+        kept = self.tail_first - self.base.index - 1
+        surplus = self._ends[-1] - self._ends[kept] - self._tail_bytes_max
         if surplus > self._tail_bytes_max // 8:  # not for every entry: eviction moves the rest
-            least = bisect_right(self._ends, self._ends[0] + surplus)
-            self._evict(min(self.stable_index, self.tail_first + least - 1))
+            least = bisect_left(self._ends, self._ends[kept] + surplus, kept)
+            self._evict(min(self.stable_index, self.base.index + least))
 
     def create(
         self,
@@ -181,13 +177,8 @@ class RaftLog:
         attest: Callable[[bytes], bytes],
     ) -> Entry:
         """Chain, attest and append a new entry of this node."""
-        index = LogIndex(self.last_index + 1)
-        prev_hash = self.last_hash
-        payload_hash = _sha256(payload).digest()
-        header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
-        entry = Entry(term, index, kind, leader, prev_hash, payload, attest(header))
-        entry.__dict__.update(  # its cached properties, known already
-            payload_hash=payload_hash, header=header, hash=_sha256(header).digest()
+        entry = make_entry(
+            term, LogIndex(self.last_index + 1), kind, leader, self.last_hash, payload, attest
         )
         self.append(entry)
         return entry
@@ -197,5 +188,4 @@ class RaftLog:
         count = min(last + 1 - self.tail_first, len(self._tail))
         if count > 0:
             del self._tail[:count]
-            del self._ends[:count]
             self.tail_first = LogIndex(self.tail_first + count)

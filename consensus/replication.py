@@ -125,8 +125,8 @@ class Leadership:
         self.followers: dict[NodeId, Progress] = {}
         self.snapshot_wanted = False
         """A follower needs a snapshot, newer than the one there is."""
-        self._uncommitted: deque[tuple[LogIndex, int]] = deque()
-        self._uncommitted_bytes = 0
+        self._first = LogIndex(log.last_index + 1)
+        """The first entry of this leadership."""
         self._built: tuple[tuple[int, int, int], AppendRequest, int] | None = None
         self.set_membership(membership)
 
@@ -150,22 +150,13 @@ class Leadership:
                 if peer.leaving_ticks <= 0:
                     del self.followers[node]
 
-    def proposed(self, entry: Entry) -> None:
-        """This node added `entry`."""
-        size = entry_bytes(entry)
-        self._uncommitted.append((entry.index, size))
-        self._uncommitted_bytes += size
-
-    def committed(self, index: LogIndex) -> None:
-        """The commit index moved to `index`."""
-        while self._uncommitted and self._uncommitted[0][0] <= index:
-            self._uncommitted_bytes -= self._uncommitted.popleft()[1]
-
-    def has_room(self, payload: bytes) -> bool:
-        """Whether one more proposal fits."""
+    def has_room(self, payload: bytes, commit: LogIndex) -> bool:
+        """Whether one more proposal fits beside those of this leader that are not committed."""
+        first = max(commit + 1, self._first)
+        last = self._log.last_index
         return (
-            len(self._uncommitted) < self._config.uncommitted_entries_max
-            and self._uncommitted_bytes + len(payload) <= self._config.uncommitted_bytes_max
+            last - first + 1 < self._config.uncommitted_entries_max
+            and self._log.bytes_of(first, last) + len(payload) <= self._config.uncommitted_bytes_max
         )
 
     def agreed_index(self) -> LogIndex:

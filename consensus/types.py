@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cached_property
 from typing import NewType, Protocol
@@ -69,26 +70,54 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unkn
         return _encoder.encode(self)
 
     def complete(self) -> None:
-        """Fill the cached properties in one go: a fifth of what they cost one by one."""
-        payload_hash = hashlib.sha256(self.payload).digest()
-        header = header_bytes(
-            self.term, self.index, self.kind, self.leader, self.prev_hash, payload_hash
+        """Fill the hashes in one go: a fifth of what the properties cost one by one."""
+        payload_hash = _sha256(self.payload).digest()
+        header = _HEADER.pack(
+            _HEADER_TAG,
+            self.term,
+            self.index,
+            self.kind,
+            self.leader,
+            self.prev_hash,
+            payload_hash,
         )
         known = self.__dict__
         known["payload_hash"] = payload_hash
         known["header"] = header
-        known["hash"] = hashlib.sha256(header).digest()
+        known["hash"] = _sha256(header).digest()
 
 
+_sha256 = hashlib.sha256
 _encoder = msgspec.msgpack.Encoder()
-_PLACE = struct.Struct(">QQBI")
+_HEADER = struct.Struct(">23sQQBI32s32s")
 
 
 def header_bytes(
     term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes
 ) -> bytes:
     """The header of an entry with these fields: 23 + 8 + 8 + 1 + 4 + 32 + 32 bytes."""
-    return _HEADER_TAG + _PLACE.pack(term, index, kind, leader) + prev_hash + payload_hash
+    return _HEADER.pack(_HEADER_TAG, term, index, kind, leader, prev_hash, payload_hash)
+
+
+def make_entry(
+    term: Term,
+    index: LogIndex,
+    kind: EntryKind,
+    leader: NodeId,
+    prev_hash: bytes,
+    payload: bytes,
+    attest: Callable[[bytes], bytes],
+) -> Entry:
+    """A new entry with attestation, hashes and encoding, made in one go."""
+    payload_hash = _sha256(payload).digest()
+    header = _HEADER.pack(_HEADER_TAG, term, index, kind, leader, prev_hash, payload_hash)
+    entry = Entry(term, index, kind, leader, prev_hash, payload, attest(header))
+    known = entry.__dict__
+    known["payload_hash"] = payload_hash
+    known["header"] = header
+    known["hash"] = _sha256(header).digest()
+    known["encoded"] = _encoder.encode(entry)
+    return entry
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):
