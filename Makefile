@@ -11,6 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 
 IMAGE ?= piaolian:local
 BASE ?= python:3.11-slim-bookworm
@@ -50,6 +51,23 @@ install: $(INSTALLED) ## make .venv from the locked requirements
 demo: $(INSTALLED) ## four nodes, real invoices, a killed leader, a proof; KEEP=1 leaves them running
 	$(BIN)/piaolian demo $(if $(KEEP),--keep)
 
+$(PEERS): $(DEPENDENCIES) requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements-bench.txt
+	@touch $@
+
+.PHONY: etcd
+etcd: ## install Debian's etcd, which bench-raft measures beside ours
+	@command -v etcd >/dev/null || { apt-get update -q && apt-get install -y -q etcd-server; }
+
+.PHONY: bench-raft
+bench-raft: $(INSTALLED) $(PEERS) etcd ## measure consensus beside PySyncObj and etcd; ARGS="--json"
+	$(BIN)/python -m tests.bench.raft $(ARGS)
+
+.PHONY: failover
+failover: $(INSTALLED) ## kill 50 leaders and measure; ARGS="--steady 600" looks for needless elections
+	$(BIN)/python -m tests.bench.failover $(ARGS)
+
 .PHONY: bench
 bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so on
 	$(BIN)/piaolian bench $(ARGS)
@@ -82,8 +100,22 @@ lint: $(INSTALLED) ## format, lint, types, layer contracts
 check: lint test ## `make lint`, then `make test`
 
 .PHONY: soak
-soak: $(INSTALLED) ## long seeded campaigns; SEEDS=1000
-	SEEDS=$(SEEDS) $(BIN)/pytest -m soak --timeout 0
+soak: $(INSTALLED) ## simulate SEEDS=1000 Raft clusters in bad worlds
+	$(BIN)/python -m tests.sim.soak --seeds $(SEEDS)
+
+.PHONY: soak-nodes
+soak-nodes: $(INSTALLED) ## the long campaigns over real files and daemons
+	$(BIN)/pytest -m soak --timeout 0
+
+.PHONY: mutants
+mutants: $(INSTALLED) ## plant known bugs in consensus; each must be caught; ARGS="--only NAME"
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+.PHONY: coverage
+coverage: $(INSTALLED) ## branches of consensus that no test takes
+	$(BIN)/coverage run -m pytest -q -m 'not compose and not soak' tests/consensus tests/raftkv tests/sim tests/storage
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 # --- Maintain ---------------------------------------------------------------------------------
 
@@ -97,6 +129,7 @@ lock: ## solve the requirements again; UPGRADE=1 takes newer versions
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml $(LOCK) -o requirements.txt
 	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml --group dev $(LOCK) -o requirements-dev.txt
+	$(VENV)-lock/bin/uv pip compile --quiet --group pyproject.toml:bench $(LOCK) -o requirements-bench.txt
 	echo hatchling | $(VENV)-lock/bin/uv pip compile --quiet - --constraint requirements-dev.txt \
 		$(LOCK) --no-annotate -o requirements-build.txt
 
