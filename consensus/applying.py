@@ -113,7 +113,7 @@ class Applying:
             raise SnapshotError("a snapshot is to be restored, and there is no snapshot store")
         async with self._quiet:
             await cast("SnapshotApplier", self._applier).restore(snapshot, self._bytes_of(snapshot))
-            if self._applier.applied_index != snapshot.index:
+            if self._applier.applied_index < snapshot.index:
                 raise SnapshotError("the applier is not where the snapshot is")
             self.applied = snapshot.index
         core.restored(snapshot)
@@ -155,7 +155,10 @@ class Applying:
                 data = await cast("SnapshotApplier", self._applier).capture()
                 self._entries_since = self._bytes_since = 0
             assert base.membership is not None
-            snapshot = await self._snapshots.create(base, base.membership, data)
+            try:
+                snapshot = await self._snapshots.create(base, base.membership, data)
+            except SnapshotError:
+                return None  # the state machine cannot vouch for that state now; later it may
             self._snapshot_index = max(self._snapshot_index, index)
         core.snapshot_made(snapshot)
         core.compact(LogIndex(max(0, snapshot.index - self._config.trailing_entries)))

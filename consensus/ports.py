@@ -141,12 +141,15 @@ class SnapshotApplier(Applier, Protocol):
         """The state after the last applied entry, in parts of at most a mebibyte.
 
         Nothing is applied until this returns; entries are applied while the parts are read, and
-        must not show in them.
+        must not show in them. Reading may raise `SnapshotError`: not now, try again later.
         """
         ...
 
     async def restore(self, snapshot: Snapshot, data: AsyncIterator[bytes]) -> None:
-        """Replace the state, all or nothing; `applied_index` is `snapshot.index` afterwards."""
+        """Replace the state, all or nothing; `applied_index` is at least `snapshot.index` then.
+
+        Entries after `snapshot.index` are delivered next, also those that the state includes.
+        """
         ...
 
 
