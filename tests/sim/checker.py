@@ -238,8 +238,8 @@ class Checker:
         before = self._in_force.get(node.id, membership)
         ensure(
             membership.has_quorum(holders)
-            # In one turn a joint membership may be committed, and left, and more be committed.
-            or (membership == before.left() and before.has_quorum(holders)),
+            # In one turn something may be committed and then the membership changed.
+            or before.has_quorum(holders),
             "committed is durable on a quorum",
             f"entry {commit} is on {holders}, members are {membership}",
         )

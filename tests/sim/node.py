@@ -29,6 +29,8 @@ from tests.sim.state import Answered, ApplyJudge, LostStateError, Settled, State
 from tests.sim.stores import Stores
 from tests.sim.world import World
 
+_REPAIR_MS = 500
+
 
 class Judge(ApplyJudge, Protocol):
     """Sees everything."""
@@ -146,7 +148,7 @@ class SimNode:
             self._rng,
             report=self._input,
             captured=self._captured,
-            failed=self.crash,
+            failed=self._fail,
             on_write=self._write_begins,
         )
         self._stores.calm = self.calm
@@ -314,11 +316,11 @@ class SimNode:
         try:
             self.state.apply(core)
         except DamagedError as error:
-            self._world.note("damage found", error)
-            self.crash()
+            self._fail(error)
             return
         except LostStateError:
-            self.wipe()
+            self.wipe()  # what people do then
+            self._world.later(_REPAIR_MS, self.start)
             return
         self.state.answer(ready.reads)
         image = self.state.capture(core, wanted=ready.snapshot_wanted)
@@ -327,6 +329,12 @@ class SimNode:
         before, self._before = self._before, (core.role, core.commit_index)
         if before != self._before:
             self.on_turn(self, *before)
+
+    def _fail(self, error: Exception) -> None:
+        """A process that finds its disk damaged stops; somebody starts it again."""
+        self._world.note("damage found", self.id, error)
+        self.crash()
+        self._world.later(_REPAIR_MS, self.start)
 
     def _captured(self, snapshot: Snapshot) -> None:
         assert self.core is not None

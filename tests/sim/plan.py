@@ -172,25 +172,44 @@ class Plan:
 
     @classmethod
     def parse(cls, line: str) -> Plan:
-        """The plan of a line: `seed=7`, and what differs from the draw, `loss=0.1 voters=3`.
+        """The plan of a line.
+
+        `seed=7 loss=0.1` is what seed 7 draws, but for the loss; `whole seed=7 loss=0.1` is a run
+        without faults, but for the loss. What follows `#` is a comment.
 
         Raises:
             ValueError: when a word is no field.
         """
-        words = dict(word.split("=", 1) for word in line.split("#", maxsplit=1)[0].split())
-        drawn = cls.draw(int(words.pop("seed")))
+        words = line.split("#", maxsplit=1)[0].split()
+        whole = words[:1] == ["whole"]
+        given = dict(word.split("=", 1) for word in words[whole:])
+        seed = int(given.pop("seed"))
         types = {name: type(value) for name, value in asdict(cls()).items()}
         changes: dict[str, Any] = {}
-        for name, text in words.items():
+        for name, text in given.items():
             if name not in types:
                 raise ValueError(f"a plan has no {name}")
             changes[name] = text == "True" if types[name] is bool else types[name](text)
-        return replace(drawn, **changes)
+        return replace(cls(seed=seed) if whole else cls.draw(seed), **changes)
 
     def line(self) -> str:
-        """The line that `parse` reads."""
-        drawn = asdict(Plan.draw(self.seed))
-        different = [
-            f"{name}={value}" for name, value in asdict(self).items() if value != drawn[name]
-        ]
-        return " ".join([f"seed={self.seed}", *different])
+        """A line for `parse`, short as long as seeds draw what they draw today."""
+        return " ".join([f"seed={self.seed}", *self._beyond(Plan.draw(self.seed))])
+
+    def whole_line(self) -> str:
+        """A line for `parse` that says everything."""
+        return " ".join(["whole", f"seed={self.seed}", *self._beyond(Plan(seed=self.seed))])
+
+    def without(self, fault: str) -> Plan:
+        """The plan without one kind of `FAULTS`."""
+        changes: dict[str, Any] = {fault: self.FAULTS[fault]}
+        return replace(self, **changes)
+
+    def less(self, name: str, number: int) -> Plan:
+        """The plan with another number of something."""
+        changes: dict[str, Any] = {name: number}
+        return replace(self, **changes)
+
+    def _beyond(self, base: Plan) -> list[str]:
+        known = asdict(base)
+        return [f"{name}={value}" for name, value in asdict(self).items() if value != known[name]]

@@ -17,6 +17,7 @@ from consensus.types import Entry, LogIndex, NodeId, Term
 from tests.sim.disk import Disk
 from tests.sim.machine import Machine, Value
 from tests.sim.plan import Plan
+from tests.sim.violation import ensure
 from tests.sim.world import World
 
 _READ_BYTES_MAX = 8_192
@@ -151,7 +152,7 @@ class State:
         newest = self._disk.newest()
         known = max(0 if newest is None else newest.index, core.log.base.index)
         due = 1 if wanted else self._plan.snapshot_entries
-        if self.machine.applied - known < due:
+        if self.machine.applied - known < due or core.log.last_index < self.machine.applied:
             return None
         self._capturing = True
         return core.position(self.machine.applied), self.machine.encode()
@@ -180,7 +181,11 @@ class State:
         if data is None:
             raise LostStateError
         self._world.note("state restored", self._node, snapshot.index)
-        assert snapshot.index > self.machine.applied, "a snapshot older than the state"
+        ensure(
+            snapshot.index > self.machine.applied,
+            "snapshots are newer than the state",
+            f"{self._node} goes back from {self.machine.applied} to {snapshot.index}",
+        )
         self._judge.captured(self._node, snapshot)
         self.machine = Machine.decode(data, snapshot.index)
         if self._plan.durable_state:

@@ -38,7 +38,7 @@ class Stores:
         *,
         report: Callable[..., None],
         captured: Callable[[Snapshot], None],
-        failed: Callable[[], None],
+        failed: Callable[[Exception], None],
         on_write: Callable[[float], None],
     ) -> None:
         """Begin with nothing to do.
@@ -119,8 +119,7 @@ class Stores:
         try:
             report = self._carry_out(work)
         except DamagedError as error:
-            self._world.note("damage found", error)
-            self._failed()
+            self._failed(error)
             return
         self._at_work = None
         self._next()
