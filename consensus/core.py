@@ -139,9 +139,11 @@ class RaftCore:
         self.vote = recovered.hard_state.vote
         self.role = Role.FOLLOWER
         self.leader: NodeId | None = None
-        self.commit_index = max(base.index, min(applied_index, self.log.last_index))
-        self.protected_index = max(protected_index, base.index)
         self.suspect = recovered.suspect or applied_index > self.log.last_index
+        self.commit_index = base.index
+        if not self.suspect:  # else this log need not hold the entries that were applied
+            self.commit_index = max(base.index, applied_index)
+        self.protected_index = max(protected_index, base.index)
         self.restore: Snapshot | None = None
         """The embedder's state must be replaced by this snapshot before anything is applied; say
         `restored` when that is done."""
@@ -451,7 +453,7 @@ class RaftCore:
         if held < write.snapshot.size or not ok:
             held = held if ok else 0
             self._answer_chunk(write.leader, write.snapshot, held)
-        elif write.snapshot.index > self.commit_index:
+        elif not self._holds(write.leader, write.snapshot):
             self._install(write.leader, write.snapshot)
 
     def committed(self, first: LogIndex) -> list[Entry] | None:
@@ -664,11 +666,15 @@ class RaftCore:
     @property
     def _may_campaign(self) -> bool:
         complete = self.protected_index <= self.log.last_index
-        return (
-            complete
-            and not self.suspect
-            and not self._disk_stalls
-            and self._config.node in self.membership.voting
+        return complete and not self.suspect and not self._disk_stalls and self._may_vote
+
+    @property
+    def _may_vote(self) -> bool:
+        # Who is to go counts until that is committed (thesis, 4.2.2): it may hold the only log that
+        # can be elected. Its own vote counts only where the membership in force says so.
+        return any(
+            self._config.node in membership.voting
+            for membership in self._memberships.since(self.commit_index)
         )
 
     @property
@@ -702,10 +708,12 @@ class RaftCore:
 
     def _on_heartbeat(self, sender: NodeId, heartbeat: Heartbeat) -> None:
         if self.suspect and self._suspect_until is None:
-            self._suspect_until = max(heartbeat.last_index, self._applied_at_start)
+            # Only an entry that is made after the loss and committed without this node shows that
+            # this leader is not one that was deposed with a vote which this node has forgotten.
+            self._suspect_until = LogIndex(max(heartbeat.last_index + 1, self._applied_at_start))
         self._heir = heartbeat.heir
         self._commit_matched(heartbeat.commit, self._matched)
-        response = HeartbeatResponse(self.term, heartbeat.round)
+        response = HeartbeatResponse(self.term, heartbeat.round, counted=not self.suspect)
         self._durability.hold_for_hard_state(sender, response)
 
     def _on_append(self, sender: NodeId, append: AppendRequest) -> None:
@@ -771,8 +779,12 @@ class RaftCore:
         return admitted, Admission.ACCEPT
 
     def _is_protected(self, index: LogIndex) -> bool:
-        """Whether what stands at `index` must not be replaced, whoever asks."""
-        return index <= min(self.log.last_index, max(self.commit_index, self.protected_index))
+        """Whether what stands at `index` must not be replaced, whoever asks.
+
+        A suspect log may hold something else than what was protected, and give it up.
+        """
+        protected = self.commit_index if self.suspect else self.protected_index
+        return index <= min(self.log.last_index, max(self.commit_index, protected))
 
     def _replace(self, entries: list[Entry]) -> None:
         """Append `entries`, which differ from what the log has in their place."""
@@ -807,21 +819,30 @@ class RaftCore:
 
     def _on_chunk(self, sender: NodeId, chunk: SnapshotChunk) -> None:
         snapshot = chunk.snapshot
-        if snapshot.index <= self.commit_index:
-            # All that it holds is here. Committed entries are in every later leader's log.
-            self._acknowledge(sender, min(self.commit_index, self.log.last_index))
-        elif self.log.matches(snapshot.index, snapshot.term, snapshot.hash):
-            self._matched = max(self._matched, snapshot.index)
-            self._commit_matched(snapshot.index, snapshot.index)
-            self._acknowledge(sender, snapshot.index)
-        elif self._config.node not in snapshot.membership.members or self._lacks(snapshot):
+        if self._holds(sender, snapshot):
+            return
+        if self._config.node not in snapshot.membership.members or self._lacks(snapshot):
             self._answer_chunk(sender, snapshot, 0, refused=True)
         else:
             self._incoming.take(ChunkWrite(sender, self.term, snapshot, chunk.offset, chunk.data))
 
+    def _holds(self, leader: NodeId, snapshot: Snapshot) -> bool:
+        """Whether the log has all that `snapshot` could bring; the leader is told so."""
+        if snapshot.index <= self.commit_index:
+            # Committed entries are in every later leader's log.
+            self._acknowledge(leader, min(self.commit_index, self.log.last_index))
+            return True
+        if self.log.matches(snapshot.index, snapshot.term, snapshot.hash):
+            self._matched = max(self._matched, snapshot.index)
+            self._commit_matched(snapshot.index, snapshot.index)
+            self._acknowledge(leader, snapshot.index)
+            return True
+        return False
+
     def _lacks(self, snapshot: Snapshot) -> bool:
-        """Whether the snapshot cannot include what this node protects."""
-        return snapshot.index < self.protected_index
+        """Whether the snapshot, which differs from the log, would replace what is protected."""
+        held = min(self.protected_index, self.log.last_index)
+        return not self.suspect and snapshot.index <= held
 
     def _answer_chunk(
         self, to: NodeId, snapshot: Snapshot, held: int, *, refused: bool = False
@@ -843,7 +864,8 @@ class RaftCore:
         self._memberships.reset(snapshot.membership)
         self._durability.rebase(snapshot.base, reset=True)
         self.commit_index = snapshot.index
-        self.restore = snapshot
+        if snapshot.index > self._applied_at_start:  # else only the log was older
+            self.restore = snapshot
         self.protect(snapshot.index)
 
     def _restore_at_start(self, snapshot: Snapshot | None) -> None:
@@ -878,9 +900,12 @@ class RaftCore:
         if sender not in leadership.followers:
             return
         if isinstance(response, HeartbeatResponse):
-            leadership.on_heartbeat_response(sender)
-            reads.acknowledge(sender, response.round)
-            self._answer_reads(reads)
+            leadership.on_heartbeat_response(sender, counted=response.counted)
+            if response.counted:
+                reads.acknowledge(sender, response.round)
+                self._answer_reads(reads)
+            elif self.leads_safely and leadership.wants_proof(sender):
+                self._create(leadership, EntryKind.NOOP, b"")
             return
         if isinstance(response, ChunkResponse):
             leadership.on_chunk_response(sender, response)

@@ -130,6 +130,10 @@ class MembershipHistory:
         """The membership in force after the entry at `index`."""
         return self._memberships[max(0, bisect_right(self._indexes, index) - 1)]
 
+    def since(self, index: LogIndex) -> Sequence[Membership]:
+        """The membership in force after the entry at `index`, and all later ones."""
+        return self._memberships[max(0, bisect_right(self._indexes, index) - 1) :]
+
     def append(self, index: LogIndex, membership: Membership) -> None:
         """The entry at `index` puts `membership` in force."""
         self._indexes.append(index)

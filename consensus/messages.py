@@ -104,6 +104,9 @@ class HeartbeatResponse(_Message, frozen=True, tag=6):
 
     term: AnyTerm
     round: _Count = 0
+    counted: bool = True
+    """False from a suspect follower, as in an `AppendResponse`: it may have forgotten a vote for
+    another leader, so it confirms none."""
 
 
 class TimeoutNow(_Message, frozen=True, tag=7):

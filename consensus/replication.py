@@ -48,11 +48,13 @@ class Progress:
         "next",
         "nudged",
         "paused",
+        "proof_made",
         "reading",
         "refused",
         "replicating",
         "snapshot",
         "told_commit",
+        "unfit",
         "window",
         "window_bytes",
     )
@@ -70,6 +72,9 @@ class Progress:
         self.active = True
         """Heard from since the last check of the quorum."""
         self.counted = True
+        """Its disk is trusted."""
+        self.proof_made = False
+        """Not counted, and an entry was made for its sake."""
         self.refused = False
         self.told_commit = LogIndex(0)
         self.reading: LogRead | None = None
@@ -78,6 +83,8 @@ class Progress:
         self.window: deque[tuple[LogIndex, int]] = deque()
         """(last index, bytes) of the appends on their way."""
         self.window_bytes = 0
+        self.unfit = LogIndex(0)
+        """It refused the snapshot at this index."""
         self.leaving_ticks: int | None = None
         """No member any more: ticks until it is forgotten, meant for telling it so."""
 
@@ -167,7 +174,7 @@ class Leadership:
 
     def keeps_quorum(self) -> bool:
         """Whether a quorum was heard from since the last call (CheckQuorum)."""
-        active = {node for node, peer in self.followers.items() if peer.active}
+        active = {node for node, peer in self.followers.items() if peer.active and peer.counted}
         for peer in self.followers.values():
             peer.active = False
         return self._membership.has_quorum(active | {self._config.node})
@@ -204,6 +211,7 @@ class Leadership:
         if response.index > self._log.last_index:
             return  # of nothing that this leader ever sent
         peer.counted = response.counted
+        peer.proof_made &= not response.counted
         if response.status is AppendStatus.MISMATCH:
             self._on_mismatch(peer, response)
             return
@@ -218,14 +226,26 @@ class Leadership:
         if not peer.replicating and peer.match + 1 >= peer.next > self._log.base.index:
             peer.replicating, peer.paused, peer.snapshot = True, False, None
 
-    def on_heartbeat_response(self, follower: NodeId) -> None:
+    def on_heartbeat_response(self, follower: NodeId, *, counted: bool) -> None:
         """The follower lives and can be sent to."""
         peer = self.followers[follower]
         peer.active = True
+        peer.counted = counted
+        peer.proof_made &= not counted
         peer.paused = False
         peer.nudged = peer.match < self._log.last_index
         if peer.snapshot is not None:
             peer.snapshot.nudge()
+
+    def wants_proof(self, follower: NodeId) -> bool:
+        """True once for each time that a follower turns suspect.
+
+        It is waiting for an entry that was made after its loss, and nobody else may propose one.
+        """
+        peer = self.followers[follower]
+        wanted = not peer.counted and not peer.proof_made
+        peer.proof_made |= wanted
+        return wanted
 
     def on_chunk_response(self, follower: NodeId, response: ChunkResponse) -> None:
         """The follower says how much of a snapshot it holds."""
@@ -234,6 +254,7 @@ class Leadership:
         if peer.snapshot is None or not peer.snapshot.answers(response):
             return
         if response.refused:
+            peer.unfit = peer.snapshot.snapshot.index
             peer.snapshot = None
             peer.paused = True
         else:
@@ -307,7 +328,7 @@ class Leadership:
         """
         if (
             snapshot is None
-            or snapshot.index < self._log.base.index
+            or not max(self._log.base.index, peer.unfit + 1) <= snapshot.index
             or follower not in snapshot.membership.members
         ):
             self.snapshot_wanted |= peer.leaving_ticks is None

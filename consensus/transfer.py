@@ -61,7 +61,13 @@ class Outgoing:
         return (response.index, response.checksum) == (self.snapshot.index, self.snapshot.checksum)
 
     def held(self, offset: int) -> None:
-        """The follower holds the first `offset` bytes."""
+        """The follower holds the first `offset` bytes.
+
+        What says nothing new is a duplicate: to answer it would start a second stream. If a chunk
+        was lost or refused, `nudge` begins again.
+        """
+        if self._offset is not None and offset <= self._offset:
+            return
         self._offset = min(offset, self.snapshot.size)
         self._waiting = self._quiet = False
         self.reading = None
