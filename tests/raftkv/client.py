@@ -97,7 +97,7 @@ class Connection(FrameStream):
             if not future.done():
                 future.set_exception(GoneError("the connection ended"))
 
-    async def ask(self, request: Request, timeout_s: float = _CALL_S) -> Answer:
+    async def ask(self, request: Request, timeout_s: float | None = _CALL_S) -> Answer:
         """Whatever the server answers.
 
         Raises:

@@ -17,7 +17,7 @@ from consensus.outcomes import Committed, Outcome
 from tests.raftkv.messages import LOAD_TAG, Load, LoadReport
 
 _GIVE_UP_S = 10.0
-_BUCKET_S = 0.00001
+BUCKET_S = 0.00001
 
 
 class _Window:
@@ -53,7 +53,7 @@ class _Window:
             now = self._clock()
             if isinstance(future.result(), Committed):
                 self.entries += 1
-                self.latencies[int((now - submitted) / _BUCKET_S)] += 1
+                self.latencies[int((now - submitted) / BUCKET_S)] += 1
                 if now < self._until:
                     self._submit()
             else:
@@ -71,16 +71,16 @@ async def run_load(node: RaftNode, load: Load) -> LoadReport:
     window.fill()
     await asyncio.wait_for(window.idle.wait(), load.seconds + _GIVE_UP_S)
     seconds = time.perf_counter() - started
-    at = _percentiles(window.latencies, (0.5, 0.99, 1.0))
+    at = percentiles(window.latencies, (0.5, 0.99, 1.0))
     return LoadReport(window.entries, seconds, window.failed, *at)
 
 
-def _percentiles(counts: Mapping[int, int], shares: Sequence[float]) -> list[float]:
+def percentiles(counts: Mapping[int, int], shares: Sequence[float]) -> list[float]:
     """In milliseconds, rounded up to a bucket; 0 of nothing."""
     total, passed = sum(counts.values()), 0
     found: list[float] = []
     for bucket, count in sorted(counts.items()):
         passed += count
         while len(found) < len(shares) and passed >= total * shares[len(found)]:
-            found.append((bucket + 1) * _BUCKET_S * 1_000)
+            found.append((bucket + 1) * BUCKET_S * 1_000)
     return found or [0.0] * len(shares)
