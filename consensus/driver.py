@@ -13,12 +13,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from consensus import codec
 from consensus.applying import Applying
 from consensus.config import RaftConfig
-from consensus.core import ProtectedConflict, RaftCore
+from consensus.core import RaftCore
 from consensus.durability import Addressed
 from consensus.errors import (
     MembershipError,
@@ -32,11 +30,11 @@ from consensus.errors import (
     TransferringError,
     WindowFullError,
 )
-from consensus.membership import Membership
 from consensus.messages import AppendRequest, Message, SnapshotChunk
 from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
+from consensus.status import RaftStatus, status_of
 from consensus.storing import Storing
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
 from consensus.waiting import Proposals, Reads
@@ -52,43 +50,6 @@ _TURN_ENTRIES = 1_024
 _BURST = 128
 """Proposals after which a turn is taken at once. Else a caller that proposes a thousand in one go
 keeps them all back, and followers and disk have nothing to do meanwhile."""
-
-
-class FollowerStatus(msgspec.Struct, frozen=True):
-    """A follower as its leader sees it."""
-
-    node: NodeId
-    match_index: LogIndex
-    """Known to be durable there."""
-    state: str
-    """`probe`, `replicate` or `snapshot`."""
-    active: bool
-    """Heard from in the present election timeout."""
-
-
-class RaftStatus(msgspec.Struct, frozen=True):
-    """What an embedder may want to know, at one instant."""
-
-    role: Role
-    term: Term
-    leader: NodeId | None
-    """A hint when this node does not lead."""
-    commit_index: LogIndex
-    applied_index: LogIndex
-    last_index: LogIndex
-    stable_index: LogIndex
-    """Durable on this node's disk."""
-    protected_index: LogIndex
-    conflict: ProtectedConflict | None
-    """The newest attempt to replace protected entries; see `core.ProtectedConflict`."""
-    suspect: bool
-    """The disk lost something: the node does not vote until it has caught up."""
-    base_index: LogIndex = LogIndex(0)
-    """The log begins after it."""
-    membership: Membership = Membership(())
-    membership_index: LogIndex = LogIndex(0)
-    followers: tuple[FollowerStatus, ...] = ()
-    """Of a leader."""
 
 
 Observer = Callable[[RaftStatus], None]
@@ -368,25 +329,7 @@ class RaftNode:
         core = self._core
         if core is None:
             raise StoppedError("the node was never started")
-        return RaftStatus(
-            core.role,
-            core.term,
-            core.leader,
-            core.commit_index,
-            self._applying.applied,
-            core.log.last_index,
-            core.log.stable_index,
-            core.protected_index,
-            core.conflict,
-            core.suspect,
-            core.log.base.index,
-            core.membership,
-            core.membership_index,
-            tuple(
-                FollowerStatus(node, peer.match, peer.state, peer.active)
-                for node, peer in sorted(core.followers().items())
-            ),
-        )
+        return status_of(core, self._applying.applied)
 
     # --- Turns ---------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from consensus.driver import RaftNode, RaftStatus
+from consensus.driver import RaftNode
 from consensus.errors import StoppedError
+from consensus.status import RaftStatus
 from consensus.types import LogIndex, Role, Term
 from node import __version__, proposer
 from node.api.ports import Check, NodeStatus, PeerView, PoolView, RaftView, WriteRefusal

@@ -13,8 +13,9 @@ import prometheus_client
 import structlog
 
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode, RaftStatus
+from consensus.driver import RaftNode
 from consensus.errors import ProposalError, ProtocolError
+from consensus.status import RaftStatus
 from consensus.types import LogIndex, NodeId, Role, Term
 from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer

@@ -9,8 +9,9 @@ from random import Random  # noqa: TID251 - seeded
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode, RaftStatus
+from consensus.driver import RaftNode
 from consensus.errors import NotLeaderError, ProtocolError, StoppedError
+from consensus.status import RaftStatus
 from consensus.types import EntryKind, LogIndex, NodeId, Role
 from tests.consensus.lab import chain
 from tests.consensus.memory import ListApplier, MemoryStore, Network, OpenAuthority

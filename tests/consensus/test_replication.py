@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.core import ProtectedConflict, RaftCore
+from consensus.core import RaftCore
 from consensus.errors import (
     NotLeaderError,
     PayloadTooLargeError,
@@ -13,6 +13,7 @@ from consensus.errors import (
 )
 from consensus.messages import AppendRequest, AppendResponse, AppendStatus, Heartbeat
 from consensus.ports import Admission
+from consensus.state import ProtectedConflict
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import Lab, Mail, chain, make_core
 

@@ -25,14 +25,14 @@ MUTATIONS = (
         "old-term-commit",
         "An entry of an earlier term is committed by counting and can still be overwritten "
         "(Raft paper, figure 8; PySyncObj 169, canonical/raft 336).",
-        "core.py",
+        "leading.py",
         ((" and self.log.term_at(agreed) == self.term:", ":"),),
     ),
     Mutation(
         "vote-not-persisted",
         "A voter forgets its vote in a crash and votes again: two leaders in a term "
         "(PySyncObj 84).",
-        "core.py",
+        "elections.py",
         (
             (
                 "                self.vote = sender\n"
@@ -44,7 +44,7 @@ MUTATIONS = (
     Mutation(
         "term-not-persisted",
         "A node comes back in an earlier term and takes an old leader's entries.",
-        "core.py",
+        "state.py",
         (
             (
                 "            self.term = term\n"
@@ -83,15 +83,15 @@ MUTATIONS = (
         "log.py",
         (
             (
-                "        self.stable_index = self.handed_index\n        surplus",
-                "        self.stable_index = self.handed_index = self.last_index\n        surplus",
+                "        self.stable_index = self.handed_index\n        kept",
+                "        self.stable_index = self.handed_index = self.last_index\n        kept",
             ),
         ),
     ),
     Mutation(
         "truncate-on-stale-append",
         "A late duplicate of an append removes entries that came after it (openraft 9540c904).",
-        "core.py",
+        "following.py",
         (
             (
                 "        known = self._known(append.entries)\n",
@@ -121,7 +121,7 @@ MUTATIONS = (
     Mutation(
         "vote-for-shorter-log",
         "A candidate without committed entries is elected (Raft paper, 5.4.1).",
-        "core.py",
+        "elections.py",
         (
             (
                 "            and (request.last_term, request.last_index) >= "
@@ -133,7 +133,7 @@ MUTATIONS = (
     Mutation(
         "step-down-forgets-vote",
         "A node that steps down within a term votes again in it (CCF 8094).",
-        "core.py",
+        "state.py",
         (
             (
                 "        if term > self.term:\n"
@@ -149,7 +149,7 @@ MUTATIONS = (
         "no-fresh-leader-rule",
         "PreVote alone: whoever lost touch with a live leader deposes it, and leases do not hold "
         "(thesis, 4.2.3).",
-        "core.py",
+        "elections.py",
         (
             (
                 "        fresh = self._hears_leader and sender != self._heir\n",
@@ -160,13 +160,13 @@ MUTATIONS = (
     Mutation(
         "no-check-quorum",
         "A leader that can send and not receive leads for ever and commits nothing.",
-        "core.py",
+        "leading.py",
         (("            if not leadership.keeps_quorum():\n", "            if False:\n"),),
     ),
     Mutation(
         "no-disk-watchdog",
         "A leader whose disk hangs goes on sending heartbeats (hashicorp/raft 503).",
-        "core.py",
+        "state.py",
         (
             (
                 "        return self._write_elapsed >= self._config.disk_stall_ticks\n",
@@ -177,7 +177,7 @@ MUTATIONS = (
     Mutation(
         "two-changes-at-once",
         "A second membership change begins before the first is committed.",
-        "core.py",
+        "leading.py",
         (
             (
                 "        if current.joint or self._memberships.index > self.commit_index:\n",
@@ -195,7 +195,7 @@ MUTATIONS = (
         "change-before-own-term",
         "A new leader changes the membership before it has committed anything in its term "
         "(the erratum of the thesis).",
-        "core.py",
+        "leading.py",
         (
             (
                 "        if not self.leads_safely:\n            raise",
@@ -230,13 +230,13 @@ MUTATIONS = (
     Mutation(
         "membership-not-rolled-back",
         "A truncated membership entry stays in force.",
-        "core.py",
+        "following.py",
         (("            self._memberships.truncate(first.index)\n", ""),),
     ),
     Mutation(
         "joint-never-left",
         "Nobody ends a joint membership; the old voters can never be switched off.",
-        "core.py",
+        "leading.py",
         (
             (
                 "            self._create(leadership, EntryKind.MEMBERSHIP, "
@@ -249,7 +249,7 @@ MUTATIONS = (
         "learner-refuses-vote",
         "A voter that does not know of its promotion yet refuses: the group cannot elect "
         "(etcd, campaign_learner_must_vote).",
-        "core.py",
+        "elections.py",
         (
             (
                 "            not self.suspect\n            and (free",
@@ -262,30 +262,64 @@ MUTATIONS = (
     Mutation(
         "snapshot-over-newer-log",
         "A late snapshot takes committed entries away.",
-        "core.py",
+        "following.py",
         (
             (
                 "        if snapshot.index <= self.commit_index:\n",
                 "        if snapshot.index < 0:\n",
             ),
             (
-                "        elif self.log.matches(snapshot.index, snapshot.term, snapshot.hash):\n",
-                "        elif False:\n",
+                "        if self.log.matches(snapshot.index, snapshot.term, snapshot.hash):\n"
+                "            self._matched",
+                "        if False:\n            self._matched",
             ),
             (
-                "        return snapshot.index < self.protected_index\n",
+                "        return not self.suspect and snapshot.index <= held\n",
                 "        return False\n",
             ),
+        ),
+    ),
+    Mutation(
+        "snapshot-over-acknowledged",
+        "A snapshot that arrives takes away entries that were acknowledged while it was written.",
+        "following.py",
+        (
             (
+                "        elif not self._holds(write.leader, write.snapshot):\n",
                 "        elif write.snapshot.index > self.commit_index:\n",
-                "        else:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "suspect-trusted-early",
+        "A voter that lost its disk is trusted again by a leader that was deposed with a vote "
+        "which the voter has forgotten.",
+        "following.py",
+        (
+            (
+                "max(heartbeat.last_index + 1, self._applied_at_start)",
+                "max(heartbeat.last_index, self._applied_at_start)",
+            ),
+        ),
+    ),
+    Mutation(
+        "suspect-trusts-own-log",
+        "A log that is older than the state declares its replaced entries committed.",
+        "state.py",
+        (
+            (
+                "            self.commit_index = max(base.index, applied_index)\n",
+                "            pass\n"
+                "        self.commit_index = max(\n"
+                "            base.index, min(applied_index, self.log.last_index)\n"
+                "        )\n",
             ),
         ),
     ),
     Mutation(
         "snapshot-unchecked",
         "A snapshot whose bytes do not match its checksum is installed.",
-        "core.py",
+        "following.py",
         (
             (
                 "        if held < write.snapshot.size or not ok:\n",
@@ -296,7 +330,7 @@ MUTATIONS = (
     Mutation(
         "commit-beyond-match",
         "A follower commits entries of its own that the leader does not have (databend 3914).",
-        "core.py",
+        "following.py",
         (
             (
                 "max(self.commit_index, min(commit, matched))",
@@ -336,7 +370,7 @@ MUTATIONS = (
     Mutation(
         "read-before-own-term",
         "A new leader answers a read before it knows what is committed (etcd 7331).",
-        "core.py",
+        "leading.py",
         (
             (
                 "        begun = self.leads_safely and reads.begin_round",
@@ -375,19 +409,19 @@ MUTATIONS = (
     Mutation(
         "lease-after-hand-over",
         "A leader answers from its lease although it has asked another to lead.",
-        "core.py",
+        "leading.py",
         (("        self._leader_reads.void_lease()\n", ""),),
     ),
     Mutation(
         "suspect-votes",
         "A voter whose disk lost its vote or its entries votes.",
-        "core.py",
+        "elections.py",
         (("            not self.suspect\n            and (free", "            (free"),),
     ),
     Mutation(
         "suspect-counts",
         "What a voter with a damaged disk stores again makes a quorum at once.",
-        "core.py",
+        "state.py",
         (
             (
                 "        response = AppendResponse(self.term, status, index, "
@@ -399,7 +433,7 @@ MUTATIONS = (
     Mutation(
         "liar-unseats-leader",
         "Any member may campaign against a live leader by calling itself its heir.",
-        "core.py",
+        "elections.py",
         (
             (
                 "        fresh = self._hears_leader and sender != self._heir\n",
