@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from random import Random  # noqa: TID251 - seeded
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class Trio:
     """Some nodes with fast ticks. Stopped by leaving the context."""
 
     def __init__(
-        self, count: int = 3, stores: list[MemoryStore] | None = None, **limits: int
+        self, count: int = 3, stores: list[MemoryStore] | None = None, **limits: Any
     ) -> None:
         self.network = Network()
         self.stores = stores or [MemoryStore() for _ in range(count)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random  # noqa: TID251 - seeded
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ class Words:
 class Group:
     """Nodes by number, some of which vote from the start."""
 
-    def __init__(self, *founders: int, **limits: int) -> None:
+    def __init__(self, *founders: int, **limits: Any) -> None:
         self.network = Network()
         self.founders = tuple(NodeId(n) for n in founders)
         self.limits = limits
