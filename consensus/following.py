@@ -31,7 +31,9 @@ class Following(Elections):
         """Accept `sender` as the leader of `term`; False when it is not."""
         if term < self.term:
             # A stale leader learns of the new term and steps down.
-            stale = AppendResponse(self.term, AppendStatus.MISMATCH, LogIndex(0))
+            stale = AppendResponse(
+                self.term, AppendStatus.MISMATCH, LogIndex(0), counted=not self.suspect
+            )
             self._durability.hold_for_hard_state(sender, stale)
             return False
         if term == self.term and self.leader not in {None, sender}:

@@ -117,6 +117,15 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+async def read(node: RaftNode) -> LogIndex:
+    """The index of a linearizable read; a follower may not have heard of its leader yet."""
+    while True:
+        try:
+            return await node.read_index()
+        except ReadError:
+            await asyncio.sleep(0.002)
+
+
 # --- Outcomes ------------------------------------------------------------------------------------
 
 
@@ -227,13 +236,7 @@ async def test_a_read_anywhere_sees_every_acknowledged_write(lease: bool) -> Non
             outcome = await group.nodes[leader].submit(b"%d" % n)
             assert isinstance(outcome, Committed)
             for number in (1, 2, 3):
-                while True:
-                    try:
-                        index = await group.nodes[number].read_index()
-                        break
-                    except ReadError:  # a follower that has not heard of its leader yet
-                        await asyncio.sleep(0.002)
-                assert index >= outcome.index
+                assert await read(group.nodes[number]) >= outcome.index
                 assert len(group.machines[number].words) == n + 1
 
 
