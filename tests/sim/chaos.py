@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from consensus.types import Role
-from tests.sim.damage import Atlas, scratch_arriving, strike
+from tests.sim.damage import Atlas, strike
 from tests.sim.network import Network, draw_cut
 from tests.sim.node import SimNode
 from tests.sim.plan import Plan
+from tests.sim.violation import is_quorum
 from tests.sim.world import World
 
 
@@ -44,13 +45,18 @@ class Chaos:
         names = {node.id for node in core}
         rest = [node.id for node in self._nodes if node.id not in names]
         self._world.note("core", sorted(names), "rest", rest)
-        # The rest may be silent, deaf, dumb, or in touch over bad links.
-        shape = self._rng.randrange(4)
+        # The rest may be cut off, deaf, dumb, in touch over bad links, or fine but for their disks.
+        shape = self._rng.randrange(5)
         links = [(a, b) for a in rest for b in names]
         cut = {link for link in links if shape in {0, 1}}
         cut |= {(b, a) for a, b in links if shape in {0, 2}}
         self._network.cut = frozenset(cut)
-        self._network.calm = frozenset(names)
+        self._network.calm = frozenset(names.union(rest) if shape == 4 else names)
+        for node in self._nodes:
+            node.disk_hangs = shape == 4 and node.id in rest
+            if node.disk_hangs:
+                node.resume()
+                node.start()
         for node in core:
             node.settle_down()
             node.resume()
@@ -76,8 +82,6 @@ class Chaos:
 
     def _harm(self, node: SimNode) -> None:
         plan, random = self._plan, self._rng.random
-        if random() < plan.damage:
-            scratch_arriving(node.disk, self._rng, self._world)
         if not self._atlas.spares(node.id):
             return
         if random() < plan.damage:
@@ -98,7 +102,7 @@ class Chaos:
         for node in nodes:  # leave out whoever can be spared
             smaller = core - {node.id}
             trusted = smaller - untrusted
-            if all(membership.has_quorum(trusted) for membership in memberships):
+            if all(is_quorum(membership, trusted) for membership in memberships):
                 core = smaller
         return [node for node in self._nodes if node.id in core]
 

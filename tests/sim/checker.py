@@ -15,7 +15,7 @@ from consensus.messages import Message
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, LogIndex, NodeId, Role
 from tests.sim.promises import Promises
-from tests.sim.violation import ensure
+from tests.sim.violation import ensure, is_quorum
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -149,11 +149,21 @@ class Checker:
             ensure(kept, "leader append-only", f"leader {node.id} changed its log")
         else:
             self._world.note("elected", node.id, "in", core.term)
+            self._check_election(node, core)
             self._check_completeness(node, core)
             self._changed[node.id] = core.membership_index
         if core.membership_index > self._changed.get(node.id, 0):
             self._check_change(node, core)
         self._led[node.id] = (core.term, log.last_index, log.last_hash)
+
+    def _check_election(self, node: SimNode, core: RaftCore) -> None:
+        voters = self._promises.voters(core.term, node.id)
+        # In one turn it may have been elected and have changed the membership.
+        ensure(
+            is_quorum(core.membership, voters) or is_quorum(self._in_force[node.id], voters),
+            "elected by a quorum",
+            f"{node.id} by {voters} in {core.term}, members are {core.membership}",
+        )
 
     def _check_completeness(self, node: SimNode, core: RaftCore) -> None:
         log = core.log
@@ -225,21 +235,17 @@ class Checker:
     def _check_durable(self, node: SimNode, core: RaftCore, commit: int) -> None:
         """What a leader commits is on the disks of a quorum of the membership in force.
 
-        A disk that lost something since it acknowledged is counted: it is not its leader's fault,
-        and its node does not vote until it has everything again.
+        A disk that lost something is counted for what it held before, and for nothing that it was
+        given since, until its node has caught up.
         """
         entry_hash = core.log.hash_at(commit)
-        holders = [
-            other.id
-            for other in self.nodes
-            if other.disk.tainted or other.disk.suspect or other.disk.holds(commit, entry_hash)
-        ]
+        holders = [other.id for other in self.nodes if other.disk.vouches(commit, entry_hash)]
         membership = core.membership
         before = self._in_force.get(node.id, membership)
         ensure(
-            membership.has_quorum(holders)
+            is_quorum(membership, holders)
             # In one turn something may be committed and then the membership changed.
-            or before.has_quorum(holders),
+            or is_quorum(before, holders),
             "committed is durable on a quorum",
             f"entry {commit} is on {holders}, members are {membership}",
         )

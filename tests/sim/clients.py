@@ -20,6 +20,7 @@ from tests.sim.world import World
 
 SET = "set"
 _RETRY_MS = 25
+_READER_THINK_MS = 25
 
 
 class History:
@@ -52,11 +53,19 @@ class Client:
     """One client."""
 
     def __init__(
-        self, number: int, plan: Plan, world: World, nodes: Sequence[SimNode], history: History
+        self,
+        number: int,
+        plan: Plan,
+        world: World,
+        nodes: Sequence[SimNode],
+        history: History,
+        *,
+        reads_only: bool = False,
     ) -> None:
         self._closed = False
         self._change: _Call | None = None
         self._number = number
+        self._reads_only = reads_only
         self._plan = plan
         self._world = world
         self._nodes = nodes
@@ -76,12 +85,16 @@ class Client:
 
     def _think(self) -> None:
         self._change = None
-        self._world.later(2 * self._rng.random() * self._plan.think_ms, self._begin)
+        think_ms = _READER_THINK_MS if self._reads_only else self._plan.think_ms
+        self._world.later(2 * self._rng.random() * think_ms, self._begin)
 
     def _begin(self) -> None:
         if self._closed:
             return
         rng = self._rng
+        if self._reads_only:
+            self._read(rng.choice(self._keys), self._history.moment(), self._world.now_ms + 200)
+            return
         key = SET if rng.random() < 0.25 else rng.choice(self._keys)
         patience_ms = rng.choice([100, 1_000, 3_000])
         until_ms = self._world.now_ms + patience_ms
@@ -168,8 +181,7 @@ class Client:
 
     def _read(self, key: str, call: int, until_ms: float) -> None:
         answered = False
-        # Any member may be asked; a leader that was stopped or cut off is the interesting one.
-        node = self._choose() if self._rng.random() < 0.6 else self._rng.choice(self._nodes)
+        node = self._choose_reader()
 
         def take(machine: Machine | None) -> None:
             nonlocal answered
@@ -194,6 +206,13 @@ class Client:
 
         self._world.later(500, take, None)
         node.read(take)
+
+    def _choose_reader(self) -> SimNode:
+        """Anybody may be asked; a leader that was stopped or cut off is the interesting one."""
+        leaders = [node for node in self._nodes if node.leads]
+        if leaders and self._rng.random() < 0.6:
+            return self._rng.choice(leaders)
+        return self._rng.choice(self._nodes)
 
     def _choose(self) -> SimNode:
         if self._leader is not None and self._rng.random() < 0.9:

@@ -61,8 +61,15 @@ class Cluster:
         self.atlas = Atlas(self.nodes, self.checker, founders)
         self.chaos = Chaos(self.world, plan, self.nodes, self.network, self.atlas)
         self.clients = [
-            Client(number + 1, plan, self.world, self.nodes, self.history)
-            for number in range(plan.clients)
+            Client(
+                number + 1,
+                plan,
+                self.world,
+                self.nodes,
+                self.history,
+                reads_only=number >= plan.clients,
+            )
+            for number in range(plan.clients + plan.readers)
         ]
         self.operators = Operators(plan, self.world, self.nodes, self.atlas)
         for node in self.nodes:

@@ -15,6 +15,7 @@ from consensus.membership import Membership, decode_membership
 from consensus.types import EntryKind, NodeId
 from tests.sim.checker import Checker
 from tests.sim.disk import Disk
+from tests.sim.violation import is_quorum
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Atlas:
     def spares(self, *victims: NodeId) -> bool:
         """Whether a quorum is left if these disks cannot be trusted either."""
         without = self.untrusted().union(victims)
-        return all(membership.can_reach_quorum(without) for membership in self.memberships())
+        return all(is_quorum(m, m.voting - without) for m in self.memberships())
 
 
 def strike(disk: Disk, rng: Random) -> str | None:
@@ -65,6 +66,7 @@ def strike(disk: Disk, rng: Random) -> str | None:
     if disk.tainted or disk.suspect:
         return None  # two kinds at once may hide each other, and nobody promises for that
     name, kind = rng.choice(_KINDS)
+    disk.distrust()
     if not kind(disk, rng):
         return None
     disk.tainted = True
@@ -96,24 +98,33 @@ def _flip_entry(disk: Disk, rng: Random) -> bool:
 
 
 def _flip_hard_state(disk: Disk, rng: Random) -> bool:
-    disk.log.hard_state_bad = True
+    disk.log.hard_state = None
     return True
 
 
 def _flip_marker(disk: Disk, rng: Random) -> bool:
-    disk.slots = [None, disk.slots[0]]
+    disk.slots = [disk.slots[0], None]
     return True
 
 
 def _lose_marker(disk: Disk, rng: Random) -> bool:
     disk.slots = [None, None]
+    if rng.randrange(2):
+        disk.generation = 0  # the file is gone
     return True
+
+
+def _flip_base(disk: Disk, rng: Random) -> bool:
+    """The record of where the log begins, and with it all places in the log."""
+    del rng
+    disk.log.base_bad = disk.log.base.index > 0
+    return disk.log.base_bad
 
 
 def _lose_newest(disk: Disk, rng: Random) -> bool:
     """The end of the log file, also its hard state, as when a write-ahead log is cut."""
     if disk.older is None or disk.older.base != disk.log.base:
-        return False
+        return False  # an older base means that the log was compacted since
     disk.log, disk.older = disk.older, None
     del rng
     return True
@@ -124,6 +135,7 @@ _KINDS: Sequence[tuple[str, Callable[[Disk, Random], bool]]] = (
     ("damage: entry", _flip_entry),
     ("damage: snapshot", _scratch_snapshot),
     ("damage: hard state", _flip_hard_state),
+    ("damage: base", _flip_base),
     ("damage: marker slot", _flip_marker),
     ("damage: marker", _lose_marker),
     ("damage: older log", _lose_newest),

@@ -2,19 +2,20 @@
 
 A write goes to the log file, which is synced, and then to the marker, which is synced; a power cut
 may come before, between and after. What was synced stays, unless the disk is damaged on purpose.
-Nothing here judges what it holds: that is done by the rules of `consensus.recovery`.
+Nothing here judges what it holds: that is done by `consensus.recovery`, as in real stores.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from consensus.marker import Condition, Promises
 from consensus.membership import Membership, decode_membership
 from consensus.ports import AppendBatch, Recovered
-from consensus.snapshot import Base, Snapshot
-from consensus.types import Entry, EntryKind, HardState, NodeId
+from consensus.recovery import Found, reconcile
+from consensus.snapshot import BEGINNING, Base, Snapshot
+from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term
 
 POWER_CUTS = ("lost", "log only", "marker torn", "all")
 """How far a write may have come when the power goes."""
@@ -28,19 +29,28 @@ class DamagedError(Exception):
 class LogFile:
     """The log, with its hard state; written in transactions."""
 
-    hard_state: HardState = field(default_factory=HardState)
-    hard_state_bad: bool = False
-    base: Base = field(default_factory=Base)
+    hard_state: HardState | None = None
+    """None: never written, or its record is garbled."""
+    base: Base = BEGINNING
+    base_bad: bool = False
     entries: list[Entry] = field(default_factory=list)
     bad: set[int] = field(default_factory=set)
     """Indexes of records that fail their checksum."""
+    marked: int = 0
+    """Generation of the marker when the newest transaction was written."""
+    replaced: bool = False
+    """That transaction put entries in place of others."""
 
     def copy(self) -> LogFile:
         """As the file is now."""
         return replace(self, entries=self.entries.copy(), bad=self.bad.copy())
 
-    def write(self, batch: AppendBatch) -> None:
+    def write(self, batch: AppendBatch, marked: int) -> None:
         """One transaction."""
+        self.marked = marked
+        self.replaced = batch.reset
+        if self.base_bad and (batch.base is not None or batch.entries):
+            self.base, self.base_bad, self.entries = BEGINNING, False, []
         if batch.base is not None:
             gone = len(self.entries) if batch.reset else batch.base.index - self.base.index
             del self.entries[: max(0, gone)]
@@ -48,6 +58,7 @@ class LogFile:
         if batch.entries:
             place = batch.entries[0].index - self.base.index - 1
             assert 0 <= place <= len(self.entries), "a gap on disk"
+            self.replaced |= place < len(self.entries)
             del self.entries[place:]
             self.entries += batch.entries
             self.bad = {index for index in self.bad if index < batch.entries[0].index}
@@ -55,7 +66,6 @@ class LogFile:
             self.bad = {index for index in self.bad if self.base.index < index <= self.last_index}
         if batch.hard_state is not None:
             self.hard_state = batch.hard_state
-            self.hard_state_bad = False
 
     @property
     def last_index(self) -> int:
@@ -69,15 +79,27 @@ class LogFile:
             return self.base.hash
         return self.entries[place - 1].hash if 0 < place <= len(self.entries) else bytes(32)
 
-
-@dataclass(frozen=True)
-class Promises:
-    """One slot of the marker."""
-
-    hard_state: HardState = field(default_factory=HardState)
-    last_index: int = 0
-    last_hash: bytes = bytes(32)
-    suspect: bool = False
+    def found(self, marked: int) -> Found:
+        """What a store reads at start, with the marker at generation `marked`."""
+        if self.base_bad:
+            return Found(self.hard_state, None)
+        last = min(self.bad) - 1 if self.bad else self.last_index
+        intact = self.entries[: last - self.base.index]
+        memberships = [
+            (entry.index, decode_membership(entry.payload))
+            for entry in intact
+            if entry.kind is EntryKind.MEMBERSHIP
+        ]
+        readable = [entry.term for entry in self.entries if entry.index not in self.bad]
+        return Found(
+            self.hard_state,
+            self.base,
+            [(entry.term, entry.hash) for entry in intact],
+            memberships,
+            damaged=bool(self.bad),
+            newest_term=max(readable, default=Term(0)),
+            replaced=self.replaced and self.marked == marked,
+        )
 
 
 @dataclass
@@ -99,7 +121,8 @@ class Disk:
         self._writes = 0
         self.slots: list[Promises | None] = [None, None]
         """The marker: the older and the newer slot; None cannot be read, or was never written."""
-        self.marked = False
+        self.generation = 0
+        """Writes of the marker; 0: there is none."""
         self.snapshots: list[StoredSnapshot] = []
         self.arriving: tuple[Snapshot, bytearray] | None = None
         self.suspect = False
@@ -107,6 +130,8 @@ class Disk:
         """The disk is new, its node is not."""
         self.tainted = False
         """It lost or garbled something that was synced, and its node has not caught up since."""
+        self._vouched: LogFile | None = None
+        """The log as it was before it could not be trusted any more."""
 
     # --- The log -------------------------------------------------------------------------------
 
@@ -115,7 +140,7 @@ class Disk:
         self._writes += 1
         if self._writes % 8 == 0:
             self.older = self.log.copy()
-        self.log.write(batch)
+        self.log.write(batch, self.generation)
         self._mark(batch)
 
     def cut_power(self, batch: AppendBatch, how_far: str) -> None:
@@ -125,7 +150,7 @@ class Disk:
         if how_far == "all":
             self.append(batch)
             return
-        self.log.write(batch)
+        self.log.write(batch, self.generation)
         if how_far == "marker torn":
             self.slots = [None, self.slots[1]]
 
@@ -153,20 +178,34 @@ class Disk:
         """Whether that entry is durable here, itself or in a snapshot."""
         return index < self.log.base.index or self.log.hash_at(index) == entry_hash
 
-    def promised(self) -> HardState:
-        """Term and vote that a restart would bring back."""
-        newest = self.slots[1] or self.slots[0]
-        if newest is None or self.log.hard_state.term >= newest.hard_state.term:
-            return self.log.hard_state
-        return newest.hard_state
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote as they are on the disk."""
+        return self.log.hard_state or HardState()
+
+    def vouches(self, index: int, entry_hash: bytes) -> bool:
+        """Whether that entry may be counted as durable here."""
+        log = self.log if self._vouched is None else self._vouched
+        return index < log.base.index or log.hash_at(index) == entry_hash
+
+    def distrust(self) -> None:
+        """What is written from now on does not count until the node has caught up."""
+        if self._vouched is None:
+            self._vouched = self.log.copy()
 
     def load(self) -> Recovered:
         """What a process finds at its start; the store then writes the marker anew."""
-        recovered = _reconcile(self.log, self.slots, marked=self.marked, rejoins=self.rejoins)
+        promises, condition, generation = self._read_marker()
+        found = self.log.found(generation)
+        recovered = reconcile(found, promises, condition, rejoins=self.rejoins)
+        if recovered.suspect:
+            self.distrust()
+        else:
+            self._vouched = None
         self.suspect = recovered.suspect
         self.rejoins = False
-        self.log.hard_state = recovered.hard_state
-        self.log.hard_state_bad = False
+        if recovered.hard_state != HardState():
+            self.log.hard_state = recovered.hard_state
         self._mark(None)
         if not self.suspect:
             self.tainted = False
@@ -174,22 +213,35 @@ class Disk:
 
     def replace(self) -> None:
         """An empty disk for a node that is not new."""
-        self.__init__(Base())  # type: ignore[misc]
+        self.distrust()
+        vouched = self._vouched
+        self.__init__(BEGINNING)  # type: ignore[misc]
         self.rejoins = self.tainted = True
-
-    def memberships(self) -> list[Membership]:
-        """Every membership that this log may put in force."""
-        found = [_membership(entry) for entry in self.log.entries]
-        base = self.log.base.membership
-        return [membership for membership in [base, *found] if membership is not None]
+        self._vouched = vouched
 
     def _mark(self, batch: AppendBatch | None) -> None:
         if batch is not None and batch.caught_up:
             self.suspect = self.tainted = False
-        last = self.log.last_index
-        promises = Promises(self.log.hard_state, last, self.log.hash_at(last), self.suspect)
+            self._vouched = None
+        state = self.log.hard_state or HardState()
+        last = LogIndex(self.log.last_index)
+        promises = Promises(
+            state.term, state.vote, last, self.log.hash_at(last), suspect=self.suspect
+        )
         self.slots = [self.slots[1], promises]
-        self.marked = True
+        self.generation += 1
+
+    def _read_marker(self) -> tuple[Promises, Condition, int]:
+        """What can be read of it, its condition, and the generation of that."""
+        older, newer = self.slots
+        if self.generation == 0:
+            return Promises(), Condition.MISSING, 0
+        if newer is not None:
+            whole = older is not None or self.generation == 1
+            return newer, Condition.OK if whole else Condition.TORN, self.generation
+        if older is not None:
+            return older, Condition.TORN, self.generation - 1
+        return Promises(), Condition.DAMAGED, 0
 
     # --- Snapshots -----------------------------------------------------------------------------
 
@@ -206,6 +258,10 @@ class Disk:
         )
         self._keep(snapshot, data)
         return snapshot
+
+    def has_snapshot(self, snapshot: Snapshot) -> bool:
+        """Whether it was completed here, however it looks now."""
+        return any(stored.snapshot == snapshot for stored in self.snapshots)
 
     def read_snapshot(self, snapshot: Snapshot) -> bytes | None:
         """All bytes, checked; None when they are gone or garbled."""
@@ -258,47 +314,6 @@ class Disk:
         self.snapshots = kept[-2:]
 
 
-def _reconcile(
-    log: LogFile, slots: Sequence[Promises | None], *, marked: bool, rejoins: bool
-) -> Recovered:
-    fresh = not marked and not log.entries and log.base.index == 0
-    promises = slots[1] or slots[0]
-    suspect = rejoins or bool(log.bad) or (promises is None and not fresh)
-    promises = promises or Promises()
-    last = min(log.bad) - 1 if log.bad else log.last_index
-    hard_state = _later(log.hard_state, promises.hard_state)
-    if log.hard_state_bad:
-        hard_state = promises.hard_state
-        suspect = suspect or slots[1] is None
-    suspect = (
-        suspect
-        or promises.suspect
-        or promises.last_index > last
-        or (
-            promises.last_index >= log.base.index
-            and log.hash_at(promises.last_index) != promises.last_hash
-        )
-    )
-    intact = log.entries[: last - log.base.index]
-    memberships = [
-        (entry.index, membership)
-        for entry in intact
-        if (membership := _membership(entry)) is not None
-    ]
-    positions = [(entry.term, entry.hash) for entry in intact]
-    return Recovered(hard_state, positions, suspect, log.base, memberships)
-
-
-def _later(one: HardState, other: HardState) -> HardState:
-    if one.term != other.term:
-        return max(one, other, key=lambda state: state.term)
-    return one if one.vote is not None else other
-
-
-def _membership(entry: Entry) -> Membership | None:
-    return decode_membership(entry.payload) if entry.kind is EntryKind.MEMBERSHIP else None
-
-
 def founded(node: NodeId, founders: Membership) -> Base:
     """Where the log of a founding member begins, so that there may be founding learners."""
-    return Base(membership=founders) if node in founders.members else Base()
+    return Base(membership=founders) if node in founders.members else BEGINNING

@@ -87,6 +87,8 @@ class SimNode:
         self.paused = False
         self.calm = False
         """Nothing goes wrong here any more."""
+        self.disk_hangs = False
+        """Nothing that its disk begins from now on will end."""
         self.on_turn: Callable[[SimNode, Role, int], None] = lambda *_: None
         """Hears of a new role or commit index, with those before."""
         self.on_write: Callable[[SimNode, float], None] = lambda *_: None
@@ -150,6 +152,7 @@ class SimNode:
             captured=self._captured,
             failed=self._fail,
             on_write=self._write_begins,
+            hangs=lambda: self.disk_hangs,
         )
         self._stores.calm = self.calm
         self._world.later(self._rng.random() * self._plan.tick_ms, self._tick, self.life)

@@ -23,6 +23,8 @@ class Plan:
     spares: int = 0
     """Nodes that run and may be made members."""
     clients: int = 3
+    readers: int = 0
+    """Clients that only read, often, and from whoever believes that it leads."""
     keys: int = 2
     think_ms: int = 60
     duration_ms: int = 4_000
@@ -58,6 +60,8 @@ class Plan:
     """Share of writes that take seconds."""
     damage: float = 0.0
     """Share of crashes in which the disk loses or garbles something that was synced."""
+    garble: float = 0.0
+    """Share of the parts of an arriving snapshot that are stored wrong."""
     wipe: float = 0.0
     """Share of crashes in which the disk is replaced by an empty one."""
 
@@ -102,6 +106,7 @@ class Plan:
         "disk_ms": 2,
         "hang": 0.0,
         "damage": 0.0,
+        "garble": 0.0,
         "wipe": 0.0,
         "membership_every_ms": 0,
         "transfer_every_ms": 0,
@@ -123,7 +128,7 @@ class Plan:
             return rng.choice(present) if rng.random() < share else absent
 
         voters = rng.choice([3, 3, 3, 4, 5, 5, 7])
-        changes = some(0, 150, 500, share=0.45)
+        changes = some(0, 40, 120, 400, share=0.5)
         snapshots = some(0, 8, 20, 50, share=0.6)
         lease_reads = some(False, True, share=0.3)
         return cls(
@@ -132,13 +137,14 @@ class Plan:
             learners=rng.choice([0, 0, 1, 2]),
             spares=rng.choice([1, 2]) if changes else 0,
             clients=rng.choice([2, 3, 4]),
+            readers=rng.choice([0, 1, 2]),
             keys=rng.choice([1, 2, 3]),
             think_ms=rng.choice([20, 60, 150]),
             duration_ms=rng.choice([5_000, 10_000, 15_000]),
             loss=some(0.0, 0.01, 0.05, 0.15, 0.3),
             duplicate=some(0.0, 0.05, 0.2, 0.5),
             delay_ms=rng.choice([2, 10, 40, 100]),
-            late=some(0.0, 0.01, 0.05, share=0.4),
+            late=some(0.0, 0.01, 0.05),
             in_order=some(False, True, share=0.2),
             partition_every_ms=some(0, 400, 1_000, 2_500, share=0.6),
             crash_every_ms=some(0, 300, 800, 2_000, share=0.6),
@@ -152,9 +158,10 @@ class Plan:
             disk_ms=rng.choice([1, 2, 10, 40]),
             hang=some(0.0, 0.003, 0.02, share=0.3),
             damage=some(0.0, 0.2, 0.6, share=0.4),
+            garble=some(0.0, 0.02, share=0.4) if snapshots else 0.0,
             wipe=some(0.0, 0.2, share=0.15),
             membership_every_ms=changes,
-            transfer_every_ms=some(0, 300, 1_000, share=0.35),
+            transfer_every_ms=some(0, 200, 800, share=0.4),
             refuse=some(0.0, 0.02, share=0.25),
             priorities=some(False, True, share=0.25),
             lease_reads=lease_reads,

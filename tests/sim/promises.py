@@ -70,6 +70,10 @@ class Promises:
             case _:
                 pass
 
+    def voters(self, term: int, candidate: NodeId) -> list[NodeId]:
+        """Who has sent a vote for `candidate`, or has its own vote on its disk."""
+        return [voter for (voter, t), to in self._votes.items() if (t, to) == (term, candidate)]
+
     def turned(self, node: SimNode, core: RaftCore) -> None:
         """Term and vote never go back: in memory, and on disks that did not lose them."""
         now = HardState(core.term, core.vote)
@@ -77,7 +81,7 @@ class Promises:
         if node.disk.tainted:
             self._durable.pop(node.id, None)
         else:
-            self._compare(node, self._durable, node.disk.log.hard_state, "on disk")
+            self._compare(node, self._durable, node.disk.hard_state, "on disk")
 
     def stopped(self, node: SimNode) -> None:
         """Memory is gone; the disk is not."""
@@ -99,7 +103,7 @@ class Promises:
         )
 
     def _voted(self, node: SimNode, term: int, candidate: NodeId) -> None:
-        durable = node.disk.log.hard_state
+        durable = node.disk.hard_state
         ensure(
             durable.term > term or durable == HardState(durable.term, candidate),
             "promised before durable",
@@ -109,7 +113,7 @@ class Promises:
         ensure(first == candidate, "one vote", f"{node.id} for {first} and {candidate} in {term}")
 
     def _term_durable(self, node: SimNode, message: Message) -> None:
-        durable = node.disk.log.hard_state.term
+        durable = node.disk.hard_state.term
         ensure(
             durable >= message.term,
             "promised before durable",

@@ -58,6 +58,13 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     for name, absent in Plan.FAULTS.items():
         if getattr(plan, name) != absent:
             yield plan.without(name)
-    for name, least in (("spares", 0), ("learners", 0), ("voters", 3), ("clients", 1), ("keys", 1)):
+    for name, least in (
+        ("spares", 0),
+        ("learners", 0),
+        ("voters", 3),
+        ("readers", 0),
+        ("clients", 1),
+        ("keys", 1),
+    ):
         if getattr(plan, name) > least:
             yield plan.less(name, getattr(plan, name) - 1)

@@ -179,6 +179,8 @@ class State:
     def _restore(self, core: RaftCore, snapshot: Snapshot) -> None:
         data = self._disk.read_snapshot(snapshot)
         if data is None:
+            stored = self._disk.has_snapshot(snapshot)
+            ensure(stored, "only whole snapshots are installed", f"{self._node}: {snapshot}")
             raise LostStateError
         self._world.note("state restored", self._node, snapshot.index)
         ensure(

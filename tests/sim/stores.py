@@ -1,6 +1,6 @@
 """What a node's stores have to do, in virtual time. Owns the order of jobs, and their ends.
 
-One job at a time; a waiting write goes first, as in `consensus.storing`. A job takes effect on the
+One job at a time; a waiting write goes first. A job takes effect on the
 disk when its time is over. When the power goes before that, it may have come any part of its way.
 """
 
@@ -15,6 +15,7 @@ from consensus.durability import Write
 from consensus.replication import LogRead
 from consensus.snapshot import Base, Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
+from tests.sim.damage import scratch_arriving
 from tests.sim.disk import POWER_CUTS, DamagedError, Disk
 from tests.sim.plan import Plan
 from tests.sim.world import World
@@ -22,7 +23,8 @@ from tests.sim.world import World
 _HANG_MS = 4_000
 _CALM_MS = 3
 _Work: TypeAlias = Write | ChunkWrite | LogRead | ChunkRead | tuple[Base, bytes]
-_ORDER = {Write: 0, ChunkWrite: 1, LogRead: 2, ChunkRead: 3, tuple: 4}
+_ORDER: dict[type, int] = {Write: 0, ChunkWrite: 1}
+"""What goes first; the rest follows in the order in which it came."""
 
 
 class Stores:
@@ -40,6 +42,7 @@ class Stores:
         captured: Callable[[Snapshot], None],
         failed: Callable[[Exception], None],
         on_write: Callable[[float], None],
+        hangs: Callable[[], bool],
     ) -> None:
         """Begin with nothing to do.
 
@@ -53,6 +56,7 @@ class Stores:
             captured: Hears of a snapshot that was made here.
             failed: A record is damaged.
             on_write: Hears how long a write takes that begins now.
+            hangs: Whether the disk does nothing any more.
         """
         self.calm = False
         self._core = core
@@ -64,6 +68,7 @@ class Stores:
         self._captured = captured
         self._failed = failed
         self._on_write = on_write
+        self._hangs = hangs
         self._waiting: list[_Work] = []
         self._at_work: _Work | None = None
         self._alive = True
@@ -101,7 +106,7 @@ class Stores:
         if self._at_work is not None or not self._waiting or not self._alive:
             return
         if len(self._waiting) > 1:
-            self._waiting.sort(key=lambda work: _ORDER[type(work)])
+            self._waiting.sort(key=lambda work: _ORDER.get(type(work), 2))
         work = self._at_work = self._waiting.pop(0)
         duration_ms = self._rng.random() * self._plan.disk_ms
         if self.calm:
@@ -111,6 +116,8 @@ class Stores:
             duration_ms = self._rng.random() * _HANG_MS
         if isinstance(work, Write):
             self._on_write(duration_ms)
+        if self._hangs():
+            return
         self._world.later(duration_ms, self._end, work)
 
     def _end(self, work: _Work) -> None:
@@ -136,6 +143,8 @@ class Stores:
                 return lambda: report(core.on_persisted, seq)
             case ChunkWrite():
                 held = disk.write_chunk(work.snapshot, work.offset, work.data)
+                if not self.calm and self._rng.random() < self._plan.garble:
+                    scratch_arriving(disk, self._rng, self._world)
                 ok = held < work.snapshot.size or disk.complete(work.snapshot)
                 if not ok:
                     self._world.note("damaged snapshot refused")
