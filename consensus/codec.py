@@ -64,6 +64,8 @@ _WireMessage: TypeAlias = (
 )
 _decoder: msgspec.msgpack.Decoder[_WireMessage] = msgspec.msgpack.Decoder(_WireMessage)
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
+_SEVEN_FIELDS = b"\x97"
+"""Else a peer could supply the fields that follow from the others."""
 
 
 def encode(message: Message) -> bytes:
@@ -119,8 +121,10 @@ def decode_entry(data: bytes) -> Entry:
     Raises:
         msgspec.MsgspecError: when the bytes are no entry.
     """
+    if data[:1] != _SEVEN_FIELDS:
+        raise msgspec.ValidationError("an entry is an array of seven")
     entry = _entry_decoder.decode(data)
-    entry.__dict__["encoded"] = data  # where cached_property keeps it
+    msgspec.structs.force_setattr(entry, "encoding", data)
     return entry
 
 
@@ -146,8 +150,6 @@ def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) ->
             raise ProtocolError(f"entry {index} is out of order")
         if entry.prev_hash != prev_hash:
             raise ProtocolError(f"entry {index} is not chained to the entry before")
-        if not 0 <= entry.leader < 2**32:
-            raise ProtocolError(f"entry {index} names no node as leader")
         if entry.term == append.term and entry.leader != sender:
             raise ProtocolError(f"entry {index} is of this term but not of its sender")
         if (
@@ -161,5 +163,4 @@ def _check_entries(append: AppendRequest, sender: NodeId, config: RaftConfig) ->
                 decode_membership(entry.payload)
             except ValueError as error:
                 raise ProtocolError(f"entry {index} holds no membership: {error}") from error
-        entry.complete()
         term, prev_hash = entry.term, entry.hash

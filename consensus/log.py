@@ -4,7 +4,8 @@ The (term, hash, size) of every entry after `base` stays in memory, 48 bytes eac
 Entries themselves stay only while they are not durable or among the newest `tail_bytes_max`.
 
     base.index ≤ stable_index ≤ handed_index ≤ last_index   durable ≤ given to the store ≤ all
-    tail_first ≤ stable_index + 1                           what is not durable is in memory
+    tail_first ≤ stable_index + 1                           what is not durable is in memory;
+                                                            what is compacted leaves it bit by bit
 
 Entries are chained, so one equal hash at one index means equal logs up to there.
 """
@@ -20,6 +21,8 @@ from consensus.snapshot import BEGINNING, Base
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term, make_entry
 
 _HASH = 32
+_EVICTED_AT_ONCE = 1_024
+"""Compacted entries that leave memory in one go: to free tens of thousands takes 20 ms."""
 
 
 def entry_bytes(entry: Entry) -> int:
@@ -119,7 +122,6 @@ class RaftLog:
     def compact(self, base: Base) -> None:
         """Forget the entries up to `base`, which are durable."""
         assert self.base.index < base.index <= self.stable_index
-        self._evict(base.index)
         place = base.index - self.base.index
         del self._ends[:place]
         del self._terms[:place]
@@ -162,7 +164,9 @@ class RaftLog:
         end of an older write never counts for it (the ABA case of asynchronous writes).
         """
         self.stable_index = self.handed_index
-        kept = self.tail_first - self.base.index - 1
+        if self.tail_first <= self.base.index:
+            self._evict(min(self.base.index, self.tail_first + _EVICTED_AT_ONCE - 1))
+        kept = max(0, self.tail_first - self.base.index - 1)
         surplus = self._ends[-1] - self._ends[kept] - self._tail_bytes_max
         if surplus > self._tail_bytes_max // 8:  # not for every entry: eviction moves the rest
             least = bisect_left(self._ends, self._ends[kept] + surplus, kept)

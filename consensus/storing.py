@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
@@ -17,6 +18,15 @@ from consensus.ports import LogStore, SnapshotStore
 from consensus.replication import LogRead
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex
+
+
+class _ApplyRead(NamedTuple):
+    """Entries that are to be applied and are no more in memory."""
+
+    first: LogIndex
+    last: LogIndex
+    bytes_max: int
+    future: asyncio.Future[list[Entry]]
 
 
 class Storing:
@@ -31,9 +41,8 @@ class Storing:
         self._wanted = asyncio.Event()
         self._write: Write | None = None
         self._chunk_writes: deque[ChunkWrite] = deque()
-        self._log_reads: deque[LogRead] = deque()
-        self._chunk_reads: deque[ChunkRead] = deque()
-        self._apply_read: tuple[LogIndex, LogIndex, int, asyncio.Future[list[Entry]]] | None = None
+        self._reads: deque[LogRead | ChunkRead | _ApplyRead] = deque()
+        """In the order of arrival, so that no kind of reader starves another."""
 
     def take(self, ready: Ready) -> None:
         """Note what a turn wants."""
@@ -42,14 +51,14 @@ class Storing:
             self._wanted.set()
         if ready.chunk_writes or ready.log_reads or ready.chunk_reads:
             self._chunk_writes.extend(ready.chunk_writes)
-            self._log_reads.extend(ready.log_reads)
-            self._chunk_reads.extend(ready.chunk_reads)
+            self._reads.extend(ready.log_reads)
+            self._reads.extend(ready.chunk_reads)
             self._wanted.set()
 
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
-        """Entries of the log store, for the task that applies; one such read at a time."""
+        """Entries of the log store, for the task that applies."""
         future: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
-        self._apply_read = (first, last, bytes_max, future)
+        self._reads.append(_ApplyRead(first, last, bytes_max, future))
         self._wanted.set()
         return await future
 
@@ -67,17 +76,8 @@ class Storing:
                 self._wake()
             elif self._chunk_writes:
                 await self._write_chunk(core, self._chunk_writes.popleft())
-            elif self._apply_read is not None:
-                (first, last, bytes_max, future), self._apply_read = self._apply_read, None
-                entries = await self._store.read(first, last, bytes_max)
-                if not future.done():
-                    future.set_result(entries)
-            elif self._log_reads:
-                read = self._log_reads.popleft()
-                core.on_read(read, await self._store.read(read.first, read.last, read.bytes_max))
-                self._wake()
-            elif self._chunk_reads:
-                await self._read_chunk(core, self._chunk_reads.popleft())
+            elif self._reads:
+                await self._read(core, self._reads.popleft())
             else:
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -91,9 +91,17 @@ class Storing:
         core.on_chunk_written(write, held, ok=ok)
         self._wake()
 
-    async def _read_chunk(self, core: RaftCore, read: ChunkRead) -> None:
-        assert self._snapshots is not None, "only who has snapshots sends them"
-        core.on_chunk_read(
-            read, await self._snapshots.read_chunk(read.snapshot, read.offset, read.size)
-        )
-        self._wake()
+    async def _read(self, core: RaftCore, read: LogRead | ChunkRead | _ApplyRead) -> None:
+        if isinstance(read, ChunkRead):
+            assert self._snapshots is not None, "only who has snapshots sends them"
+            core.on_chunk_read(
+                read, await self._snapshots.read_chunk(read.snapshot, read.offset, read.size)
+            )
+            self._wake()
+            return
+        entries = await self._store.read(read.first, read.last, read.bytes_max)
+        if isinstance(read, LogRead):
+            core.on_read(read, entries)
+            self._wake()
+        elif not read.future.done():
+            read.future.set_result(entries)

@@ -6,10 +6,10 @@ import hashlib
 import struct
 from collections.abc import Callable
 from enum import IntEnum
-from functools import cached_property
-from typing import NewType, Protocol
+from typing import Annotated, NewType, Protocol
 
 import msgspec
+from typing_extensions import override
 
 NodeId = NewType("NodeId", int)
 """A member's number, below 2^32. Never reused for another node, nor for the same one with an empty
@@ -34,62 +34,81 @@ class EntryKind(IntEnum):
     """A `membership.Membership`, in force from here on."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True, forbid_unknown_fields=True):
-    """One log entry. Entries are chained: `prev_hash` is the hash of the entry before."""
+_sha256 = hashlib.sha256
+_encode = msgspec.msgpack.Encoder().encode
+_set = msgspec.structs.force_setattr
+_HEADER = struct.Struct(">23sQQBI32s32s")
 
-    term: Term
-    index: LogIndex
+
+class Entry(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, eq=False
+):
+    """One log entry. Entries are chained: `prev_hash` is the hash of the entry before.
+
+    The last three fields follow from the others and are not on the wire. An entry has no
+    `__dict__` and is not looked at by the garbage collector, because a leader holds tens of
+    thousands of them.
+    """
+
+    term: Annotated[Term, msgspec.Meta(ge=0, le=2**62)]
+    index: Annotated[LogIndex, msgspec.Meta(ge=0, le=2**62)]
     kind: EntryKind
-    leader: NodeId
+    leader: Annotated[NodeId, msgspec.Meta(ge=0, lt=2**32)]
     """The leader that created the entry; its attestation is verified under this node's key."""
-    prev_hash: bytes
+    prev_hash: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     payload: bytes
     attestation: bytes
     """The embedder's signature over `header`; opaque here (see `ports.Authority`)."""
+    payload_hash: bytes = b""
+    """SHA-256 of the payload."""
+    hash: bytes = b""
+    """SHA-256 of the header; the next entry's `prev_hash`. Logs match on it."""
+    encoding: bytes = b""
+    """See `encoded`."""
 
-    @cached_property
-    def payload_hash(self) -> bytes:
-        """SHA-256 of the payload."""
-        return hashlib.sha256(self.payload).digest()
+    def __post_init__(self) -> None:
+        if not self.hash:
+            payload_hash = _sha256(self.payload).digest()
+            header = _HEADER.pack(
+                _HEADER_TAG,
+                self.term,
+                self.index,
+                self.kind,
+                self.leader,
+                self.prev_hash,
+                payload_hash,
+            )
+            _set(self, "payload_hash", payload_hash)
+            _set(self, "hash", _sha256(header).digest())
 
-    @cached_property
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and self.encoded == other.encoded
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
     def header(self) -> bytes:
         """The bytes that name this entry and its place: tag, term, index, kind, leader, hashes."""
         return header_bytes(
             self.term, self.index, self.kind, self.leader, self.prev_hash, self.payload_hash
         )
 
-    @cached_property
-    def hash(self) -> bytes:
-        """SHA-256 of the header; the next entry's `prev_hash`. Logs match on it."""
-        return hashlib.sha256(self.header).digest()
-
-    @cached_property
+    @property
     def encoded(self) -> bytes:
         """The entry as MessagePack, made once: the wire and log stores carry these bytes."""
-        return _encoder.encode(self)
-
-    def complete(self) -> None:
-        """Fill the hashes in one go: a fifth of what the properties cost one by one."""
-        payload_hash = _sha256(self.payload).digest()
-        header = _HEADER.pack(
-            _HEADER_TAG,
-            self.term,
-            self.index,
-            self.kind,
-            self.leader,
-            self.prev_hash,
-            payload_hash,
-        )
-        known = self.__dict__
-        known["payload_hash"] = payload_hash
-        known["header"] = header
-        known["hash"] = _sha256(header).digest()
-
-
-_sha256 = hashlib.sha256
-_encoder = msgspec.msgpack.Encoder()
-_HEADER = struct.Struct(">23sQQBI32s32s")
+        if not self.encoding:
+            wire = (
+                self.term,
+                self.index,
+                self.kind,
+                self.leader,
+                self.prev_hash,
+                self.payload,
+                self.attestation,
+            )
+            _set(self, "encoding", _encode(wire))
+        return self.encoding
 
 
 def header_bytes(
@@ -111,13 +130,19 @@ def make_entry(
     """A new entry with attestation, hashes and encoding, made in one go."""
     payload_hash = _sha256(payload).digest()
     header = _HEADER.pack(_HEADER_TAG, term, index, kind, leader, prev_hash, payload_hash)
-    entry = Entry(term, index, kind, leader, prev_hash, payload, attest(header))
-    known = entry.__dict__
-    known["payload_hash"] = payload_hash
-    known["header"] = header
-    known["hash"] = _sha256(header).digest()
-    known["encoded"] = _encoder.encode(entry)
-    return entry
+    attestation = attest(header)
+    return Entry(
+        term,
+        index,
+        kind,
+        leader,
+        prev_hash,
+        payload,
+        attestation,
+        payload_hash,
+        _sha256(header).digest(),
+        _encode((term, index, kind, leader, prev_hash, payload, attestation)),
+    )
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):
