@@ -31,7 +31,7 @@ class Cosigner:
         self._key = secret_key(cosign_seed)
         self._marker = marker
         self._clock_s = clock_s
-        self._signed = marker.promises.signed
+        self._signed = marker.signed
         self.suspended = False
         """Set while it is not certain what this voter signed before; nothing is signed then."""
 

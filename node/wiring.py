@@ -41,7 +41,7 @@ from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Condition, Marker
 from node.storage.outbox import Outbox
-from node.storage.raft_log import RaftLogStore, open_raft_log
+from node.storage.raft_log import SqliteStore, open_raft_log
 from node.tracker import Tracker
 from node.vitals import NodeVitals
 from node.witness import EvidenceKeeper
@@ -180,7 +180,7 @@ class Node:
         reader: LedgerReader,
         outbox: Outbox,
         index: QueryIndex,
-        log_store: RaftLogStore,
+        log_store: SqliteStore,
     ) -> None:
         genesis, voters = self._genesis, self._voters
         self._ledger = ledger
@@ -241,7 +241,7 @@ class Node:
             self._vitals,
         )
 
-    def _join(self, log_store: RaftLogStore) -> None:
+    def _join(self, log_store: SqliteStore) -> None:
         """Make the links, and consensus over them."""
         voters = self._voters
         gossip = Gossip(self._wire_of, self._pool.knows)

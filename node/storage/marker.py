@@ -1,45 +1,18 @@
-"""The two-slot marker file. Owns what this node promised, apart from SQLite.
+"""The node's marker: what consensus promised, and the last checkpoint that this node signed.
 
-SQLite ignores the damaged end of a WAL without a word, and a restored backup looks healthy. So
-term, vote, the end of the Raft log and the last signed checkpoint are also written here, and synced
-before any acknowledgement, vote or cosignature leaves the node.
-
-    file        slot 0 (4,096 bytes) ‖ slot 1 (4,096 bytes)
-    slot        "PLMARK01" ‖ CRC-32 of the rest (4) ‖ generation (8) ‖ length (4) ‖ MessagePack
-
-A write goes to the slot of the older generation, so a crash in the middle of it leaves the other
-one whole. Two threads write (raft log and cosigner); a lock orders them.
+Owns the checkpoint's record inside the file of `consensus.marker`, and that it never goes back.
 """
 
 from __future__ import annotations
 
-import os
-import struct
-import threading
-import zlib
-from enum import IntEnum
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-SLOT_BYTES = 4_096
-_MAGIC = b"PLMARK01"
-_HEAD = struct.Struct(">8sIQI")
-_CONTENT_BYTES_MAX = SLOT_BYTES - _HEAD.size
-_CRC_FROM = 12
+from consensus.marker import Condition, MarkerError
+from consensus.marker import Marker as ConsensusMarker
 
-
-class Condition(IntEnum):
-    """In what state the file was found."""
-
-    OK = 0
-    MISSING = 1
-    """No file, or an empty one."""
-    TORN = 2
-    """One slot cannot be read; the contents are the other's, possibly one write old."""
-    DAMAGED = 3
-    """No slot can be read."""
+__all__ = ["Condition", "Marker", "MarkerError", "SignedCheckpoint"]
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -55,143 +28,34 @@ class SignedCheckpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     time: int
 
 
-class Promises(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The contents of the marker."""
-
-    term: int = 0
-    vote: int | None = None
-    last_index: int = 0
-    last_hash: bytes = bytes(32)
-    suspect: bool = False
-    """The log was found to have lost something, and the node has not caught up since."""
-    signed: SignedCheckpoint | None = None
-
-
-class MarkerError(Exception):
-    """The marker cannot be written; nothing may be promised any more."""
-
-
-class Marker:
-    """The open file. Thread-safe. Made by `Marker.open`."""
-
-    def __init__(self, descriptor: int, condition: Condition, generation: int, p: Promises) -> None:
-        self.condition = condition
-        self._descriptor = descriptor
-        self._generation = generation
-        self._promises = p
-        self._lock = threading.Lock()
-
-    @classmethod
-    def open(cls, path: Path) -> Marker:
-        """Open the file at `path`, or make it; its folder must exist.
-
-        Raises:
-            OSError: when the file cannot be opened or made.
-        """
-        existed = path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        data = os.pread(descriptor, 2 * SLOT_BYTES, 0)
-        if not existed:
-            _sync_folder(path.parent)
-        slots = [_decode_slot(data[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
-        found = [slot for slot in slots if slot is not None]
-        if not data:
-            return cls(descriptor, Condition.MISSING, 0, Promises())
-        if not found:
-            return cls(descriptor, Condition.DAMAGED, 0, Promises())
-        generation, promises = max(found, key=lambda slot: slot[0])
-        first_write = generation == 1 and not any(data[SLOT_BYTES:])
-        whole = len(found) == 2 or first_write
-        return cls(descriptor, Condition.OK if whole else Condition.TORN, generation, promises)
+class Marker(ConsensusMarker):
+    """The open file. Two threads write: the log's, and the ledger's, which signs."""
 
     @property
-    def promises(self) -> Promises:
-        """What was last written."""
-        return self._promises
-
-    def record_log(
-        self, term: int, vote: int | None, last_index: int, last_hash: bytes, *, suspect: bool
-    ) -> None:
-        """Note the hard state and the end of the log; durable when this returns.
+    def signed(self) -> SignedCheckpoint | None:
+        """The checkpoint that was noted last.
 
         Raises:
-            MarkerError: when that is not certain.
+            MarkerError: when something else was noted in its place.
         """
-        with self._lock:
-            self._write(Promises(term, vote, last_index, last_hash, suspect, self._promises.signed))
+        extra = self.promises.extra
+        try:
+            return _decoder.decode(extra) if extra else None
+        except msgspec.MsgspecError as error:
+            raise MarkerError(f"the marker holds no checkpoint: {error}") from error
 
     def record_signed(self, signed: SignedCheckpoint) -> None:
         """Note a checkpoint before it is signed or sent; durable when this returns.
 
         Raises:
             MarkerError: when that is not certain.
-            ValueError: when it is below the one already noted.
+            ValueError: when it is below the one already noted, or too large.
         """
-        with self._lock:
-            before = self._promises.signed
-            if before is not None and (signed.height, signed.size) < (before.height, before.size):
-                raise ValueError(f"height {signed.height} is below the signed {before.height}")
-            self._write(msgspec.structs.replace(self._promises, signed=signed))
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
-
-    def _write(self, promises: Promises) -> None:
-        if self._descriptor < 0:
-            raise MarkerError("the marker is closed or has failed")
-        content = _encoder.encode(promises)
-        if len(content) > _CONTENT_BYTES_MAX:
-            raise MarkerError(f"{len(content)} bytes do not fit into a slot")
-        generation = self._generation + 1
-        slot = _encode_slot(generation, content)
-        try:
-            # Generation 1 goes to slot 0, so that an empty slot 1 is a first write, not damage.
-            written = os.pwrite(self._descriptor, slot, (generation - 1) % 2 * SLOT_BYTES)
-            os.fdatasync(self._descriptor)
-        except OSError as error:
-            self._abandon()
-            raise MarkerError(f"the marker cannot be written: {error}") from error
-        if written != SLOT_BYTES:
-            self._abandon()
-            raise MarkerError("the marker was written in part")
-        self._generation = generation
-        self._promises = promises
-
-    def _abandon(self) -> None:
-        # After a failed sync a later success proves nothing, so there is no later write.
-        os.close(self._descriptor)
-        self._descriptor = -1
+        before = self.signed
+        if before is not None and (signed.height, signed.size) < (before.height, before.size):
+            raise ValueError(f"height {signed.height} is below the signed {before.height}")
+        self.record_extra(_encoder.encode(signed))
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Promises)
-
-
-def _encode_slot(generation: int, content: bytes) -> bytes:
-    body = struct.pack(">QI", generation, len(content)) + content
-    body = body.ljust(SLOT_BYTES - _CRC_FROM, b"\0")
-    return _MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
-
-
-def _decode_slot(slot: bytes) -> tuple[int, Promises] | None:
-    if len(slot) != SLOT_BYTES or not slot.startswith(_MAGIC):
-        return None
-    _, crc, generation, length = _HEAD.unpack_from(slot)
-    if zlib.crc32(slot[_CRC_FROM:]) != crc or length > _CONTENT_BYTES_MAX:
-        return None
-    try:
-        return generation, _decoder.decode(slot[_HEAD.size : _HEAD.size + length])
-    except msgspec.MsgspecError:
-        return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+_decoder = msgspec.msgpack.Decoder(SignedCheckpoint)

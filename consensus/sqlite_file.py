@@ -1,0 +1,130 @@
+"""One SQLite file, its connection and its thread. Owns pragmas and transactions; knows no table.
+
+A job is one function run in the connection's own thread, so a whole transaction costs one hop.
+After a failed write there is no other one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from consensus.errors import ConsensusError
+
+T = TypeVar("T")
+_APPLICATION_ID = 0x52465431
+_PRAGMAS = (
+    # Nobody else may open the file while it is in use, and no memory is shared for that.
+    "locking_mode=EXCLUSIVE",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "wal_autocheckpoint=4000",  # about 16 MiB, so that no single checkpoint is long
+    "journal_size_limit=67108864",
+    "secure_delete=OFF",  # some builds overwrite what is deleted: a second full write
+    "cell_size_check=ON",
+    "trusted_schema=OFF",
+    "temp_store=MEMORY",
+    "cache_size=-16384",
+)
+
+
+class StoreFailedError(ConsensusError):
+    """An earlier write failed: what the disk holds is not certain, so nothing more is promised."""
+
+
+class WrongFileError(ConsensusError):
+    """The file is not one of this version of this package."""
+
+
+class SqliteFile:
+    """The open file. Made by `SqliteFile.open`."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._failed = False
+
+    @classmethod
+    async def open(
+        cls, path: Path, schema: str, look: Callable[[sqlite3.Connection], None]
+    ) -> SqliteFile:
+        """Open the file at `path`, or make it; its folder must exist.
+
+        Args:
+            path: The file. SQLite keeps its write-ahead log beside it.
+            schema: `CREATE … IF NOT EXISTS` statements.
+            look: A first job.
+
+        Raises:
+            WrongFileError: when it holds something else.
+            sqlite3.Error: when it cannot be opened, is damaged, or is in use.
+        """
+
+        def prepare(connection: sqlite3.Connection) -> None:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if application_id != _APPLICATION_ID and (tables or application_id):
+                raise WrongFileError(f"{path.name} is not a log of this version")
+            connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            connection.executescript(schema)
+            look(connection)
+
+        connection = aiosqlite.Connection(lambda: _connect(path), iter_chunk_size=64)
+        await connection
+        file = cls(connection)
+        try:
+            await file.run(prepare)
+        except BaseException:
+            await file.close()
+            raise
+        return file
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job(connection)` in the connection's thread and return its result."""
+        connection = self._connection
+        result: T = await connection._execute(job, connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one public method that runs a job takes SQL only
+        return result
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the connection's thread, in a transaction; durable when this returns.
+
+        Raises:
+            StoreFailedError: when an earlier write failed.
+        """
+        return await self.run(lambda connection: self.transact(connection, work))
+
+    def transact(
+        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        """The same inside a job."""
+        if self._failed:
+            raise StoreFailedError("an earlier write failed")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            self.fail()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def fail(self) -> None:
+        """Refuse every later write: after a failed sync a later success proves nothing."""
+        self._failed = True
+
+    async def close(self) -> None:
+        """Close the file and end the thread."""
+        await self._connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
