@@ -1,7 +1,7 @@
 """The directives of scenario files. Owns what each does; `stage` owns how members move.
 
     add-nodes N [voters=1,2 learners=3] [limit=value…]   + lines `i [log=1,1,2] [term= vote= …]`
-    campaign i            tick i|all [n]        run n              stabilize [i…] [quiet]
+    campaign i            tick i|all [n]        run n       stabilize [i…] [type=] [quiet]
     propose i word…       process i|all         write i  read i    apply i|all
     deliver [i…] [from=] [type=] [first=n] [drop|dup|reverse]
     keep|copy NAME [i…] [from=] [type=]         replay NAME
@@ -30,7 +30,7 @@ from tests.consensus.expectations import expect
 from tests.consensus.lab import chain
 from tests.consensus.member import Member, StageRng
 from tests.consensus.settling import close, run_once, stabilize
-from tests.consensus.stage import Mail, Stage, kind_on_wire
+from tests.consensus.stage import Mail, Stage
 from tests.consensus.trace import KINDS, show_batch
 from tests.consensus.views import place_of, show_disk, show_followers, show_log
 
@@ -339,18 +339,16 @@ class Director:
     def _take(self, arguments: Arguments) -> list[Mail]:
         to = set(arguments.numbers())
         senders = set(numbers_of(arguments.named.get("from", "none")))
-        kinds = set(arguments.named["type"].split(",")) if "type" in arguments.named else KINDS
-        assert kinds <= KINDS, f"no such messages: {kinds - KINDS}"
+        kinds = _kinds(arguments)
         most = int(arguments.named.get("first", len(self.stage.mail)))
         chosen: list[Mail] = []
         left: list[Mail] = []
         for mail in self.stage.mail:
-            sender, receiver, data = mail
-            config = self.stage.members[sender].config
+            sender, receiver, _ = mail
             wanted = (
                 (not to or receiver in to)
                 and (not senders or sender in senders)
-                and kind_on_wire(data, sender, config) in kinds
+                and self.stage.kind(mail) in kinds
                 and len(chosen) < most
             )
             (chosen if wanted else left).append(mail)
@@ -358,9 +356,8 @@ class Director:
         return chosen
 
     def _show_lost(self, mail: Mail) -> None:
-        sender, to, data = mail
-        kind = kind_on_wire(data, sender, self.stage.members[sender].config)
-        self.stage.out.append(f"{sender}->{to} {kind} lost")
+        sender, to, _ = mail
+        self.stage.out.append(f"{sender}->{to} {self.stage.kind(mail)} lost")
 
     def _do_partition(self, arguments: Arguments, _: list[str]) -> None:
         (groups,) = arguments.plain
@@ -382,7 +379,7 @@ class Director:
 
     def _do_stabilize(self, arguments: Arguments, _: list[str]) -> None:
         self.stage.quiet = arguments.flag("quiet")
-        stabilize(self.stage, arguments.numbers())
+        stabilize(self.stage, arguments.numbers(), _kinds(arguments))
         self.stage.quiet = False
 
     # --- What there is to see ------------------------------------------------------------------
@@ -405,6 +402,16 @@ class Director:
         if arguments.plain == ["all"]:
             return [member for member in self.stage.members.values() if member.core is not None]
         return [self.stage.members[number] for number in arguments.numbers()]
+
+
+def _kinds(arguments: Arguments) -> frozenset[str]:
+    """The kinds of messages that `type=` names; `Votes` are all of an election."""
+    if "type" not in arguments.named:
+        return KINDS
+    named = arguments.named["type"].replace("Votes", "PreVote,PreVoteAnswer,Vote,VoteAnswer")
+    kinds = frozenset(named.split(","))
+    assert kinds <= KINDS, f"no such messages: {kinds - KINDS}"
+    return kinds
 
 
 def _limits(named: dict[str, str]) -> dict[str, int | bool]:

@@ -17,7 +17,7 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.types import Entry, Role
+from consensus.types import Entry, HardState, Role
 from tests.consensus.disk import Disk
 
 
@@ -34,17 +34,19 @@ class Invariants:
         """By index: hash, and the lowest term in which it was seen to be committed."""
         self._votes: dict[tuple[int, int], int] = {}
         self._terms: dict[int, int] = {}
+        self._stored: dict[int, HardState] = {}
         self._led: dict[int, tuple[int, int, bytes]] = {}
 
-    def restarted(self, node: int) -> None:
-        """A new life of `node`; its term must not go back, its commit index may."""
+    def restarted(self, node: int, stored: HardState) -> None:
+        """A new life of `node`: what never came to its disk was never promised."""
         self._led.pop(node, None)
+        self._terms[node] = stored.term
+        for key in [key for key in self._votes if key[0] == node and key[1] >= stored.term]:
+            del self._votes[key]
 
     def wiped(self, node: int) -> None:
         """The disk of `node` was lost as a whole, term and vote with it."""
-        self._terms.pop(node, None)
-        for key in [key for key in self._votes if key[0] == node]:
-            del self._votes[key]
+        self._stored.pop(node, None)
 
     def look(self, node: int, core: RaftCore, disks: dict[int, Disk], commit_before: int) -> None:
         """A step of `node` is over."""
@@ -57,6 +59,7 @@ class Invariants:
                 raise ViolationError(
                     f"{node} voted for {voted} and {core.vote} in term {core.term}"
                 )
+        self._look_at_disk(node, disks[node].hard_state)
         if core.commit_index < commit_before:
             raise ViolationError(f"the commit index of {node} went back to {core.commit_index}")
         self._look_at_leader(node, core)
@@ -64,6 +67,13 @@ class Invariants:
             self._decided(node, core.term, index, core.log.hash_at(index))
         if core.role is Role.LEADER and core.commit_index > commit_before:
             self._look_at_quorum(node, core, disks)
+
+    def _look_at_disk(self, node: int, stored: HardState) -> None:
+        before = self._stored.get(node, HardState())
+        kept = stored.term > before.term or before.vote in {None, stored.vote}
+        if stored.term < before.term or not kept:
+            raise ViolationError(f"the disk of {node} forgot {before}: {stored}")
+        self._stored[node] = stored
 
     def _look_at_leader(self, node: int, core: RaftCore) -> None:
         if core.role is not Role.LEADER:

@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 from consensus.ports import Admission
 from tests.consensus.member import Member
-from tests.consensus.stage import Stage
+from tests.consensus.stage import Mail, Stage
+from tests.consensus.trace import KINDS
 from tests.consensus.views import place_of
 
 _ROUNDS = 2_000
@@ -17,14 +18,21 @@ _ROUNDS = 2_000
 _TICKS_TO_AGREE = 300
 
 
-def stabilize(stage: Stage, chosen: Collection[int] = ()) -> None:
-    """Let these (or all) members work and receive until nothing moves between them."""
+def stabilize(stage: Stage, chosen: Collection[int] = (), kinds: Collection[str] = KINDS) -> None:
+    """Let these (or all) members work and receive until nothing moves between them.
+
+    Messages of other kinds than `kinds`, or to other members, stay where they are.
+    """
     chosen = sorted(chosen or stage.members)
     stage.sent_shown = False
     for _round in range(_ROUNDS):
         moved = [_move(stage, stage.members[number]) for number in chosen]
-        mail = [mail for mail in stage.mail if mail[1] in chosen]
-        stage.mail = [mail for mail in stage.mail if mail[1] not in chosen]
+        reachable = {*chosen, *(n for n, member in stage.members.items() if member.core is None)}
+        mail: list[Mail] = []
+        before, stage.mail = stage.mail, []
+        for letter in before:
+            taken = letter[1] in reachable and stage.kind(letter) in kinds
+            (mail if taken else stage.mail).append(letter)
         for letter in mail:
             stage.deliver(letter)
         if not any(moved) and not mail:

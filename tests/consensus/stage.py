@@ -69,6 +69,7 @@ class Stage:
     def start(self, member: Member) -> None:
         """Start, or start again, from what is on the disk."""
         assert member.core is None, f"{member.number} is up"
+        self._disconnect(member)
         member.life += 1
         member.core = RaftCore(
             member.config,
@@ -80,15 +81,20 @@ class Stage:
             member.disk.shelf.newest,
         )
         member.seen = member.look()
-        self.invariants.restarted(member.number)
+        self.invariants.restarted(member.number, member.disk.hard_state)
         self.invariants.look(member.number, member.core, self.disks, 0)
 
     def stop(self, member: Member) -> None:
-        """The process is gone, and with it what the disk had not been given."""
+        """The process is gone, and with it what its disk had not been given."""
+        self._disconnect(member)
         member.core = member.write = None
         for queue in (member.chunk_writes, member.log_reads, member.chunk_reads):
             queue.clear()
         member.snapshot_wanted = False
+
+    def _disconnect(self, member: Member) -> None:
+        """What is on its way to a process does not reach the next one."""
+        self.mail = [mail for mail in self.mail if mail[1] != member.number]
 
     @property
     def disks(self) -> dict[int, Disk]:
@@ -112,6 +118,9 @@ class Stage:
             if self.sent_shown and not self.quiet:
                 self.out.append(show_message(member.number, to, message))
             self.mail.append((member.number, to, codec.encode(message)))
+        for request in ready.log_reads if not self.quiet else []:
+            span = f"{request.first}..{request.last}"
+            self.out.append(f"{member.number} reads entries {span} for {request.follower}")
         member.chunk_writes.extend(ready.chunk_writes)
         member.log_reads.extend(ready.log_reads)
         member.chunk_reads.extend(ready.chunk_reads)
@@ -237,6 +246,11 @@ class Stage:
             member.core.step(NodeId(sender), codec.decode(data, NodeId(sender), member.config))
             self.observe(member)
 
+    def kind(self, mail: Mail) -> str:
+        """The kind of a message on its way."""
+        sender, _, data = mail
+        return kind_of(codec.decode(data, NodeId(sender), self.members[sender].config))
+
     def tick(self, member: Member) -> None:
         """One tick passes for one member."""
         member.clock_ms += member.config.tick_ms
@@ -273,11 +287,6 @@ class Stage:
             member.answers[answer.ticket] = answer.index
             outcome = "fails" if answer.index is None else f"at index {answer.index}"
             self.out.append(f"  {member.number}: read {answer.ticket} {outcome}")
-
-
-def kind_on_wire(data: bytes, sender: int, config: RaftConfig) -> str:
-    """The kind of an encoded message."""
-    return kind_of(codec.decode(data, NodeId(sender), config))
 
 
 def _show_log(before: dict[str, Any], now: dict[str, Any], core: RaftCore) -> list[str]:

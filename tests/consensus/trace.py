@@ -84,7 +84,8 @@ def _details(message: Message) -> str:
             read = f" round={message.round}" if message.round else ""
             return f" commit={message.commit} last={message.last_index}{read}{heir}"
         case HeartbeatResponse():
-            return f" round={message.round}" if message.round else ""
+            read = f" round={message.round}" if message.round else ""
+            return read if message.counted else f"{read} uncounted"
         case TimeoutNow():
             return ""
         case ReadIndexRequest():
