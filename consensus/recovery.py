@@ -70,7 +70,7 @@ def reconcile(
         rejoins: The node lost its disk, or was given an older one: who starts it says so.
     """
     if found.base is None:  # of what stands without its beginning nothing can be used
-        found = msgspec.structs.replace(found, positions=(), memberships=(), damaged=True)
+        found = msgspec.structs.replace(found, positions=[], memberships=[], damaged=True)
     base, positions = found.base or BEGINNING, found.positions
     suspect = (
         rejoins
