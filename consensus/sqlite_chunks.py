@@ -94,6 +94,8 @@ class SnapshotTables:
         end = min(offset + size, snapshot.size)
         if number is None or not 0 <= offset <= snapshot.size:
             return None
+        if offset == end:
+            return b""
         parts: list[bytes] = []
         at = offset
         for start, record in connection.execute(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from typing_extensions import override
+
+from consensus import memory
 from consensus.driver import RaftNode
-from consensus.ports import Admission, AppendBatch, Recovered
-from consensus.types import Entry, HardState, LogIndex, NodeId
+from consensus.ports import Admission, AppendBatch
+from consensus.types import Entry, LogIndex, NodeId
 
 
-class MemoryStore:
-    """A log store that remembers for as long as the object lives."""
+class MemoryStore(memory.MemoryStore):
+    """The store in memory, in the hands of a test."""
 
     def __init__(self, *, suspect: bool = False) -> None:
-        self.entries: list[Entry] = []
-        self.hard_state = HardState()
-        self.suspect = suspect
+        super().__init__(suspect=suspect)
         self.batches = 0
         self.error: Exception | None = None
         """Raised by the next append."""
@@ -24,29 +25,19 @@ class MemoryStore:
         """Appends wait while it is clear."""
         self.gate.set()
 
-    async def load(self) -> Recovered:
-        positions = [(entry.term, entry.hash) for entry in self.entries]
-        return Recovered(self.hard_state, positions, self.suspect)
-
+    @override
     async def append(self, batch: AppendBatch) -> None:
         await asyncio.sleep(0)
         await self.gate.wait()
         if self.error is not None:
             raise self.error
         self.batches += 1
-        if batch.entries:
-            del self.entries[batch.entries[0].index - 1 :]
-            self.entries.extend(batch.entries)
-        self.hard_state = batch.hard_state or self.hard_state
+        await super().append(batch)
 
+    @override
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
         await asyncio.sleep(0)
-        found: list[Entry] = []
-        for entry in self.entries[first - 1 : last]:
-            if found and sum(len(e.payload) for e in (*found, entry)) > bytes_max:
-                break
-            found.append(entry)
-        return found
+        return await super().read(first, last, bytes_max)
 
 
 class ListApplier:
