@@ -18,7 +18,13 @@ from node.ledger import operations as ops
 from node.ledger.bykey import live_id, message_of
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.context import BlockContext
-from node.ledger.footprint import Footprint, expiry_scan, footprint, inner_operation
+from node.ledger.footprint import (
+    Footprint,
+    expired_max,
+    expiry_scan,
+    footprint,
+    inner_operation,
+)
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.rows import (
     RULES_KEY,
@@ -56,6 +62,7 @@ __all__ = [
     "UnprefetchedError",
     "execute_block",
     "footprint",
+    "named_blobs",
     "travelling_blobs",
 ]
 
@@ -72,6 +79,9 @@ class CheckedTransaction(msgspec.Struct, frozen=True, gc=False):
 
     transaction: Transaction
     signature_valid: bool
+    certified: bool = False
+    """It stands in a certified block: whoever applied it first saw all its blobs, and some of them
+    may be gone since. Those that are there must still be named by it."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -173,7 +183,9 @@ def execute_block(
     run = _Run(state, context)
     results = [run.transaction(checked) for checked in transactions]
     scan = expiry_scan(context.height, len(transactions))
-    expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)]
+    # The leaves alone must tell what a block did: what left none does not count here.
+    limit = expired_max(sum(result.leaf for result in results))
+    expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)[:limit]]
     return BlockOutcome(results, expired + state.changes())
 
 
@@ -197,7 +209,7 @@ class _Run:
         if code:
             return Result(txid, code, None, leaf=False)
         assert author is not None
-        blobs, code = travelling_blobs(transaction)
+        blobs, code = travelling_blobs(transaction, some=checked.certified)
         if code:
             return Result(txid, code, None, leaf=False)
         step = self._step
@@ -277,17 +289,30 @@ class _Run:
 
 
 def travelling_blobs(
-    transaction: Transaction,
+    transaction: Transaction, *, some: bool = False
 ) -> tuple[tuple[tuple[bytes, bytes], ...], Code]:
-    """The sealed blobs with their hashes, and BLOB_MISMATCH unless the operations name them so."""
-    named: list[bytes] = []
-    for operation in transaction.body.operations:
-        kind = type(operation)
-        if kind is ops.IssueInvoice or kind is ops.IssueRedLetter:
-            named.extend(operation.blobs)  # type: ignore[union-attr]
+    """The sealed blobs with their hashes, and BLOB_MISMATCH unless the operations name them so.
+
+    With `some`, blobs may be missing, but none may be unnamed or out of order.
+    """
+    named = named_blobs(transaction.body)
     if not named and not transaction.blobs:
         return (), Code.OK
     blobs = tuple((hashlib.sha256(blob).digest(), blob) for blob in transaction.blobs)
-    if [found for found, _ in blobs] != named:
-        return (), Code.BLOB_MISMATCH
-    return blobs, Code.OK
+    found = [blob_hash for blob_hash, _ in blobs]
+    if some:
+        left = iter(named)
+        matches = all(blob_hash in left for blob_hash in found)
+    else:
+        matches = found == named
+    return (blobs, Code.OK) if matches else ((), Code.BLOB_MISMATCH)
+
+
+def named_blobs(body: TransactionBody) -> list[bytes]:
+    """Hashes of the sealed blobs that travel beside a transaction, in order."""
+    named: list[bytes] = []
+    for operation in body.operations:
+        kind = type(operation)
+        if kind is ops.IssueInvoice or kind is ops.IssueRedLetter:
+            named.extend(operation.blobs)  # type: ignore[union-attr]
+    return named

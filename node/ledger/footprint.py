@@ -30,8 +30,8 @@ from node.ledger.types import Table
 from node.ledger.view import Scan
 
 EXPIRED_MIN = 1_024
-"""Expired live rows that every block may delete; two more for each of its transactions, so the
-backlog shrinks under any load, while no single block has to delete without bound."""
+"""Expired live rows that every block may delete; two more for each of its leaves, so the backlog
+shrinks under any load, while no single block has to delete without bound."""
 
 
 class Footprint(msgspec.Struct, frozen=True):
@@ -46,10 +46,17 @@ class _HasTransaction(Protocol):
     def transaction(self) -> Transaction: ...
 
 
+def expired_max(leaves: int) -> int:
+    """How many expired live rows a block with so many transaction leaves deletes at most."""
+    return EXPIRED_MIN + 2 * leaves
+
+
 def expiry_scan(height: int, transactions: int) -> Scan:
-    """The live rows that a block of so many transactions deletes: valid-until below its height."""
-    limit = EXPIRED_MIN + 2 * transactions
-    return Scan(Table.TXID, bytes(8), height.to_bytes(8, "big"), limit)
+    """The live rows that a block of so many transactions may delete: valid-until below its height.
+
+    It finds enough for the case that each of them leaves a leaf.
+    """
+    return Scan(Table.TXID, bytes(8), height.to_bytes(8, "big"), expired_max(transactions))
 
 
 def footprint(transactions: Iterable[_HasTransaction], context: BlockContext) -> Footprint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from node.ledger import operations as ops
@@ -11,6 +13,7 @@ from node.ledger.context import BlockContext
 from node.ledger.execution import (
     CheckedTransaction,
     PrefetchedState,
+    Result,
     Scan,
     UnknownRulesError,
     UnprefetchedError,
@@ -158,6 +161,43 @@ def test_a_block_deletes_a_bounded_number_of_live_rows_oldest_first() -> None:
     assert sum(key < live_key(2, bytes(32)) for key in deleted) == count / 2
     world.block([])
     assert len(live_rows(world)) == kept
+
+
+def test_what_left_no_leaf_does_not_change_how_many_live_rows_go() -> None:
+    """Else who rebuilds the state from the leaves would come to another one."""
+    whole, rebuilt = opened(), opened()
+    for world in (whole, rebuilt):
+        for i in range(EXPIRED_MIN + 300):
+            row = live_key(1, i.to_bytes(32, "big"))
+            world.replace_row(Table.TXID, row, encode_height(1))
+        world.height = 5
+    issue = whole.transaction(SELLER, [make_issue()])
+    outcome = whole.block([issue] * 50)
+    assert [result.leaf for result in outcome.results] == [True] + [False] * 49
+    rebuilt.block([issue])
+    assert whole.digest == rebuilt.digest
+    assert whole.store == rebuilt.store
+
+
+def certified(world: World, blobs: tuple[bytes, ...], *hold: bytes) -> Result:
+    """A transaction that names these blobs, applied from its leaf beside those that are held."""
+    named = tuple(hashlib.sha256(blob).digest() for blob in blobs)
+    transaction = world.transaction(SELLER, [make_issue(blobs=named)], hold)
+    world.height += 1
+    context, checked = world.context(), [CheckedTransaction(transaction, True, certified=True)]
+    return execute_block(world._prefetch(checked, context), context, checked).results[0]
+
+
+@pytest.mark.parametrize("held", [(), (b"a",), (b"b",), (b"a", b"b")])
+def test_of_a_certified_transaction_blobs_may_be_missing(held: tuple[bytes, ...]) -> None:
+    result = certified(opened(), (b"a", b"b"), *held)
+    assert (result.code, [blob for _, blob in result.blobs]) == (Code.OK, list(held))
+
+
+@pytest.mark.parametrize("held", [(b"x",), (b"b", b"a"), (b"a", b"a"), (b"a", b"b", b"b")])
+def test_of_a_certified_transaction_no_blob_may_be_another(held: tuple[bytes, ...]) -> None:
+    result = certified(opened(), (b"a", b"b"), *held)
+    assert (result.code, result.leaf) == (Code.BLOB_MISMATCH, False)
 
 
 # --- All or none ---
