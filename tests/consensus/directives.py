@@ -68,11 +68,12 @@ def numbers_of(text: str) -> tuple[int, ...]:
 class Director:
     """Carries out directives on a stage."""
 
-    def __init__(self) -> None:
-        self.stage = Stage()
+    def __init__(self, stage: Stage | None = None) -> None:
+        self.stage = stage or Stage()
         self.left_out: set[int] = set()
         """Members that need not agree with the others at the end."""
-        self._refusal: ConsensusError | None = None
+        self.refusal: ConsensusError | None = None
+        """Of the last directive, until an `expect` takes note of it."""
         self._directives: dict[str, Callable[[Arguments, list[str]], None]] = {
             name.removeprefix("_do_").replace("_", "-"): getattr(self, name)
             for name in dir(self)
@@ -84,23 +85,23 @@ class Director:
         name, *words = line.split()
         self.stage.out = []
         if name == "expect":
-            refusal, self._refusal = self._refusal, None
+            refusal, self.refusal = self.refusal, None
             for expectation in [" ".join(words), *body]:
                 if expectation:
                     refusal = expect(self.stage, expectation, refusal)
             self._must_be_expected(refusal)
             return []
-        self._must_be_expected(self._refusal)
+        self._must_be_expected(self.refusal)
         try:
             self._directives[name](Arguments(words), body)
         except ConsensusError as error:
-            self._refusal = error
+            self.refusal = error
             self.stage.out.append(f"  refused: {error}")
         return self.stage.out
 
     def close(self) -> None:
         """The file is over: see that everybody agrees once all faults are gone."""
-        self._must_be_expected(self._refusal)
+        self._must_be_expected(self.refusal)
         close(self.stage, self.left_out)
 
     @staticmethod
@@ -421,3 +422,18 @@ def _limits(named: dict[str, str]) -> dict[str, int | bool]:
         if field in RaftConfig.__struct_fields__:
             limits[field] = value == "yes" if value in {"yes", "no"} else int(value)
     return limits
+
+
+def act(stage: Stage, *directives: str) -> Stage:
+    """Carry out directives for a test that is no scenario; a refusal is raised."""
+    director = Director(stage)
+    for directive in directives:
+        director.carry_out(directive, [])
+        if director.refusal is not None:
+            raise director.refusal
+    return stage
+
+
+def play(*directives: str) -> Stage:
+    """A stage after these directives."""
+    return act(Stage(), *directives)
