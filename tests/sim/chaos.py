@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from consensus.types import Role
+from consensus.types import NodeId, Role
 from tests.sim.damage import Atlas, strike
-from tests.sim.network import Network, draw_cut
+from tests.sim.network import Link, Network, draw_cut
 from tests.sim.node import SimNode
 from tests.sim.plan import Plan
 from tests.sim.violation import is_quorum
@@ -25,6 +25,8 @@ class Chaos:
         self, world: World, plan: Plan, nodes: Sequence[SimNode], network: Network, atlas: Atlas
     ) -> None:
         self.over = False
+        self.noisy = False
+        """Bad links to the rest remain: a leader need not last."""
         self._world = world
         self._plan = plan
         self._nodes = nodes
@@ -45,23 +47,51 @@ class Chaos:
         names = {node.id for node in core}
         rest = [node.id for node in self._nodes if node.id not in names]
         self._world.note("core", sorted(names), "rest", rest)
-        # The rest may be cut off, deaf, dumb, in touch over bad links, or fine but for their disks.
-        shape = self._rng.randrange(5)
-        links = [(a, b) for a in rest for b in names]
-        cut = {link for link in links if shape in {0, 1}}
-        cut |= {(b, a) for a, b in links if shape in {0, 2}}
-        self._network.cut = frozenset(cut)
-        self._network.calm = frozenset(names.union(rest) if shape == 4 else names)
-        for node in self._nodes:
-            node.disk_hangs = shape == 4 and node.id in rest
-            if node.disk_hangs:
-                node.resume()
-                node.start()
+        self._leave(sorted(names), rest)
         for node in core:
             node.settle_down()
             node.resume()
             node.start()
         return core
+
+    def _leave(self, names: list[NodeId], rest: list[NodeId]) -> None:
+        """Leave the rest broken in one of these ways.
+
+        Cut off; not heard; not hearing; in touch over bad links; fine, but its disks hang; fine,
+        but each lacks the link to one of the core.
+        """
+        shape = self._rng.randrange(6)
+        self.noisy = shape == 3 and bool(rest)
+        links = [(a, b) for a in rest for b in names]
+        if shape == 5:
+            links = [(a, self._rng.choice(names)) for a in rest]
+        cut = {link for link in links if shape in {0, 1, 5}}
+        cut |= {(b, a) for a, b in links if shape in {0, 2, 5}}
+        self._network.cut = frozenset(cut)
+        self._network.calm = frozenset([*names, *rest] if shape in {4, 5} else names)
+        for node in self._nodes:
+            if node.id in rest and shape in {4, 5}:
+                node.disk_hangs = shape == 4
+                if shape == 5:
+                    node.settle_down()
+                node.resume()
+                node.start()
+
+    def isolate(self, node: NodeId) -> None:
+        """Cut all links of a node for a while."""
+        if self.over:
+            return
+        self._world.note("cut: at a transfer", node)
+        others = [other.id for other in self._nodes if other.id != node]
+        before = self._network.cut
+        pairs = [(node, other) for other in others] + [(other, node) for other in others]
+        self._network.cut = now = before.union(pairs)
+        timeout_ms = self._plan.election_ticks * self._plan.tick_ms
+        self._world.later(self._rng.random() * 3 * timeout_ms, self._rejoin, now, before)
+
+    def _rejoin(self, now: frozenset[Link], before: frozenset[Link]) -> None:
+        if self._network.cut is now and not self.over:
+            self._network.cut = before
 
     def crash_for_a_while(self, node: SimNode, after_ms: float = 0.0) -> None:
         """Power off, and on again later; what the disk lost meanwhile is drawn."""
@@ -98,6 +128,8 @@ class Chaos:
         untrusted = self._atlas.untrusted()
         memberships = self._atlas.memberships()
         self._rng.shuffle(nodes)
+        if self._rng.random() < 0.5:  # leave the ignorant to themselves
+            nodes.sort(key=lambda node: -node.disk.log.last_index)
         core = {node.id for node in nodes}
         for node in nodes:  # leave out whoever can be spared
             smaller = core - {node.id}

@@ -215,8 +215,11 @@ class Client:
         return self._rng.choice(self._nodes)
 
     def _choose(self) -> SimNode:
-        if self._leader is not None and self._rng.random() < 0.9:
+        if self._leader is not None and self._rng.random() < 0.6:
             return self._nodes[self._leader]
+        leaders = [node for node in self._nodes if node.leads]
+        if leaders and self._rng.random() < 0.7:
+            return self._rng.choice(leaders)
         return self._rng.choice(self._nodes)
 
 

@@ -26,6 +26,7 @@ from tests.sim.world import World
 
 _RECOVERY_TIMEOUTS = 60
 """Election timeouts within which a healed core must be well again."""
+_QUIET_TIMEOUTS = 4
 _LOOK_MS = 100
 
 
@@ -71,7 +72,7 @@ class Cluster:
             )
             for number in range(plan.clients + plan.readers)
         ]
-        self.operators = Operators(plan, self.world, self.nodes, self.atlas)
+        self.operators = Operators(plan, self.world, self.nodes, self.atlas, self.chaos.isolate)
         for node in self.nodes:
             node.start()
 
@@ -81,10 +82,11 @@ class Cluster:
         Raises:
             Violation: when something did not hold.
         """
-        self.world.run(self.plan.duration_ms)
+        self._suffer()
         core = self.chaos.heal()
         self.operators.stopped = True
         self._recover(core)
+        self._stay_well()
         self._read_everything()
         for client in self.clients:
             client.close()
@@ -125,20 +127,41 @@ class Cluster:
     def _deliver(self, sender: NodeId, to: NodeId, data: bytes) -> None:
         self.nodes[to].deliver(sender, data)
 
+    def _suffer(self) -> None:
+        """The first part. It may end early, just when a change of members is committed."""
+        plan, world = self.plan, self.world
+        if world.stream("end").random() < plan.end_on_change:
+            world.run(plan.duration_ms * 0.6)
+            before = self.checker.membership
+            while world.now_ms < plan.duration_ms and self.checker.membership == before:
+                world.run(world.now_ms + 20)
+        else:
+            world.run(plan.duration_ms)
+
     # --- The second part -----------------------------------------------------------------------
 
     def _recover(self, core: list[SimNode]) -> None:
         timeout_ms = self.plan.election_ticks * self.plan.tick_ms
-        until_ms = self.world.now_ms + _RECOVERY_TIMEOUTS * timeout_ms
+        began_ms = self.world.now_ms
+        until_ms = began_ms + _RECOVERY_TIMEOUTS * timeout_ms
         probe = _Probe()
         complaint = "time is too short"
         while self.world.now_ms < until_ms:
             self.world.run(self.world.now_ms + _LOOK_MS)
             complaint = self._complaint(core, probe)
             if not complaint:
-                self.world.counts["recovery ms"] += int(self.world.now_ms - self.plan.duration_ms)
+                self.world.counts["recovery ms"] += int(self.world.now_ms - began_ms)
                 return
         raise Violation("liveness", complaint)
+
+    def _stay_well(self) -> None:
+        """Where nothing goes wrong, nobody is elected any more."""
+        timeout_ms = self.plan.election_ticks * self.plan.tick_ms
+        self.world.run(self.world.now_ms + _QUIET_TIMEOUTS * timeout_ms)  # a last one may be due
+        before = self.world.counts["elected"]
+        self.world.run(self.world.now_ms + _QUIET_TIMEOUTS * timeout_ms)
+        elections = self.world.counts["elected"] - before
+        ensure(elections == 0 or self.chaos.noisy, "stability", f"{elections} more elections")
 
     def _complaint(self, core: list[SimNode], probe: _Probe) -> str:
         """What is still missing; empty when all is well."""
@@ -150,7 +173,10 @@ class Cluster:
             return f"the change to {raft.membership} is not finished"
         if not probe.committed:
             return probe.make(leader)
+        cut = self.network.cut
         for node in core:
+            if (leader.id, node.id) in cut or (node.id, leader.id) in cut:
+                continue
             if node.id in raft.membership.members:
                 if node.core is None or node.core.suspect:
                     return f"{node.id} is {'suspect' if node.core else 'down'}"

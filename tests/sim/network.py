@@ -36,11 +36,11 @@ class Network:
         """Carry `data`, or lose it."""
         world, plan, random = self._world, self._plan, self._rng.random
         world.digest(sender, to, data)
+        if self.cut and (sender, to) in self.cut:
+            world.counts["message cut"] += 1
+            return
         if sender in self.calm and to in self.calm:
             self._arrive(sender, to, data, 1 + random() * min(plan.delay_ms, _CALM_DELAY_MS))
-            return
-        if (sender, to) in self.cut:
-            world.counts["message cut"] += 1
             return
         if plan.loss and random() < plan.loss:
             world.counts["message lost"] += 1

@@ -23,12 +23,20 @@ _Wish: TypeAlias = tuple[str, set[NodeId], set[NodeId]]
 class Operators:
     """They repeat a wish until it is granted, or they have another."""
 
-    def __init__(self, plan: Plan, world: World, nodes: Sequence[SimNode], atlas: Atlas) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        world: World,
+        nodes: Sequence[SimNode],
+        atlas: Atlas,
+        isolate: Callable[[NodeId], None],
+    ) -> None:
         self.stopped = False
         self._plan = plan
         self._world = world
         self._nodes = nodes
         self._atlas = atlas
+        self._isolate = isolate
         self._rng = world.stream("operators")
         self._every(plan.membership_every_ms, self._change_members)
         self._every(plan.transfer_every_ms, self._transfer)
@@ -83,7 +91,11 @@ class Operators:
     def _transfer(self) -> None:
         leaders = [node for node in self._nodes if node.leads]
         if leaders:
-            self._rng.choice(leaders).ask(self._hand_over)
+            leader = self._rng.choice(leaders)
+            leader.ask(self._hand_over)
+            if self._rng.random() < self._plan.cut_on_transfer:
+                delay_ms = self._rng.random() * 3 * self._plan.delay_ms
+                self._world.later(delay_ms, self._isolate, leader.id)
 
     def _hand_over(self, core: RaftCore) -> None:
         voters = core.membership.voters

@@ -68,6 +68,10 @@ class Plan:
     # What the operators do.
     membership_every_ms: int = 0
     transfer_every_ms: int = 0
+    cut_on_transfer: float = 0.0
+    """Share of transfers at which the old leader loses all its links."""
+    end_on_change: float = 0.0
+    """The first part ends, if it can, just when a change of members is committed."""
 
     # The configuration.
     refuse: float = 0.0
@@ -110,6 +114,8 @@ class Plan:
         "wipe": 0.0,
         "membership_every_ms": 0,
         "transfer_every_ms": 0,
+        "cut_on_transfer": 0.0,
+        "end_on_change": 0.0,
         "refuse": 0.0,
         "priorities": False,
         "lease_reads": False,
@@ -162,6 +168,8 @@ class Plan:
             wipe=some(0.0, 0.2, share=0.15),
             membership_every_ms=changes,
             transfer_every_ms=some(0, 200, 800, share=0.4),
+            cut_on_transfer=some(0.0, 0.2, 0.6),
+            end_on_change=0.5 if changes else 0.0,
             refuse=some(0.0, 0.02, share=0.25),
             priorities=some(False, True, share=0.25),
             lease_reads=lease_reads,
