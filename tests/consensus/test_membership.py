@@ -406,14 +406,7 @@ def test_who_is_to_go_may_still_lead_until_that_is_committed() -> None:
     stage = led_by_one()
     change(stage.running(1), (2, 3))
     stabilize(stage, (1, 2, 3), kinds={"Append"})
-    for directive in (
-        "deliver 1 type=AppendAnswer",
-        "process 1",
-        "write 1",
-        "crash 1",
-        "restart 1",
-    ):
-        _director_of(stage).carry_out(directive, [])
+    act(stage, "deliver 1 type=AppendAnswer", "process 1", "write 1", "crash 1", "restart 1")
     core = stage.running(1)
     assert core.membership == membership((2, 3))
     assert core.commit_index < core.membership_index
