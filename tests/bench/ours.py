@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.figures import Measured, Sequential, Throughput, percentile
-from tests.raftkv.client import Client, Connection, NotDoneError
+from tests.raftkv.client import Client, Connection, NotDoneError, wait_for_leader
 from tests.raftkv.messages import Done, Execute, Load, LoadReport, NodeReport, Put
 from tests.raftkv.processes import Processes
 from tests.raftkv.vitals import cpu_seconds
@@ -38,17 +38,6 @@ async def measure(
         await client.close()
         connection.close()
     return [inside, outside]
-
-
-async def wait_for_leader(client: Client, timeout_s: float = 20.0) -> NodeReport:
-    """The leader, once it has committed in its term."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        report = await client.leader_report()
-        if report is not None and report.commit:
-            return report
-        await asyncio.sleep(0.05)
-    raise TimeoutError("no leader")
 
 
 async def _load(connection: Connection, load: Load) -> LoadReport:

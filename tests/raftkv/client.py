@@ -288,3 +288,15 @@ class Client:
         self._round += 1
         nodes = list(self.addresses)
         return nodes[self._round % len(nodes)]
+
+
+async def wait_for_leader(client: Client, timeout_s: float = 20.0) -> NodeReport:
+    """The leader, once it has committed in its term."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while loop.time() < deadline:
+        report = await client.leader_report()
+        if report is not None and report.commit:
+            return report
+        await asyncio.sleep(0.05)
+    raise TimeoutError("no leader")

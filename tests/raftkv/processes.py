@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,8 +16,8 @@ HOST = "127.0.0.1"
 _STOP_S = 10.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports below the ephemeral range on which nobody listens."""
+def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
+    """Ports below the ephemeral range on which nobody listens, and none of `taken`."""
     found: list[int] = []
     for number in range(4_000):
         port = 12_000 + (os.getpid() * 41 + number * 7) % 18_000
@@ -27,7 +27,7 @@ def free_ports(count: int) -> list[int]:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-        if port not in found:
+        if port not in found and port not in taken:
             found.append(port)
         if len(found) == count:
             return found
@@ -71,7 +71,8 @@ class Processes:
 
     def join(self, node: int) -> None:
         """Start a node that is no member yet."""
-        self.addresses[node] = (HOST, free_ports(1)[0])
+        taken = [port for _, port in self.addresses.values()]
+        self.addresses[node] = (HOST, free_ports(1, taken)[0])
         self.start(node, founding=False)
 
     def start(self, node: int, *, founding: bool = True) -> None:

@@ -1,0 +1,91 @@
+"""Every voter of a running cluster is replaced, or killed, while clients work; nothing is lost.
+
+Real processes, real disks, real sockets. What the clients saw must be linearizable, and each
+acknowledged write of a key that is written once must be there at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random  # noqa: TID251 - seeded
+
+import pytest
+
+from tests.raftkv.client import Client, wait_for_leader
+from tests.raftkv.processes import Processes
+from tests.raftkv.workload import Workload
+
+pytestmark = pytest.mark.slow
+
+SMALL_SNAPSHOTS = ("--snapshot-entries=200", "--trailing-entries=20", "--chunk-bytes=1024")
+KILLING_S = 20.0
+
+
+async def _judge(workload: Workload, client: Client, least: int) -> None:
+    await workload.stop()
+    await workload.read_all()
+    leader = await wait_for_leader(client)
+    assert await workload.lost(leader.node) == []
+    assert workload.contradictions() == []
+    assert workload.history.completed > least, "the load was too light to show anything"
+    await client.close()
+
+
+async def _replace(processes: Processes, client: Client, old: int, new: int) -> None:
+    """A fresh process learns, then votes in place of the old one: one joint change."""
+    report = await wait_for_leader(client)
+    processes.join(new)
+    await client.tell_address(new, *processes.addresses[new])
+    voters = tuple(sorted({*report.voters, new} - {old}))
+    await client.change_members(voters)
+    processes.remove(old)
+
+
+@pytest.mark.parametrize("options", [(), SMALL_SNAPSHOTS], ids=["log", "snapshots"])
+async def test_every_voter_is_replaced_under_load(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with Processes(tmp_path, options) as processes:
+        processes.found(1, 2, 3)
+        client = Client(processes.addresses)
+        first = await wait_for_leader(client)
+        workload = Workload(processes, sessions=6, seed=len(options))
+        workload.start()
+        await asyncio.sleep(1.0)
+
+        followers = [node for node in (1, 2, 3) if node != first.node]
+        for new, old in enumerate([*followers, first.node], start=4):
+            await _replace(processes, client, old, new)
+            await asyncio.sleep(0.5)
+
+        leader = await wait_for_leader(client)
+        assert (leader.voters, leader.outgoing, leader.learners) == ((4, 5, 6), (), ())
+        joiners = await client.reports()
+        assert sorted(report.node for report in joiners) == [4, 5, 6]
+        assert all(bool(report.restored) == bool(options) for report in joiners)
+        await _judge(workload, client, least=1_000)
+
+
+@pytest.mark.parametrize("options", [(), SMALL_SNAPSHOTS], ids=["log", "snapshots"])
+async def test_processes_are_killed_under_load(tmp_path: Path, options: tuple[str, ...]) -> None:
+    rng = Random(len(options))
+    with Processes(tmp_path, options) as processes:
+        processes.found(1, 2, 3)
+        client = Client(processes.addresses)
+        await wait_for_leader(client)
+        workload = Workload(processes, sessions=6, seed=7)
+        workload.start()
+
+        loop = asyncio.get_running_loop()
+        end, kills = loop.time() + KILLING_S, 0
+        while loop.time() < end:
+            await asyncio.sleep(rng.uniform(0.3, 1.0))
+            victims = rng.sample([1, 2, 3], k=rng.choice([1, 1, 1, 2, 3]))
+            for node in victims:
+                processes.kill(node)
+            await asyncio.sleep(rng.uniform(0.0, 0.8))
+            for node in victims:
+                processes.start(node)
+            kills += len(victims)
+
+        assert kills > 10
+        await _judge(workload, client, least=500)
