@@ -2,7 +2,7 @@
 
     add-nodes N [voters=1,2 learners=3] [limit=value…]   + lines `i [log=1,1,2] [term= vote= …]`
     campaign i            tick i|all [n]        run n       stabilize [i…] [type=] [quiet]
-    propose i word…       process i|all         write i  read i    apply i|all
+    propose i word…       process i|all         write i  read i [if-any]  apply i|all
     deliver [i…] [from=] [type=] [first=n] [drop|dup|reverse]
     keep|copy NAME [i…] [from=] [type=]         replay NAME
     partition 1,2|3       cut 1->2              heal
@@ -247,8 +247,9 @@ class Director:
             assert self.stage.write(member), "nothing to write"
 
     def _do_read(self, arguments: Arguments, _: list[str]) -> None:
+        optional = arguments.flag("if-any")
         for member in self._members(arguments):
-            assert self.stage.read(member), "nothing to read"
+            assert self.stage.read(member) or optional, "nothing to read"
 
     def _do_apply(self, arguments: Arguments, _: list[str]) -> None:
         for member in self._members(arguments):

@@ -25,8 +25,9 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Role, Term
+from consensus.types import EntryKind, HardState, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import Lab, chain, make_core
+from tests.consensus.letters import append, heartbeat, vote_request
 
 ELECTION = 10
 """`election_ticks` of the bench: timeouts are drawn from [10, 20)."""
@@ -113,31 +114,6 @@ def acknowledge(core: RaftCore, follower: int, index: int) -> None:
     """The follower has everything up to `index` on its disk."""
     response = AppendResponse(core.term, AppendStatus.OK, LogIndex(index))
     core.step(NodeId(follower), response)
-
-
-def append(entries: Sequence[Entry], after: int, term: int, commit: int = 0) -> AppendRequest:
-    """The entries of a log behind index `after`, as a leader of `term` sends them."""
-    prev = entries[after - 1] if after else None
-    return AppendRequest(
-        Term(term),
-        LogIndex(after),
-        prev.term if prev else Term(0),
-        prev.hash if prev else ZERO_HASH,
-        LogIndex(commit),
-        tuple(entries[after:]),
-    )
-
-
-def heartbeat(term: int, commit: int = 0) -> Heartbeat:
-    """An empty sign of life."""
-    return Heartbeat(Term(term), LogIndex(commit), LogIndex(0))
-
-
-def vote_request(term: int, last_index: int = 0, last_term: int = 0) -> VoteRequest:
-    """A candidate asks for a vote."""
-    return VoteRequest(
-        Term(term), False, LogIndex(last_index), Term(last_term), LogIndex(0), ZERO_HASH
-    )
 
 
 def role_of(core: RaftCore) -> Role:
