@@ -18,6 +18,7 @@ from tests.raftkv.messages import LOAD_TAG, Load, LoadReport
 
 _GIVE_UP_S = 10.0
 BUCKET_S = 0.00001
+_SLICE = 256
 
 
 class _Window:
@@ -37,9 +38,12 @@ class _Window:
         self.failed = 0
         self.idle = asyncio.Event()
 
-    def fill(self) -> None:
-        for _ in range(self._load.window):
+    async def fill(self) -> None:
+        """Open the window, in slices."""
+        for number in range(1, self._load.window + 1):
             self._submit()
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
 
     def _submit(self) -> None:
         key = next(self._numbers) % self._load.keys
@@ -68,7 +72,7 @@ async def run_load(node: RaftNode, load: Load) -> LoadReport:
     """Run it to its end, and a little longer for the last answers."""
     window = _Window(node, load)
     started = time.perf_counter()
-    window.fill()
+    await window.fill()
     await asyncio.wait_for(window.idle.wait(), load.seconds + _GIVE_UP_S)
     seconds = time.perf_counter() - started
     at = percentiles(window.latencies, (0.5, 0.99, 1.0))
