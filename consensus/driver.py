@@ -9,6 +9,7 @@ in any of them stops the node for good: after a failed fsync nothing can be prom
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -76,6 +77,7 @@ class RaftNode:
         rng: Rng | None = None,
         observer: Observer = lambda _: None,
         snapshots: SnapshotStore | None = None,
+        life: int | None = None,
     ) -> None:
         """Put a node together; `start` begins.
 
@@ -88,6 +90,7 @@ class RaftNode:
             rng: Draws timeouts; None: the system's.
             observer: Hears of every change of role, term, leader, suspicion and membership.
             snapshots: None: nothing is ever compacted.
+            life: Greater at each start, also after the disk was lost; None: the system's clock.
         """
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Gets the exception when disk, applier or an invariant failed; the process must stop."""
@@ -98,6 +101,7 @@ class RaftNode:
         self._applier = applier
         self._authority = authority or NoAuthority()
         self._rng = rng or _system_rng()
+        self._life = time.time_ns() // 1_000 if life is None else life
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._core: RaftCore | None = None
@@ -140,6 +144,7 @@ class RaftNode:
             self._applier.applied_index,
             self._protected,
             snapshot,
+            self._life,
         )
         self._applying.begin(core, snapshot)
         self._running = True

@@ -32,7 +32,11 @@ class Following(Elections):
         if term < self.term:
             # A stale leader learns of the new term and steps down.
             stale = AppendResponse(
-                self.term, AppendStatus.MISMATCH, LogIndex(0), counted=not self.suspect
+                self.term,
+                AppendStatus.MISMATCH,
+                LogIndex(0),
+                counted=not self.suspect,
+                life=self._life,
             )
             self._durability.hold_for_hard_state(sender, stale)
             return False
@@ -50,7 +54,9 @@ class Following(Elections):
             self._suspect_until = LogIndex(max(heartbeat.last_index + 1, self._applied_at_start))
         self._heir = heartbeat.heir
         self._commit_matched(heartbeat.commit, self._matched)
-        response = HeartbeatResponse(self.term, heartbeat.round, counted=not self.suspect)
+        response = HeartbeatResponse(
+            self.term, heartbeat.round, counted=not self.suspect, life=self._life
+        )
         self._durability.hold_for_hard_state(sender, response)
 
     def _on_append(self, sender: NodeId, append: AppendRequest) -> None:
@@ -67,6 +73,7 @@ class Following(Elections):
                 hint,
                 hint_term,
                 counted=not self.suspect,
+                life=self._life,
             )
             self._durability.hold_for_hard_state(sender, mismatch)
             return

@@ -191,16 +191,18 @@ class Leading(Following):
             return
         if sender not in leadership.followers:
             return
+        if isinstance(response, ChunkResponse):
+            leadership.on_chunk_response(sender, response)
+            return
+        if not leadership.hears(sender, response.life, counted=response.counted):
+            return
         if isinstance(response, HeartbeatResponse):
-            leadership.on_heartbeat_response(sender, counted=response.counted)
+            leadership.on_heartbeat_response(sender)
             if response.counted:
                 reads.acknowledge(sender, response.round)
                 self._answer_reads(reads)
             elif self.leads_safely and leadership.wants_proof(sender):
                 self._create(leadership, EntryKind.NOOP, b"")
-            return
-        if isinstance(response, ChunkResponse):
-            leadership.on_chunk_response(sender, response)
             return
         leadership.on_append_response(sender, response)
         if leadership.is_refused():

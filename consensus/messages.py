@@ -83,6 +83,8 @@ class AppendResponse(_Message, frozen=True, tag=4):
     counted: bool = True
     """False from a suspect follower: its disk lost something before, so what it stores now must
     not make a quorum until it has caught up."""
+    life: _Count = 0
+    """Of the follower's process, greater at each start: what an earlier one said is out of date."""
 
 
 class Heartbeat(_Message, frozen=True, tag=5):
@@ -107,6 +109,8 @@ class HeartbeatResponse(_Message, frozen=True, tag=6):
     counted: bool = True
     """False from a suspect follower, as in an `AppendResponse`: it may have forgotten a vote for
     another leader, so it confirms none."""
+    life: _Count = 0
+    """As in an `AppendResponse`."""
 
 
 class TimeoutNow(_Message, frozen=True, tag=7):

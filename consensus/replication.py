@@ -44,6 +44,7 @@ class Progress:
         "active",
         "counted",
         "leaving_ticks",
+        "life",
         "match",
         "next",
         "nudged",
@@ -71,6 +72,8 @@ class Progress:
         """Send an append even if there is nothing new."""
         self.active = True
         """Heard from since the last check of the quorum."""
+        self.life = -1
+        """The newest life that was heard of."""
         self.counted = True
         """Its disk is trusted."""
         self.proof_made = False
@@ -84,7 +87,7 @@ class Progress:
         """(last index, bytes) of the appends on their way."""
         self.window_bytes = 0
         self.unfit = LogIndex(0)
-        """It refused the snapshot at this index."""
+        """The snapshot at this index is of no use to it."""
         self.leaving_ticks: int | None = None
         """No member any more: ticks until it is forgotten, meant for telling it so."""
 
@@ -102,6 +105,13 @@ class Progress:
         self.reading = self.snapshot = None
         self.window.clear()
         self.window_bytes = 0
+
+    def refuse_snapshot(self) -> None:
+        """The snapshot on its way is of no use; wait for a newer one."""
+        assert self.snapshot is not None
+        self.unfit = self.snapshot.snapshot.index
+        self.snapshot = None
+        self.paused = True
 
     def advance(self, index: LogIndex) -> None:
         """Everything up to `index` is durable there."""
@@ -204,14 +214,28 @@ class Leadership:
 
     # --- What followers say --------------------------------------------------------------------
 
+    def hears(self, follower: NodeId, life: int, *, counted: bool) -> bool:
+        """Note that a follower spoke; False when it was an earlier life of it.
+
+        That one may have acknowledged what its disk has lost since. Within a life a follower only
+        goes from suspect to trusted, so a late answer takes nothing back.
+        """
+        peer = self.followers[follower]
+        if life < peer.life:
+            return False
+        if life > peer.life:
+            peer.life = life
+            peer.counted = counted
+            peer.proof_made = False
+        peer.counted |= counted
+        peer.active = True
+        return True
+
     def on_append_response(self, follower: NodeId, response: AppendResponse) -> None:
         """Take in an answer of this term."""
         peer = self.followers[follower]
-        peer.active = True
         if response.index > self._log.last_index:
             return  # of nothing that this leader ever sent
-        peer.counted = response.counted
-        peer.proof_made &= not response.counted
         if response.status is AppendStatus.MISMATCH:
             self._on_mismatch(peer, response)
             return
@@ -226,19 +250,16 @@ class Leadership:
         if not peer.replicating and peer.match + 1 >= peer.next > self._log.base.index:
             peer.replicating, peer.paused, peer.snapshot = True, False, None
 
-    def on_heartbeat_response(self, follower: NodeId, *, counted: bool) -> None:
+    def on_heartbeat_response(self, follower: NodeId) -> None:
         """The follower lives and can be sent to."""
         peer = self.followers[follower]
-        peer.active = True
-        peer.counted = counted
-        peer.proof_made &= not counted
         peer.paused = False
         peer.nudged = peer.match < self._log.last_index
         if peer.snapshot is not None:
             peer.snapshot.nudge()
 
     def wants_proof(self, follower: NodeId) -> bool:
-        """True once for each time that a follower turns suspect.
+        """True once for each life of a suspect follower.
 
         It is waiting for an entry that was made after its loss, and nobody else may propose one.
         """
@@ -254,9 +275,7 @@ class Leadership:
         if peer.snapshot is None or not peer.snapshot.answers(response):
             return
         if response.refused:
-            peer.unfit = peer.snapshot.snapshot.index
-            peer.snapshot = None
-            peer.paused = True
+            peer.refuse_snapshot()
         else:
             peer.snapshot.held(response.offset)
 
@@ -266,7 +285,7 @@ class Leadership:
         if peer is None or peer.snapshot is None or peer.snapshot.reading is not request:
             return []
         if not data:
-            peer.snapshot = None  # start again with a newer one
+            peer.refuse_snapshot()  # as if the follower had: a newer one must be made
             return []
         return [(request.follower, peer.snapshot.chunk(self._term, data))]
 

@@ -60,6 +60,7 @@ class State(ABC):
         applied_index: LogIndex = _NOWHERE,
         protected_index: LogIndex = _NOWHERE,
         snapshot: Snapshot | None = None,
+        life: int = 0,
     ) -> None:
         """Start as a follower.
 
@@ -71,6 +72,7 @@ class State(ABC):
             applied_index: The embedder's state includes everything up to here, so it is committed.
             protected_index: See `protect`.
             snapshot: The newest complete one of the snapshot store.
+            life: Greater at each start, also after the disk was lost: the system's clock will do.
 
         Raises:
             SnapshotError: when the log begins after the embedder's state and no snapshot helps.
@@ -95,6 +97,7 @@ class State(ABC):
         self._config = config
         self._authority = authority
         self._rng = rng
+        self._life = life
         self._memberships = MembershipHistory(
             config.founding if base.membership is None else base.membership, recovered.memberships
         )
@@ -201,7 +204,9 @@ class State(ABC):
     def _acknowledge(
         self, leader: NodeId, index: LogIndex, status: AppendStatus = AppendStatus.OK
     ) -> None:
-        response = AppendResponse(self.term, status, index, counted=not self.suspect)
+        response = AppendResponse(
+            self.term, status, index, counted=not self.suspect, life=self._life
+        )
         self._durability.hold_for_all(leader, response)
 
     def _reset(self, snapshot: Snapshot) -> None:

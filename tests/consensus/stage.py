@@ -13,6 +13,7 @@ from consensus import codec
 from consensus.config import RaftConfig
 from consensus.core import RaftCore, Ready
 from consensus.membership import Membership
+from consensus.messages import Message
 from consensus.reads import ReadAnswer
 from consensus.snapshot import Base, Snapshot
 from consensus.transfer import ChunkWrite
@@ -79,6 +80,7 @@ class Stage:
             member.applied,
             LogIndex(member.protected),
             member.disk.shelf.newest,
+            member.life,
         )
         member.seen = member.look()
         self.invariants.restarted(member.number, member.disk.hard_state)
@@ -237,19 +239,21 @@ class Stage:
         elif member is None or member.core is None:
             lost = " nobody there"
         if not self.quiet:
-            config = self.members[sender].config
-            message = codec.decode(data, NodeId(sender), config)
-            self.out.append(show_message(sender, to, message) + lost)
+            self.out.append(show_message(sender, to, self.decode(data, sender)) + lost)
         if not lost:
             assert member is not None
             assert member.core is not None
             member.core.step(NodeId(sender), codec.decode(data, NodeId(sender), member.config))
             self.observe(member)
 
+    def decode(self, data: bytes, sender: int) -> Message:
+        """A message on its way."""
+        return codec.decode(data, NodeId(sender), self.members[sender].config)
+
     def kind(self, mail: Mail) -> str:
         """The kind of a message on its way."""
         sender, _, data = mail
-        return kind_of(codec.decode(data, NodeId(sender), self.members[sender].config))
+        return kind_of(self.decode(data, sender))
 
     def tick(self, member: Member) -> None:
         """One tick passes for one member."""

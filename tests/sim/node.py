@@ -133,6 +133,7 @@ class SimNode:
                 applied,
                 self.state.protected,
                 snapshot,
+                self.life + 1,
             )
         except SnapshotError:
             self.wipe()  # what people do then
