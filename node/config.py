@@ -105,6 +105,16 @@ class LimitsSection(_Section):
     outbox_transactions: Annotated[int, Field(ge=100, le=1_000_000)] = 50_000
 
 
+class RaftSection(_Section):
+    """When the Raft log is cut. What is cut off, a node that is behind gets as blocks."""
+
+    snapshot_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    snapshot_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
+    """After so many entries, or so many bytes of them, the present head is named."""
+    trailing_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 5_000
+    """Entries kept below that head, for nodes that are only a little behind."""
+
+
 class NodeConfig(BaseSettings):
     """The whole of `node.toml`, checked, with absolute paths. Made by `load_config`."""
 
@@ -121,6 +131,7 @@ class NodeConfig(BaseSettings):
     api: ApiSection
     log: LogSection = LogSection()
     limits: LimitsSection = LimitsSection()
+    raft: RaftSection = RaftSection()
 
     @classmethod
     @override

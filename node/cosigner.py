@@ -60,6 +60,18 @@ class Cosigner:
                 f"the ledger does not hold the tree signed at height {signed.height}"
             )
 
+    def compare(self, height: int, size: int, root: bytes) -> None:
+        """Compare an applied height that may have been signed before.
+
+        Raises:
+            SigningHaltedError: it was signed with another root.
+        """
+        signed = self._signed
+        if signed is None or height != signed.height:
+            return
+        if (signed.size, signed.root) != (size, root):
+            raise SigningHaltedError(f"height {height} was signed with another root")
+
     def sign(self, height: int, size: int, root: bytes, frontier: Frontier) -> Cosigned | None:
         """Sign the checkpoint of an applied height; None if it was signed before.
 
@@ -69,9 +81,8 @@ class Cosigner:
         signed = self._signed
         if self.suspended:
             return None
+        self.compare(height, size, root)
         if signed is not None and height <= signed.height:
-            if height == signed.height and (signed.size, signed.root) != (size, root):
-                raise SigningHaltedError(f"height {height} was signed with another root")
             return self.stored() if height == signed.height else None
         if signed is not None and size < decode_frontier(signed.frontier).size:
             raise SigningHaltedError(f"height {height} is smaller than the tree signed before")

@@ -19,6 +19,7 @@ from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
 from node.chain.merkle import Frontier
+from node.chain.run import CertifiedBlock
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.cosigner import Cosigner
@@ -26,7 +27,7 @@ from node.finality import Cosigned, Finality
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction
 from node.pool import Pool
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger, NotReproducedError
 from node.tracker import Outcome, Tracker
 
 APPLY_ENTRIES_MAX = 4
@@ -143,6 +144,30 @@ class Engine:
             _, transactions = self._in_flight.pop(entry.index, (0, []))
             self._pool.give_back(transactions)  # those of a void entry; applied ones are gone
 
+    async def adopt(self, block: CertifiedBlock, index: int, *, last: bool) -> None:
+        """Apply the next block as peers hold it: its entry is in no log any more.
+
+        Nothing is signed: the block is final without this voter.
+
+        Args:
+            block: The next one.
+            index: The Raft index that the last adopted block stands for.
+            last: This is that block.
+
+        Raises:
+            HaltedError: it cannot be done again here, or this node stopped applying before.
+        """
+        if self.halted is not None:
+            raise HaltedError(self.halted)
+        try:
+            applied = await self._ledger.adopt(block, index, self._compare, last=last)
+        except NotReproducedError as error:
+            raise HaltedError(str(error)) from error
+        self._applied(applied)
+        certificate, height = block.certificate, applied.height
+        if certificate is not None and self._finality.receive_certificate(height, certificate):
+            self._finalise(certificate, height)
+
     def resume(self, heights: Sequence[tuple[int, Frontier]]) -> None:
         """Count again, after a restart, the heights that are applied but not final.
 
@@ -160,6 +185,10 @@ class Engine:
         statement = self._cosigner.sign(block.height, block.size, block.root, block.frontier)
         if statement is not None:
             self._signed[block.height] = statement
+
+    def _compare(self, block: AppliedBlock) -> None:
+        # In the ledger's thread.
+        self._cosigner.compare(block.height, block.size, block.root)
 
     def _applied(self, block: AppliedBlock) -> None:
         self._in_flight.pop(block.raft_index, None)

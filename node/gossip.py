@@ -1,4 +1,4 @@
-"""Control messages between nodes on the gossip link: typed, bounded, canonical enough to compare.
+"""Messages between nodes on the gossip link: typed, bounded, canonical enough to compare.
 
 Owns kinds and shapes; knows no connection. Item kinds (transactions) belong to p2p.gossip.
 """
@@ -11,18 +11,22 @@ from typing import Annotated
 import msgspec
 
 from node.chain.certificate import CERTIFICATE_BYTES_MAX
+from node.chain.leaf import LeafIndex
+from node.chain.run import RUN_BYTES_MAX, LeafRun
 from node.finality import Cosigned
 
 HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Kind(IntEnum):
-    """Kinds below 16 are control: they travel ahead of transactions."""
+    """Kinds below 16 are control: they travel ahead of transactions, and of blocks."""
 
     STATUS = 0
     COSIGNED = 1
     CERTIFICATE = 2
     EVIDENCE = 3
+    BLOCKS_WANTED = 4
+    BLOCKS = 32
 
 
 class StatusMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -61,13 +65,42 @@ class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     body: Annotated[bytes, msgspec.Meta(max_length=1_048_576)]
 
 
-ControlMessage = StatusMessage | CertificateMessage | StatementMessage | EvidenceMessage
+class BlocksWantedMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A node that is behind asks for certified leaves."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    first: LeafIndex
+    """Tree index of the first leaf that it lacks."""
+
+
+class BlocksMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    """Of the request."""
+    run: LeafRun | None
+    """None: no certified leaf from there on."""
+
+
+BLOCKS_BYTES_MAX = RUN_BYTES_MAX + 65_536
+"""A run with its proof and the lengths of its parts."""
+
+ControlMessage = (
+    StatusMessage
+    | CertificateMessage
+    | StatementMessage
+    | EvidenceMessage
+    | BlocksWantedMessage
+    | BlocksMessage
+)
 
 _SHAPES: dict[int, type[ControlMessage]] = {
     Kind.STATUS: StatusMessage,
     Kind.COSIGNED: StatementMessage,
     Kind.CERTIFICATE: CertificateMessage,
     Kind.EVIDENCE: EvidenceMessage,
+    Kind.BLOCKS_WANTED: BlocksWantedMessage,
+    Kind.BLOCKS: BlocksMessage,
 }
 _KINDS = {shape: kind for kind, shape in _SHAPES.items()}
 _encoder = msgspec.msgpack.Encoder()
@@ -92,6 +125,8 @@ def decode_control(kind: int, body: bytes) -> ControlMessage:
     decoder = _decoders.get(kind)
     if decoder is None:
         raise MalformedControlError(f"unknown kind {kind}")
+    if len(body) > BLOCKS_BYTES_MAX:
+        raise MalformedControlError(f"{len(body)} bytes are too many")
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:

@@ -1,28 +1,35 @@
 """The node among its peers: what arrives on a link, and what is told to whom.
 
 Owns the dispatch of messages, the gossip of transactions and the periodic status. Knows p2p, and
-of consensus only a function that takes a message. Implements `p2p`'s handler, `intake.Carrier`
-and the peers' half of `engine.Outside`.
+of consensus only a function that takes a message. Implements `p2p`'s handler,
+`intake.Carrier`, `catchup.Carrier` and the peers' half of `engine.Outside`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from node.api.ports import PeerView
+from node.blockserver import BlockServer
+from node.blocksync import Request, UnaskedError
+from node.catchup import CatchUp
 from node.chain.certificate import CertificateError
 from node.chain.evidence import EvidenceError
+from node.chain.run import LeafRun
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.engine import Engine
 from node.finality import Cosigned, DivergedError
 from node.gossip import (
+    BlocksMessage,
+    BlocksWantedMessage,
     CertificateMessage,
     ControlMessage,
     EvidenceMessage,
+    Kind,
     MalformedControlError,
     StatementMessage,
     StatusMessage,
@@ -43,6 +50,8 @@ CONTROL_KINDS = 16
 RAFT_MESSAGE = 0
 DISHONEST = frozenset({Code.MALFORMED, Code.BAD_SIGNATURE, Code.WRONG_NETWORK, Code.UNKNOWN_AUTHOR})
 """An honest node relays nothing of these: they need no knowledge of the ledger."""
+
+_NOT_HONEST = (MalformedControlError, CertificateError, EvidenceError, UnaskedError)
 
 _log = structlog.get_logger("node.links")
 
@@ -68,6 +77,7 @@ class Links:
         tracker: Tracker,
         gossip: Gossip,
         clock: Clock,
+        catch_up: CatchUp,
         on_raft: Callable[[int, bytes], None],
         leader: Callable[[], int | None],
         on_evidence: Callable[[bytes], None],
@@ -81,6 +91,7 @@ class Links:
         self._tracker = tracker
         self._gossip = gossip
         self._clock = clock
+        self._catch_up = catch_up
         self._on_raft = on_raft
         self._leader = leader
         self._on_evidence = on_evidence
@@ -89,6 +100,7 @@ class Links:
         self._peers = {v.number: PeerId(v.identity_key) for v in voters.voters}
         self.states = {n: PeerState() for n in self._peers if n != number}
         self.network: PeerNetwork | None = None
+        self.server: BlockServer | None = None
 
     # --- p2p handler -------------------------------------------------------------------------
 
@@ -104,7 +116,11 @@ class Links:
         _log.info("link down", peer=self._name(peer), link=link.name.lower(), reason=reason)
         if link is Link.GOSSIP:
             self._gossip.peer_down(peer)
-            self.states[self._numbers[peer]].work = False
+            number = self._numbers[peer]
+            self.states[number].work = False
+            self._catch_up.link_down(number)
+            if self.server is not None:
+                self.server.forget(number)
 
     async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
         """Handle one message; the next of this link waits until it returns.
@@ -117,10 +133,10 @@ class Links:
             if kind != RAFT_MESSAGE:
                 raise RemoteProtocolError(f"unknown kind {kind} on the raft link")
             self._on_raft(number, body)
-        elif kind < CONTROL_KINDS:
+        elif kind < CONTROL_KINDS or kind == Kind.BLOCKS:
             try:
                 self._on_control(peer, number, decode_control(kind, body))
-            except (MalformedControlError, CertificateError, EvidenceError) as error:
+            except _NOT_HONEST as error:
                 raise RemoteProtocolError(str(error)) from error
             except DivergedError as error:
                 self._on_diverged(error)
@@ -161,6 +177,11 @@ class Links:
                 self._engine.receive_certificate(message.height, message.note)
             case EvidenceMessage():
                 self._on_evidence(message.body)
+            case BlocksWantedMessage():
+                if self.server is not None:
+                    self.server.want(number, message.number, message.first)
+            case BlocksMessage():
+                self._catch_up.receive(number, message.number, message.run)
 
     # --- Statements and evidence -------------------------------------------------------------
 
@@ -176,6 +197,26 @@ class Links:
     def tell_evidence(self, body: bytes) -> None:
         """Pass new evidence on."""
         self._broadcast(EvidenceMessage(body))
+
+    # --- Blocks -------------------------------------------------------------------------------
+
+    def final_heights(self) -> Mapping[int, int]:
+        """The final height of each peer that is connected, as it says."""
+        network = self.network
+        return {
+            number: state.final_height
+            for number, state in self.states.items()
+            if network is not None and network.connected(self._peers[number], Link.GOSSIP)
+        }
+
+    def want_blocks(self, request: Request) -> bool:
+        """Ask a peer for blocks; False when that cannot be sent."""
+        message = BlocksWantedMessage(request.number, request.first)
+        return self._send(self._peers[request.peer], message)
+
+    def give_blocks(self, number: int, request: int, run: LeafRun | None) -> None:
+        """Answer a peer that asked for blocks."""
+        self._send(self._peers[number], BlocksMessage(request, run))
 
     # --- What the engine and the intake say --------------------------------------------------
 
@@ -258,9 +299,10 @@ class Links:
         for number in self.states:
             self._send(self._peers[number], message)
 
-    def _send(self, peer: PeerId, message: ControlMessage) -> None:
-        if self.network is not None:
-            self.network.send(peer, Link.GOSSIP, *encode_control(message))
+    def _send(self, peer: PeerId, message: ControlMessage) -> bool:
+        if self.network is None:
+            return False
+        return self.network.send(peer, Link.GOSSIP, *encode_control(message))
 
     def _send_all(self, outgoing: Sequence[Outgoing]) -> None:
         if self.network is not None:

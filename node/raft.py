@@ -1,24 +1,33 @@
-"""What consensus needs of the node: an authority over entries, a sender, an applier.
+"""What consensus needs of the node: an authority over entries, a sender, a state machine.
 
 Owns the adapters only. Knows consensus and nothing of p2p; the wiring makes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
+
+from consensus.errors import SnapshotError
 from consensus.ports import Admission as EntryAdmission
+from consensus.snapshot import Snapshot
 from consensus.types import Entry, EntryKind, LogIndex, NodeId
+from node.catchup import CatchUp
 from node.chain.block import MalformedBlockError, decode_block
 from node.chain.entry import attest, verify_attestation
+from node.chain.head import FalseHeadError, parse_head
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.engine import Engine
 from node.ledger.signing import secret_key
-from node.storage.ledger import CommittedEntry
+from node.naming import Naming, NotNamedError
+from node.storage.ledger import CommittedEntry, Head, Ledger
 
 AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
+
+_log = structlog.get_logger("node.raft")
 
 
 class EntryAuthority:
@@ -69,10 +78,19 @@ class RaftSender:
 
 
 class RaftApplier:
-    """Hands committed entries to the engine: implements `consensus.ports.Applier`."""
+    """Hands committed entries to the engine: implements `consensus.ports.SnapshotApplier`.
 
-    def __init__(self, engine: Engine) -> None:
+    A snapshot is the name of a final head; who restores one gets the blocks from its peers.
+    """
+
+    def __init__(
+        self, voters: VoterSet, engine: Engine, ledger: Ledger, naming: Naming, catch_up: CatchUp
+    ) -> None:
+        self._voters = voters
         self._engine = engine
+        self._ledger = ledger
+        self._naming = naming
+        self._catch_up = catch_up
 
     @property
     def applied_index(self) -> LogIndex:
@@ -88,3 +106,30 @@ class RaftApplier:
                 if entry.kind is EntryKind.DATA
             ]
         )
+
+    async def capture(self) -> AsyncIterator[bytes]:
+        """The name of the present head; reading it waits until the head is final."""
+        return self._name(self._ledger.head)
+
+    async def restore(self, snapshot: Snapshot, data: AsyncIterator[bytes]) -> None:
+        """Adopt blocks up to the named head.
+
+        Raises:
+            SnapshotError: the bytes do not name one.
+            HaltedError: the ledger holds another history.
+        """
+        name = b"".join([part async for part in data])
+        try:
+            head = parse_head(name, self._voters)
+        except FalseHeadError as error:
+            raise SnapshotError(str(error)) from error
+        await self._catch_up.reach(head, snapshot.index)
+
+    async def _name(self, head: Head) -> AsyncIterator[bytes]:
+        try:
+            name = await self._naming.name(head)
+        except NotNamedError as error:
+            _log.warning("no snapshot", reason=str(error))
+            raise SnapshotError(str(error)) from error
+        _log.info("snapshot", height=head.height, index=head.raft_index)
+        yield name

@@ -104,6 +104,7 @@ class NodeVitals:
                 leader=None if leader is None else leader.node,
                 commit_index=raft.commit_index,
                 applied_index=raft.applied_index,
+                base_index=raft.base_index,
             ),
             height=head.height,
             final_height=self._tracker.final_height,

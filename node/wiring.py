@@ -21,6 +21,8 @@ from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import load_tokens
+from node.blockserver import BlockServer
+from node.catchup import CatchUp
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import NodeConfig, split_address
@@ -34,12 +36,15 @@ from node.keystore import NodeKeys
 from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.links import Links
+from node.naming import Naming
 from node.pool import Pool, PoolLimits
 from node.raft import EntryAuthority, RaftApplier, RaftSender
+from node.rejoining import Rejoining
+from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
-from node.storage.marker import Condition, Marker
+from node.storage.marker import Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import SqliteStore, open_raft_log
 from node.tracker import Tracker
@@ -82,9 +87,6 @@ class Node:
         self._services: list[Callable[[], Awaitable[object]]] = []
         self._files: list[Callable[[], Awaitable[object]]] = []
         self._stopping = False
-        self._caught_up_height: int | None = None
-        """Height at which consensus was caught up with. To sign again it must be final, but no
-        later height: those may need this voter's signature."""
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     # --- Life --------------------------------------------------------------------------------
@@ -103,10 +105,20 @@ class Node:
         self._files.append(outbox.close)
         index = await QueryIndex.open(data / "index.db")
         self._files.append(index.close)
-        log_store = await open_raft_log(data / "raft.db", marker)
+        rejoin = Rejoining.is_asked(data)
+        log_store = await open_raft_log(data / "raft.db", marker, rejoin=rejoin)
         self._files.append(log_store.close)
-        self._build(marker, ledger, reader, outbox, index, log_store)
-        for loop in (outbox.run(), self._keeper.keep(), self._engine.keep_certificates()):
+        heads = await HeadStore.open(data / "heads.db", self._voters)
+        self._files.append(heads.close)
+        self._build(marker, ledger, reader, outbox, index)
+        self._join(ledger, reader, log_store, heads)
+        self._serve_desk(ledger, reader, outbox)
+        for loop in (
+            outbox.run(),
+            self._keeper.keep(),
+            self._engine.keep_certificates(),
+            self._server.serve(),
+        ):
             self._spawn(loop)
         await self._resume(marker, ledger, reader)
         await self._serve(self._network.start, self._network.stop)
@@ -180,7 +192,6 @@ class Node:
         reader: LedgerReader,
         outbox: Outbox,
         index: QueryIndex,
-        log_store: SqliteStore,
     ) -> None:
         genesis, voters = self._genesis, self._voters
         self._ledger = ledger
@@ -211,7 +222,12 @@ class Node:
             self._clock,
             self._config.limits.outbox_transactions,
         )
-        self._join(log_store)
+        self._catch_up = CatchUp(voters, self._me.number, ledger, self._engine, self._clock)
+        self._rejoining = Rejoining(self._config.node.data_dir, self._cosigner, self._tracker)
+
+    def _serve_desk(self, ledger: Ledger, reader: LedgerReader, outbox: Outbox) -> None:
+        """Make what the API sees of the node."""
+        genesis, voters = self._genesis, self._voters
         participant = genesis.participant(self._config.node.participant)
         assert participant is not None, "checked at start"
         self._vitals = NodeVitals(
@@ -241,7 +257,9 @@ class Node:
             self._vitals,
         )
 
-    def _join(self, log_store: SqliteStore) -> None:
+    def _join(
+        self, ledger: Ledger, reader: LedgerReader, log_store: SqliteStore, heads: HeadStore
+    ) -> None:
         """Make the links, and consensus over them."""
         voters = self._voters
         gossip = Gossip(self._wire_of, self._pool.knows)
@@ -254,6 +272,7 @@ class Node:
             self._tracker,
             gossip,
             self._clock,
+            self._catch_up,
             on_raft=self._on_raft,
             leader=self._leader,
             on_evidence=self._keeper.receive,
@@ -269,17 +288,25 @@ class Node:
             self._rng,
         )
         self._links.network = self._network
+        self._catch_up.carrier = self._links
+        self._server = BlockServer(self._links.states, reader, self._clock, self._links.give_blocks)
+        self._links.server = self._server
+        naming = Naming(voters.network_id, ledger, reader, self._tracker)
         self._raft = RaftNode(
             RaftConfig(
                 node=NodeId(self._me.number),
                 voters=tuple(NodeId(v.number) for v in voters.voters),
+                snapshot_entries=self._config.raft.snapshot_entries,
+                snapshot_bytes=self._config.raft.snapshot_bytes,
+                trailing_entries=self._config.raft.trailing_entries,
             ),
             log_store,
             RaftSender(self._links.send_raft),
-            RaftApplier(self._engine),
+            RaftApplier(voters, self._engine, ledger, naming, self._catch_up),
             EntryAuthority(voters, self._keys.identity, self._clock, self._keeper.observe_entry),
             self._rng,
             self._on_raft_status,
+            heads,
         )
 
     def _wire_of(self, txid: bytes) -> bytes | None:
@@ -296,8 +323,7 @@ class Node:
         self._finality.resume(final)
         if newest is not None:
             self._engine.newest_certificate = (newest[0], newest[1].decode())
-        lost = marker.condition in (Condition.MISSING, Condition.DAMAGED)
-        self._cosigner.suspended = lost and head.height > 0
+        self._rejoining.begin(marker, head.height)
         await ledger.check_signed(self._cosigner.check)
         self._engine.resume(await reader.frontiers(final + 1, head.height))
         # Else what was applied before would wait here, for good: no leader proposes it again.
@@ -341,8 +367,6 @@ class Node:
         self._engine.work()
         if status.leader is not None:
             self._intake.resend(at_once=True)
-            if not status.suspect and self._caught_up_height is None:
-                self._caught_up_height = self._tracker.height
 
     def _leader(self) -> int | None:
         return self._vitals.raft().leader
@@ -392,19 +416,7 @@ class Node:
         while True:
             await asyncio.sleep(1.0)
             await self._intake.settle(self._indexer)
-            if self._cosigner.suspended:
-                self._resume_signing()
-
-    def _resume_signing(self) -> None:
-        """Sign again once caught up: with the leader's log, and to a final checkpoint."""
-        status = self._vitals.raft()
-        caught_up = status.leader is not None and not status.suspect
-        if not caught_up or status.applied_index < status.commit_index:
-            return
-        height = self._caught_up_height
-        if height is not None and self._tracker.final_height >= height:
-            self._cosigner.suspended = False
-            _log.warning("signing resumed", height=self._tracker.height)
+            self._rejoining.look(self._vitals.raft())
 
     # --- Peers and API -----------------------------------------------------------------------
 

@@ -176,6 +176,8 @@ class RaftView(msgspec.Struct, frozen=True):
     """Node name of the leader, when known."""
     commit_index: int
     applied_index: int
+    base_index: int
+    """The log begins after it."""
 
 
 class PeerView(msgspec.Struct, frozen=True):

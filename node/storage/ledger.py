@@ -16,88 +16,62 @@ import msgspec
 
 from node.chain.block import Block, MalformedBlockError, decode_block
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
-from node.chain.merkle import Frontier, decode_frontier, frontier_of, leaf_hashes
-from node.chain.tiles import Tile, TileBuilder, TileSubtrees
+from node.chain.merkle import Frontier, frontier_of, leaf_hashes
+from node.chain.run import CertifiedBlock
+from node.chain.tiles import TileBuilder, TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
     BlockContext,
-    BlockOutcome,
     CheckedTransaction,
-    PrefetchedState,
     Result,
     RowChange,
     execute_block,
-    footprint,
+    named_blobs,
 )
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.signing import verify
-from node.ledger.transaction import MalformedTransactionError, Transaction, decode_transaction
-from node.ledger.types import Table
-from node.storage.database import Database, open_writer
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS state (
-    tbl INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, UNIQUE (tbl, key)
-) STRICT;
-CREATE TABLE IF NOT EXISTS blocks (
-    height INTEGER PRIMARY KEY, first_index INTEGER NOT NULL, raft_index INTEGER NOT NULL,
-    leaves BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS blocks_by_first_index ON blocks (first_index);
-CREATE TABLE IF NOT EXISTS certificates (height INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS tiles (
-    level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
-    PRIMARY KEY (level, number)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blobs (hash BLOB NOT NULL UNIQUE, body BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS evidence (
-    id BLOB NOT NULL PRIMARY KEY, found_ms INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS head (
-    one INTEGER PRIMARY KEY CHECK (one = 1), network BLOB NOT NULL, record BLOB NOT NULL
-) STRICT;
-"""
-
-_ROWS_PER_STATEMENT = 64
-"""Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
-under load to get it back costs more than the row."""
-_GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
-_PLACEHOLDERS = ", ".join("?" * _ROWS_PER_STATEMENT)
-_GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
-_SCAN_ROWS = (
-    "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+from node.ledger.transaction import (
+    MalformedTransactionError,
+    Transaction,
+    decode_transaction,
+    encode_wire,
 )
+from node.storage.database import Database, open_writer
+from node.storage.ledger_rows import (
+    SCHEMA,
+    Head,
+    prefetch,
+    read_tile,
+    sync,
+    write_block,
+    write_certificates,
+    write_head,
+    write_rows,
+)
+
+__all__ = [
+    "AppliedBlock",
+    "AppliedTransaction",
+    "CommittedEntry",
+    "Head",
+    "Ledger",
+    "LedgerError",
+    "NotReproducedError",
+]
 
 
 class LedgerError(RuntimeError):
     """The stored ledger does not fit the network, the log or itself. The node must stop."""
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
-    """Where the ledger stands after its newest block."""
+class NotReproducedError(LedgerError):
+    """A certified block comes to something else here. Nothing of it was stored.
 
-    height: int
-    time_ms: int
-    raft_index: int
-    """Index of the newest entry whose effects are stored."""
-    frontier: bytes
-    accumulator: bytes
-    rows: int
-
-    @property
-    def tree_size(self) -> int:
-        """Leaves in the tree."""
-        return int.from_bytes(self.frontier[:8], "big")
-
-    def root(self) -> bytes:
-        """Root of the tree."""
-        return decode_frontier(self.frontier).root()
-
-    def state_digest(self) -> bytes:
-        """Digest of the state, as the newest seal states it."""
-        return StateDigest(self.accumulator, self.rows).value()
+    Its leaves are what the voters signed, so the fault is in this ledger or in this program, or
+    more than f voters lie.
+    """
 
 
 class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
@@ -173,7 +147,7 @@ class Ledger:
         Raises:
             LedgerError: the file belongs to another network.
         """
-        database = await open_writer(path, _SCHEMA, synchronous="NORMAL")
+        database = await open_writer(path, SCHEMA, synchronous="NORMAL")
         ledger = cls(database, genesis, voters_hash, verified)
         try:
             await database.run(ledger._load)
@@ -206,24 +180,59 @@ class Ledger:
 
         return await self._database.run(job)
 
+    async def adopt(
+        self,
+        block: CertifiedBlock,
+        index: int,
+        after: Callable[[AppliedBlock], None],
+        *,
+        last: bool,
+    ) -> AppliedBlock:
+        """Execute a block that peers hold, and store it if it comes to the same leaves.
+
+        Args:
+            block: The next one.
+            index: The Raft index that the last adopted block stands for.
+            after: Called in the ledger's thread once it is stored.
+            last: This is that block. Until it is stored, no entry can be applied.
+
+        Raises:
+            NotReproducedError: it comes to something else; nothing changed.
+        """
+
+        def job(connection: sqlite3.Connection) -> AppliedBlock:
+            applied = self._adopt(connection, block, index, last=last)
+            after(applied)
+            return applied
+
+        return await self._database.run(job)
+
+    async def stand_for(self, index: int) -> None:
+        """The head stands for all entries up to a Raft index: none of them made another block."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            head = msgspec.structs.replace(self.head, raft_index=index, adopting=0)
+            write_head(connection, head)
+            self.head = head
+
+        await self._database.run(job)
+
+    async def sync(self) -> None:
+        """Make everything that is stored durable."""
+        await self._database.run(sync)
+
     async def check_signed(self, check: Callable[[int, Callable[[int], Frontier]], None]) -> None:
         """Let `check(height, frontier at a size)` compare the stored tree with a signature."""
 
         def job(connection: sqlite3.Connection) -> None:
-            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
             check(self.head.height, lambda size: frontier_of(size, lookup))
 
         await self._database.run(job)
 
     async def store_certificates(self, certificates: Sequence[tuple[int, bytes]]) -> None:
         """Keep cosigned checkpoints by height; the first kept for a height stays."""
-
-        def job(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT OR IGNORE INTO certificates (height, note) VALUES (?, ?)", certificates
-            )
-
-        await self._database.run(job)
+        await self._database.run(lambda connection: write_certificates(connection, certificates))
 
     async def store_evidence(self, evidence_id: bytes, found_ms: int, body: bytes) -> bool:
         """Keep evidence. False if it is known already."""
@@ -248,7 +257,7 @@ class Ledger:
         self.head = msgspec.msgpack.decode(record, type=Head)
 
         self._tiles = TileBuilder.resume(
-            self.head.tree_size, lambda level, number: _tile(connection, level, number)
+            self.head.tree_size, lambda level, number: read_tile(connection, level, number)
         )
         if self._tiles.frontier.encode() != self.head.frontier:
             raise LedgerError("the stored tiles do not make the stored frontier")
@@ -268,25 +277,58 @@ class Ledger:
     def _apply(self, connection: sqlite3.Connection, entry: CommittedEntry) -> AppliedBlock | None:
         if entry.index <= self.head.raft_index:
             return None
+        if self.head.adopting:
+            raise LedgerError(
+                f"blocks were adopted up to height {self.head.height}, for Raft index"
+                f" {self.head.adopting}: entry {entry.index} cannot be applied to them"
+            )
         try:
             block = decode_block(entry.payload)
         except MalformedBlockError:
             return None  # only a faulty leader makes one; it has no height on any node
         if block.expected_term != entry.term:
             return None
-        context = BlockContext(
+        context = self._context(max(block.time_ms, self.head.time_ms))
+        checked = self._check(block)
+        connection.execute("BEGIN IMMEDIATE")
+        made = self._make(connection, context, checked, entry.term, entry.leader)
+        applied = self._write(connection, made, entry.index, 0, len(entry.payload))
+        connection.execute("COMMIT")
+        return applied
+
+    def _adopt(
+        self, connection: sqlite3.Connection, block: CertifiedBlock, index: int, *, last: bool
+    ) -> AppliedBlock:
+        seal, head = block.seal, self.head
+        if seal.height != head.height + 1 or seal.time_ms < head.time_ms:
+            raise NotReproducedError(f"height {seal.height} does not follow height {head.height}")
+        context = self._context(seal.time_ms)
+        checked = _check_leaves(block)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            made = self._make(connection, context, checked, seal.term, seal.proposer)
+            if made.leaves != block.leaves:
+                raise NotReproducedError(f"height {seal.height} comes to other leaves here")
+            places = (index, 0) if last else (head.raft_index, index)
+            applied = self._write(connection, made, *places, sum(map(len, made.leaves)))
+            if block.certificate is not None:
+                note = block.certificate.encode().encode()
+                write_certificates(connection, [(seal.height, note)])
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return applied
+
+    def _context(self, time_ms: int) -> BlockContext:
+        return BlockContext(
             network_id=self._network_id,
             height=self.head.height + 1,
-            time_ms=max(block.time_ms, self.head.time_ms),
+            time_ms=time_ms,
             terms=self._genesis.terms,
             home_currency=self._genesis.home_currency,
         )
-        checked = self._check(block)
-        connection.execute("BEGIN IMMEDIATE")
-        outcome = execute_block(_prefetch(connection, checked, context), context, checked)
-        applied = self._write(connection, entry, context, checked, outcome)
-        connection.execute("COMMIT")
-        return applied
 
     def _check(self, block: Block) -> list[CheckedTransaction]:
         checked: list[CheckedTransaction] = []
@@ -303,168 +345,113 @@ class Ledger:
             checked.append(CheckedTransaction(transaction, valid))
         return checked
 
-    def _write(
+    def _make(
         self,
         connection: sqlite3.Connection,
-        entry: CommittedEntry,
         context: BlockContext,
         checked: Sequence[CheckedTransaction],
-        outcome: BlockOutcome,
-    ) -> AppliedBlock:
+        term: int,
+        proposer: int,
+    ) -> _Made:
+        """Run the rules; changes nothing."""
+        outcome = execute_block(prefetch(connection, checked, context), context, checked)
         first_index = self.head.tree_size
-        made = _leaves_of(first_index, context.height, checked, outcome.results)
-        leaves = made.leaves
         digest = StateDigest(self.head.accumulator, self.head.rows).apply(outcome.changes)
+        made = _Made(context, first_index, digest, outcome.changes)
+        made.add(checked, outcome.results)
         seal = SealLeaf(
             height=context.height,
             time_ms=context.time_ms,
-            term=entry.term,
-            proposer=entry.leader,
+            term=term,
+            proposer=proposer,
             first_index=first_index,
-            count=len(leaves),
+            count=len(made.leaves),
             state_digest=digest.value(),
             voters_hash=self._voters_hash,
             rules_version=self._genesis.rules_version,
         )
-        leaves.append(encode_leaf(seal))
-        tiles = self._tiles.append(leaf_hashes(leaves))
+        made.leaves.append(encode_leaf(seal))
+        return made
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        made: _Made,
+        raft_index: int,
+        adopting: int,
+        payload_bytes: int,
+    ) -> AppliedBlock:
+        tiles = self._tiles.append(leaf_hashes(made.leaves))
         frontier = self._tiles.frontier
         self.head = Head(
-            height=context.height,
-            time_ms=context.time_ms,
-            raft_index=entry.index,
+            height=made.context.height,
+            time_ms=made.context.time_ms,
+            raft_index=raft_index,
             frontier=frontier.encode(),
-            accumulator=digest.accumulator,
-            rows=digest.rows,
+            accumulator=made.digest.accumulator,
+            rows=made.digest.rows,
+            adopting=adopting,
         )
-        _write_rows(connection, outcome.changes)
-        _write_block(connection, self.head, first_index, leaves, tiles, made.blobs)
+        write_rows(connection, made.changes)
+        write_block(connection, self.head, made.first_index, made.leaves, tiles, made.blobs)
         return AppliedBlock(
-            height=context.height,
-            raft_index=entry.index,
-            time_ms=context.time_ms,
+            height=made.context.height,
+            raft_index=raft_index,
+            time_ms=made.context.time_ms,
             size=frontier.size,
             root=frontier.root(),
             frontier=frontier,
-            state_digest=seal.state_digest,
+            state_digest=made.digest.value(),
             transactions=made.transactions,
             skipped=made.skipped,
-            payload_bytes=len(entry.payload),
+            payload_bytes=payload_bytes,
         )
 
 
-class _Leaves(msgspec.Struct):
-    """What the results of a block leave."""
+class _Made(msgspec.Struct):
+    """What a block comes to."""
 
+    context: BlockContext
+    first_index: int
+    digest: StateDigest
+    changes: Sequence[RowChange]
     leaves: list[bytes] = []
     transactions: list[AppliedTransaction] = []
     skipped: list[tuple[bytes, Code]] = []
     blobs: list[tuple[bytes, bytes]] = []
 
-
-def _leaves_of(
-    first_index: int,
-    height: int,
-    checked: Sequence[CheckedTransaction],
-    results: Sequence[Result],
-) -> _Leaves:
-    made = _Leaves()
-    for item, result in zip(checked, results, strict=True):
-        transaction = item.transaction
-        if not result.leaf:
-            made.skipped.append((transaction.txid, result.code))
-            continue
-        made.transactions.append(
-            AppliedTransaction(
-                transaction.txid,
-                transaction.wire,
-                result.code,
-                result.operation,
-                first_index + len(made.leaves),
+    def add(self, checked: Sequence[CheckedTransaction], results: Sequence[Result]) -> None:
+        """Turn results into leaves."""
+        for item, result in zip(checked, results, strict=True):
+            transaction = item.transaction
+            if not result.leaf:
+                self.skipped.append((transaction.txid, result.code))
+                continue
+            index = self.first_index + len(self.leaves)
+            self.transactions.append(
+                AppliedTransaction(
+                    transaction.txid, transaction.wire, result.code, result.operation, index
+                )
             )
-        )
-        leaf = TransactionLeaf(result.code, height, transaction.body_bytes, transaction.signature)
-        made.leaves.append(encode_leaf(leaf))
-        if result.code is Code.OK:
-            made.blobs.extend(result.blobs)
-    return made
+            body, signature = transaction.body_bytes, transaction.signature
+            leaf = TransactionLeaf(result.code, self.context.height, body, signature)
+            self.leaves.append(encode_leaf(leaf))
+            if result.code is Code.OK:
+                self.blobs.extend(result.blobs)
 
 
-def _prefetch(
-    connection: sqlite3.Connection,
-    checked: Sequence[CheckedTransaction],
-    context: BlockContext,
-) -> PrefetchedState:
-    wanted = footprint(checked, context)
-    rows: dict[tuple[Table, bytes], bytes | None] = dict.fromkeys(wanted.rows)
-    if len(wanted.rows) < _ROWS_PER_STATEMENT:
-        for place in wanted.rows:
-            found = connection.execute(_GET_ROW, place).fetchone()
-            if found is not None:
-                (rows[place],) = found
-    else:
-        _prefetch_many(connection, wanted.rows, rows)
-    scans = {scan: connection.execute(_SCAN_ROWS, scan).fetchall() for scan in wanted.scans}
-    return PrefetchedState(rows, scans)
-
-
-def _prefetch_many(
-    connection: sqlite3.Connection,
-    places: Sequence[tuple[Table, bytes]],
-    rows: dict[tuple[Table, bytes], bytes | None],
-) -> None:
-    by_table: dict[Table, list[bytes]] = {}
-    for table, key in places:
-        by_table.setdefault(table, []).append(key)
-    for table, keys in by_table.items():
-        for start in range(0, len(keys), _ROWS_PER_STATEMENT):
-            part: list[bytes | None] = [*keys[start : start + _ROWS_PER_STATEMENT]]
-            part += [None] * (_ROWS_PER_STATEMENT - len(part))
-            for key, value in connection.execute(_GET_ROWS, (table, *part)):
-                rows[table, key] = value
-
-
-def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
-    row = connection.execute(
-        "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
-    ).fetchone()
-    return None if row is None else row[0]
-
-
-def _write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
-    inserts = [(c.table, c.key, c.new) for c in changes if c.old is None]
-    for start in range(0, len(inserts), _ROWS_PER_STATEMENT):
-        part = inserts[start : start + _ROWS_PER_STATEMENT]
-        rows = ", ".join(["(?, ?, ?)"] * len(part))
-        connection.execute(
-            f"INSERT INTO state (tbl, key, value) VALUES {rows}",  # noqa: S608 - placeholders only
-            [value for row in part for value in row],
-        )
-    connection.executemany(
-        "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
-        [(c.new, c.table, c.key) for c in changes if c.old is not None and c.new is not None],
-    )
-    connection.executemany(
-        "DELETE FROM state WHERE tbl = ? AND key = ?",
-        [(c.table, c.key) for c in changes if c.new is None],
-    )
-
-
-def _write_block(
-    connection: sqlite3.Connection,
-    head: Head,
-    first_index: int,
-    leaves: Sequence[bytes],
-    tiles: Sequence[Tile],
-    blobs: Sequence[tuple[bytes, bytes]],
-) -> None:
-    connection.execute(
-        "INSERT INTO blocks (height, first_index, raft_index, leaves) VALUES (?, ?, ?, ?)",
-        (head.height, first_index, head.raft_index, msgspec.msgpack.encode(leaves)),
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO tiles (level, number, hashes) VALUES (?, ?, ?)",
-        [(tile.level, tile.number, tile.data) for tile in tiles],
-    )
-    connection.executemany("INSERT OR IGNORE INTO blobs (hash, body) VALUES (?, ?)", blobs)
-    connection.execute("UPDATE head SET record = ?", (msgspec.msgpack.encode(head),))
+def _check_leaves(block: CertifiedBlock) -> list[CheckedTransaction]:
+    """The transactions of certified leaves, with what is held of their blobs."""
+    checked = []
+    for leaf in block.transactions:
+        try:
+            transaction = decode_transaction(encode_wire(leaf.body, leaf.signature))
+            blobs = [block.blobs.get(name) for name in named_blobs(transaction.body)]
+            held = tuple(blob for blob in blobs if blob is not None)
+            if held and leaf.code == Code.OK:
+                transaction = decode_transaction(encode_wire(leaf.body, leaf.signature, held))
+        except MalformedTransactionError as error:
+            raise NotReproducedError(f"height {leaf.height}: {error}") from error
+        valid = verify(transaction.body.key, transaction.signed_bytes, transaction.signature)
+        checked.append(CheckedTransaction(transaction, valid, certified=True))
+    return checked

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from node.chain.merkle import Frontier, frontier_of, inclusion_path
+from node.chain.run import LeafRun
 from node.chain.tiles import TileSubtrees
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
+from node.storage.ledger_rows import read_tile
+from node.storage.runs import read_run
 
 _BLOCK = (
     "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b "
@@ -125,7 +129,7 @@ class LedgerReader:
                 last = connection.execute(_BLOCK + "WHERE b.height = ?", (height,)).fetchone()
                 certified = _stored_block(last)
                 size = (certified.first_index + len(certified.leaves),)
-            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
             return Inclusion(
                 leaf=block.leaves[index - block.first_index],
                 index=index,
@@ -135,11 +139,15 @@ class LedgerReader:
 
         return await self._database.run(job)
 
+    async def run(self, first: int) -> LeafRun | None:
+        """Certified leaves from tree index `first` on, for a peer; None when there is none."""
+        return await self._database.run(partial(read_run, first=first))
+
     async def frontiers(self, first: int, last: int) -> list[tuple[int, Frontier]]:
         """The heights `first`..`last` with the tree as it stood after each."""
 
         def job(connection: sqlite3.Connection) -> list[tuple[int, Frontier]]:
-            lookup = TileSubtrees(lambda level, number: _tile(connection, level, number))
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
             found = []
             for height in range(first, last + 1):
                 row = connection.execute(_BLOCK + "WHERE b.height = ?", (height,)).fetchone()
@@ -152,7 +160,7 @@ class LedgerReader:
 
     async def tile(self, level: int, number: int) -> bytes | None:
         """The stored hashes of a tile, 32 bytes each."""
-        return await self._database.run(lambda connection: _tile(connection, level, number))
+        return await self._database.run(lambda connection: read_tile(connection, level, number))
 
     async def rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The state rows that exist."""
@@ -237,10 +245,3 @@ def _certificate_from(connection: sqlite3.Connection, height: int) -> tuple[int,
         (height,),
     ).fetchone()
     return row
-
-
-def _tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
-    row = connection.execute(
-        "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
-    ).fetchone()
-    return None if row is None else row[0]

@@ -10,6 +10,9 @@ from node.storage.marker import Marker
 __all__ = ["DamagedLogError", "SqliteStore", "open_raft_log"]
 
 
-async def open_raft_log(path: Path, marker: Marker) -> SqliteStore:
-    """Open the log at `path`, or make it. `marker` stays the caller's, to close last."""
-    return await open_sqlite_store(path, marker)
+async def open_raft_log(path: Path, marker: Marker, *, rejoin: bool = False) -> SqliteStore:
+    """Open the log at `path`, or make it. `marker` stays the caller's, to close last.
+
+    With `rejoin` the node is no new one, but its files are: it does not vote until it caught up.
+    """
+    return await open_sqlite_store(path, marker, rejoin=rejoin)

@@ -148,7 +148,7 @@ class FakeNode:
             roles=("issuer",),
             network_id="00" * 32,
             version="0.1.0",
-            raft=RaftView("leader", 3, "issuer", 9, 9),
+            raft=RaftView("leader", 3, "issuer", 9, 9, 0),
             height=len(self.stored),
             final_height=self.final,
             tree_size=self._tree_size,

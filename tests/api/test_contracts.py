@@ -736,7 +736,14 @@ async def test_status_has_every_promised_field(api: ApiClient) -> None:
         *("final_height", "tree_size", "root", "peers", "pool", "state_digest", "index"),
     }
     assert promised <= status.keys()
-    assert status["raft"].keys() == {"state", "term", "leader", "commit_index", "applied_index"}
+    assert status["raft"].keys() == {
+        "state",
+        "term",
+        "leader",
+        "commit_index",
+        "applied_index",
+        "base_index",
+    }
     assert status["peers"][0] == {"node": "payer", "connected": True, "height": 1, "rtt_ms": 2}
     assert status["pool"] == {"transactions": 0, "bytes": 0}
 

@@ -1,0 +1,174 @@
+"""Brings a ledger to a final head that its Raft log cannot bring it to any more.
+
+Owns the loop: ask a peer for the next run of leaves, let it be proven, let its blocks be done again
+on this ledger, until the named head is reached. Whom to ask is `node.blocksync`, what is true
+`node.chain.run`. Knows neither consensus nor p2p.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from node.blocksync import BlockSync, Request
+from node.chain.head import NamedHead
+from node.chain.merkle import decode_frontier
+from node.chain.run import Assembler, FalseRunError, LeafRun, OtherHistoryError
+from node.chain.voters import VoterSet
+from node.clock import Clock
+from node.engine import Engine, HaltedError
+from node.storage.ledger import Ledger
+
+PROGRESS_MS = 2_000
+
+_log = structlog.get_logger("node.catchup")
+
+
+class Carrier(Protocol):
+    """What catching up needs of the links."""
+
+    def final_heights(self) -> Mapping[int, int]:
+        """The final height of each peer that is connected, as it says."""
+        ...
+
+    def want_blocks(self, request: Request) -> bool:
+        """Send a request; False when it cannot be sent."""
+        ...
+
+
+class CatchUp:
+    """The asking side of block exchange."""
+
+    def __init__(
+        self, voters: VoterSet, number: int, ledger: Ledger, engine: Engine, clock: Clock
+    ) -> None:
+        self._voters = voters
+        self._ledger = ledger
+        self._engine = engine
+        self._clock = clock
+        self._sync = BlockSync(v.number for v in voters.voters if v.number != number)
+        self._answer: asyncio.Future[LeafRun | None] | None = None
+        self._logged_ms = 0
+        self.carrier: Carrier | None = None
+
+    async def reach(self, head: NamedHead, index: int) -> None:
+        """Adopt blocks until the ledger's head is `head`, which stands for a Raft index.
+
+        Waits for peers as long as it takes: without these blocks nothing can be applied. What was
+        adopted stays when this is cut off, and the next call goes on from there.
+
+        Raises:
+            HaltedError: this ledger holds another history than the certified one.
+        """
+        start = self._ledger.head
+        _log.info("restoring", height=start.height, to_height=head.height, to_index=index)
+        self._logged_ms = self._clock.monotonic_ms()
+        assembler = Assembler(decode_frontier(start.frontier), self._voters)
+        strangers: set[int] = set()
+        while self._ledger.head.tree_size < head.size:
+            run = await self._next_run(assembler.size)
+            if run is not None:
+                await self._take(assembler, run, head, index, strangers)
+        reached = self._ledger.head
+        if (reached.height, reached.tree_size, reached.state_digest()) != (
+            head.height,
+            head.size,
+            head.state_digest,
+        ):
+            raise HaltedError(f"height {reached.height} is not the final head that a leader named")
+        if reached.raft_index < index:
+            await self._ledger.stand_for(index)
+        _log.info("restored", height=head.height, index=index, blocks=head.height - start.height)
+
+    def receive(self, peer: int, number: int, run: LeafRun | None) -> None:
+        """An answer arrived.
+
+        Raises:
+            UnaskedError: nobody asked for it.
+        """
+        if self._sync.expects(peer, number) and self._answer is not None:
+            self._settle(run, answered=True)
+
+    def link_down(self, peer: int) -> None:
+        """The link to a peer is gone, and with it what it was to answer."""
+        if self._sync.link_down(peer) and self._answer is not None:
+            self._settle(None, answered=False)
+
+    # --- One run -------------------------------------------------------------------------------
+
+    async def _next_run(self, first: int) -> LeafRun | None:
+        """A run from some peer, not judged yet; None: ask again."""
+        carrier, sync = self.carrier, self._sync
+        assert carrier is not None, "set by the wiring"
+        height = self._ledger.head.height + 1
+        wait_ms = sync.ask(self._clock.monotonic_ms(), first, carrier.final_heights(), height)
+        if wait_ms is not None:
+            await asyncio.sleep(wait_ms / 1_000)
+            return None
+        request = sync.open
+        assert request is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            if not carrier.want_blocks(request):
+                raise TimeoutError
+            async with asyncio.timeout(sync.left_ms(self._clock.monotonic_ms()) / 1_000):
+                run = await self._answer
+        except TimeoutError:
+            _log.warning("no blocks", peer=self._name(request.peer))
+            sync.silent(self._clock.monotonic_ms())
+            return None
+        except asyncio.CancelledError:
+            sync.silent(self._clock.monotonic_ms())
+            raise
+        finally:
+            self._answer = None
+        if run is None:
+            sync.empty(self._clock.monotonic_ms())
+        return run
+
+    def _settle(self, run: LeafRun | None, *, answered: bool) -> None:
+        assert self._answer is not None
+        if self._answer.done():
+            return
+        if answered:
+            self._answer.set_result(run)
+        else:
+            self._answer.set_exception(TimeoutError())
+
+    async def _take(
+        self,
+        assembler: Assembler,
+        run: LeafRun,
+        head: NamedHead,
+        index: int,
+        strangers: set[int],
+    ) -> None:
+        request = self._sync.open
+        assert request is not None
+        try:
+            blocks = await asyncio.to_thread(assembler.add, run)
+        except FalseRunError as error:
+            self._sync.false(self._clock.monotonic_ms())
+            _log.error("false blocks", peer=self._name(request.peer), reason=str(error))
+            if isinstance(error, OtherHistoryError):
+                strangers.add(request.peer)
+            if len(strangers) > self._voters.f:
+                raise HaltedError("the certified history does not continue this ledger") from error
+            return
+        strangers.clear()
+        self._sync.good(self._clock.monotonic_ms(), sum(map(len, run.leaves + run.blobs)))
+        for block in blocks:
+            last = block.seal.index + 1 == head.size
+            await self._engine.adopt(block, index, last=last)
+            if last:
+                return
+        now = self._clock.monotonic_ms()
+        if now - self._logged_ms >= PROGRESS_MS:
+            self._logged_ms = now
+            _log.info("restoring", height=self._ledger.head.height, to_height=head.height)
+
+    def _name(self, peer: int) -> str:
+        return self._voters.voters[peer].node

@@ -1,0 +1,217 @@
+"""A run: consecutive leaves from a peer, with proof that every voter's history holds them there.
+
+    run     array [first index, leaves, blobs, certificates, path]
+
+The last certificate is of a tree that holds the whole run; `path` shows that the tree which ends
+with the run is a beginning of it (RFC 6962, 2.1.2). The other certificates are of blocks that end
+within the run. A run needs no whole block, so that no block is too large for a message.
+
+Owns the judgement whether a run continues a tree; executes nothing and verifies no transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+
+from node.chain.certificate import (
+    CERTIFICATE_BYTES_MAX,
+    Certificate,
+    CertificateError,
+    parse_certificate,
+)
+from node.chain.leaf import (
+    LEAF_BYTES_MAX,
+    LeafIndex,
+    MalformedLeafError,
+    SealLeaf,
+    TransactionLeaf,
+    decode_leaf,
+)
+from node.chain.merkle import Frontier, leaf_hashes, verify_consistency
+from node.chain.voters import VoterSet
+from node.ledger.codes import Code
+from node.ledger.execution import named_blobs
+from node.ledger.transaction import BLOBS_BYTES_MAX, TransactionBody
+from node.ledger.types import Hash
+
+RUN_BYTES = 1_048_576
+"""Leaves, blobs and certificates in one run, unless its first leaf alone is more."""
+RUN_LEAVES_MAX = 16_384
+RUN_CERTIFICATES_MAX = 1_024
+PATH_HASHES_MAX = 128
+RUN_BYTES_MAX = RUN_BYTES + LEAF_BYTES_MAX + BLOBS_BYTES_MAX + 2 * CERTIFICATE_BYTES_MAX
+"""The longest run in bytes, encoded: one leaf with its blobs may come on top of all others."""
+
+
+class FalseRunError(ValueError):
+    """No honest node sends this run; says why."""
+
+
+class OtherHistoryError(FalseRunError):
+    """A certified tree, but not one that this run makes of ours.
+
+    It does not tell who is wrong: the peer, or the ledger that the run should continue.
+    """
+
+
+class LeafRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A run as it travels."""
+
+    first: LeafIndex
+    """Tree index of the first leaf."""
+    leaves: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=LEAF_BYTES_MAX)], ...],
+        msgspec.Meta(min_length=1, max_length=RUN_LEAVES_MAX),
+    ]
+    blobs: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=BLOBS_BYTES_MAX)], ...],
+        msgspec.Meta(max_length=RUN_LEAVES_MAX),
+    ]
+    """Sealed blobs that applied transactions name, in no order; one that is missing here was
+    erased there."""
+    certificates: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)], ...],
+        msgspec.Meta(min_length=1, max_length=RUN_CERTIFICATES_MAX),
+    ]
+    """By tree size, ascending."""
+    path: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=PATH_HASHES_MAX)]
+
+
+class CertifiedBlock(msgspec.Struct, frozen=True):
+    """A block as peers hold it, whose leaves are proven to stand in a certified tree."""
+
+    leaves: list[bytes]
+    transactions: Sequence[TransactionLeaf]
+    """All leaves but the last, decoded."""
+    seal: SealLeaf
+    blobs: Mapping[bytes, bytes]
+    """By hash; more than this block's, and perhaps not all of them."""
+    certificate: Certificate | None
+    """Of the tree that ends with this block."""
+
+
+class Assembler:
+    """Makes blocks of runs, from a tree on. A block may be in several runs."""
+
+    def __init__(self, frontier: Frontier, voters: VoterSet) -> None:
+        self._frontier = frontier
+        self._voters = voters
+        self._leaves: list[bytes] = []
+        self._transactions: list[TransactionLeaf] = []
+        self._blobs: dict[bytes, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """Leaves that were taken in, and in the tree before them: where the next run begins."""
+        return self._frontier.size
+
+    def add(self, run: LeafRun) -> list[CertifiedBlock]:
+        """Take in the next run; the blocks that it completes.
+
+        Raises:
+            FalseRunError: it does not continue the tree, or not as certified. Nothing changed.
+        """
+        proven = _prove(self._frontier, run, self._voters)
+        self._frontier = proven.frontier
+        self._blobs |= proven.blobs
+        blocks = []
+        for data, leaf in proven.leaves:
+            self._leaves.append(data)
+            if isinstance(leaf, TransactionLeaf):
+                self._transactions.append(leaf)
+                continue
+            certificate = proven.certificates.get(leaf.index + 1)
+            blocks.append(
+                CertifiedBlock(self._leaves, self._transactions, leaf, self._blobs, certificate)
+            )
+            self._leaves, self._transactions = [], []
+        if not self._leaves:
+            self._blobs = {}
+        return blocks
+
+
+class _Proven(msgspec.Struct, frozen=True):
+    """What a run was found to be."""
+
+    frontier: Frontier
+    """The tree with the run."""
+    leaves: Sequence[tuple[bytes, TransactionLeaf | SealLeaf]]
+    blobs: dict[bytes, bytes]
+    """By hash."""
+    certificates: dict[int, Certificate]
+    """By tree size: of blocks that end within the run."""
+
+
+def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> _Proven:
+    if run.first != frontier.size:
+        raise FalseRunError(f"run begins at leaf {run.first}, not {frontier.size}")
+    try:
+        leaves = [(data, decode_leaf(data)) for data in run.leaves]
+        certificates = {
+            certificate.checkpoint.size: certificate
+            for certificate in map(parse_certificate, run.certificates)
+        }
+    except (MalformedLeafError, CertificateError) as error:
+        raise FalseRunError(str(error)) from error
+    sizes = list(certificates)
+    end = run.first + len(leaves)
+    if sizes != sorted(sizes) or len(sizes) != len(run.certificates):
+        raise FalseRunError("certificates are not in the order of their trees")
+    if sizes[-1] < end or any(not run.first < size <= end for size in sizes[:-1]):
+        raise FalseRunError("certificates are not of this run")
+    _verify(certificates, voters)
+    frontier = _grow(frontier, run.leaves, certificates)
+    covering = certificates[sizes[-1]].checkpoint
+    if not verify_consistency(end, covering.size, frontier.root(), covering.root, run.path):
+        raise OtherHistoryError("run is no part of the certified tree")
+    within = {size: found for size, found in certificates.items() if size <= end}
+    if any(not isinstance(leaves[size - run.first - 1][1], SealLeaf) for size in within):
+        raise FalseRunError("certificate of a tree that ends within a block")
+    return _Proven(frontier, leaves, _blobs_by_hash(run, leaves), within)
+
+
+def _verify(certificates: dict[int, Certificate], voters: VoterSet) -> None:
+    for certificate in certificates.values():
+        if certificate.origin_signature is None:
+            raise FalseRunError("certificate was never published")
+        try:
+            certificate.verify(voters)
+        except CertificateError as error:
+            raise FalseRunError(str(error)) from error
+
+
+def _grow(
+    frontier: Frontier, leaves: Sequence[bytes], certificates: dict[int, Certificate]
+) -> Frontier:
+    """The tree with the leaves; certificates within are compared on the way."""
+    first, hashes, done = frontier.size, leaf_hashes(leaves), 0
+    for size, certificate in certificates.items():
+        if size > first + len(hashes):
+            break
+        frontier = frontier.append_hashes(hashes[done : size - first])
+        done = size - first
+        if frontier.root() != certificate.checkpoint.root:
+            raise OtherHistoryError(f"the tree of {size} leaves is certified with another root")
+    return frontier.append_hashes(hashes[done:])
+
+
+def _blobs_by_hash(
+    run: LeafRun, leaves: Sequence[tuple[bytes, TransactionLeaf | SealLeaf]]
+) -> dict[bytes, bytes]:
+    """The blobs, which the run's own leaves must name: nobody fills this node with others."""
+    blobs = {hashlib.sha256(blob).digest(): blob for blob in run.blobs}
+    if len(blobs) != len(run.blobs):
+        raise FalseRunError("a blob is there twice")
+    if blobs:
+        named: set[bytes] = set()
+        for _, leaf in leaves:
+            if isinstance(leaf, TransactionLeaf) and leaf.code == Code.OK:
+                body = msgspec.msgpack.decode(leaf.body, type=TransactionBody)
+                named.update(named_blobs(body))
+        if not blobs.keys() <= named:
+            raise FalseRunError("a blob that no transaction of the run names")
+    return blobs

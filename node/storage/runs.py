@@ -1,0 +1,112 @@
+"""Reading a run of leaves for a peer. Owns how much goes into one, and which proof goes with it.
+
+Runs in the thread of a reading connection, as one job that sees one committed state. Only what is
+certified is given away; a peer cannot use anything else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from node.chain.certificate import parse_certificate
+from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.chain.merkle import consistency_path
+from node.chain.run import RUN_BYTES, RUN_CERTIFICATES_MAX, RUN_LEAVES_MAX, LeafRun
+from node.chain.tiles import TileSubtrees
+from node.ledger.codes import Code
+from node.ledger.execution import named_blobs
+from node.ledger.transaction import TransactionBody
+from node.storage.ledger_rows import read_tile
+
+_LEAF_OVERHEAD_BYTES = 8
+_BLOCKS = (
+    "SELECT b.first_index, b.leaves, c.note FROM blocks b"
+    " LEFT JOIN certificates c ON c.height = b.height"
+    " WHERE b.height >= (SELECT max(height) FROM blocks WHERE first_index <= ?)"
+    " AND b.height <= (SELECT max(height) FROM certificates) ORDER BY b.height"
+)
+
+
+def read_run(connection: sqlite3.Connection, first: int) -> LeafRun | None:
+    """Certified leaves from tree index `first` on; None when there is none."""
+    run = _Run(connection, first)
+    for leaf, note in _leaves(connection, first):
+        if not run.add(leaf, note):
+            break
+    if not run.leaves:
+        return None
+    end = first + len(run.leaves)
+    if run.covered < end:
+        (note,) = connection.execute(
+            "SELECT note FROM certificates WHERE height >="
+            " (SELECT max(height) FROM blocks WHERE first_index < ?) ORDER BY height LIMIT 1",
+            (end,),
+        ).fetchone()
+        run.certify(note)
+    lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
+    path = tuple(consistency_path(end, run.covered, lookup))
+    return LeafRun(first, tuple(run.leaves), tuple(run.blobs), tuple(run.certificates), path)
+
+
+def _leaves(connection: sqlite3.Connection, first: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Leaf by leaf; with a seal the certificate of its tree, if there is one."""
+    for first_index, encoded, note in connection.execute(_BLOCKS, (first,)):
+        leaves = msgspec.msgpack.decode(encoded, type=list[bytes])
+        for at in range(max(0, first - first_index), len(leaves)):
+            yield leaves[at], note if at == len(leaves) - 1 else None
+
+
+class _Run:
+    """A run that grows leaf by leaf."""
+
+    def __init__(self, connection: sqlite3.Connection, first: int) -> None:
+        self._connection = connection
+        self._first = first
+        self._size = 0
+        self._named: set[bytes] = set()
+        self.leaves: list[bytes] = []
+        self.blobs: list[bytes] = []
+        self.certificates: list[str] = []
+        self.covered = 0
+        """Size of the tree of the last certificate."""
+
+    def add(self, leaf: bytes, note: bytes | None) -> bool:
+        """Add a leaf, its blobs and the certificate of its tree; False when they do not fit."""
+        blobs = self._blobs_of(leaf)
+        size = len(leaf) + _LEAF_OVERHEAD_BYTES + sum(map(len, blobs)) + len(note or b"")
+        fits = (
+            self._size + size <= RUN_BYTES
+            and len(self.leaves) < RUN_LEAVES_MAX
+            and len(self.certificates) + 1 < RUN_CERTIFICATES_MAX
+        )
+        if self.leaves and not fits:
+            return False
+        self._size += size
+        self.leaves.append(leaf)
+        self.blobs += blobs
+        if note is not None:
+            self.certify(note)
+        return True
+
+    def certify(self, note: bytes) -> None:
+        """Add a certificate."""
+        text = note.decode()
+        self.certificates.append(text)
+        self.covered = parse_certificate(text).checkpoint.size
+
+    def _blobs_of(self, data: bytes) -> list[bytes]:
+        leaf = decode_leaf(data)
+        if not isinstance(leaf, TransactionLeaf) or leaf.code != Code.OK:
+            return []
+        blobs = []
+        for blob_hash in named_blobs(msgspec.msgpack.decode(leaf.body, type=TransactionBody)):
+            row = self._connection.execute(
+                "SELECT body FROM blobs WHERE hash = ?", (blob_hash,)
+            ).fetchone()
+            if row is not None and blob_hash not in self._named:
+                self._named.add(blob_hash)
+                blobs.append(row[0])
+        return blobs
