@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random  # noqa: TID251 - seeded
+import shutil
+import sqlite3
+import tempfile
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 
+from consensus.frames import Frame
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
 from node.chain.entry import attest
 from node.chain.voters import Voter
@@ -15,7 +21,7 @@ from node.ledger.signing import secret_key
 from p2p.config import P2PConfig
 from p2p.network import PeerNetwork
 from p2p.types import KnownPeer, Link, PeerId
-from tests.cluster.cluster import Cluster, read_only
+from tests.cluster.cluster import Cluster
 
 
 class Impostor:
@@ -99,9 +105,13 @@ class Impostor:
 
 
 def end_of_log(cluster: Cluster, name: str) -> tuple[int, int, bytes]:
-    """Index, term and hash of the last entry in a node's log."""
-    with read_only(cluster[name].data / "raft.db") as connection:
-        index, term, entry_hash = connection.execute(
-            "SELECT idx, term, hash FROM entries ORDER BY idx DESC LIMIT 1"
-        ).fetchone()
-        return int(index), int(term), bytes(entry_hash)
+    """Index, term and hash of the last entry in a node's log, which nobody else may open."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in cluster[name].data.glob("raft.db*"):
+            shutil.copy(path, folder)
+        with closing(sqlite3.connect(Path(folder) / "raft.db")) as connection:
+            first, last, positions = connection.execute(
+                "SELECT first, last, positions FROM frames ORDER BY first DESC LIMIT 1"
+            ).fetchone()
+    frame = Frame(first, last, positions)
+    return last, frame.last_term, frame.hash_at(last)

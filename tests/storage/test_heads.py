@@ -1,0 +1,226 @@
+"""Snapshots of a node: kept durably, and believed only as far as certificates go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from consensus.errors import SnapshotError
+from consensus.membership import Membership
+from consensus.snapshot import Base, Snapshot
+from consensus.types import LogIndex, NodeId, Term
+from node.chain.head import FalseHeadError, name_head, parse_head
+from node.chain.leaf import SealLeaf, decode_leaf, encode_leaf
+from node.chain.voters import VoterSet
+from node.storage.heads import HeadStore
+from tests.chain.network import Network, make_genesis
+
+MEMBERS = Membership(tuple(NodeId(n) for n in range(4)))
+HASH = hashlib.sha256(b"entry").digest()
+replace = msgspec.structs.replace
+
+
+def network(blocks: int = 3) -> Network:
+    made = Network()
+    for _ in range(blocks):
+        made.add_block()
+    return made
+
+
+def note(made: Network, *signers: int) -> str:
+    return made.certify(*signers).encode()
+
+
+def name(made: Network, leaf: int = -1, raft_index: int = 40) -> bytes:
+    """The name of the head that ends with a leaf, under the present tree."""
+    index = leaf % len(made.leaves)
+    path = tuple(made.path(index))
+    return name_head(made.voters.network_id, raft_index, made.leaves[index], path, note(made))
+
+
+def snapshot_of(body: bytes, index: int = 50, members: Membership = MEMBERS) -> Snapshot:
+    checksum = hashlib.sha256(body).digest()
+    return Snapshot(LogIndex(index), Term(3), HASH, members, len(body), checksum)
+
+
+async def parts(*data: bytes) -> AsyncIterator[bytes]:
+    for part in data:
+        yield part
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[HeadStore]:
+    made = await HeadStore.open(tmp_path / "heads.db", network().voters)
+    yield made
+    await made.close()
+
+
+async def arrive(store: HeadStore, snapshot: Snapshot, body: bytes, chunk: int = 100) -> bool:
+    """As a leader sends it."""
+    held = await store.write_chunk(snapshot, 0, b"")
+    while held < snapshot.size:
+        more = await store.write_chunk(snapshot, held, body[held : held + chunk])
+        assert more > held
+        held = more
+    return await store.complete(snapshot)
+
+
+# --- Names -------------------------------------------------------------------------------------
+
+
+def test_a_name_tells_height_size_and_state_of_an_older_head_too() -> None:
+    made = network()
+    for leaf, height in ((3, 1), (7, 2), (11, 3)):
+        head = parse_head(name(made, leaf), made.voters)
+        assert (head.height, head.size, head.raft_index) == (height, leaf + 1, 40)
+
+
+def foreign(made: Network) -> bytes:
+    other = VoterSet.from_genesis(make_genesis(name="other"))
+    return name_head(
+        other.network_id, 40, made.leaves[-1], tuple(made.path(len(made.leaves) - 1)), note(made)
+    )
+
+
+def minority(made: Network) -> bytes:
+    certificate = made.certify()
+    fewer = replace(certificate, cosignatures=certificate.cosignatures[:2]).encode()
+    path = tuple(made.path(len(made.leaves) - 1))
+    return name_head(made.voters.network_id, 40, made.leaves[-1], path, fewer)
+
+
+def other_height(made: Network) -> bytes:
+    leaf = decode_leaf(made.leaves[-1])
+    assert isinstance(leaf, SealLeaf)
+    path = tuple(made.path(len(made.leaves) - 1))
+    lie = encode_leaf(replace(leaf, height=9))
+    return name_head(made.voters.network_id, 40, lie, path, note(made))
+
+
+def no_seal(made: Network) -> bytes:
+    return name(made, len(made.leaves) - 2)
+
+
+def padded(made: Network) -> bytes:
+    return name(made) + b"\0"
+
+
+def cut(made: Network) -> bytes:
+    return name(made)[:-1]
+
+
+def not_canonical(made: Network) -> bytes:
+    body = name(made)
+    assert body[0] == 0x95  # an array of five, in its short form
+    return b"\xdc\x00\x05" + body[1:]
+
+
+def too_large(made: Network) -> bytes:
+    return bytes(20_000)
+
+
+FALSE = [foreign, minority, other_height, no_seal, padded, cut, not_canonical, too_large]
+
+
+@pytest.mark.parametrize("lie", FALSE, ids=lambda lie: lie.__name__)
+async def test_a_false_name_is_refused_and_forgotten(
+    store: HeadStore, lie: Callable[[Network], bytes]
+) -> None:
+    made = network()
+    body = lie(made)
+    with pytest.raises(FalseHeadError):
+        parse_head(body, made.voters)
+    snapshot = snapshot_of(body)
+    assert not await arrive(store, snapshot, body)
+    assert await store.newest() is None
+    with pytest.raises(SnapshotError):
+        await store.create(snapshot.base, MEMBERS, parts(body))
+    true = name(made)
+    assert await arrive(store, snapshot_of(true), true)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        Membership((NodeId(0),)),
+        Membership(tuple(NodeId(n) for n in range(5))),
+        Membership(MEMBERS.voters, (), (NodeId(9),)),
+        Membership(MEMBERS.voters, MEMBERS.voters),
+    ],
+)
+async def test_no_snapshot_brings_other_members(store: HeadStore, members: Membership) -> None:
+    body = name(network())
+    snapshot = snapshot_of(body, members=members)
+    assert not await arrive(store, snapshot, body)
+    with pytest.raises(SnapshotError):
+        await store.create(snapshot.base, members, parts(body))
+
+
+async def test_a_head_is_not_of_a_later_entry_than_its_snapshot(store: HeadStore) -> None:
+    body = name(network(), raft_index=51)
+    assert not await arrive(store, snapshot_of(body, index=50), body)
+    assert await arrive(store, snapshot_of(body, index=51), body)
+
+
+async def test_bytes_are_those_of_the_name(store: HeadStore) -> None:
+    made = network()
+    promised, other = name(made), name(made, raft_index=41)
+    assert len(promised) == len(other)
+    snapshot = snapshot_of(promised)
+    assert not await arrive(store, snapshot, other)
+    assert await store.write_chunk(snapshot, 0, b"") == 0
+    assert await arrive(store, snapshot, promised)
+
+
+# --- Keeping -----------------------------------------------------------------------------------
+
+
+async def test_an_arriving_one_survives_a_restart_and_gives_way_to_another(tmp_path: Path) -> None:
+    made = network()
+    body, path = name(made), tmp_path / "heads.db"
+    first, second = snapshot_of(body), snapshot_of(body, index=60)
+    store = await HeadStore.open(path, made.voters)
+    assert await store.write_chunk(first, 0, body[:200]) == 200
+    assert await store.write_chunk(first, 100, body[100:300]) == 200  # not where the held ends
+    await store.close()
+
+    store = await HeadStore.open(path, made.voters)
+    assert await store.write_chunk(first, 0, b"") == 200
+    assert await store.newest() is None
+    assert await store.write_chunk(second, 0, body[:10]) == 10
+    assert await store.write_chunk(first, 200, body[200:]) == 0
+    assert await arrive(store, first, body)
+    await store.close()
+
+    store = await HeadStore.open(path, made.voters)
+    assert await store.newest() == first
+    assert await store.write_chunk(first, 0, b"") == first.size
+    assert await store.complete(first)
+    await store.close()
+
+
+async def test_the_newest_two_are_kept(store: HeadStore) -> None:
+    body = name(network())
+    made = []
+    for index in (50, 60, 70):
+        base = Base(LogIndex(index), Term(3), HASH, MEMBERS)
+        made.append(await store.create(base, MEMBERS, parts(body[:7], body[7:])))
+    assert await store.newest() == made[2] == snapshot_of(body, index=70)
+    assert await store.read_chunk(made[0], 0, 10) is None
+    for kept in made[1:]:
+        assert await store.read_chunk(kept, 0, 1 << 20) == body
+        assert await store.read_chunk(kept, len(body) - 3, 10) == body[-3:]
+
+
+async def test_data_that_cannot_be_had_leaves_nothing(store: HeadStore) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"part"
+        raise SnapshotError("not final")
+
+    with pytest.raises(SnapshotError, match="not final"):
+        await store.create(Base(LogIndex(50), Term(3), HASH, MEMBERS), MEMBERS, failing())
+    assert await store.newest() is None
