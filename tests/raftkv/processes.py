@@ -96,6 +96,16 @@ class Processes:
         """The process id."""
         return self._running[node].pid
 
+    def pause(self, *nodes: int) -> None:
+        """Let these processes stand still, as if their machines were overloaded."""
+        for node in nodes:
+            self._running[node].send_signal(signal.SIGSTOP)
+
+    def resume(self, *nodes: int) -> None:
+        """Let them go on."""
+        for node in nodes:
+            self._running[node].send_signal(signal.SIGCONT)
+
     def kill(self, node: int) -> None:
         """End it with no chance to do anything."""
         process = self._running.pop(node)

@@ -80,8 +80,13 @@ async def test_processes_are_killed_under_load(tmp_path: Path, options: tuple[st
         while loop.time() < end:
             await asyncio.sleep(rng.uniform(0.3, 1.0))
             victims = rng.sample([1, 2, 3], k=rng.choice([1, 1, 1, 2, 3]))
+            others = [node for node in (1, 2, 3) if node not in victims]
+            if rng.random() < 0.5:  # what a victim acknowledges now, nobody else can know
+                processes.pause(*others)
+                await asyncio.sleep(rng.uniform(0.01, 0.1))
             for node in victims:
                 processes.kill(node)
+            processes.resume(*others)
             await asyncio.sleep(rng.uniform(0.0, 0.8))
             for node in victims:
                 processes.start(node)
