@@ -57,8 +57,9 @@ $(PEERS): $(DEPENDENCIES) requirements-bench.txt
 	@touch $@
 
 .PHONY: etcd
-etcd: ## install Debian's etcd, which bench-raft measures beside ours
-	@command -v etcd >/dev/null || { apt-get update -q && apt-get install -y -q etcd-server; }
+etcd: ## install Debian's etcd, which bench-raft measures beside ours, and its load generator
+	@command -v etcd >/dev/null && command -v h2load >/dev/null \
+		|| { apt-get update -q && apt-get install -y -q etcd-server nghttp2-client; }
 
 .PHONY: bench-raft
 bench-raft: $(INSTALLED) $(PEERS) etcd ## measure consensus beside PySyncObj and etcd; ARGS="--json"

@@ -186,6 +186,10 @@ class Leadership:
         """Whether a quorum was heard from since the last call (CheckQuorum)."""
         active = {node for node, peer in self.followers.items() if peer.active and peer.counted}
         for peer in self.followers.values():
+            if not peer.active:
+                # Nothing was accepted from it for long enough that what an earlier life sent has
+                # arrived; if the clock was set back over a restart, its present life is the lower.
+                peer.life = -1
             peer.active = False
         return self._membership.has_quorum(active | {self._config.node})
 

@@ -83,8 +83,8 @@ MUTATIONS = (
         "log.py",
         (
             (
-                "        self.stable_index = self.handed_index\n        kept",
-                "        self.stable_index = self.handed_index = self.last_index\n        kept",
+                "        self.stable_index = self.handed_index\n",
+                "        self.stable_index = self.handed_index = self.last_index\n",
             ),
         ),
     ),
@@ -424,9 +424,8 @@ MUTATIONS = (
         "state.py",
         (
             (
-                "        response = AppendResponse(self.term, status, index, "
-                "counted=not self.suspect)\n",
-                "        response = AppendResponse(self.term, status, index, counted=True)\n",
+                "            self.term, status, index, counted=not self.suspect, life=self._life\n",
+                "            self.term, status, index, counted=True, life=self._life\n",
             ),
         ),
     ),
