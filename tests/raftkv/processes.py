@@ -101,11 +101,6 @@ class Processes:
         for node in nodes:
             self._running[node].send_signal(signal.SIGSTOP)
 
-    def resume(self, *nodes: int) -> None:
-        """Let them go on."""
-        for node in nodes:
-            self._running[node].send_signal(signal.SIGCONT)
-
     def kill(self, node: int) -> None:
         """End it with no chance to do anything."""
         process = self._running.pop(node)
