@@ -5,8 +5,9 @@
     propose i word…       process i|all         write i  read i [if-any]  apply i|all
     deliver [i…] [from=] [type=] [first=n] [drop|dup|reverse]
     keep|copy NAME [i…] [from=] [type=]         replay NAME
-    partition 1,2|3       cut 1->2              heal
+    forge i->j Vote term= last=term/index       partition 1,2|3   cut 1->2   heal
     crash i [lose-unsynced|torn]                restart i [fresh-state]   wipe i   corrupt i index
+    save-log i   load-log i
     hang i  unhang i      fsync-fail i          refuse i  accept i
     change-membership i voters=1,2 [learners=]  transfer i [j]     read-index i ticket
     snapshot i            compact i index       corrupt-chunk i    lose-snapshot i
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from consensus import codec
 from consensus.config import RaftConfig
 from consensus.errors import ConsensusError
 from consensus.ports import Admission
@@ -28,6 +30,7 @@ from consensus.types import HardState, LogIndex, NodeId, Term
 from tests.consensus.disk import Disk
 from tests.consensus.expectations import expect
 from tests.consensus.lab import chain
+from tests.consensus.letters import vote_request
 from tests.consensus.member import Member, StageRng
 from tests.consensus.settling import close, run_once, stabilize
 from tests.consensus.stage import Mail, Stage
@@ -175,6 +178,17 @@ class Director:
         assert member.core is None, "damage is found at start"
         assert member.disk.hash_at(index) is not None, "no such entry"
         member.disk.damaged.add(index)
+
+    def _do_save_log(self, arguments: Arguments, _: list[str]) -> None:
+        for member in self._members(arguments):
+            member.saved = list(member.disk.entries)
+
+    def _do_load_log(self, arguments: Arguments, _: list[str]) -> None:
+        """An older copy of the log comes back, beside a hard state that contradicts it."""
+        for member in self._members(arguments):
+            assert member.core is None, "a running member does not read its log"
+            member.disk.entries = list(member.saved)
+            member.disk.suspect = True
 
     def _do_hang(self, arguments: Arguments, _: list[str]) -> None:
         for member in self._members(arguments):
@@ -337,6 +351,15 @@ class Director:
         (name,) = arguments.plain
         for mail in self.stage.shelves[name]:
             self.stage.deliver(mail)
+
+    def _do_forge(self, arguments: Arguments, _: list[str]) -> None:
+        """What no honest member would send: a request for a vote that nobody asked it to make."""
+        link, kind = arguments.plain
+        assert kind == "Vote"
+        sender, to = (int(end) for end in link.split("->"))
+        last_term, last_index = map(int, arguments.named["last"].split("/"))
+        message = vote_request(int(arguments.named["term"]), last_index, last_term)
+        self.stage.mail.append((sender, to, codec.encode(message)))
 
     def _take(self, arguments: Arguments) -> list[Mail]:
         to = set(arguments.numbers())

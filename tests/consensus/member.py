@@ -14,7 +14,7 @@ from consensus.durability import Write
 from consensus.ports import Admission
 from consensus.replication import LogRead
 from consensus.transfer import ChunkRead, ChunkWrite
-from consensus.types import LogIndex
+from consensus.types import Entry, LogIndex
 from tests.consensus.disk import Disk
 
 PACE = {"election_ticks": 10, "heartbeat_ticks": 2, "catch_up_ticks_max": 5, "tick_ms": 10}
@@ -55,6 +55,8 @@ class Member:
         self.number = number
         self.config = config
         self.disk = Disk()
+        self.saved: list[Entry] = []
+        """A copy of an earlier log."""
         self.authority = StageAuthority()
         self.core: RaftCore | None = None
         self.life = 0
