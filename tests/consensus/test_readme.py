@@ -70,7 +70,7 @@ def test_the_limits_are_the_defaults() -> None:
 
 
 def test_the_wire_table_names_every_field_of_every_message() -> None:
-    messages: Sequence[type[msgspec.Struct]] = codec._WireMessage.__args__  # type: ignore[attr-defined]
+    messages: Sequence[type[msgspec.Struct]] = codec._WireMessage.__args__
 
     fields = [
         [str(message.__struct_config__.tag), _spoken(message.__struct_fields__)]
