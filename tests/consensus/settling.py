@@ -44,7 +44,7 @@ def stabilize(stage: Stage, chosen: Collection[int] = (), kinds: Collection[str]
 def _move(stage: Stage, member: Member) -> bool:
     moved = False
     for step in (stage.process, stage.write, stage.read, stage.apply):
-        if member.core is None or (step == stage.write and member.hung):
+        if member.core is None or (step in {stage.write, stage.read} and member.hung):
             continue
         moved |= step(member)
     return moved
