@@ -231,6 +231,8 @@ class Leadership:
             peer.life = life
             peer.counted = counted
             peer.proof_made = False
+            if peer.match:  # a new process must match again before it learns what is committed
+                peer.probe(peer.match + 1)
         peer.counted |= counted
         peer.active = True
         return True
