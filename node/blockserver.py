@@ -13,8 +13,8 @@ from node.chain.run import LeafRun
 from node.clock import Clock
 from node.storage.ledger_reader import LedgerReader
 
-INTERVAL_MS = 40
-"""Between answers to one peer: 25 MiB a second at most."""
+INTERVAL_MS = 100
+"""Between answers to one peer: 10 MiB a second at most, more than a node can do again."""
 
 
 class BlockServer:

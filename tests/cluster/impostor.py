@@ -17,6 +17,7 @@ from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
 from node.chain.entry import attest
 from node.chain.voters import Voter
 from node.config import split_address
+from node.gossip import Kind
 from node.ledger.signing import secret_key
 from p2p.config import P2PConfig
 from p2p.network import PeerNetwork
@@ -33,6 +34,7 @@ class Impostor:
         self.keys = cluster[name].keys()
         self._identity = secret_key(self.keys.identity)
         self.downs: Counter[str] = Counter()
+        self.blocks: list[bytes] = []
         self._closed: Counter[tuple[PeerId, Link]] = Counter()
         self._closed_waited: Counter[tuple[PeerId, Link]] = Counter()
         config = cluster[name].local.config.p2p
@@ -73,7 +75,9 @@ class Impostor:
         self._closed[peer, link] += 1
 
     async def on_message(self, peer: PeerId, link: Link, kind: int, body: bytes) -> None:
-        """Hear nothing."""
+        """Keep answers to requests for blocks, and nothing else."""
+        if kind == Kind.BLOCKS:
+            self.blocks.append(body)
 
     async def connected(self, name: str, link: Link) -> None:
         """Wait until a link is up."""

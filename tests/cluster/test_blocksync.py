@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
+from node.chain.run import LeafRun
+from node.gossip import (
+    BLOCKS_BYTES_MAX,
+    BlocksMessage,
+    BlocksWantedMessage,
+    Kind,
+    decode_control,
+    encode_control,
+)
+from node.rejoining import FILE as REJOIN
+from node.storage.ledger import Head
+from p2p.types import Link
 from tests.cluster.cluster import FOUR, Cluster, Member, make_cluster, read_only, wait_until
+from tests.cluster.impostor import Impostor
 from tests.cluster.load import signed_invoices
-from tests.cluster.test_recovery import check_votes_again, reads
+from tests.cluster.test_recovery import answers, check_votes_again, reads
 
 pytestmark = pytest.mark.slow
 
@@ -95,13 +111,26 @@ def check_equal(cluster: Cluster, member: Member, other: Member, txids: list[str
 
 
 def knows(member: Member, txid: str) -> bool:
-    return member.ask("GET", f"/v1/transactions/{txid}").status == 200
+    return bool(member.ask("GET", f"/v1/transactions/{txid}").status == 200)
 
 
 def spare(cluster: Cluster) -> Member:
     """A follower whose absence the tests can bear."""
     leader = cluster.leader()
     return next(m for m in cluster.living if m is not leader and m.name != "issuer")
+
+
+def heights(member: Member) -> int:
+    """The height in the file, of a node that need not answer."""
+    with read_only(member.data / "ledger.db") as connection:
+        (height,) = connection.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()
+        return int(height)
+
+
+def head(member: Member) -> Head:
+    with read_only(member.data / "ledger.db") as connection:
+        (record,) = connection.execute("SELECT record FROM head").fetchone()
+        return msgspec.msgpack.decode(record, type=Head)
 
 
 def test_a_node_that_was_away_takes_blocks_and_votes_again(cluster: Cluster) -> None:
@@ -118,3 +147,112 @@ def test_a_node_that_was_away_takes_blocks_and_votes_again(cluster: Cluster) -> 
     assert '"restored"' in victim.log_text()
     wait_until("its index has the invoice", lambda: reads(victim, number))
     check_votes_again(cluster, victim, "after blocks")
+
+
+def test_a_node_that_is_killed_while_it_restores_goes_on(cluster: Cluster) -> None:
+    victim = spare(cluster)
+    stopped_at = victim.status()["raft"]["commit_index"]
+    start = victim.status()["height"]
+    cluster.stop(victim.name)
+    txids = fill(cluster, 20, 300)
+    cut_past(cluster, stopped_at)
+    target = cluster.living[0].status()["height"]
+
+    victim.local.start()
+    wait_until("it has adopted something", lambda: heights(victim) > start, 20.0)
+    victim.kill()
+    middle = head(victim)
+    assert start < middle.height < target - 5
+    assert middle.raft_index <= stopped_at < middle.adopting
+
+    cluster.start(victim.name)
+    check_equal(cluster, victim, cluster.leader(), txids)
+    assert head(victim).adopting == 0
+    check_votes_again(cluster, victim, "after a kill")
+
+
+def test_a_node_without_files_rejoins_and_does_not_vote_before(cluster: Cluster) -> None:
+    """What an operator does: an empty folder, and in it a file that says so."""
+    victim = spare(cluster)
+    txids = fill(cluster)
+    for name in cluster.members:
+        cluster[name].kill()
+    shutil.rmtree(victim.data)
+    victim.data.mkdir(mode=0o700)
+    (victim.data / REJOIN).touch()
+
+    # Three of four would be a quorum, but one of them remembers nothing.
+    absent = next(m for m in cluster.members.values() if m not in (victim, cluster["issuer"]))
+    present = [m for m in cluster.members.values() if m is not absent]
+    for member in present:
+        member.local.start()
+        member.alive = True
+    for member in present:
+        wait_until("it answers", partial(answers, member))
+        wait_until("it hears the others", partial(hears, member, len(present) - 1))
+    statuses = [member.status() for member in present]
+    assert all(status["raft"]["leader"] is None for status in statuses)
+    assert victim.status()["height"] == 0
+
+    cluster.start()
+    absent.alive = True
+    check_equal(cluster, victim, absent, txids)
+    wait_until("it signs again", lambda: not (victim.data / REJOIN).exists())
+    text = victim.log_text()
+    assert text.index('"signing suspended"') < text.index('"signing resumed"')
+    check_votes_again(cluster, victim, "after rejoining")
+
+
+def hears(member: Member, count: int) -> bool:
+    return len([peer for peer in member.status()["peers"] if peer["connected"]]) >= count
+
+
+# --- Hostile peers ------------------------------------------------------------------------------
+
+
+async def test_blocks_that_nobody_asked_for_cost_the_link(cluster: Cluster) -> None:
+    liar = spare(cluster)
+    cluster.stop(liar.name)
+    witness = next(m.name for m in cluster.living if m.name != "issuer")
+    run = LeafRun(0, (b"leaf",), (), ("note",), ())
+    _, unasked = encode_control(BlocksMessage(1, run))
+    _, wanted = encode_control(BlocksWantedMessage(1, 0))
+    async with Impostor(cluster, liar.name) as impostor:
+        for kind, body in (
+            (Kind.BLOCKS, unasked),
+            (Kind.BLOCKS, b"\xc1"),
+            (Kind.BLOCKS, bytes(BLOCKS_BYTES_MAX + 1)),
+            (Kind.BLOCKS_WANTED, wanted[:-1] + b"\xff"),
+        ):
+            await impostor.say(witness, Link.GOSSIP, kind, body)
+            await impostor.closed(witness, Link.GOSSIP)
+        await impostor.connected(witness, Link.GOSSIP)
+        await check_flood(impostor, witness)
+    assert cluster[witness].ask("GET", "/readyz").status == 200
+    cluster.start(liar.name)
+    cluster.issue("after a liar")
+    cluster.wait_equal()
+
+
+async def check_flood(impostor: Impostor, witness: str) -> None:
+    """Of a thousand requests at once few are answered, the last one among them."""
+    for number in range(1, 1_001):
+        message = BlocksWantedMessage(number, 0)
+        await impostor.say(witness, Link.GOSSIP, *encode_control(message))
+    last: BlocksMessage | None = None
+    async with asyncio.timeout(10):
+        while last is None or last.number < 1_000:
+            await asyncio.sleep(0.01)
+            if impostor.blocks:
+                last = blocks_of(impostor.blocks[-1])
+    numbers = [blocks_of(body).number for body in impostor.blocks]
+    assert len(numbers) < 100
+    assert numbers == sorted(set(numbers))
+    assert last.run is not None
+    assert last.run.first == 0
+
+
+def blocks_of(body: bytes) -> BlocksMessage:
+    message = decode_control(Kind.BLOCKS, body)
+    assert isinstance(message, BlocksMessage)
+    return message
