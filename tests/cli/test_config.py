@@ -36,6 +36,12 @@ def test_a_minimal_file_gets_defaults_and_absolute_paths(tmp_path: Path) -> None
     assert config.node.network.resolve() == tmp_path.parent / "network.toml"
     assert config.keys.passphrase_file is None
     assert config.p2p.peers[0].node == "payer"
+    raft = config.raft
+    assert (raft.snapshot_entries, raft.snapshot_bytes, raft.trailing_entries) == (
+        20_000,
+        256 << 20,
+        5_000,
+    )
 
 
 def test_the_environment_overrides_the_file(
@@ -68,6 +74,8 @@ def test_the_environment_can_expose_the_api(
     ("change", "complaint"),
     [
         (("[node]", "colour = 1\n[node]"), "colour: unknown key"),
+        (("[node]", "[raft]\nsnapshots = 1\n[node]"), "raft.snapshots: unknown key"),
+        (("[node]", "[raft]\nsnapshot_entries = 0\n[node]"), "raft.snapshot_entries"),
         (("[node]", "_env_file = 'x'\n[node]"), "_env_file: unknown key"),
         (('name = "issuer"', 'name = "issuer"\nnick = 1'), "node.nick: unknown key"),
         (('name = "issuer"', 'name = "Is suer"'), "node.name"),

@@ -207,6 +207,20 @@ def hears(member: Member, count: int) -> bool:
     return len([peer for peer in member.status()["peers"] if peer["connected"]]) >= count
 
 
+def test_a_lost_ledger_is_rebuilt_though_its_log_is_cut(cluster: Cluster) -> None:
+    """Its own newest snapshot names where the log begins, and its marker knows what it signed."""
+    victim = spare(cluster)
+    txids = fill(cluster, 3)
+    assert base(victim) > 0
+    victim.kill()
+    for name in ("ledger.db", "index.db"):
+        for path in victim.data.glob(f"{name}*"):
+            path.unlink()
+    cluster.start(victim.name)
+    check_equal(cluster, victim, cluster.leader(), txids)
+    check_votes_again(cluster, victim, "after a lost ledger")
+
+
 # --- Hostile peers ------------------------------------------------------------------------------
 
 
