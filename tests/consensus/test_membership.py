@@ -294,6 +294,18 @@ def test_a_membership_is_in_force_when_it_is_in_the_log() -> None:
     assert stage.running(2).commit_index < index
 
 
+def test_a_commit_below_the_change_does_not_end_it() -> None:
+    stage = led_by_one("propose 1 a", "process 1")
+    core = stage.running(1)
+    change(core, (1, 2, 3, 4))
+    act(stage, "process 1", "deliver 2 3 4 first=1", "write 1", "process 1")
+    act(stage, "deliver 3 first=1", "process 2 3", "write 2 3", "process 2 3")
+    act(stage, "deliver 1 type=AppendAnswer")
+
+    assert core.commit_index == 2
+    assert core.membership == membership((1, 2, 3, 4), (1, 2, 3))
+
+
 def test_a_membership_goes_when_its_entry_is_replaced() -> None:
     stage = led_by_one("cut 1->2 1->3")
     change(stage.running(1), (1, 4))

@@ -461,6 +461,15 @@ def test_the_disk_is_told_what_was_compacted() -> None:
     assert stage.running(1).log.last_index == 4
 
 
+def test_a_follower_compacts_by_itself() -> None:
+    stage = play("add-nodes 3", "campaign 1", "stabilize", "propose 1 a b", "stabilize")
+    act(stage, "snapshot 2", "compact 2 2", "stabilize", "propose 1 c", "stabilize")
+    core = stage.running(2)
+
+    assert (core.log.base.index, core.log.last_index, core.commit_index) == (2, 4, 4)
+    assert stage.members[2].disk.base.index == 2
+
+
 def test_what_follows_a_snapshot_on_its_way_stays() -> None:
     stage = lagging("propose 1 sit", "stabilize 1 2", "snapshot 1")
     core = stage.running(1)
