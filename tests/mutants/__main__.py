@@ -1,7 +1,7 @@
 """`python -m tests.mutants`: plant each bug in a copy of `consensus` and see who catches it.
 
-Two detectors run against every copy: the tests of `tests/consensus`, up to the first that fails,
-and the simulation, up to the first seed that fails. A mutation counts as caught when one of them
+Two detectors run against every copy: the tests of `tests/consensus` and `tests/powercut`, up to the
+first that fails, and the simulation, up to the first seed that fails. A mutation counts as caught when one of them
 fails; both are named. The copy without a bug must pass both, else nothing is proven.
 """
 
@@ -73,15 +73,16 @@ def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:
 
 
 def first_test(folder: Path) -> str | None:
-    """The first test of `tests/consensus` that fails."""
+    """The first test that fails."""
     passed, output = run(
         [
             "-P",
             "-m",
             "pytest",
             "tests/consensus",
+            "tests/powercut",
             "-m",
-            "not slow and not soak",
+            "not soak",
             "-x",
             "-q",
             "--timeout",

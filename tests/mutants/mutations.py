@@ -440,4 +440,62 @@ MUTATIONS = (
             ),
         ),
     ),
+    Mutation(
+        "late-answer-of-a-dead-process",
+        "What a follower acknowledged before its disk was lost makes what it stores now count.",
+        "replication.py",
+        (("        if life < peer.life:\n            return False\n", ""),),
+    ),
+    Mutation(
+        "log-not-synced",
+        "The log's commit is left to the operating system (PySyncObj 84).",
+        "sqlite_file.py",
+        (('    "synchronous=FULL",\n', '    "synchronous=OFF",\n'),),
+    ),
+    Mutation(
+        "marker-not-synced",
+        "The marker is left to the operating system.",
+        "marker.py",
+        (("            os.fdatasync(self._descriptor)\n", ""),),
+    ),
+    Mutation(
+        "record-unchecked",
+        "A record whose checksum fails is used.",
+        "frames.py",
+        (
+            (
+                "            if zlib.crc32(record) != self._crcs[place]:\n",
+                "            if False:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "damage-not-suspect",
+        "A damaged log is cut there, and the node votes on.",
+        "recovery.py",
+        (("        or found.damaged\n", ""),),
+    ),
+    Mutation(
+        "lost-end-not-noticed",
+        "A log that is shorter than what was promised is taken for whole.",
+        "recovery.py",
+        (
+            (
+                "        or not (found.replaced or _holds(base, positions, promises))\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "hard-state-of-an-older-file",
+        "Term and vote go back when the file does.",
+        "recovery.py",
+        (("    hard_state = later(stored, promises.hard_state)\n", "    hard_state = stored\n"),),
+    ),
+    Mutation(
+        "failed-sync-retried",
+        "After a failed sync the store goes on (ATC 2020).",
+        "sqlite_file.py",
+        (("        self._failed = True\n", "        pass\n"),),
+    ),
 )
