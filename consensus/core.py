@@ -73,7 +73,8 @@ class RaftCore(Leading):
         """One tick of time has passed."""
         self._election_elapsed += 1
         self._guard_ticks = max(0, self._guard_ticks - 1)
-        self._write_elapsed = self._write_elapsed + 1 if self._durability.busy else 0
+        working = self._durability.busy or self._reading
+        self._disk_elapsed = self._disk_elapsed + 1 if working else 0
         self._reads += self._follower_reads.tick()
         if self._leadership is not None:
             self._tick_leader(self._leadership)
@@ -144,6 +145,7 @@ class RaftCore(Leading):
             collected = self._leadership.collect(self.commit_index, self._snapshot)
             self._outgoing += collected.messages
             log_reads, chunk_reads = collected.log_reads, collected.chunk_reads
+            self._reading += len(log_reads) + len(chunk_reads)
             wanted = self._leadership.snapshot_wanted
         elif self.leader is not None:
             number = self._follower_reads.take_request()
@@ -162,20 +164,26 @@ class RaftCore(Leading):
     def on_persisted(self, seq: int) -> None:
         """The write `seq` of an earlier `ready` is durable."""
         self._durability.done(seq)
-        self._write_elapsed = 0
+        self._disk_elapsed = 0
         self._count_own_vote()
         self._count_commit()
         self._check_suspect()
 
     def on_read(self, request: LogRead, entries: list[Entry]) -> None:
         """The entries of a read of an earlier `ready`; empty if the store could not tell."""
+        self._read_done()
         if self._leadership is not None and request.term == self.term:
             self._outgoing += self._leadership.on_read(request, entries, self.commit_index)
 
     def on_chunk_read(self, request: ChunkRead, data: bytes | None) -> None:
         """The bytes of a read of an earlier `ready`; None when the snapshot is gone."""
+        self._read_done()
         if self._leadership is not None and request.term == self.term:
             self._outgoing += self._leadership.on_chunk_read(request, data)
+
+    def _read_done(self) -> None:
+        self._reading = max(0, self._reading - 1)
+        self._disk_elapsed = 0
 
     # --- Applying and compaction -----------------------------------------------------------------
 

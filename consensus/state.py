@@ -118,7 +118,10 @@ class State(ABC):
         self._beat_due = False
         self._election_elapsed = 0
         self._heartbeat_elapsed = 0
-        self._write_elapsed = 0
+        self._disk_elapsed = 0
+        """Ticks since the store last did something, while it has something to do."""
+        self._reading = 0
+        """Reads of the store that were asked for and not answered."""
         self._guard_ticks = config.election_ticks if config.lease_reads else 0
         """A lease that was confirmed by this node's earlier life may still run."""
         self._timeout = self._draw_timeout()
@@ -255,7 +258,7 @@ class State(ABC):
 
     @property
     def _disk_stalls(self) -> bool:
-        return self._write_elapsed >= self._config.disk_stall_ticks
+        return self._disk_elapsed >= self._config.disk_stall_ticks
 
     def _reset_timeout(self) -> None:
         self._election_elapsed = 0

@@ -7,6 +7,8 @@ import pytest
 from consensus.core import RaftCore
 from consensus.messages import (
     AppendRequest,
+    AppendResponse,
+    AppendStatus,
     Heartbeat,
     HeartbeatResponse,
     VoteRequest,
@@ -265,6 +267,30 @@ def test_check_quorum_keeps_a_leader_that_hears_a_majority() -> None:
         lab.settle()
 
     assert lab.cores[0].role is Role.LEADER
+
+
+def test_a_leader_whose_disk_hangs_in_a_read_steps_down() -> None:
+    """Nothing is being written, and the follower that could commit waits for what is read."""
+    lab = Lab(3, disk_stall_ticks=30, tail_bytes_max=400)
+    lab.elect(0)
+    lab.down = {1, 2}
+    for _ in range(20):
+        lab.propose(0)
+    core = lab.cores[0]
+    core.step(NodeId(1), HeartbeatResponse(core.term))
+    core.ready()
+    probe = core.log.last_index
+    core.step(
+        NodeId(1), AppendResponse(core.term, AppendStatus.MISMATCH, probe, LogIndex(1), Term(1))
+    )
+    assert core.ready().log_reads, "nothing has to be read"
+    for _ in range(30):
+        assert core.role is Role.LEADER
+        core.step(NodeId(1), HeartbeatResponse(core.term))
+        core.ready()
+        core.tick()
+
+    assert role_of(core) is Role.FOLLOWER
 
 
 def test_a_leader_with_a_hung_disk_steps_down_and_does_not_campaign() -> None:

@@ -169,7 +169,7 @@ MUTATIONS = (
         "state.py",
         (
             (
-                "        return self._write_elapsed >= self._config.disk_stall_ticks\n",
+                "        return self._disk_elapsed >= self._config.disk_stall_ticks\n",
                 "        return False\n",
             ),
         ),
