@@ -106,10 +106,12 @@ class Connection(FrameStream):
         if not self.open:
             raise GoneError("the connection ended")
         name = next(self._ids)
-        future = self._waiting[name] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[name] = future
         self.send(encode(Call(name, request)))
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):  # `wait_for` may swallow a cancellation
+                return await future
         except TimeoutError:
             raise GoneError("no answer in time") from None
         finally:
