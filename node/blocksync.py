@@ -10,14 +10,14 @@ deadline, again and again, is asked no more than once while there is another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
 ANSWER_MS = 8_000
 """A run is at most a few mebibytes; a peer that takes longer is passed over."""
-SLOW_MS = 30_000
-EMPTY_MS = 500
+REST_MS = 500
+"""Of a peer that had nothing or was silent. A silent one is asked after all others then."""
 FALSE_MS = 60_000
 FALSE_MS_MAX = 3_600_000
 
@@ -57,7 +57,14 @@ class BlockSync:
         """The request that is under way."""
         return self._open
 
-    def ask(self, now_ms: int, first: int, heights: Mapping[int, int], height: int) -> int | None:
+    def ask(
+        self,
+        now_ms: int,
+        first: int,
+        heights: Mapping[int, int],
+        height: int,
+        but: Collection[int] = (),
+    ) -> int | None:
         """Choose a peer for the leaves from `first` on; then `open` is the request to it.
 
         Args:
@@ -65,16 +72,17 @@ class BlockSync:
             first: Tree index of the first leaf that is missing.
             heights: Final height of each peer with a link, as it says.
             height: Height that is wanted: who says less is not asked.
+            but: Nor are these.
 
         Returns:
             None when there is a request now; else the milliseconds to wait for a peer.
         """
         assert self._open is None, "one request at a time"
-        able = [peer for peer in self._peers if heights.get(peer, -1) >= height]
+        able = [p for p in self._peers if heights.get(p, -1) >= height and p not in but]
         rested = [peer for peer in able if self._peers[peer].rest_until_ms <= now_ms]
         if not rested:
             waits = [self._peers[peer].rest_until_ms - now_ms for peer in able]
-            return min([EMPTY_MS, *waits])
+            return min([REST_MS, *waits])
         chosen = max(rested, key=self._preference)
         state = self._peers[chosen]
         state.asked += 1
@@ -112,13 +120,13 @@ class BlockSync:
 
     def empty(self, now_ms: int) -> None:
         """The peer has not got these leaves, or not certified."""
-        self._close().rest_until_ms = now_ms + EMPTY_MS
+        self._close().rest_until_ms = now_ms + REST_MS
 
     def silent(self, now_ms: int) -> None:
         """No answer in time, or the link went down."""
         state = self._close()
         state.pace = 0.0
-        state.rest_until_ms = now_ms + SLOW_MS
+        state.rest_until_ms = now_ms + REST_MS
 
     def false(self, now_ms: int) -> None:
         """A false run: the peer rests for longer each time."""

@@ -8,7 +8,7 @@ on this ledger, until the named head is reached. Whom to ask is `node.blocksync`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -16,7 +16,14 @@ import structlog
 from node.blocksync import BlockSync, Request
 from node.chain.head import NamedHead
 from node.chain.merkle import decode_frontier
-from node.chain.run import Assembler, FalseRunError, LeafRun, OtherHistoryError
+from node.chain.run import (
+    Assembler,
+    CertifiedBlock,
+    FalseRunError,
+    LeafRun,
+    OtherHistoryError,
+    ProvenRun,
+)
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.engine import Engine, HaltedError
@@ -69,9 +76,8 @@ class CatchUp:
         assembler = Assembler(decode_frontier(start.frontier), self._voters)
         strangers: set[int] = set()
         while self._ledger.head.tree_size < head.size:
-            run = await self._next_run(assembler.size)
-            if run is not None:
-                await self._take(assembler, run, head, index, strangers)
+            run = await self._best_run(assembler, strangers)
+            await self._adopt(assembler.add(run), head, index)
         reached = self._ledger.head
         if (reached.height, reached.tree_size, reached.state_digest()) != (
             head.height,
@@ -99,14 +105,36 @@ class CatchUp:
 
     # --- One run -------------------------------------------------------------------------------
 
-    async def _next_run(self, first: int) -> LeafRun | None:
-        """A run from some peer, not judged yet; None: ask again."""
+    async def _best_run(self, assembler: Assembler, strangers: set[int]) -> ProvenRun:
+        """The next run, from the first peer that has all of its blobs.
+
+        One that lacks some is taken when nobody else can be asked who has more.
+        """
+        best: ProvenRun | None = None
+        asked: list[int] = []
+        while best is None or best.lacking:
+            run = await self._next_run(assembler.size, asked if best else ())
+            request = self._sync.open
+            if run is not None and request is not None:
+                asked.append(request.peer)
+                proven = await self._prove(assembler, run, request.peer, strangers)
+                if proven and (best is None or proven.lacking < best.lacking):
+                    best = proven
+            elif best is not None:
+                _log.warning("blobs are missing", count=best.lacking, first=assembler.size)
+                break
+        return best
+
+    async def _next_run(self, first: int, but: Collection[int]) -> LeafRun | None:
+        """A run from some peer, not judged yet; None: there is nobody, or no answer."""
         carrier, sync = self.carrier, self._sync
         assert carrier is not None, "set by the wiring"
         height = self._ledger.head.height + 1
-        wait_ms = sync.ask(self._clock.monotonic_ms(), first, carrier.final_heights(), height)
+        heights = carrier.final_heights()
+        wait_ms = sync.ask(self._clock.monotonic_ms(), first, heights, height, but)
         if wait_ms is not None:
-            await asyncio.sleep(wait_ms / 1_000)
+            if not but:
+                await asyncio.sleep(wait_ms / 1_000)
             return None
         request = sync.open
         assert request is not None
@@ -138,28 +166,25 @@ class CatchUp:
         else:
             self._answer.set_exception(TimeoutError())
 
-    async def _take(
-        self,
-        assembler: Assembler,
-        run: LeafRun,
-        head: NamedHead,
-        index: int,
-        strangers: set[int],
-    ) -> None:
-        request = self._sync.open
-        assert request is not None
+    async def _prove(
+        self, assembler: Assembler, run: LeafRun, peer: int, strangers: set[int]
+    ) -> ProvenRun | None:
+        """Judge a run, and the peer by it; None when it is false."""
         try:
-            blocks = await asyncio.to_thread(assembler.add, run)
+            proven = await asyncio.to_thread(assembler.prove, run)
         except FalseRunError as error:
             self._sync.false(self._clock.monotonic_ms())
-            _log.error("false blocks", peer=self._name(request.peer), reason=str(error))
+            _log.error("false blocks", peer=self._name(peer), reason=str(error))
             if isinstance(error, OtherHistoryError):
-                strangers.add(request.peer)
+                strangers.add(peer)
             if len(strangers) > self._voters.f:
                 raise HaltedError("the certified history does not continue this ledger") from error
-            return
+            return None
         strangers.clear()
         self._sync.good(self._clock.monotonic_ms(), sum(map(len, run.leaves + run.blobs)))
+        return proven
+
+    async def _adopt(self, blocks: Sequence[CertifiedBlock], head: NamedHead, index: int) -> None:
         for block in blocks:
             last = block.seal.index + 1 == head.size
             await self._engine.adopt(block, index, last=last)

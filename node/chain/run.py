@@ -109,13 +109,16 @@ class Assembler:
         """Leaves that were taken in, and in the tree before them: where the next run begins."""
         return self._frontier.size
 
-    def add(self, run: LeafRun) -> list[CertifiedBlock]:
-        """Take in the next run; the blocks that it completes.
+    def prove(self, run: LeafRun) -> ProvenRun:
+        """Judge what may be the next run; changes nothing.
 
         Raises:
-            FalseRunError: it does not continue the tree, or not as certified. Nothing changed.
+            FalseRunError: it does not continue the tree, or not as certified.
         """
-        proven = _prove(self._frontier, run, self._voters)
+        return _prove(self._frontier, run, self._voters)
+
+    def add(self, proven: ProvenRun) -> list[CertifiedBlock]:
+        """Take in the next run, which was proven since the last one; the blocks it completes."""
         self._frontier = proven.frontier
         self._blobs |= proven.blobs
         blocks = []
@@ -134,7 +137,7 @@ class Assembler:
         return blocks
 
 
-class _Proven(msgspec.Struct, frozen=True):
+class ProvenRun(msgspec.Struct, frozen=True):
     """What a run was found to be."""
 
     frontier: Frontier
@@ -144,9 +147,11 @@ class _Proven(msgspec.Struct, frozen=True):
     """By hash."""
     certificates: dict[int, Certificate]
     """By tree size: of blocks that end within the run."""
+    lacking: int
+    """Blobs that applied transactions name, and that the peer did not give."""
 
 
-def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> _Proven:
+def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> ProvenRun:
     if run.first != frontier.size:
         raise FalseRunError(f"run begins at leaf {run.first}, not {frontier.size}")
     try:
@@ -171,7 +176,8 @@ def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> _Proven:
     within = {size: found for size, found in certificates.items() if size <= end}
     if any(not isinstance(leaves[size - run.first - 1][1], SealLeaf) for size in within):
         raise FalseRunError("certificate of a tree that ends within a block")
-    return _Proven(frontier, leaves, _blobs_by_hash(run, leaves), within)
+    blobs, lacking = _blobs_by_hash(run, leaves)
+    return ProvenRun(frontier, leaves, blobs, within, lacking)
 
 
 def _verify(certificates: dict[int, Certificate], voters: VoterSet) -> None:
@@ -201,17 +207,22 @@ def _grow(
 
 def _blobs_by_hash(
     run: LeafRun, leaves: Sequence[tuple[bytes, TransactionLeaf | SealLeaf]]
-) -> dict[bytes, bytes]:
-    """The blobs, which the run's own leaves must name: nobody fills this node with others."""
+) -> tuple[dict[bytes, bytes], int]:
+    """The blobs, and how many are lacking.
+
+    The run's own leaves must name each: nobody fills this node with others.
+    """
     blobs = {hashlib.sha256(blob).digest(): blob for blob in run.blobs}
     if len(blobs) != len(run.blobs):
         raise FalseRunError("a blob is there twice")
-    if blobs:
-        named: set[bytes] = set()
-        for _, leaf in leaves:
-            if isinstance(leaf, TransactionLeaf) and leaf.code == Code.OK:
+    named: set[bytes] = set()
+    for _, leaf in leaves:
+        if isinstance(leaf, TransactionLeaf) and leaf.code == Code.OK:
+            try:
                 body = msgspec.msgpack.decode(leaf.body, type=TransactionBody)
-                named.update(named_blobs(body))
-        if not blobs.keys() <= named:
-            raise FalseRunError("a blob that no transaction of the run names")
-    return blobs
+            except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
+                raise FalseRunError(f"an applied transaction is none: {error}") from error
+            named.update(named_blobs(body))
+    if not blobs.keys() <= named:
+        raise FalseRunError("a blob that no transaction of the run names")
+    return blobs, len(named) - len(blobs)

@@ -56,7 +56,7 @@ async def adopt(source: Chronicle, copy: Chronicle) -> list[AppliedBlock]:
     """Take everything that the peer can prove; the blocks as `after` saw them."""
     assembler, seen, stored = assembler_of(copy), list[AppliedBlock](), list[AppliedBlock]()
     while (run := await source.reader.run(assembler.size)) is not None:
-        for block in assembler.add(run):
+        for block in assembler.add(assembler.prove(run)):
             last = block.seal.height == CERTIFIED
             stored.append(await copy.ledger.adopt(block, INDEX, seen.append, last=last))
     assert [block.height for block in seen] == [block.height for block in stored]
@@ -104,6 +104,7 @@ async def test_an_erased_blob_is_missing_and_nothing_else(
         for body in erased:
             assert connection.execute("DELETE FROM blobs WHERE body = ?", (body,)).rowcount == 1
     connection.close()
+    assert assembler_of(copy).prove(await read(source)).lacking == len(erased)
     await adopt(source, copy)
     assert copy.ledger.head.state_digest() == source.blocks[CERTIFIED - 1].state_digest
     assert copy.contents()["blobs"] == source.contents()["blobs"]
@@ -279,9 +280,9 @@ async def test_a_false_run_is_refused_and_changes_nothing(
     run = await read(source)
     assembler = assembler_of(copy)
     with pytest.raises(FalseRunError):
-        assembler.add(change(source, run))
+        assembler.prove(change(source, run))
     assert assembler.size == 0
-    assert len(assembler.add(run)) == CERTIFIED
+    assert len(assembler.add(assembler.prove(run))) == CERTIFIED
 
 
 async def test_a_part_of_a_block_needs_its_proof(
@@ -293,8 +294,8 @@ async def test_a_part_of_a_block_needs_its_proof(
     assembler = assembler_of(copy)
     for path in (run.path[1:], (bytes(32), *run.path[1:]), ()):
         with pytest.raises(OtherHistoryError):
-            assembler.add(replace(run, path=path))
-    assembler.add(run)
+            assembler.prove(replace(run, path=path))
+    assembler.prove(run)
 
 
 async def test_a_run_of_another_history_of_this_network_is_told_apart(
@@ -305,7 +306,7 @@ async def test_a_run_of_another_history_of_this_network_is_told_apart(
     assembler = assembler_of(copy)
     run = await read(source, assembler.size)
     with pytest.raises(OtherHistoryError):
-        assembler.add(run)
+        assembler.prove(run)
 
 
 # --- Certified, and yet not what this ledger comes to -------------------------------------------
@@ -345,7 +346,8 @@ async def test_what_q_voters_signed_in_vain_is_not_reproduced(
     run = replace(run, leaves=run.leaves[:2], blobs=())
     tree = decode_frontier(b"\0" * 8).append_hashes(leaf_hashes(run.leaves))
     note = source.sign(Checkpoint(source.voters.origin, 2, tree.root())).encode()
-    (block,) = assembler_of(copy).add(replace(run, certificates=(note,)))
+    assembler = assembler_of(copy)
+    (block,) = assembler.add(assembler.prove(replace(run, certificates=(note,))))
     before, head = copy.contents(), copy.ledger.head
     with pytest.raises(NotReproducedError):
         await copy.ledger.adopt(block, INDEX, lambda _: None, last=False)
@@ -361,7 +363,8 @@ async def test_what_q_voters_signed_in_vain_is_not_reproduced(
 async def test_between_two_heads_no_entry_is_applied_and_adopting_resumes(
     source: Chronicle, copy: Chronicle
 ) -> None:
-    blocks = assembler_of(copy).add(await read(source))
+    assembler = assembler_of(copy)
+    blocks = assembler.add(assembler.prove(await read(source)))
     for block in blocks[:3]:
         await copy.ledger.adopt(block, INDEX, lambda _: None, last=False)
     assert (copy.ledger.head.height, copy.ledger.head.raft_index) == (3, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.blocksync import ANSWER_MS, EMPTY_MS, FALSE_MS, SLOW_MS, BlockSync, UnaskedError
+from node.blocksync import ANSWER_MS, FALSE_MS, REST_MS, BlockSync, UnaskedError
 
 ALL = {1: 9, 2: 9, 3: 9}
 
@@ -40,9 +40,19 @@ def test_each_peer_is_tried_once_and_then_the_fastest(sync: BlockSync) -> None:
 def test_only_who_says_it_has_the_height_is_asked(sync: BlockSync) -> None:
     assert ask(sync, 0, {1: 6, 2: 7}) == 2
     sync.empty(0)
-    assert sync.ask(1, 5, {1: 6, 2: 7}, 7) == EMPTY_MS - 1
-    assert sync.ask(1, 5, {}, 7) == EMPTY_MS
-    assert ask(sync, EMPTY_MS, {1: 6, 2: 7}) == 2
+    assert sync.ask(1, 5, {1: 6, 2: 7}, 7) == REST_MS - 1
+    assert sync.ask(1, 5, {}, 7) == REST_MS
+    assert ask(sync, REST_MS, {1: 6, 2: 7}) == 2
+
+
+def test_who_was_asked_already_can_be_left_out(sync: BlockSync) -> None:
+    first = ask(sync, 0)
+    sync.good(1, 10)
+    assert sync.ask(1, 5, ALL, 7, [first]) is None
+    assert sync.open is not None
+    assert sync.open.peer != first
+    sync.good(2, 10)
+    assert sync.ask(2, 5, ALL, 7, [1, 2, 3]) == REST_MS
 
 
 def test_a_silent_peer_is_left_alone_and_its_late_answer_is_not_a_lie(sync: BlockSync) -> None:
@@ -59,8 +69,11 @@ def test_a_silent_peer_is_left_alone_and_its_late_answer_is_not_a_lie(sync: Bloc
     with pytest.raises(UnaskedError):
         sync.expects(silent, late.number)  # once is enough
     sync.good(ANSWER_MS + 5, 10)
-    # It may answer again after its rest, but whoever has shown a pace is asked before.
-    assert sync.ask(ANSWER_MS + SLOW_MS, 5, {silent: 9}, 7) is None
+    # After its rest it is asked again, but whoever has shown a pace, or was never asked, before.
+    rested = ANSWER_MS + REST_MS
+    assert ask(sync, rested, {silent: 9, other: 9}) == other
+    sync.empty(rested)
+    assert ask(sync, rested, {silent: 9, other: 9}) == silent
 
 
 @pytest.mark.parametrize(("peer", "number"), [(1, 2), (1, 0), (2, 1), (9, 1)])
@@ -102,7 +115,7 @@ def test_after_a_lost_link_older_answers_are_not_taken(sync: BlockSync) -> None:
     sync.silent(0)
     with pytest.raises(UnaskedError):
         sync.expects(peer, lost.number)
-    assert ask(sync, SLOW_MS, {peer: 9}) == peer
+    assert ask(sync, REST_MS, {peer: 9}) == peer
     assert sync.open is not None
     assert sync.open.number == lost.number + 1
     assert answer(sync)

@@ -201,7 +201,7 @@ async def test_one_honest_peer_is_enough(
     source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch, liar: Liar
 ) -> None:
     monkeypatch.setattr(runs, "RUN_BYTES", 4_000)
-    monkeypatch.setattr(blocksync, "ANSWER_MS", 50)
+    monkeypatch.setattr(blocksync, "ANSWER_MS", 1_000)
     # At most f of the voters lie about the history itself.
     behind.liars = {1: liar} if liar in (other_bytes, withheld) else {1: liar, 2: liar}
     await behind.catch_up.reach(await head_of(source), INDEX)
@@ -210,6 +210,35 @@ async def test_one_honest_peer_is_enough(
     assert {peer for peer in behind.asked if peer in behind.liars} == set(behind.liars)
     if liar is not nothing:  # who has not got a block yet may have it later
         assert all(behind.asked.count(peer) == 1 for peer in behind.liars)
+
+
+def without_blobs(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, blobs=())
+
+
+def with_some_blobs(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, blobs=run.blobs[::2])
+
+
+@pytest.mark.parametrize(
+    ("liars", "whole"),
+    [
+        ({1: without_blobs}, True),
+        ({1: without_blobs, 2: with_some_blobs}, True),
+        ({1: without_blobs, 2: with_some_blobs, 3: without_blobs}, False),
+    ],
+)
+async def test_blobs_that_a_peer_keeps_back_come_from_another(
+    source: Chronicle, behind: Behind, liars: dict[int, Liar], whole: bool
+) -> None:
+    behind.liars = liars
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    blobs = behind.chronicle.contents()["blobs"]
+    every = source.contents()["blobs"]
+    assert blobs == every if whole else len(blobs) == len(every) / 2
+    assert behind.chronicle.ledger.head.root() == source.blocks[CERTIFIED - 1].root
 
 
 async def test_a_peer_that_becomes_slow_gives_way(
