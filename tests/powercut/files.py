@@ -34,6 +34,7 @@ async def record(
     folder: Path, seed: int, batches: int, checkpoint_pages: int
 ) -> list[tuple[Files, State]]:
     """Files and state after each batch of a history, from before the first one."""
+    put(folder, dict.fromkeys(NAMES, b""))
     store = await open_sqlite_store(folder / LOG)
     try:
         await store._file.run(
