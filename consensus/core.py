@@ -20,8 +20,9 @@ Rules (Raft paper, figure 2, and the thesis where named):
 - Nothing at or below the commit index or the embedder's protected index is ever truncated, and a
   candidate gets a vote only if it shows that it holds the voter's protected entry.
 - A suspect node (its disk lost something) gives no vote, does not campaign and is not counted,
-  until the leader has committed, without it, all that the leader's log held at first contact, and
-  this node has all that on its disk. So nothing that it once acknowledged can be lost by it.
+  until the leader has committed, without it, all that the leader's log held at first contact and an
+  entry made after that, and this node has all that on its disk. So nothing that it once
+  acknowledged can be lost by it, and no leader that was deposed with a forgotten vote misuses it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """`python -m tests.mutants`: plant each bug in a copy of `consensus` and see who catches it.
 
 Two detectors run against every copy: the tests of `tests/consensus` and `tests/powercut`, up to the
-first that fails, and the simulation, up to the first seed that fails. A mutation counts as caught when one of them
-fails; both are named. The copy without a bug must pass both, else nothing is proven.
+first that fails, and the simulation, up to the first seed that fails. A mutation counts as caught
+when one of them fails; both are named. The copy without a bug must pass both, else nothing is
+proven.
 """
 
 from __future__ import annotations
