@@ -50,14 +50,20 @@ class Rejoining:
         if self._cosigner.suspended:
             _log.warning("signing suspended", height=head_height)
 
+    def on_status(self, status: RaftStatus) -> None:
+        """Consensus changed; at that instant, because what is committed later does not count."""
+        if self._index is None and status.leader is not None and not status.suspect:
+            self._index = status.commit_index
+
+    def on_applied(self, height: int, index: int) -> None:
+        """A block was applied; its height, and the Raft index that it came from."""
+        if self._height is None and self._index is not None and index >= self._index:
+            self._height = height if index == self._index else height - 1
+
     def look(self, status: RaftStatus) -> None:
         """Sign again once caught up: with the leader's log, and to a final head."""
-        if not self._cosigner.suspended:
+        if not self._cosigner.suspended or self._index is None:
             return
-        if self._index is None:
-            if status.leader is None or status.suspect:
-                return
-            self._index = status.commit_index
         if self._height is None:
             if status.applied_index < self._index:
                 return

@@ -365,6 +365,7 @@ class Node:
         if status.conflict is not None:
             _log.critical("a leader asks to replace committed entries", leader=status.leader)
         self._engine.work()
+        self._rejoining.on_status(status)
         if status.leader is not None:
             self._intake.resend(at_once=True)
 
@@ -391,6 +392,7 @@ class Node:
     def tell_applied(self, block: AppliedBlock) -> None:
         """A block is stored, and signed if this voter may sign."""
         self._raft.protect(LogIndex(block.raft_index))
+        self._rejoining.on_applied(block.height, block.raft_index)
         self._intake.applied(block)
 
     def work_reported(self) -> bool:
