@@ -73,9 +73,14 @@ class Outgoing:
         self.reading = None
 
     def nudge(self) -> None:
-        """The follower lives; if nothing else was heard since the last time, offer again."""
+        """The follower lives; if nothing else was heard since the last time, offer again.
+
+        While this node's own store is asked for a part, nobody else is late.
+        """
+        if self.reading is not None:
+            return
         if self._quiet:
-            self._offset = self.reading = None
+            self._offset = None
             self._waiting = False
         self._quiet = not self._quiet
 

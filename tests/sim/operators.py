@@ -48,6 +48,8 @@ class Operators:
             self._rng.choice(leaders).ask(self._change)
 
     def _change(self, core: RaftCore) -> None:
+        if self.stopped:
+            return  # the order lay in the mail of a process that was stopped
         name, voters, learners = self._wish(core.membership, core.leader)
         if not VOTERS_MIN <= len(voters) <= VOTERS_MAX:
             return
@@ -98,6 +100,8 @@ class Operators:
                 self._world.later(delay_ms, self._isolate, leader.id)
 
     def _hand_over(self, core: RaftCore) -> None:
+        if self.stopped:
+            return
         voters = core.membership.voters
         to = self._rng.choice(voters) if self._rng.random() < 0.7 else None
         try:
