@@ -135,7 +135,7 @@ def reading_a_part() -> tuple[Stage, ChunkRead]:
     return stage, stage.members[1].chunk_reads.popleft()
 
 
-@pytest.mark.parametrize("how", ["forgotten", "leadership", "again", "ended"])
+@pytest.mark.parametrize("how", ["forgotten", "leadership", "ended"])
 def test_a_part_that_nobody_waits_for_any_more_is_not_sent(how: str) -> None:
     stage, request = reading_a_part()
     core = stage.running(1)
@@ -143,11 +143,6 @@ def test_a_part_that_nobody_waits_for_any_more_is_not_sent(how: str) -> None:
         del core.followers()[THREE]
     elif how == "leadership":
         core.step(NodeId(2), heartbeat(9))
-    elif how == "again":
-        sending = progress(stage).snapshot
-        assert sending is not None
-        sending.nudge()
-        sending.nudge()
     else:
         core.step(THREE, AppendResponse(core.term, AppendStatus.OK, LogIndex(4), life=99))
     core.on_chunk_read(request, b"lorem ip")

@@ -178,6 +178,19 @@ def test_two_answered_heartbeats_without_progress_repeat_the_offer() -> None:
     assert [read.offset for read in sending.next_read(Term(2), 4)] == [4]
 
 
+def test_a_slow_store_of_the_sender_is_no_reason_to_begin_again() -> None:
+    sending = outgoing()
+    sending.offer(Term(2))
+    sending.held(4)
+    (read,) = sending.next_read(Term(2), 4)
+    for _ in range(5):
+        sending.nudge()
+
+    assert sending.offer(Term(2)) == []
+    assert sending.reading is read
+    assert sending.chunk(Term(2), bytes(read.size)).offset == 4
+
+
 def test_progress_between_heartbeats_keeps_the_stream() -> None:
     sending = outgoing(100)
     sending.offer(Term(2))
