@@ -67,7 +67,11 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--voters", type=int, nargs="*", default=[], help="the founding voters")
     parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
-    parser.add_argument("--watch-loop", action="store_true", help="measure gaps of the event loop")
+    parser.add_argument(
+        "--watch-loop",
+        action="store_true",
+        help="measure gaps of the event loop and, on the standard one, each callback",
+    )
     for name in ("snapshot-entries", "trailing-entries", "chunk-bytes", "tail-bytes-max"):
         parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
     return parser.parse_args()
@@ -99,7 +103,7 @@ async def _serve(args: argparse.Namespace) -> int:
         peers.learn(*peer)
     machine = Machine(peers.learn)
     node = RaftNode(config, counted, peers, machine, observer=_observe, snapshots=store)
-    watch = vitals.LoopWatch()
+    watch = _watch(exact=args.watch_loop and args.loop == "asyncio")
     server = Server(node, number, machine, peers, watch, lambda: counted.writes)
     await node.start()
     loop = asyncio.get_running_loop()
@@ -121,6 +125,14 @@ async def _serve(args: argparse.Namespace) -> int:
         await server.close()
         await peers.close()
         await store.close()
+
+
+def _watch(*, exact: bool) -> vitals.LoopWatch:
+    if not exact:
+        return vitals.LoopWatch()
+    slices = vitals.SliceWatch()
+    slices.install()
+    return vitals.LoopWatch(slices)
 
 
 async def _until_the_end(node: RaftNode, server: Server) -> int:

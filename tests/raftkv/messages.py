@@ -85,7 +85,7 @@ class TakeSnapshot(_Record, frozen=True, tag="snapshot"):
 
 
 class Status(_Record, frozen=True, tag="status"):
-    """The state of the node; `reset` forgets the longest gap of the loop seen so far."""
+    """The state of the node; `reset` forgets the longest gaps and slices of the loop."""
 
     reset: bool = False
 
@@ -192,8 +192,14 @@ class NodeReport(msgspec.Struct, frozen=True):
     rss_mib: float
     gap_ms: float
     """The longest time between two beats of the event loop, without the beat's own interval."""
-    gap_cpu_ms: float
+    gap_own_ms: float
     """The longest such time counted in this thread's own work."""
+    slice_ms: float | None
+    """The longest callback of the loop; None when they are not timed."""
+    slice_own_ms: float | None
+    """The longest callback, counted in this thread's own work."""
+    slice_of: str
+    """Which callback that was."""
     dropped: int
     """Messages to peers that were too slow."""
 

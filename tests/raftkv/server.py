@@ -186,7 +186,7 @@ class Server:
                 return _done()
 
     def _report(self) -> NodeReport:
-        status = self._node.status
+        status, slices = self._node.status, self._watch.slices
         return NodeReport(
             node=self._number,
             role=status.role.name.lower(),
@@ -207,6 +207,9 @@ class Server:
             loop_cpu_s=time.thread_time(),
             rss_mib=vitals.rss_mib(),
             gap_ms=self._watch.gap_ms,
-            gap_cpu_ms=self._watch.gap_cpu_ms,
+            gap_own_ms=self._watch.gap_own_ms,
+            slice_ms=None if slices is None else slices.wall_ms,
+            slice_own_ms=None if slices is None else slices.own_ms,
+            slice_of="" if slices is None else slices.longest,
             dropped=self._peers.dropped,
         )
