@@ -2,7 +2,8 @@
 
 Owns the writing connection and the head (height, frontier, state digest, Raft index). Prefetches
 rows, runs the rules, appends leaves and seal, writes everything at once. `synchronous=NORMAL`:
-what a power cut may take is replayed from the Raft log, whose commits are FULL.
+what a power cut may take is replayed from the Raft log, whose commits are FULL; `sync` comes before
+that log is cut. A block of peers is adopted by doing it again.
 Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_reader`.
 """
 

@@ -384,3 +384,17 @@ async def test_a_head_stands_for_later_entries_without_blocks(copy: Chronicle) -
     await copy.reopen()
     assert (copy.ledger.head.raft_index, copy.ledger.head.height) == (77, 0)
     assert await copy.ledger.apply([CommittedEntry(77, 3, 1, b"")], lambda _: None) == []
+
+
+async def test_a_sync_waits_for_the_disk_each_time_and_leaves_the_pace(copy: Chronicle) -> None:
+    """What it writes must differ, or SQLite writes nothing and so syncs nothing."""
+    await copy.add()
+    log = copy.folder / "ledger.db-wal"
+    for _ in range(3):
+        before = log.stat().st_size
+        await copy.ledger.sync()
+        assert log.stat().st_size > before
+    found = await copy.ledger._database.run(
+        lambda connection: connection.execute("PRAGMA synchronous").fetchone()
+    )
+    assert found == (1,)

@@ -16,9 +16,10 @@ from node.blockserver import BlockServer
 from node.blocksync import Request, UnaskedError
 from node.catchup import CatchUp
 from node.chain.head import NamedHead, name_head, parse_head
+from node.chain.merkle import Frontier
 from node.chain.run import LeafRun
 from node.clock import SystemClock
-from node.cosigner import Cosigner
+from node.cosigner import Cosigner, SigningHaltedError
 from node.engine import Engine, HaltedError
 from node.finality import Finality
 from node.naming import Naming, NotNamedError
@@ -49,6 +50,7 @@ class Behind:
     engine: Engine
     tracker: Tracker
     pool: Pool
+    cosigner: Cosigner
     finality: Finality
     catch_up: CatchUp
     server: BlockServer
@@ -102,7 +104,7 @@ async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
         clock,
     )
     catch_up = CatchUp(voters, ME, chronicle.ledger, engine, clock)
-    node = Behind(chronicle, engine, tracker, pool, finality, catch_up, None)  # type: ignore[arg-type]
+    node = Behind(chronicle, engine, tracker, pool, cosigner, finality, catch_up, None)  # type: ignore[arg-type]
     node.server = BlockServer([1, 2, 3], source.reader, clock, node.answer)
     catch_up.carrier = node
     async with asyncio.TaskGroup() as tasks:
@@ -297,6 +299,24 @@ async def test_a_ledger_with_another_history_halts_and_keeps_it(
         await behind.catch_up.reach(await head_of(source), INDEX)
     assert behind.chronicle.contents() == before
     assert len(set(behind.asked)) == behind.chronicle.voters.f + 1
+
+
+@pytest.mark.parametrize("true", [True, False])
+async def test_what_this_voter_signed_before_must_come_again(
+    source: Chronicle, behind: Behind, true: bool
+) -> None:
+    """Its ledger is gone, its marker is not."""
+    block = source.blocks[1]
+    frontier = block.frontier if true else Frontier(block.size, (bytes(32),))
+    signed = behind.cosigner.sign(block.height, block.size, frontier.root(), frontier)
+    assert signed is not None
+    if true:
+        await behind.catch_up.reach(await head_of(source), INDEX)
+        assert behind.chronicle.ledger.head.height == CERTIFIED
+    else:
+        with pytest.raises(SigningHaltedError, match="height 2 was signed with another root"):
+            await behind.catch_up.reach(await head_of(source), INDEX)
+    assert behind.cosigner.stored() == signed
 
 
 async def test_a_restore_that_is_cut_off_goes_on(
