@@ -50,6 +50,8 @@ _REPLACED = "replaced"
 end that it promises was given up at a leader's order."""
 _SCRUB = "scrub"
 """There when a damaged record was read: the next start looks at all of them."""
+_ENTRY_BYTES = 150
+"""Stored beside the payload, about."""
 _ANYWHERE = 2**62
 _EVERYTHING = 2**62
 
@@ -136,11 +138,11 @@ class SqliteStore(SqliteSnapshots):
         self._last_index = LogIndex(recovered.base.index + len(positions))
         self._last_hash = positions[-1][1] if positions else recovered.base.hash
         self._occupied = _ANYWHERE if found.damaged or found.base is None else self._last_index
-        self._loaded = True
         self._mark()
         if self._suspect and not promises.suspect:
             self._mark()  # into both slots, so that no damage to one brings back trust
-        connection.execute("DELETE FROM facts WHERE name = ?", (_REPLACED,))
+        self._file.transact(connection, lambda c: _drop(c, _REPLACED))
+        self._loaded = True
         return recovered
 
     def _find(self, connection: sqlite3.Connection) -> Found:
@@ -151,7 +153,7 @@ class SqliteStore(SqliteSnapshots):
         verified_bytes = _EVERYTHING if _SCRUB in facts else sqlite_log.VERIFIED_BYTES
         scan = sqlite_log.scan(connection, base or BEGINNING, verified_bytes)
         if _SCRUB in facts and not scan.damaged:
-            connection.execute("DELETE FROM facts WHERE name = ?", (_SCRUB,))
+            self._file.transact(connection, lambda c: _drop(c, _SCRUB))
         return Found(
             hard_state,
             base,
@@ -164,7 +166,8 @@ class SqliteStore(SqliteSnapshots):
 
     def _append(self, connection: sqlite3.Connection, batch: AppendBatch) -> None:
         assert self._loaded, "load comes first"
-        self._file.transact(connection, lambda c: self._write(c, batch))
+        size = sum([len(entry.payload) + _ENTRY_BYTES for entry in batch.entries])
+        self._file.transact(connection, lambda c: self._write(c, batch), size)
         if batch.base is not None:
             self._base, self._base_stored, self._untrimmed = batch.base, True, True
             if batch.reset:
@@ -183,6 +186,7 @@ class SqliteStore(SqliteSnapshots):
         except BaseException:
             self._file.fail()
             raise
+        self._file.checkpoint(connection)
 
     def _write(self, connection: sqlite3.Connection, batch: AppendBatch) -> None:
         base, entries = batch.base or self._base, batch.entries
@@ -268,6 +272,10 @@ def _put(connection: sqlite3.Connection, name: str, fact: object) -> None:
         "INSERT OR REPLACE INTO facts (name, record) VALUES (?, ?)",
         (name, _crc(name, content) + content),
     )
+
+
+def _drop(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM facts WHERE name = ?", (name,))
 
 
 def _decode(name: str, record: object, kind: type[T]) -> T | None:

@@ -22,7 +22,7 @@ _PRAGMAS = (
     "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
     "synchronous=FULL",
-    "wal_autocheckpoint=4000",  # about 16 MiB, so that no single checkpoint is long
+    "wal_autocheckpoint=0",  # SQLite keeps the errors of its own checkpoints to itself
     "journal_size_limit=67108864",
     "secure_delete=OFF",  # some builds overwrite what is deleted: a second full write
     "cell_size_check=ON",
@@ -30,6 +30,13 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "cache_size=-16384",
 )
+
+
+CHECKPOINT_BYTES = 16 * 1_048_576
+"""The write-ahead log is carried over into the file when about this much was written to it, so
+that neither grows long and no single checkpoint takes long."""
+_TRANSACTION_BYTES = 4 * 4_096
+"""Of pages that a small transaction changes."""
 
 
 class StoreFailedError(ConsensusError):
@@ -43,9 +50,12 @@ class WrongFileError(ConsensusError):
 class SqliteFile:
     """The open file. Made by `SqliteFile.open`."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, logged_bytes: int) -> None:
         self._connection = connection
         self._failed = False
+        self._checkpoint_bytes = CHECKPOINT_BYTES
+        self._logged_bytes = logged_bytes
+        """Of the write-ahead log, about, that the file does not have."""
 
     @classmethod
     async def open(
@@ -74,9 +84,11 @@ class SqliteFile:
             connection.executescript(schema)
             look(connection)
 
+        wal = path.with_name(f"{path.name}-wal")
+        left_bytes = wal.stat().st_size if wal.exists() else 0
         connection = aiosqlite.Connection(lambda: _connect(path), iter_chunk_size=64)
         await connection
-        file = cls(connection)
+        file = cls(connection, left_bytes)
         try:
             await file.run(prepare)
         except BaseException:
@@ -90,18 +102,29 @@ class SqliteFile:
         result: T = await connection._execute(job, connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one public method that runs a job takes SQL only
         return result
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[sqlite3.Connection], T], size: int = 0) -> T:
         """Run `work` in the connection's thread, in a transaction; durable when this returns.
+
+        Args:
+            work: Reads and writes tables.
+            size: About how many bytes it writes.
 
         Raises:
             StoreFailedError: when an earlier write failed.
+            sqlite3.Error: when this one fails.
         """
-        return await self.run(lambda connection: self.transact(connection, work))
+
+        def job(connection: sqlite3.Connection) -> T:
+            result = self.transact(connection, work, size)
+            self.checkpoint(connection)
+            return result
+
+        return await self.run(job)
 
     def transact(
-        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
+        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], size: int = 0
     ) -> T:
-        """The same inside a job."""
+        """The same inside a job, which does the `checkpoint` when it likes."""
         if self._failed:
             raise StoreFailedError("an earlier write failed")
         try:
@@ -113,7 +136,19 @@ class SqliteFile:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._logged_bytes += size + _TRANSACTION_BYTES
         return result
+
+    def checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Carry the write-ahead log over into the file, if it is time for that."""
+        if self._logged_bytes < self._checkpoint_bytes:
+            return
+        self._logged_bytes = 0
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except BaseException:
+            self.fail()
+            raise
 
     def fail(self) -> None:
         """Refuse every later write: after a failed sync a later success proves nothing."""

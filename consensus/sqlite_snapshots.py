@@ -42,7 +42,9 @@ class SqliteSnapshots:
 
     async def write_chunk(self, snapshot: Snapshot, offset: int, data: bytes) -> int:
         """Make a part of an arriving snapshot durable; how many bytes of it are held now."""
-        return await self._file.write(lambda c: self._tables.write(c, snapshot, offset, data))
+        return await self._file.write(
+            lambda c: self._tables.write(c, snapshot, offset, data), len(data)
+        )
 
     async def complete(self, snapshot: Snapshot) -> bool:
         """Check the bytes that are held and make the snapshot the newest, durably."""
@@ -66,7 +68,8 @@ class SqliteSnapshots:
         try:
             async for part in data:
                 for at in range(0, len(part), PART_BYTES):
-                    await file.write(partial(tables.add, rows, part[at : at + PART_BYTES]))
+                    piece = part[at : at + PART_BYTES]
+                    await file.write(partial(tables.add, rows, piece), len(piece))
             checksum = rows.sha256.digest()
             snapshot = Snapshot(base.index, base.term, base.hash, membership, rows.size, checksum)
             await file.write(partial(tables.finish, snapshot, rows))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,31 +10,20 @@ from pathlib import Path
 import pytest
 
 from consensus.ports import AppendBatch
-from consensus.sqlite import SqliteStore, open_sqlite_store
+from consensus.sqlite import SqliteStore
 from consensus.sqlite_snapshots import PART_BYTES
-from consensus.types import HardState, LogIndex, Term
+from consensus.types import LogIndex
+from tests.consensus import stored
 from tests.consensus.lab import chain
+from tests.consensus.stored import STATE, sql
 from tests.consensus.test_memory_store import MEMBERS, content, make, parts, receive, snapshot_of
-
-STATE = HardState(Term(3))
 
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[SqliteStore]:
-    store = await open_sqlite_store(folder / "raft.db")
-    try:
+    async with stored.opened(folder) as store:
         await store.load()
         yield store
-    finally:
-        await store.close()
-
-
-def sql(folder: Path, statement: str, *values: object) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(folder / "raft.db", isolation_level=None)
-    try:
-        return connection.execute(statement, values).fetchall()
-    finally:
-        connection.close()
 
 
 async def test_complete_snapshots_are_found_again(tmp_path: Path) -> None:

@@ -31,15 +31,13 @@ def put(folder: Path, files: Files) -> None:
 
 
 async def record(
-    folder: Path, seed: int, batches: int, checkpoint_pages: int
+    folder: Path, seed: int, batches: int, checkpoint_bytes: int
 ) -> list[tuple[Files, State]]:
     """Files and state after each batch of a history, from before the first one."""
     put(folder, dict.fromkeys(NAMES, b""))
     store = await open_sqlite_store(folder / LOG)
     try:
-        await store._file.run(
-            lambda connection: connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
-        )
+        store._file._checkpoint_bytes = checkpoint_bytes
         await store.load()
         history = History(seed, large_bytes=6_000)
         recorded = [(take(folder), history.after(0))]

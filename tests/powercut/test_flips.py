@@ -55,7 +55,7 @@ async def flip(folder: Path, seed: int, times: int) -> Counter[tuple[str, str]]:
     """Flip one bit of freshly written files, so often; what was seen in which file."""
     rng = Random(seed)
     seen: Counter[tuple[str, str]] = Counter()
-    recorded = await record(folder, seed, 40, checkpoint_pages=40)
+    recorded = await record(folder, seed, 40, checkpoint_bytes=200_000)
     # With a log that holds most in its file and the newest in the write-ahead log.
     end = max(range(25, len(recorded)), key=lambda at: len(recorded[at][1].entries))
     files = recorded[end][0]

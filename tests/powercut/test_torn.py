@@ -19,7 +19,7 @@ from tests.powercut.files import LOG, MARKER, WAL, Files, load, put, record
 from tests.powercut.history import State
 
 SECTOR = 512
-CHECKPOINT_PAGES = 24
+CHECKPOINT_BYTES = 150_000
 _HEADER_BYTES = 32
 Recorded = list[tuple[Files, State]]
 
@@ -42,10 +42,10 @@ def interrupted(before: Files, after: Files, rng: Random) -> list[tuple[str, Fil
     stages = [("log", {**before, WAL: torn(headed[WAL], after[WAL], rng)})]
     if before[WAL] and before[WAL] != headed[WAL]:
         stages.append(("header", headed))
+    marked = {**after, LOG: before[LOG], MARKER: torn(before[MARKER], after[MARKER], rng)}
+    stages.append(("marker", marked))
     if before[LOG] != after[LOG]:
-        checkpointed = {**after, MARKER: before[MARKER]}
-        stages.append(("checkpoint", {**checkpointed, LOG: torn(before[LOG], after[LOG], rng)}))
-    stages.append(("marker", {**after, MARKER: torn(before[MARKER], after[MARKER], rng)}))
+        stages.append(("checkpoint", {**after, LOG: torn(before[LOG], after[LOG], rng)}))
     return stages
 
 
@@ -75,7 +75,7 @@ def keeps(found: Recovered, promised: State) -> bool:
 async def tear(folder: Path, seed: int, batches: int) -> dict[str, int]:
     """Interrupt every append of a history; how often each stage was seen."""
     rng = Random(seed)
-    recorded = await record(folder, seed, batches, CHECKPOINT_PAGES)
+    recorded = await record(folder, seed, batches, CHECKPOINT_BYTES)
     seen: dict[str, int] = {}
     for (before, old), (after, new) in pairwise(recorded):
         for stage, files in interrupted(before, after, rng):
@@ -114,7 +114,7 @@ async def test_many_torn_writes(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    return asyncio.run(record(tmp_path_factory.mktemp("recorded"), 2, 50, CHECKPOINT_PAGES))
+    return asyncio.run(record(tmp_path_factory.mktemp("recorded"), 2, 50, CHECKPOINT_BYTES))
 
 
 async def notices(folder: Path, files: Files, promised: State) -> bool:

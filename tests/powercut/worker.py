@@ -14,18 +14,21 @@ from consensus.sqlite import open_sqlite_store
 from tests.powercut.history import History
 
 
-async def live(seed: int, folder: Path, weakness: str) -> None:
+async def live(seed: int, folder: Path, weakness: str = "") -> None:
     """Append for ever; one byte to the standard output after each batch."""
     store = await open_sqlite_store(folder / "raft.db")
     if weakness == "log":  # as a store that acknowledges before it syncs
         await store._file.run(lambda connection: connection.execute("PRAGMA synchronous=OFF"))
     elif weakness == "marker":
         os.fdatasync = lambda fd: None  # only the marker calls it through Python
-    await store.load()
-    history = History(seed)
-    while True:
-        await store.append(history.next())
-        os.write(1, b".")
+    try:
+        await store.load()
+        history = History(seed)
+        while True:
+            await store.append(history.next())
+            os.write(1, b".")
+    finally:
+        await store.close()
 
 
 if __name__ == "__main__":
