@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,9 +154,19 @@ def test_two_damaged_slots_are_damage_and_an_empty_file_is_missing(tmp_path: Pat
     assert reopened(path).condition is Condition.MISSING
 
 
+def test_a_slot_whose_contents_are_no_promises_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "marker"
+    body = struct.pack(">QI", 1, 5) + b"words"
+    body = body.ljust(SLOT_BYTES - 12, b"\0")
+    path.write_bytes(b"RFMARK01" + zlib.crc32(body).to_bytes(4, "big") + body)
+
+    assert reopened(path).condition is Condition.DAMAGED
+
+
 def test_after_closing_nothing_is_promised(tmp_path: Path) -> None:
     marker = Marker.open(tmp_path / "marker")
     record(marker, 1)
+    marker.close()
     marker.close()
     with pytest.raises(MarkerError):
         record(marker, 2)

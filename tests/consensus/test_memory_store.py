@@ -57,6 +57,14 @@ async def test_entries_replace_what_is_at_or_above_them(store: Store) -> None:
     assert await holds(store, new)
 
 
+async def test_reads_are_bounded_but_never_empty(store: Store) -> None:
+    log = chain(1, 1, 1)
+    await store.append(AppendBatch(STATE, log))
+    size = len(log[0].encoded)
+    for bytes_max, count in ((1, 1), (size, 1), (2 * size - 1, 1), (2 * size, 2), (MANY, 3)):
+        assert await store.read(LogIndex(1), LogIndex(3), bytes_max) == log[:count]
+
+
 async def test_the_log_begins_after_a_base_and_is_discarded_by_a_reset(store: Store) -> None:
     log = chain(1, 1, 2, 2)
     await store.append(AppendBatch(STATE, log))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
 
 from consensus.marker import Marker
+from consensus.membership import Membership
 from consensus.ports import AppendBatch
 from consensus.sqlite import DamagedLogError, open_sqlite_store
-from consensus.types import HardState, LogIndex, Term
+from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 from tests.consensus.stored import (
     MANY,
@@ -299,6 +301,100 @@ async def test_a_record_damaged_long_ago_is_found_when_it_is_read_and_at_the_nex
     await write(tmp_path, AppendBatch(STATE, log, caught_up=True))
     assert await load(tmp_path) == found(STATE, log)
     assert sql(tmp_path, "SELECT name FROM facts") == [("hard state",)]  # the doubt is gone too
+
+
+ONE = Membership((NodeId(1),))
+
+
+def members(log: list[Entry], payload: bytes = ONE.encode()) -> list[Entry]:
+    """The log and one membership entry more."""
+    index = LogIndex(len(log) + 1)
+    entry = Entry(Term(1), index, EntryKind.MEMBERSHIP, NodeId(0), log[-1].hash, payload, b"")
+    return [*log, entry]
+
+
+async def test_a_membership_damaged_long_ago_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consensus.sqlite_log.VERIFIED_BYTES", 1)
+    log = members(chain(1, 1, first=members(chain(1))))
+    await write(
+        tmp_path, batch(log[:2]), batch(log[2:4]), batch(log[4:]), batch(chain(2, first=log)[5:])
+    )
+    membership = (LogIndex(2), ONE)
+    assert (await load(tmp_path)).memberships == [membership, (LogIndex(5), ONE)]
+    flip(tmp_path, "data", 5, 10)
+    recovered = await load(tmp_path)
+    assert (len(recovered.positions), recovered.memberships) == (4, [membership])
+    flip(tmp_path, "data", 1, -1)
+
+    assert await load(tmp_path) == found(STATE, log[:1], suspect=True)
+
+
+async def test_a_membership_after_the_damage_is_not_presented(tmp_path: Path) -> None:
+    log = members(chain(1, 1, first=members(chain(1))))
+    await write(tmp_path, batch(log))
+    flip(tmp_path, "data", 1, len(log[0].encoded) + len(log[1].encoded) + 5)
+    recovered = await load(tmp_path)
+
+    assert recovered.suspect
+    assert (len(recovered.positions), len(recovered.memberships)) == (2, 1)
+
+
+@pytest.mark.parametrize("payload", [b"rubbish", Membership((), (), (NodeId(1),)).encode()])
+async def test_a_membership_entry_without_a_membership_is_damage(
+    tmp_path: Path, payload: bytes
+) -> None:
+    log = members(chain(1, 1), payload)
+    await write(tmp_path, batch(log))
+
+    assert await load(tmp_path) == found(STATE, log[:2], suspect=True)
+
+
+async def test_a_frame_that_goes_missing_later_is_noticed_by_reads(tmp_path: Path) -> None:
+    log = chain(*[1] * 6)
+    await write(tmp_path, batch(log[:2]), batch(log[2:4]), batch(log[4:]))
+    async with opened(tmp_path) as store:
+        await store.load()
+        await store._file.run(lambda c: c.execute("DELETE FROM frames WHERE first = 3"))
+        for first, missing in ((1, 3), (3, 3), (4, 4)):
+            with pytest.raises(DamagedLogError) as error:
+                await store.read(LogIndex(first), LogIndex(6), MANY)
+            assert error.value.index == missing
+
+
+async def test_a_misplaced_frame_makes_room_for_a_leaders_entries(tmp_path: Path) -> None:
+    log = chain(*[1] * 6)
+    await write(tmp_path, batch(log[:2]), batch(log[2:4]), batch(log[4:]))
+    sql(tmp_path, "UPDATE frames SET first = 2 WHERE first = 3")
+    assert await load(tmp_path) == found(STATE, log[:2], suspect=True)
+    await write(tmp_path, AppendBatch(STATE, log[2:], caught_up=True))
+
+    assert await load(tmp_path) == found(STATE, log)
+
+
+async def test_a_fact_of_another_kind_is_none(tmp_path: Path) -> None:
+    log = chain(1, 1)
+    await write(tmp_path, batch(log))
+    for name, content in (("hard state", b"\x01"), ("base", b"\x93\x01\x02\x03")):
+        crc = zlib.crc32(content, zlib.crc32(name.encode())).to_bytes(4, "little")
+        sql(tmp_path, "INSERT OR REPLACE INTO facts VALUES (?, ?)", name, crc + content)
+        assert (await load(tmp_path)).hard_state == STATE
+
+    assert (await load(tmp_path)).suspect
+
+
+async def test_a_table_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    await write(tmp_path, batch(chain(*[1] * 50)))
+    ((page,),) = sql(tmp_path, "SELECT rootpage FROM sqlite_schema WHERE name = 'frames'")
+    assert isinstance(page, int)
+    content = bytearray((tmp_path / "raft.db").read_bytes())
+    content[(page - 1) * 4_096 : page * 4_096] = b"\xff" * 4_096
+    (tmp_path / "raft.db").write_bytes(content)
+
+    with pytest.raises(DamagedLogError) as error:
+        await load(tmp_path)
+    assert error.value.index == 0
 
 
 async def test_a_file_that_sqlite_cannot_read_is_damaged(tmp_path: Path) -> None:
