@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,6 +50,15 @@ async def test_what_was_held_of_an_arriving_snapshot_is_kept_across_restarts(
     async with opened(tmp_path) as store:
         assert await store.complete(snapshot)
         assert await content(store, snapshot) == data
+
+
+async def test_a_large_snapshot_is_checked_in_several_jobs(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 40_000
+    snapshot = snapshot_of(data)
+    async with opened(tmp_path) as store:
+        assert await receive(store, snapshot, data, size=1_000_000)
+        assert await content(store, snapshot) == data
+        assert not await receive(store, snapshot_of(data, 8), data[1:] + b"1", size=1_000_000)
 
 
 async def test_what_was_not_finished_is_never_the_newest_and_goes_away(tmp_path: Path) -> None:
@@ -171,12 +181,21 @@ async def test_damage_to_what_has_arrived_is_found_at_its_end(tmp_path: Path) ->
         assert await receive(store, snapshot, data)
 
 
-@pytest.mark.parametrize("column", ["name", "state"])
-async def test_a_snapshot_whose_name_is_damaged_is_none(tmp_path: Path, column: str) -> None:
+WORDS = b"no name"
+NO_NAMES = {
+    "name, checksum": ("name", "x'0011223344'"),
+    "name, contents": ("name", f"x'{(zlib.crc32(WORDS).to_bytes(4, 'little') + WORDS).hex()}'"),
+    "state": ("state", "0"),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), NO_NAMES.values(), ids=NO_NAMES.keys())
+async def test_a_snapshot_whose_name_is_damaged_is_none(
+    tmp_path: Path, column: str, value: str
+) -> None:
     async with opened(tmp_path) as store:
         older = await make(store, b"old", 3)
         await make(store, b"new", 4)
-    value = "x'0011223344'" if column == "name" else "0"
     sql(tmp_path, f"UPDATE snapshots SET {column} = {value} WHERE id = 2")
 
     async with opened(tmp_path) as store:
