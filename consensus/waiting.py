@@ -28,9 +28,6 @@ class Proposals:
     def __init__(self) -> None:
         self._waiting: dict[LogIndex, tuple[Term, asyncio.Future[Outcome]]] = {}
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def add(self, index: LogIndex, term: Term, future: asyncio.Future[Outcome]) -> None:
         """`future` waits for the entry of `term` at `index`."""
         before = self._waiting.get(index)

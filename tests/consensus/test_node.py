@@ -11,11 +11,21 @@ from random import Random  # noqa: TID251 - seeded
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from consensus.codec import encode
 from consensus.config import RaftConfig
 from consensus.driver import RaftNode
-from consensus.errors import ReadError, SnapshotError, StoppedError
+from consensus.errors import (
+    ConsensusError,
+    ProtocolError,
+    ReadError,
+    SnapshotError,
+    StoppedError,
+)
+from consensus.membership import Membership
 from consensus.memory import MemoryStore
+from consensus.messages import SnapshotChunk, TimeoutNow
 from consensus.outcomes import Committed, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
@@ -32,6 +42,7 @@ class Words:
         self.restored: list[LogIndex] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.declines = False
         self._applied = LogIndex(0)
 
     @property
@@ -54,6 +65,8 @@ class Words:
 
         async def parts() -> AsyncIterator[bytes]:
             for word in frozen:
+                if self.declines:
+                    raise SnapshotError("not now")
                 yield word + b"\n"
 
         return parts()
@@ -461,3 +474,97 @@ async def test_a_follower_that_applies_slowly_finishes_before_its_state_is_repla
 
         await until(lambda: group.machines[slow].words == [b"%d" % n for n in range(40)])
         assert len(group.machines[slow].restored) == 1
+
+
+async def test_a_state_that_cannot_be_vouched_for_is_captured_later() -> None:
+    async with Group(1, trailing_entries=0) as group:
+        await group.leader()
+        await group.nodes[1].submit(b"x")
+        machine = group.machines[1]
+        machine.declines = True
+        assert await group.nodes[1].take_snapshot() is None
+        machine.declines = False
+        snapshot = await group.nodes[1].take_snapshot()
+
+        assert snapshot is not None
+        assert snapshot.index == group.nodes[1].status.applied_index
+
+
+async def test_a_follower_far_behind_is_served_from_the_store() -> None:
+    async with Group(1, 2, 3, tail_bytes_max=2_000, message_entries_max=8) as group:
+        leader = await group.leader()
+        slow = leader % 3 + 1
+        group.network.cut = {NodeId(slow)}
+        for n in range(100):
+            await group.nodes[leader].submit(b"%d" % n)
+        group.network.cut = set()
+
+        await until(lambda: group.machines[slow].words == [b"%d" % n for n in range(100)])
+
+
+async def test_what_no_honest_member_sends_is_refused() -> None:
+    async with Group(1, 2, 3) as group:
+        leader = await group.leader()
+        far = encode(TimeoutNow(Term(group.nodes[leader].status.term + (1 << 21))))
+        with pytest.raises(ProtocolError, match="out of reach"):
+            group.nodes[leader].receive(NodeId(9), far)
+
+    members = Membership((NodeId(1),))
+    snapshot = Snapshot(LogIndex(1), Term(1), bytes(32), members, 0, bytes(32))
+    without = RaftNode(
+        RaftConfig(node=NodeId(1), voters=(NodeId(1),)),
+        MemoryStore(),
+        Network().sender(NodeId(1)),
+        Words(),
+    )
+    with pytest.raises(ProtocolError, match="no store"):
+        without.receive(NodeId(2), encode(SnapshotChunk(Term(1), snapshot, 0, b"")))
+    await without.stop()
+
+
+async def test_a_change_that_outlives_its_leader_is_unknown() -> None:
+    async with Group(1, 2, 3) as group:
+        leader = await group.leader()
+        others = [n for n in (1, 2, 3) if n != leader]
+        group.network.cut = {NodeId(n) for n in others}
+        change = await group.nodes[leader].change_membership([NodeId(leader)])
+
+        assert isinstance(change, Unknown)
+
+
+async def test_an_answer_within_the_time_is_the_outcome() -> None:
+    async with Group(1) as group:
+        await group.leader()
+
+        assert isinstance(await group.nodes[1].execute(b"x", timeout_s=20), Committed)
+
+
+class Forgetful(MemoryStore):
+    """Loses what is asked for, or the end of a snapshot."""
+
+    @override
+    async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
+        return []
+
+    @override
+    async def read_chunk(self, snapshot: Snapshot, offset: int, size: int) -> bytes | None:
+        return b""
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_a_store_that_lost_what_is_applied_next_stops_the_node(compacted: bool) -> None:
+    async with Group(1, trailing_entries=0) as group:
+        await group.leader()
+        for n in range(5):
+            await group.nodes[1].submit(b"%d" % n)
+        if compacted:
+            assert await group.nodes[1].take_snapshot() is not None
+            await asyncio.sleep(0.05)
+        await group.nodes[1].stop()
+        lost = Forgetful()
+        lost.__dict__.update(group.stores[1].__dict__)
+        group.stores[1] = lost
+        node = await group.add(1, group.founders)
+
+        with pytest.raises(ConsensusError, match="ends at byte 0" if compacted else "has no entry"):
+            await node.failed

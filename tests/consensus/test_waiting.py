@@ -1,0 +1,88 @@
+"""Who waits in a node is answered once, and only with what is certain."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consensus.errors import ReadError
+from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
+from consensus.reads import ReadAnswer
+from consensus.types import LogIndex, Term
+from consensus.waiting import Proposals, Reads
+from tests.consensus.lab import chain
+
+
+def waiting() -> asyncio.Future[Outcome]:
+    return asyncio.get_running_loop().create_future()
+
+
+async def test_a_second_proposal_at_one_place_leaves_the_first_unknown() -> None:
+    proposals, first, second = Proposals(), waiting(), waiting()
+    proposals.add(LogIndex(1), Term(1), first)
+    proposals.add(LogIndex(1), Term(3), second)
+    proposals.applied(chain(3), ["result"])
+
+    assert first.result() == Unknown(UnknownReason.REPLACED, LogIndex(1), Term(1))
+    assert second.result() == Committed(LogIndex(1), Term(3), "result")
+
+
+async def test_who_gave_up_is_not_answered() -> None:
+    proposals = Proposals()
+    for index in (1, 2, 3):
+        given_up = waiting()
+        proposals.add(LogIndex(index), Term(1), given_up)
+        given_up.cancel()
+    proposals.applied(chain(1), None)
+    proposals.passed(LogIndex(2))
+    proposals.abandon()
+
+
+async def test_another_entry_at_the_place_is_a_rejection() -> None:
+    proposals, future = Proposals(), waiting()
+    proposals.add(LogIndex(1), Term(1), future)
+    proposals.applied(chain(2, leader=7), None)
+
+    outcome = future.result()
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, outcome.leader) == (RejectReason.REPLACED, 7)
+
+
+async def test_a_read_waits_until_its_index_is_applied() -> None:
+    loop = asyncio.get_running_loop()
+    reads = Reads()
+    futures = [loop.create_future() for _ in range(4)]
+    tickets = [reads.add(future) for future in futures]
+    futures[3].cancel()
+    reads.answered([ReadAnswer(99, LogIndex(1))], LogIndex(1))
+    reads.answered(
+        [
+            ReadAnswer(tickets[0], LogIndex(5)),
+            ReadAnswer(tickets[1], LogIndex(3)),
+            ReadAnswer(tickets[2], LogIndex(4)),
+            ReadAnswer(tickets[3], LogIndex(3)),
+        ],
+        LogIndex(2),
+    )
+    futures[2].cancel()
+    assert not any(future.done() for future in futures[:2])
+    reads.applied(LogIndex(4))
+
+    assert futures[1].result() == 3
+    assert not futures[0].done()
+    reads.abandon()
+    with pytest.raises(ReadError, match="stopped"):
+        futures[0].result()
+
+
+async def test_reads_of_a_stopped_node_fail_but_for_those_given_up() -> None:
+    loop = asyncio.get_running_loop()
+    reads = Reads()
+    given_up, open_still = loop.create_future(), loop.create_future()
+    reads.add(given_up)
+    reads.add(open_still)
+    given_up.cancel()
+    reads.abandon()
+
+    assert isinstance(open_still.exception(), ReadError)
