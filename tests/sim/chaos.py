@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from consensus.types import NodeId, Role
 from tests.sim.damage import Atlas, strike
-from tests.sim.network import Link, Network, draw_cut
+from tests.sim.network import CUTS, Link, Network, draw_cut
 from tests.sim.node import SimNode
 from tests.sim.plan import Plan
 from tests.sim.violation import is_quorum
@@ -166,7 +166,7 @@ class Chaos:
         names = [node.id for node in self._nodes]
         leader = self._leader()
         focus = leader.id if leader and self._rng.random() < 0.7 else self._rng.choice(names)
-        shape, cut = draw_cut(self._rng.randrange(8), names, focus, self._rng.random)
+        shape, cut = draw_cut(self._rng.randrange(CUTS), names, focus, self._rng.random)
         self._world.note(shape, focus)
         self._network.cut = cut
 

@@ -150,6 +150,7 @@ class Checker:
         else:
             self._world.note("elected", node.id, "in", core.term)
             self._check_election(node, core)
+            self._check_leases(node)
             self._check_completeness(node, core)
             self._changed[node.id] = core.membership_index
         if core.membership_index > self._changed.get(node.id, 0):
@@ -164,6 +165,15 @@ class Checker:
             "elected by a quorum",
             f"{node.id} by {voters} in {core.term}, members are {core.membership}",
         )
+
+    def _check_leases(self, elected: SimNode) -> None:
+        """Who may answer reads without asking must be the only leader."""
+        for node in self.nodes:
+            if node is elected or node.core is None or not node.core.leads_safely:
+                continue
+            reads = node.core._leader_reads
+            held = reads is not None and reads.holds_lease(node.clock_ms())
+            ensure(not held, "one lease", f"{elected.id} is elected, {node.id} has a lease")
 
     def _check_completeness(self, node: SimNode, core: RaftCore) -> None:
         log = core.log

@@ -83,8 +83,8 @@ class Cluster:
             Violation: when something did not hold.
         """
         self._suffer()
-        core = self.chaos.heal()
         self.operators.stopped = True
+        core = self.chaos.heal()
         self._recover(core)
         self._stay_well()
         self._read_everything()

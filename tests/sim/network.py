@@ -13,6 +13,8 @@ from tests.sim.plan import Plan
 from tests.sim.world import World
 
 Link = tuple[NodeId, NodeId]
+CUTS = 9
+"""Shapes of a broken network."""
 _LATE_MS = 4_000
 _CALM_DELAY_MS = 5
 
@@ -62,7 +64,7 @@ class Network:
         random = self._rng.random
         if self._plan.late and random() < self._plan.late:
             self._world.counts["message late"] += 1
-            return random() * _LATE_MS
+            return random() * random() * _LATE_MS
         return 1 + random() * self._plan.delay_ms
 
 
@@ -75,7 +77,7 @@ def draw_cut(
     """
     links = [(a, b) for a in nodes for b in nodes if a != b]
     others = [node for node in nodes if node != focus]
-    match choice % 8:
+    match choice % CUTS:
         case 0:
             return "cut: healed", frozenset()
         case 1:
@@ -103,6 +105,9 @@ def draw_cut(
             return "cut: bridge", frozenset(
                 (a, b) for a, b in links if focus not in {a, b} and (a in side) != (b in side)
             )
+        case 7:
+            other = others[int(random() * len(others))]
+            return "cut: one link", frozenset({(focus, other), (other, focus)})
         case _:
             share = random() * 0.6
             return "cut: any links", frozenset(link for link in links if random() < share)

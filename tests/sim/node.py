@@ -106,6 +106,7 @@ class SimNode:
         self._mail: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._turn_due = False
         self._ticks_missed = 0
+        self._lives = 1_000
         self._before = Role.FOLLOWER, 0
         """Role and commit index after the last turn."""
 
@@ -133,7 +134,7 @@ class SimNode:
                 applied,
                 self.state.protected,
                 snapshot,
-                self.life + 1,
+                self._next_life(),
             )
         except SnapshotError:
             self.wipe()  # what people do then
@@ -158,6 +159,19 @@ class SimNode:
         self._stores.calm = self.calm
         self._world.later(self._rng.random() * self._plan.tick_ms, self._tick, self.life)
         self._pump(core)
+
+    def _next_life(self) -> int:
+        """The number of the life that begins: greater than the last, but for a clock set back.
+
+        Nobody promises for a clock set back and a lost disk together.
+        """
+        plan = self._plan
+        if not plan.damage and not plan.wipe and self._rng.random() < plan.clock_back:
+            self._world.note("clock set back", self.id)
+            self._lives -= self._rng.randrange(3)
+        else:
+            self._lives += 1
+        return self._lives
 
     def crash(self) -> None:
         """Power off, now."""
@@ -203,6 +217,9 @@ class SimNode:
         self.paused = False
         ticks = min(self._ticks_missed, self.config.catch_up_ticks_max)
         self._ticks_missed = 0
+        if self._rng.random() < 0.5:  # clients and members have sockets of their own
+            mail = sorted(self._mail, key=lambda item: item[0] == self._step)
+            self._mail = deque(mail)
         if self._rng.random() < 0.5:
             self._read_mail(core)
         for _ in range(ticks):

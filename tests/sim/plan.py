@@ -51,6 +51,8 @@ class Plan:
     """A process is stopped and goes on later, as SIGSTOP and SIGCONT do."""
     turn_ms: int = 0
     """Input that arrives within this time is handled in one go."""
+    clock_back: float = 0.0
+    """Share of starts at which the system's clock is behind that of the earlier life."""
     drift: float = 0.0
     """Clocks run faster or slower by up to this share."""
 
@@ -106,6 +108,7 @@ class Plan:
         "crash_on_commit": 0.0,
         "pause_every_ms": 0,
         "turn_ms": 0,
+        "clock_back": 0.0,
         "drift": 0.0,
         "disk_ms": 2,
         "hang": 0.0,
@@ -136,38 +139,40 @@ class Plan:
         voters = rng.choice([3, 3, 3, 4, 5, 5, 7])
         changes = some(0, 40, 120, 400, share=0.5)
         snapshots = some(0, 8, 20, 50, share=0.6)
-        lease_reads = some(False, True, share=0.3)
+        lease_reads = some(False, True, share=0.35)
+        often = 0.7 if lease_reads else 0.4  # what a lease must withstand
         return cls(
             seed=seed,
             voters=voters,
             learners=rng.choice([0, 0, 1, 2]),
             spares=rng.choice([1, 2]) if changes else 0,
             clients=rng.choice([2, 3, 4]),
-            readers=rng.choice([0, 1, 2]),
+            readers=rng.choice([1, 2] if lease_reads else [0, 1, 2]),
             keys=rng.choice([1, 2, 3]),
             think_ms=rng.choice([20, 60, 150]),
             duration_ms=rng.choice([5_000, 10_000, 15_000]),
             loss=some(0.0, 0.01, 0.05, 0.15, 0.3),
             duplicate=some(0.0, 0.05, 0.2, 0.5),
             delay_ms=rng.choice([2, 10, 40, 100]),
-            late=some(0.0, 0.01, 0.05),
+            late=some(0.0, 0.01, 0.05, 0.2),
             in_order=some(False, True, share=0.2),
             partition_every_ms=some(0, 400, 1_000, 2_500, share=0.6),
             crash_every_ms=some(0, 300, 800, 2_000, share=0.6),
             crash_on_write=some(0.0, 0.005, 0.03, 0.1),
             crash_on_election=some(0.0, 0.1, 0.5, share=0.4),
             crash_on_commit=some(0.0, 0.01, 0.1, share=0.4),
-            pause_every_ms=some(0, 300, 1_500, share=0.4),
+            pause_every_ms=some(0, 300, 1_500, share=often),
             turn_ms=some(0, 1, 10, share=0.3),
+            clock_back=some(0.0, 0.3, share=0.2),
             # A lease is only promised for clocks that differ by less than a quarter.
             drift=some(0.0, 0.1, 0.1 if lease_reads else 0.2),
             disk_ms=rng.choice([1, 2, 10, 40]),
             hang=some(0.0, 0.003, 0.02, share=0.3),
-            damage=some(0.0, 0.2, 0.6, share=0.4),
+            damage=some(0.0, 0.2, 0.6),
             garble=some(0.0, 0.02, share=0.4) if snapshots else 0.0,
             wipe=some(0.0, 0.2, share=0.15),
             membership_every_ms=changes,
-            transfer_every_ms=some(0, 200, 800, share=0.4),
+            transfer_every_ms=some(0, 200, 800, share=often),
             cut_on_transfer=some(0.0, 0.2, 0.6),
             end_on_change=0.5 if changes else 0.0,
             refuse=some(0.0, 0.02, share=0.25),
