@@ -128,7 +128,7 @@ async def _load(disk: Path) -> Recovered | None:
 
 @contextmanager
 def _living(disk: Path, seed: int, weakness: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.powercut.worker", str(seed), str(disk), weakness]
+    command = [sys.executable, "-P", "-m", "tests.powercut.worker", str(seed), str(disk), weakness]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_ROOT) as process:
         try:
             yield process

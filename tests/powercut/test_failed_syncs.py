@@ -26,7 +26,7 @@ def live(folder: Path, fault: str, *where: str) -> int:
     folder.mkdir()
     command: list[str | Path] = ["strace", "-f", "-qq", "-o", folder / "calls", *where]
     command += ["-e", f"inject={fault}"]
-    command += [sys.executable, "-m", "tests.powercut.worker", "7", folder]
+    command += [sys.executable, "-P", "-m", "tests.powercut.worker", "7", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=100, check=False)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1].decode()
