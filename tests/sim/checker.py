@@ -40,6 +40,8 @@ class Checker:
         """How far each log was compared: (index, hash)."""
         self._led: dict[NodeId, tuple[int, int, bytes]] = {}
         self._changed: dict[NodeId, int] = {}
+        self.proposed: list[tuple[int, Membership]] = []
+        """Changes that leaders began: their entries may be on no disk and still on their way."""
         """Index of the newest membership entry that this leader made."""
         self._in_force: dict[NodeId, Membership] = {}
         self._commits: dict[NodeId, int] = {}
@@ -207,6 +209,7 @@ class Checker:
         )
         ensure(joint, "joint consensus", f"from {before} to {after}")
         self._changed[node.id] = core.membership_index
+        self.proposed.append((core.membership_index, core.membership))
         self._world.note("membership", after)
 
     def _check_commit(self, node: SimNode, core: RaftCore) -> None:

@@ -45,6 +45,7 @@ class Atlas:
         """Every membership that may have to decide something from now on."""
         committed = len(self._checker.committed)
         found = {self._checker.membership or self._founding}
+        found.update(change for index, change in self._checker.proposed if index > committed)
         for node in self._nodes:
             found.update(
                 decode_membership(entry.payload)
