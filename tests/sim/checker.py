@@ -169,9 +169,16 @@ class Checker:
         )
 
     def _check_leases(self, elected: SimNode) -> None:
-        """Who may answer reads without asking must be the only leader."""
+        """Who may answer reads without asking must be the newest leader.
+
+        One that was stopped with its votes in the mail may yet lead an earlier term, and commits
+        nothing.
+        """
+        assert elected.core is not None
         for node in self.nodes:
             if node is elected or node.core is None or not node.core.leads_safely:
+                continue
+            if node.core.term > elected.core.term:
                 continue
             reads = node.core._leader_reads
             held = reads is not None and reads.holds_lease(node.clock_ms())
