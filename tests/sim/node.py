@@ -7,24 +7,24 @@ test; the real driver has tests of its own.
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Callable
-from random import Random  # noqa: TID251 - seeded
 from typing import Protocol
 
 from consensus import codec
 from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.errors import NotLeaderError, ProposalError, ReadError, SnapshotError
-from consensus.messages import AppendRequest, Message
-from consensus.ports import Admission
+from consensus.messages import Message
 from consensus.snapshot import Snapshot
-from consensus.types import Entry, NodeId, Role
+from consensus.types import NodeId, Role
+from tests.sim.authority import Authority
+from tests.sim.clock import Clock
 from tests.sim.disk import DamagedError, Disk
 from tests.sim.machine import Request
 from tests.sim.network import Network
 from tests.sim.plan import Plan
+from tests.sim.record import shown
 from tests.sim.state import Answered, ApplyJudge, LostStateError, Settled, State
 from tests.sim.stores import Stores
 from tests.sim.world import World
@@ -43,27 +43,6 @@ class Judge(ApplyJudge, Protocol):
 
     def stopped(self, node: SimNode) -> None:
         """The process is gone."""
-
-
-class Authority:
-    """Attests with a checksum; refuses some entries for now."""
-
-    def __init__(self, share: float, rng: Random, world: World) -> None:
-        self.share = share
-        self._random = rng.random
-        self._world = world
-
-    def attest(self, header: bytes) -> bytes:
-        """Enough to notice an entry that was altered."""
-        return zlib.crc32(header).to_bytes(4, "big")
-
-    def admit(self, entry: Entry) -> Admission:
-        """Refuse by lot."""
-        assert entry.attestation == self.attest(entry.header), "altered on its way"
-        if self.share and self._random() < self.share:
-            self._world.counts["entry refused"] += 1
-            return Admission.REFUSE
-        return Admission.ACCEPT
 
 
 class SimNode:
@@ -98,15 +77,13 @@ class SimNode:
         self._network = network
         self._judge = judge
         self._rng = world.stream(f"node {self.id}")
-        self._speed = 1 + plan.drift * (2 * self._rng.random() - 1)
-        self._clock_from_ms = self._rng.random() * 1e6
+        self.clock = Clock(plan, world, self._rng)
         self.authority = Authority(plan.refuse, self._rng, world)
         self.state = State(self.id, disk, plan, world, self._rng, judge)
         self._stores: Stores | None = None
         self._mail: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._turn_due = False
         self._ticks_missed = 0
-        self._lives = 1_000
         self._before = Role.FOLLOWER, 0
         """Role and commit index after the last turn."""
 
@@ -134,7 +111,7 @@ class SimNode:
                 applied,
                 self.state.protected,
                 snapshot,
-                self._next_life(),
+                self.clock.next_life(),
             )
         except SnapshotError:
             self.wipe()  # what people do then
@@ -159,19 +136,6 @@ class SimNode:
         self._stores.calm = self.calm
         self._world.later(self._rng.random() * self._plan.tick_ms, self._tick, self.life)
         self._pump(core)
-
-    def _next_life(self) -> int:
-        """The number of the life that begins: greater than the last, but for a clock set back.
-
-        Nobody promises for a clock set back and a lost disk together.
-        """
-        plan = self._plan
-        if not plan.damage and not plan.wipe and self._rng.random() < plan.clock_back:
-            self._world.note("clock set back", self.id)
-            self._lives -= self._rng.randrange(3)
-        else:
-            self._lives += 1
-        return self._lives
 
     def crash(self) -> None:
         """Power off, now."""
@@ -228,16 +192,11 @@ class SimNode:
         if self.core is core:
             self._pump(core)
 
-    def clock_ms(self) -> float:
-        """This node's monotonic clock; it drifts."""
-        return self._clock_from_ms + self._world.now_ms * self._speed
-
     def _tick(self, life: int) -> None:
         core = self.core
         if life != self.life or core is None:
             return
-        late_ms = self._rng.random() * 4
-        self._world.later(self._plan.tick_ms / self._speed - 2 + late_ms, self._tick, life)
+        self._world.later(self.clock.tick_after_ms(), self._tick, life)
         if self.paused:
             self._ticks_missed += 1
         else:
@@ -317,7 +276,7 @@ class SimNode:
         assert core is not None
         ticket = self.state.asked(answered)
         try:
-            core.read_index(ticket, self.clock_ms())
+            core.read_index(ticket, self.clock.now_ms())
         except ReadError:
             self.state.unasked(ticket)
 
@@ -325,11 +284,11 @@ class SimNode:
 
     def _pump(self, core: RaftCore) -> None:
         """Carry out what the core wants, and have everything looked at."""
-        ready = core.ready(self.clock_ms())
+        ready = core.ready(self.clock.now_ms())
         for to, message in ready.messages:
             self._judge.sent(self, to, message)
             if self._world.tail is not None:
-                self._world.say(self.id, "->", to, _shown(message))
+                self._world.say(self.id, "->", to, shown(message))
             self._network.send(self.id, to, codec.encode(message))
         self._judge.turned(self, core)
         assert self._stores is not None
@@ -363,19 +322,3 @@ class SimNode:
 
     def _write_begins(self, duration_ms: float) -> None:
         self.on_write(self, duration_ms)
-
-
-def _shown(message: Message) -> str:
-    """A message on one line, without hashes and payloads."""
-    name = type(message).__name__
-    if isinstance(message, AppendRequest):
-        last = message.prev_index + len(message.entries)
-        prev = f"{message.prev_term}/{message.prev_index}"
-        return f"{name} term={message.term} after {prev} to {last} commit={message.commit}"
-    fields = {field: getattr(message, field) for field in message.__struct_fields__}
-    shown = [
-        f"{field}={value.index if isinstance(value, Snapshot) else value}"
-        for field, value in fields.items()
-        if not isinstance(value, bytes)
-    ]
-    return " ".join([name, *shown])

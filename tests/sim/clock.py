@@ -1,0 +1,45 @@
+"""A node's own clocks. Owns their drift, the lateness of ticks, and the number of each life."""
+
+from __future__ import annotations
+
+from random import Random  # noqa: TID251 - seeded
+
+from tests.sim.plan import Plan
+from tests.sim.world import World
+
+_JITTER_MS = 4
+_FIRST_LIFE = 1_000
+
+
+class Clock:
+    """The monotonic clock, and the one on the wall, of which only lives are made."""
+
+    def __init__(self, plan: Plan, world: World, rng: Random) -> None:
+        self._plan = plan
+        self._world = world
+        self._rng = rng
+        self._speed = 1 + plan.drift * (2 * rng.random() - 1)
+        self._from_ms = rng.random() * 1e6
+        self._life = _FIRST_LIFE
+
+    def now_ms(self) -> float:
+        """Monotonic; it goes on while the process is stopped or gone."""
+        return self._from_ms + self._world.now_ms * self._speed
+
+    def tick_after_ms(self) -> float:
+        """How long the next tick takes."""
+        late_ms = (self._rng.random() - 0.5) * _JITTER_MS
+        return self._plan.tick_ms / self._speed + late_ms
+
+    def next_life(self) -> int:
+        """The number of the life that begins: greater than the last, but for a clock set back.
+
+        Nobody promises for a clock set back and a lost disk together.
+        """
+        plan = self._plan
+        if not plan.damage and not plan.wipe and self._rng.random() < plan.clock_back:
+            self._world.note("clock set back")
+            self._life -= self._rng.randrange(3)
+        else:
+            self._life += 1
+        return self._life
