@@ -108,15 +108,14 @@ def run_many(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
         yield from pool.imap_unordered(run_seed, seeds, chunksize=16)
 
 
-def explain(failed: Result) -> str:
+def explain(failed: Result, smaller: Result) -> str:
     """A failure, a smaller case of it, and the end of that one's record."""
-    smaller = shrink(failed)
     shown = run_plan(smaller.plan, tail=TAIL)
     return "\n".join(
         [
             f"FAILED {failed.plan.line()}",
             f"  {failed.details.strip()}",
-            f"smaller: {smaller.plan.line()}",
+            f"smaller: {smaller.plan.whole_line()}",
             *(f"  {event}" for event in shown.tail),
             f"  {shown.details.strip()}",
         ]
@@ -175,8 +174,9 @@ def main() -> int:
         print(campaign.report(time.monotonic() - started))
         kinds = {result.failure: result for result in reversed(campaign.failures)}
         for failed in list(kinds.values())[:_SHRUNK_MAX]:
-            print(explain(failed))
-            remember(failed)
+            smaller = shrink(failed)
+            print(explain(failed, smaller))
+            remember(smaller)
     return bool(campaign.failures)
 
 
