@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 
 import msgspec
 
+from node.api.details import AllowanceBody, DetailsBody, LineBody
 from node.api.ports import DETAILS_BYTES_MAX, InvoiceDraft, RedDraft
-from node.api.schemas import GroupBody, InvoiceBody, LineBody, RedIssueBody
+from node.api.schemas import InvoiceBody, RedIssueBody
 from node.ledger.operations import RATE_GROUPS_MAX, RateGroup
 from node.ledger.types import AMOUNT_MAX
 
@@ -71,9 +72,9 @@ def invoice_draft(body: InvoiceBody, issuer: str, today: str) -> InvoiceDraft:
     Raises:
         DraftError: naming the field.
     """
-    totals = _totals(body.lines, body.groups, body.currency)
+    totals = _totals(body, body.currency)
     if totals is None:
-        raise DraftError("/groups", "give either lines or groups")
+        raise DraftError("/groups", "give lines or groups")
     return InvoiceDraft(
         order_id=body.order_id,
         order=order_hash(issuer, body.order_id),
@@ -86,7 +87,7 @@ def invoice_draft(body: InvoiceBody, issuer: str, today: str) -> InvoiceDraft:
         tax=totals.tax,
         gross=totals.gross,
         replaces=body.replaces,
-        details=canonical_details(body.details or {}, body.lines or ()),
+        details=canonical_details(body.details, body.lines or (), body.allowances or ()),
     )
 
 
@@ -96,7 +97,7 @@ def red_draft(body: RedIssueBody, issuer: str, original: Original) -> RedDraft:
     Raises:
         DraftError: naming the field; also when the totals are not the form's amount.
     """
-    totals = _totals(body.lines, body.groups, original.currency)
+    totals = _totals(body, original.currency)
     if totals is None:
         totals = red_totals(original.groups, original.gross, original.amount)
     if totals.gross != original.amount:
@@ -110,31 +111,39 @@ def red_draft(body: RedIssueBody, issuer: str, original: Original) -> RedDraft:
         net=totals.net,
         tax=totals.tax,
         gross=totals.gross,
-        details=canonical_details(body.details or {}, body.lines or ()),
+        details=canonical_details(body.details, body.lines or (), body.allowances or ()),
     )
 
 
-def _totals(
-    lines: Sequence[LineBody] | None, groups: Sequence[GroupBody] | None, currency: str
-) -> Totals | None:
-    if lines is not None:
-        minor_units = MINOR_UNITS.get(currency, 100)
-        for position, line in enumerate(lines):
-            check_line_amount(line, minor_units, f"/lines/{position}")
-        return totals_of_lines(lines)
-    if groups is None:
-        return None
-    return totals_of_groups(
-        [
-            RateGroup(
-                group.rate,
-                group.net,
-                tax_half_up(group.net, group.rate) if group.tax is None else group.tax,
-                group.lines,
-            )
-            for group in groups
-        ]
-    )
+def _totals(body: InvoiceBody | RedIssueBody, currency: str) -> Totals | None:
+    """The totals that a body names; None when it names no amounts."""
+    lines, allowances = body.lines, body.allowances or ()
+    given = None
+    if body.groups is not None:
+        given = totals_of_groups(
+            [
+                RateGroup(
+                    group.rate,
+                    group.net,
+                    tax_half_up(group.net, group.rate) if group.tax is None else group.tax,
+                    group.lines,
+                )
+                for group in body.groups
+            ]
+        )
+    if lines is None:
+        if allowances:
+            raise DraftError("/allowances", "belong beside lines")
+        return given
+    minor_units = MINOR_UNITS.get(currency, 100)
+    for position, line in enumerate(lines):
+        check_line_amount(line, minor_units, f"/lines/{position}")
+    if given is None:
+        return totals_of_lines(lines, allowances)
+    nets = {rate: item.net for rate, item in sums_by_rate(lines, allowances).items()}
+    if {group.rate: group.net for group in given.groups} != nets:
+        raise DraftError("/groups", f"the lines' net amounts by rate are {nets}")
+    return given
 
 
 def order_hash(issuer: str, order_id: str) -> bytes:
@@ -147,26 +156,50 @@ def tax_half_up(net: int, rate: int) -> int:
     return (2 * net * rate + _BASIS_POINTS) // (2 * _BASIS_POINTS)
 
 
-def totals_of_lines(lines: Sequence[LineBody]) -> Totals:
+class RateSum(msgspec.Struct, frozen=True):
+    """What the lines, allowances and charges of one rate add up to."""
+
+    net: int
+    tax: int
+    """The sum of each one's tax, stated or rounded half up."""
+    count: int
+    """How many they are: each may be rounded."""
+
+
+def sums_by_rate(
+    lines: Sequence[LineBody], allowances: Sequence[AllowanceBody] = ()
+) -> dict[int, RateSum]:
+    """Lines − allowances + charges by tax rate, in ascending order of rate; may be negative."""
+    sums: dict[int, RateSum] = {}
+    amounts = [(line.rate, line.net, line.tax) for line in lines]
+    for item in allowances:
+        sign = -1 if item.kind == "allowance" else 1
+        tax = None if item.tax is None else sign * item.tax
+        amounts.append((item.rate, sign * item.net, tax))
+    for rate, net, stated in amounts:
+        tax = _signed_tax(net, rate) if stated is None else stated
+        before = sums.get(rate, RateSum(0, 0, 0))
+        sums[rate] = RateSum(before.net + net, before.tax + tax, before.count + 1)
+    return dict(sorted(sums.items()))
+
+
+def _signed_tax(net: int, rate: int) -> int:
+    return tax_half_up(net, rate) if net >= 0 else -tax_half_up(-net, rate)
+
+
+def totals_of_lines(lines: Sequence[LineBody], allowances: Sequence[AllowanceBody] = ()) -> Totals:
     """Add lines up by rate. The tax of a group is the sum of its lines' taxes, each rounded.
 
     Raises:
         DraftError: a group is negative, or there are too many rates.
     """
-    nets: dict[int, int] = {}
-    taxes: dict[int, int] = {}
-    counts: dict[int, int] = {}
-    for line in lines:
-        sign = -1 if line.net < 0 else 1
-        nets[line.rate] = nets.get(line.rate, 0) + line.net
-        taxes[line.rate] = taxes.get(line.rate, 0) + sign * tax_half_up(abs(line.net), line.rate)
-        counts[line.rate] = counts.get(line.rate, 0) + 1
-    for rate, net in nets.items():
+    sums = sums_by_rate(lines, allowances)
+    for rate, item in sums.items():
         # Discount lines are negative, and may be rounded past the tax they discount.
-        if net < 0 or taxes[rate] < 0:
+        if item.net < 0 or item.tax < 0:
             raise DraftError("/lines", f"the lines of rate {rate} add up to less than nothing")
     return totals_of_groups(
-        [RateGroup(rate, nets[rate], taxes[rate], counts[rate]) for rate in sorted(nets)], "/lines"
+        [RateGroup(rate, item.net, item.tax, item.count) for rate, item in sums.items()], "/lines"
     )
 
 
@@ -207,8 +240,8 @@ def check_line_amount(line: LineBody, minor_units: int, path: str) -> None:
             * _decimal(line.unit_price, f"{path}/unit_price")
             * minor_units
         )
-        if abs(product - line.net) > 1:
-            raise DraftError(f"{path}/net", "is not quantity × unit price")
+        if abs(product - (line.allowance or 0) - line.net) > 1:
+            raise DraftError(f"{path}/net", "is not quantity × unit price less the allowance")
 
 
 def _decimal(text: str, path: str) -> Decimal:
@@ -245,9 +278,11 @@ def red_totals(groups: Sequence[RateGroup], gross: int, amount: int) -> Totals:
 
 
 def canonical_details(
-    details: Mapping[str, object], lines: Iterable[LineBody] = ()
+    details: DetailsBody | None,
+    lines: Sequence[LineBody] = (),
+    allowances: Sequence[AllowanceBody] = (),
 ) -> bytes | None:
-    """Details, with the lines under `lines`, as JSON with sorted keys and no spaces.
+    """Details, with `lines` and `allowances`, as JSON with sorted keys and no spaces.
 
     None when there is nothing to seal.
 
@@ -255,12 +290,12 @@ def canonical_details(
         DraftError: too large, too deep, or a number that is not an integer below 2^53: decimals
             are written as strings, so that every program reads the same value.
     """
-    document = dict(details)
-    listed = [line.model_dump(exclude_none=True) for line in lines]
-    if listed:
-        if "lines" in document:
-            raise DraftError("/details/lines", "lines belong beside details")
-        document["lines"] = listed
+    document: dict[str, object] = {}
+    if details is not None:
+        document |= details.model_dump(exclude_none=True)
+    for name, items in (("lines", lines), ("allowances", allowances)):
+        if items:
+            document[name] = [item.model_dump(exclude_none=True) for item in items]
     if not document:
         return None
     _check_numbers(document, 0)

@@ -12,10 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from node.api import schemas
+from node.api.details import Body
 from node.api.errors import not_found
 from node.api.requests import number_of, path_integer, read_json, time_ms
 from node.api.routing import WAIT_QUERY, Api, Handler, Route
-from node.api.schemas import Body, EmptyBody
+from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, write_operations
 from node.ledger import operations as ops

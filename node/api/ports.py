@@ -21,7 +21,7 @@ WriteRefusal = Literal["NO_QUORUM", "NOT_FINALISING", "NOT_READY"]
 """Why this node takes no write at the moment; nothing is stored then (HTTP 503)."""
 WaitFor = Literal["committed", "final"]
 
-DETAILS_BYTES_MAX = 32_768
+DETAILS_BYTES_MAX = 262_144
 """Size of the details of one invoice as JSON, before sealing."""
 
 

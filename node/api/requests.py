@@ -19,9 +19,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import ValidationError
 
 from node.api.config import ApiConfig
+from node.api.details import Body
 from node.api.errors import ApiError, FieldError, bad_request
 from node.api.ports import Idempotency, WaitFor
-from node.api.schemas import Body
 
 BodyType = TypeVar("BodyType", bound=Body)
 CursorType = TypeVar("CursorType", bound=msgspec.Struct)

@@ -12,9 +12,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from node.api.config import ApiConfig
+from node.api.details import Body
 from node.api.errors import ApiError, too_many
 from node.api.ports import NodeFacade
-from node.api.schemas import Body
 from node.api.security import Scope
 from node.storage.index import QueryIndex
 

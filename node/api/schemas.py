@@ -8,32 +8,26 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from node.api.details import (
+    ALLOWANCES_MAX,
+    LINES_MAX,
+    AllowanceBody,
+    Amount,
+    Body,
+    Date,
+    DetailsBody,
+    LineBody,
+    Rate,
+    Text64,
+    check_utf8,
+)
 from node.ledger.operations import RATE_GROUPS_MAX
 from node.ledger.types import AMOUNT_MAX
 
-LINES_MAX = 1_000
 INVOICES_BATCH_MAX = 200
 """Invoices in one transaction: about 230 bytes each must fit 60,000."""
-
-
-def _check_date(text: str) -> str:
-    datetime.date.fromisoformat(text)
-    return text
-
-
-def _check_utf8(text: str) -> str:
-    text.encode()  # a lone surrogate has no UTF-8 form
-    return text
 
 
 def _check_time(text: str) -> str:
@@ -46,12 +40,6 @@ ParticipantCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
 Party = Annotated[str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64})$", max_length=64)]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{20}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Date = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    AfterValidator(_check_date),
-    Field(json_schema_extra={"format": "date"}),
-]
 Time = Annotated[
     str,
     StringConstraints(
@@ -65,32 +53,14 @@ MonthText = Annotated[
     StringConstraints(pattern=r"^(19|[2-9][0-9])[0-9]{2}-(0[1-9]|1[0-2])$"),
     Field(description="YYYY-MM"),
 ]
-Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX, description="Minor units of the currency.")]
 PositiveAmount = Annotated[
     int, Field(ge=1, le=AMOUNT_MAX, description="Minor units of the currency.")
 ]
-SignedAmount = Annotated[
-    int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units of the currency.")
-]
-Rate = Annotated[int, Field(ge=0, le=10_000, description="Tax rate in basis points: 1300 = 13 %.")]
 OrderId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128), AfterValidator(_check_utf8)
+    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_utf8)
 ]
-Reference = Annotated[
-    str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_utf8)
-]
-Reason = Annotated[
-    str, StringConstraints(min_length=1, max_length=256), AfterValidator(_check_utf8)
-]
-DecimalText = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,13})?$", max_length=30)
-]
-
-
-class Body(BaseModel):
-    """Base of every request body."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+Reference = Text64
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_utf8)]
 
 
 class EmptyBody(Body):
@@ -106,25 +76,24 @@ class GroupBody(Body):
     lines: int = Field(1, ge=1, le=10_000, description="Bounds the rounding: ±1 a line.")
 
 
-class LineBody(Body):
-    """One line. Lines are sealed with the details; only their sums by rate become public."""
-
-    description: Annotated[
-        str, StringConstraints(min_length=1, max_length=500), AfterValidator(_check_utf8)
-    ]
-    quantity: DecimalText | None = None
-    unit_price: DecimalText | None = Field(None, description="Net, in major units.")
-    net: SignedAmount
-    rate: Rate
-
-
 class _Amounts(Body):
-    """Either lines, or rate groups."""
+    """Lines, rate groups, or both."""
 
     lines: list[LineBody] | None = Field(None, min_length=1, max_length=LINES_MAX)
-    groups: list[GroupBody] | None = Field(None, min_length=1, max_length=RATE_GROUPS_MAX)
-    details: dict[str, JsonValue] | None = Field(
-        None, description="Any JSON of at most 32 KiB; sealed to the parties and the bureau."
+    groups: list[GroupBody] | None = Field(
+        None,
+        min_length=1,
+        max_length=RATE_GROUPS_MAX,
+        description="With lines as well: their sums by rate, with the tax of each rate.",
+    )
+    allowances: list[AllowanceBody] | None = Field(
+        None,
+        min_length=1,
+        max_length=ALLOWANCES_MAX,
+        description="Of the whole document; only beside lines.",
+    )
+    details: DetailsBody | None = Field(
+        None, description="At most 256 KiB as JSON; sealed to the parties and the tax bureau."
     )
 
 
@@ -160,9 +129,9 @@ class InvoiceBody(_Amounts):
     replaces: Number | None = None
 
     @model_validator(mode="after")
-    def _one_form_of_amounts(self) -> Self:
-        if (self.lines is None) == (self.groups is None):
-            raise ValueError("give either lines or groups")
+    def _some_amounts(self) -> Self:
+        if self.lines is None and self.groups is None:
+            raise ValueError("give lines or groups")
         return self
 
 
@@ -241,12 +210,6 @@ class RedIssueBody(_Amounts):
     """
 
     order_id: OrderId
-
-    @model_validator(mode="after")
-    def _at_most_one_form_of_amounts(self) -> Self:
-        if self.lines is not None and self.groups is not None:
-            raise ValueError("give either lines or groups")
-        return self
 
 
 class SegmentBody(Body):

@@ -10,8 +10,6 @@ from node.importing.plan import CURRENCY, PlannedInvoice, PlannedLine, PlannedRe
 BATCH_INVOICES_MAX = 50
 BATCH_BYTES_MAX = 400_000
 """Of JSON: the sealed details of a batch travel in one transaction's blobs of at most 1 MiB."""
-_DETAILS_BYTES_MAX = 32_000
-"""The node seals at most 32 KiB for one invoice."""
 
 Body = dict[str, object]
 
@@ -21,9 +19,10 @@ def invoice_body(invoice: PlannedInvoice, buyer: str, rate: int) -> Body:
     head: Body = {
         "external_number": invoice.order_id,
         "external_date": invoice.date.replace(" ", "T"),
-        "customer": invoice.customer,
-        "country": invoice.country,
     }
+    buyer_details = {"name": invoice.customer, "country": invoice.country}
+    if known := {name: text for name, text in buyer_details.items() if text}:
+        head["buyer"] = known
     return {
         "order_id": invoice.order_id,
         "buyer": buyer,
@@ -31,7 +30,8 @@ def invoice_body(invoice: PlannedInvoice, buyer: str, rate: int) -> Body:
         "groups": [
             {"rate": rate, "net": invoice.net, "tax": invoice.tax, "lines": len(invoice.lines)}
         ],
-        "details": head | _lines(invoice.lines, rate),
+        "lines": _lines(invoice.lines, rate),
+        "details": head,
     }
 
 
@@ -42,7 +42,8 @@ def red_body(letter: PlannedRed, rate: int) -> Body:
         "groups": [
             {"rate": rate, "net": letter.net, "tax": letter.tax, "lines": len(letter.lines)}
         ],
-        "details": {"external_number": letter.order_id} | _lines(letter.lines, rate),
+        "lines": _lines(letter.lines, rate),
+        "details": {"external_number": letter.order_id},
     }
 
 
@@ -64,8 +65,8 @@ def batches(
         yield batch
 
 
-def _lines(lines: Sequence[PlannedLine], rate: int) -> Body:
-    full = [
+def _lines(lines: Sequence[PlannedLine], rate: int) -> list[Body]:
+    return [
         {
             "code": line.stock,
             "description": line.description or line.stock,
@@ -76,12 +77,3 @@ def _lines(lines: Sequence[PlannedLine], rate: int) -> Body:
         }
         for line in lines
     ]
-    if len(json.dumps(full, ensure_ascii=False).encode()) <= _DETAILS_BYTES_MAX - 1_000:
-        return {"lines": full}
-    # A wholesale order of hundreds of lines: what the lines say, without their descriptions.
-    return {
-        "line_columns": ["code", "quantity", "unit_price", "net"],
-        "line_rows": [
-            [line.stock, str(line.quantity), format(line.price, "f"), line.net] for line in lines
-        ],
-    }

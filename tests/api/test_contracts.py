@@ -98,14 +98,14 @@ async def test_issue_answers_202_with_the_state_so_far_at_the_timeout(
 async def test_issue_draft_carries_order_hash_today_and_totals(
     api: ApiClient, node: FakeNode
 ) -> None:
-    await api.post("/v1/invoices", {**INVOICE, "details": {"b": 1, "a": ["ä"]}})
+    await api.post("/v1/invoices", {**INVOICE, "details": {"extensions": {"b": 1, "a": ["ä"]}}})
 
     (draft,) = node.drafts
     expected = hashlib.sha256(b"piaolian/order/v1\n" + ISSUER.encode() + b"\nA-1").digest()
     assert draft.order == expected
     assert draft.issue_date == "2026-11-24"  # type: ignore[union-attr]
     assert (draft.net, draft.tax, draft.gross) == (10_000, 1_300, 11_300)
-    assert draft.details == '{"a":["ä"],"b":1}'.encode()
+    assert draft.details == '{"extensions":{"a":["ä"],"b":1}}'.encode()
 
 
 async def test_a_refusal_by_the_rules_is_409_with_its_code_and_transaction(
@@ -172,8 +172,8 @@ async def test_idempotency_key_answers_the_same_again_and_refuses_another_body(
         ({"groups": [{"rate": 1300, "net": 10**15 + 1}]}, "/groups/0/net"),
         ({"groups": []}, "/groups"),
         ({"lines": []}, "/lines"),
-        ({"details": {"x": 1.5}}, "/details"),
-        ({"details": {"x": "y" * 33_000}}, "/details"),
+        ({"details": {"extensions": {"x": 1.5}}}, "/details"),
+        ({"details": {"extensions": {"x": "y" * 270_000}}}, "/details"),
     ],
 )
 async def test_wrong_fields_are_422_with_their_path(
@@ -452,14 +452,14 @@ async def test_what_is_not_there_is_404(api: ApiClient, path: str) -> None:
 async def test_details_are_shown_to_a_party_that_can_open_them(
     api: ApiClient, node: FakeNode
 ) -> None:
-    body = {**INVOICE, "details": {"remark": "hello"}}
+    body = {**INVOICE, "details": {"remarks": "hello"}}
     number = (await api.post("/v1/invoices", body)).json["number"]
 
     opened = await api.get(f"/v1/invoices/{number}")
     node.opened.clear()
     closed = await api.get(f"/v1/invoices/{number}")
 
-    assert opened.json["details"] == {"remark": "hello"}
+    assert opened.json["details"] == {"remarks": "hello"}
     assert closed.json["details"] is None
     assert opened.json["available"] == 11_300
     assert opened.json["state"] == "issued"

@@ -1,0 +1,145 @@
+"""The details of an invoice: what is sealed to its parties. Owns their shape and limits.
+
+The sealed document is the canonical JSON of `DetailsBody`, with `lines` and `allowances` beside
+its own fields (see `node.api.drafts.canonical_details`). What another format says beyond these
+fields is kept under `extensions`, by the name of the format.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from node.ledger.types import AMOUNT_MAX
+
+LINES_MAX = 5_000
+ALLOWANCES_MAX = 100
+ATTACHMENTS_MAX = 16
+
+
+def _check_date(text: str) -> str:
+    datetime.date.fromisoformat(text)
+    return text
+
+
+def check_utf8(text: str) -> str:
+    """Refuse what has no UTF-8 form."""
+    text.encode()  # a lone surrogate has no UTF-8 form
+    return text
+
+
+Date = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    AfterValidator(_check_date),
+    Field(json_schema_extra={"format": "date"}),
+]
+Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX, description="Minor units of the currency.")]
+SignedAmount = Annotated[
+    int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units of the currency.")
+]
+Rate = Annotated[int, Field(ge=0, le=10_000, description="Tax rate in basis points: 1300 = 13 %.")]
+DecimalText = Annotated[
+    str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,13})?$", max_length=30)
+]
+Text32 = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(check_utf8)]
+Text64 = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_utf8)]
+Text200 = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_utf8)
+]
+Text500 = Annotated[
+    str, StringConstraints(min_length=1, max_length=500), AfterValidator(check_utf8)
+]
+Text2000 = Annotated[
+    str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(check_utf8)
+]
+
+
+class Body(BaseModel):
+    """Base of every request body: strict types, no unknown field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class LineBody(Body):
+    """One line. Lines are sealed with the details; only their sums by rate become public."""
+
+    code: Text32 | None = Field(None, description="Tax classification code or stock code.")
+    description: Text500
+    model: Text200 | None = None
+    unit: Text32 | None = None
+    quantity: DecimalText | None = None
+    unit_price: DecimalText | None = Field(None, description="Net, in major units.")
+    allowance: SignedAmount | None = Field(
+        None, description="What was taken from quantity × unit price; negative: added."
+    )
+    net: SignedAmount
+    rate: Rate
+    tax: SignedAmount | None = Field(None, description="Left out: net × rate, rounded half up.")
+    nature: Literal["normal", "discount", "discounted"] = "normal"
+    original: int | None = Field(
+        None,
+        ge=0,
+        lt=LINES_MAX,
+        description="Of a red letter: the position, from 0, of the line that it takes back.",
+    )
+
+
+class AllowanceBody(Body):
+    """An allowance or charge of the whole document: taken from, or added to, the sum of lines."""
+
+    kind: Literal["allowance", "charge"]
+    net: Amount
+    rate: Rate
+    tax: Amount | None = Field(None, description="Left out: net × rate, rounded half up.")
+    reason: Text200 | None = None
+
+
+class PartyDetails(Body):
+    """Who a party is, as the face of the invoice shows it."""
+
+    name: Text200 | None = None
+    tax_id: Text64 | None = None
+    address: Text500 | None = None
+    country: Text64 | None = None
+    phone: Text64 | None = None
+    email: Text200 | None = None
+    bank: Text200 | None = None
+    account: Text64 | None = None
+    contact: Text200 | None = None
+
+
+class AttachmentBody(Body):
+    """A file that belongs to the invoice, sealed as a blob of its own."""
+
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the file's bytes."
+    )
+    name: Text200
+    media_type: Text64
+    size: int = Field(ge=0, le=1_048_576)
+
+
+class DetailsBody(Body):
+    """What only the parties and the tax bureau read, beside the lines and allowances."""
+
+    seller: PartyDetails | None = None
+    buyer: PartyDetails | None = None
+    remarks: Text2000 | None = None
+    external_number: Text64 | None = Field(None, description="The issuer's own document number.")
+    external_date: (
+        Annotated[
+            str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{5,15}Z?)?$")
+        ]
+        | None
+    ) = Field(None, description="The date of the issuer's own document.")
+    due_date: Date | None = None
+    payment_terms: Text500 | None = None
+    order_reference: Text200 | None = None
+    contract_reference: Text200 | None = None
+    attachments: list[AttachmentBody] | None = Field(None, max_length=ATTACHMENTS_MAX)
+    extensions: dict[str, JsonValue] | None = Field(
+        None, description="What another format says beyond these fields, by its name."
+    )
