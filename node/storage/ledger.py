@@ -16,20 +16,12 @@ from pathlib import Path
 import msgspec
 
 from node.chain.block import Block, MalformedBlockError, decode_block
-from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
 from node.chain.merkle import Frontier, frontier_of, leaf_hashes
 from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
-from node.ledger.execution import (
-    BlockContext,
-    CheckedTransaction,
-    Result,
-    RowChange,
-    execute_block,
-    named_blobs,
-)
+from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.signing import verify
@@ -43,7 +35,6 @@ from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
     SCHEMA,
     Head,
-    prefetch,
     read_tile,
     sync,
     write_block,
@@ -51,6 +42,7 @@ from node.storage.ledger_rows import (
     write_head,
     write_rows,
 )
+from node.storage.making import AppliedTransaction, BlockMaker, MadeBlock
 
 __all__ = [
     "AppliedBlock",
@@ -73,16 +65,6 @@ class NotReproducedError(LedgerError):
     Its leaves are what the voters signed, so the fault is in this ledger or in this program, or
     more than f voters lie.
     """
-
-
-class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
-    """One leaf of a block."""
-
-    txid: bytes
-    wire: bytes
-    code: Code
-    operation: int | None
-    index: int
 
 
 class AppliedBlock(msgspec.Struct, frozen=True):
@@ -123,7 +105,7 @@ class Ledger:
         self._database = database
         self._genesis = genesis
         self._network_id = genesis.network_id
-        self._voters_hash = voters_hash
+        self._maker = BlockMaker(genesis, voters_hash)
         self._verified = verified
         self._tiles = TileBuilder()
         self.head = Head(0, 0, 0, Frontier().encode(), b"", 0)
@@ -289,10 +271,10 @@ class Ledger:
             return None  # only a faulty leader makes one; it has no height on any node
         if block.expected_term != entry.term:
             return None
-        context = self._context(max(block.time_ms, self.head.time_ms))
+        time_ms = max(block.time_ms, self.head.time_ms)
         checked = self._check(block)
         connection.execute("BEGIN IMMEDIATE")
-        made = self._make(connection, context, checked, entry.term, entry.leader)
+        made = self._maker.make(connection, self.head, time_ms, checked, entry.term, entry.leader)
         applied = self._write(connection, made, entry.index, 0, len(entry.payload))
         connection.execute("COMMIT")
         return applied
@@ -303,11 +285,12 @@ class Ledger:
         seal, head = block.seal, self.head
         if seal.height != head.height + 1 or seal.time_ms < head.time_ms:
             raise NotReproducedError(f"height {seal.height} does not follow height {head.height}")
-        context = self._context(seal.time_ms)
         checked = _check_leaves(block)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            made = self._make(connection, context, checked, seal.term, seal.proposer)
+            made = self._maker.make(
+                connection, head, seal.time_ms, checked, seal.term, seal.proposer
+            )
             if made.leaves != block.leaves:
                 raise NotReproducedError(f"height {seal.height} comes to other leaves here")
             places = (index, 0) if last else (head.raft_index, index)
@@ -321,15 +304,6 @@ class Ledger:
                 connection.execute("ROLLBACK")
             raise
         return applied
-
-    def _context(self, time_ms: int) -> BlockContext:
-        return BlockContext(
-            network_id=self._network_id,
-            height=self.head.height + 1,
-            time_ms=time_ms,
-            terms=self._genesis.terms,
-            home_currency=self._genesis.home_currency,
-        )
 
     def _check(self, block: Block) -> list[CheckedTransaction]:
         checked: list[CheckedTransaction] = []
@@ -346,38 +320,10 @@ class Ledger:
             checked.append(CheckedTransaction(transaction, valid))
         return checked
 
-    def _make(
-        self,
-        connection: sqlite3.Connection,
-        context: BlockContext,
-        checked: Sequence[CheckedTransaction],
-        term: int,
-        proposer: int,
-    ) -> _Made:
-        """Run the rules; changes nothing."""
-        outcome = execute_block(prefetch(connection, checked, context), context, checked)
-        first_index = self.head.tree_size
-        digest = StateDigest(self.head.accumulator, self.head.rows).apply(outcome.changes)
-        made = _Made(context, first_index, digest, outcome.changes)
-        made.add(checked, outcome.results)
-        seal = SealLeaf(
-            height=context.height,
-            time_ms=context.time_ms,
-            term=term,
-            proposer=proposer,
-            first_index=first_index,
-            count=len(made.leaves),
-            state_digest=digest.value(),
-            voters_hash=self._voters_hash,
-            rules_version=self._genesis.rules_version,
-        )
-        made.leaves.append(encode_leaf(seal))
-        return made
-
     def _write(
         self,
         connection: sqlite3.Connection,
-        made: _Made,
+        made: MadeBlock,
         raft_index: int,
         adopting: int,
         payload_bytes: int,
@@ -407,38 +353,6 @@ class Ledger:
             skipped=made.skipped,
             payload_bytes=payload_bytes,
         )
-
-
-class _Made(msgspec.Struct):
-    """What a block comes to."""
-
-    context: BlockContext
-    first_index: int
-    digest: StateDigest
-    changes: Sequence[RowChange]
-    leaves: list[bytes] = []
-    transactions: list[AppliedTransaction] = []
-    skipped: list[tuple[bytes, Code]] = []
-    blobs: list[tuple[bytes, bytes]] = []
-
-    def add(self, checked: Sequence[CheckedTransaction], results: Sequence[Result]) -> None:
-        """Turn results into leaves."""
-        for item, result in zip(checked, results, strict=True):
-            transaction = item.transaction
-            if not result.leaf:
-                self.skipped.append((transaction.txid, result.code))
-                continue
-            index = self.first_index + len(self.leaves)
-            self.transactions.append(
-                AppliedTransaction(
-                    transaction.txid, transaction.wire, result.code, result.operation, index
-                )
-            )
-            body, signature = transaction.body_bytes, transaction.signature
-            leaf = TransactionLeaf(result.code, self.context.height, body, signature)
-            self.leaves.append(encode_leaf(leaf))
-            if result.code is Code.OK:
-                self.blobs.extend(result.blobs)
 
 
 def _check_leaves(block: CertifiedBlock) -> list[CheckedTransaction]:

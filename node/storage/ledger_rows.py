@@ -28,8 +28,7 @@ CREATE TABLE IF NOT EXISTS state (
     tbl INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, UNIQUE (tbl, key)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS blocks (
-    height INTEGER PRIMARY KEY, first_index INTEGER NOT NULL, raft_index INTEGER NOT NULL,
-    leaves BLOB NOT NULL
+    height INTEGER PRIMARY KEY, first_index INTEGER NOT NULL, leaves BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS blocks_by_first_index ON blocks (first_index);
 CREATE TABLE IF NOT EXISTS certificates (height INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
@@ -160,8 +159,8 @@ def write_block(
 ) -> None:
     """Store a block, what it added to the tree, its blobs, and the head after it."""
     connection.execute(
-        "INSERT INTO blocks (height, first_index, raft_index, leaves) VALUES (?, ?, ?, ?)",
-        (head.height, first_index, head.raft_index, msgspec.msgpack.encode(leaves)),
+        "INSERT INTO blocks (height, first_index, leaves) VALUES (?, ?, ?)",
+        (head.height, first_index, msgspec.msgpack.encode(leaves)),
     )
     connection.executemany(
         "INSERT OR REPLACE INTO tiles (level, number, hashes) VALUES (?, ?, ?)",

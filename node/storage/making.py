@@ -1,0 +1,124 @@
+"""What a block comes to: its leaves, its seal, the rows it changes. Owns that; stores nothing.
+
+The ledger makes blocks to store them, an audit to compare them with what is stored: what a block is
+must be said once. Runs in a connection's thread, and only reads the state through it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
+from node.ledger.codes import Code
+from node.ledger.digest import StateDigest
+from node.ledger.execution import (
+    BlockContext,
+    CheckedTransaction,
+    Result,
+    RowChange,
+    execute_block,
+)
+from node.ledger.genesis import Genesis
+from node.storage.ledger_rows import Head, prefetch
+
+
+class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
+    """One leaf of a block."""
+
+    txid: bytes
+    wire: bytes
+    code: Code
+    operation: int | None
+    index: int
+
+
+class MadeBlock(msgspec.Struct):
+    """What a block comes to."""
+
+    context: BlockContext
+    first_index: int
+    digest: StateDigest
+    """Of the state after it."""
+    changes: Sequence[RowChange]
+    leaves: list[bytes] = []
+    """Leaf bytes in tree order; the seal is the last."""
+    transactions: list[AppliedTransaction] = []
+    skipped: list[tuple[bytes, Code]] = []
+    """Txids that left no leaf, and why."""
+    blobs: list[tuple[bytes, bytes]] = []
+    """Hashes and bodies of the sealed blobs of applied transactions."""
+
+    def add(self, checked: Sequence[CheckedTransaction], results: Sequence[Result]) -> None:
+        """Turn results into leaves."""
+        for item, result in zip(checked, results, strict=True):
+            transaction = item.transaction
+            if not result.leaf:
+                self.skipped.append((transaction.txid, result.code))
+                continue
+            index = self.first_index + len(self.leaves)
+            self.transactions.append(
+                AppliedTransaction(
+                    transaction.txid, transaction.wire, result.code, result.operation, index
+                )
+            )
+            body, signature = transaction.body_bytes, transaction.signature
+            leaf = TransactionLeaf(result.code, self.context.height, body, signature)
+            self.leaves.append(encode_leaf(leaf))
+            if result.code is Code.OK:
+                self.blobs.extend(result.blobs)
+
+
+class BlockMaker:
+    """Makes the blocks of one network."""
+
+    def __init__(self, genesis: Genesis, voters_hash: bytes) -> None:
+        self._genesis = genesis
+        self._network_id = genesis.network_id
+        self._voters_hash = voters_hash
+
+    def make(
+        self,
+        connection: sqlite3.Connection,
+        head: Head,
+        time_ms: int,
+        checked: Sequence[CheckedTransaction],
+        term: int,
+        proposer: int,
+    ) -> MadeBlock:
+        """Run the rules on the state that `connection` reads; changes nothing.
+
+        Args:
+            connection: Holds the table `state` as it is after `head`.
+            head: The block before.
+            time_ms: Block time.
+            checked: The transactions in the order of the entry.
+            term: Of the entry.
+            proposer: Number of the voter that signed the entry.
+        """
+        context = BlockContext(
+            network_id=self._network_id,
+            height=head.height + 1,
+            time_ms=time_ms,
+            terms=self._genesis.terms,
+            home_currency=self._genesis.home_currency,
+        )
+        outcome = execute_block(prefetch(connection, checked, context), context, checked)
+        digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
+        made = MadeBlock(context, head.tree_size, digest, outcome.changes)
+        made.add(checked, outcome.results)
+        seal = SealLeaf(
+            height=context.height,
+            time_ms=context.time_ms,
+            term=term,
+            proposer=proposer,
+            first_index=made.first_index,
+            count=len(made.leaves),
+            state_digest=digest.value(),
+            voters_hash=self._voters_hash,
+            rules_version=self._genesis.rules_version,
+        )
+        made.leaves.append(encode_leaf(seal))
+        return made
