@@ -27,6 +27,18 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.PARTY_SIGNATURE_INVALID: ("A party's own signature does not verify.", "当事方签名无效。"),
     Code.UNKNOWN_INVOICE: ("There is no such invoice.", "发票不存在。"),
     Code.WRONG_PARTY: ("This party may not do this.", "该当事方无权进行此操作。"),
+    Code.NOT_FROZEN: ("This case does not hold the invoice.", "该案件未冻结此发票。"),
+    Code.RESPONSE_FINAL: ("The buyer's word is given already.", "购买方已答复,不可更改。"),
+    Code.DEADLINE_PASSED: ("The term for an answer has passed.", "答复期限已过。"),
+    Code.NOT_DISPUTED: ("The invoice is not disputed.", "发票不存在争议。"),
+    Code.AMOUNT_INVALID: (
+        "A partial acceptance, and nothing else, names an amount below the gross.",
+        "部分接受(且仅部分接受)须填写小于价税合计的金额。",
+    ),
+    Code.DISPUTED: (
+        "The buyer rejected or disputes the invoice.",
+        "购买方已拒绝或正在争议该发票。",
+    ),
     Code.FROZEN: ("The invoice is frozen by the tax bureau.", "发票已被税务机关冻结。"),
     Code.DOCUMENT_CLOSED: ("The invoice is cancelled or credited.", "发票已作废或已全额红冲。"),
     Code.RED_TAKES_NO_OPERATION: ("A red invoice takes no operation.", "红字发票不可操作。"),

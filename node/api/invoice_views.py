@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from node.api.requests import time_text
-from node.ledger.rows import Document, FormState, InvoiceRow
+from node.ledger.rows import Document, FormState, InvoiceRow, Response
 
 DOCUMENT_NAMES: Mapping[Document, str] = {
     Document.ISSUED: "issued",
@@ -15,6 +15,7 @@ DOCUMENT_NAMES: Mapping[Document, str] = {
     Document.CREDITED: "credited",
     Document.CANCELLED: "cancelled",
 }
+RESPONSE_NAMES: Mapping[Response, str] = {item: item.name.lower() for item in Response}
 _FORM_NAMES: Mapping[FormState, str] = {
     FormState.REQUESTED: "requested",
     FormState.CONFIRMED: "confirmed",
@@ -76,6 +77,18 @@ class FormView(msgspec.Struct, frozen=True):
     since: str
     number: str | None
     """The red invoice."""
+    details_commitment: str | None
+    """To the lines that the requester wants to take back."""
+
+
+class ResponseView(msgspec.Struct, frozen=True):
+    """The buyer's word, or what stands for it."""
+
+    state: str
+    """none, received, accepted, partly_accepted, rejected, disputed or deemed_accepted."""
+    time: str | None
+    accepted: int | None
+    """Of a partial acceptance: the amount within which claims stay."""
 
 
 class BookingView(msgspec.Struct, frozen=True):
@@ -103,6 +116,9 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     gross: int
     state: str
     """issued, partly_credited, credited or cancelled."""
+    response: ResponseView
+    frozen: str | None
+    """The case for which the tax bureau holds the invoice."""
     available: int
     credited: int
     red_reserved: int
@@ -150,6 +166,12 @@ def invoice_view(row: InvoiceRow, now_ms: int) -> InvoiceView:
         tax=row.tax,
         gross=row.gross,
         state=DOCUMENT_NAMES[row.document],
+        response=ResponseView(
+            RESPONSE_NAMES[row.response],
+            time_text(row.responded_at) if row.responded_at else None,
+            row.accepted or None,
+        ),
+        frozen=row.frozen or None,
         available=row.available,
         credited=row.credited,
         red_reserved=row.red_reserved,
@@ -198,6 +220,7 @@ def _form_views(row: InvoiceRow) -> list[FormView]:
             state=_FORM_NAMES[f.state],
             since=time_text(f.since),
             number=f.number,
+            details_commitment=None if f.details is None else f.details.hex(),
         )
         for f in row.forms
     ]

@@ -21,6 +21,7 @@ from node.api.security import Scope
 from node.api.writes import WriteAnswer, write_operations
 from node.ledger import operations as ops
 from node.ledger.operations import Operation
+from node.ledger.rows import Response
 
 OFFER_DEFAULT_MS = 7 * 24 * 3_600_000
 """An offer without a term is open for a week."""
@@ -39,6 +40,38 @@ MakeForm = Callable[[Any, str, int], Operation]
 """(body, invoice number, form) → operation."""
 
 _ACTIONS: tuple[tuple[str, str, type[Body], Make], ...] = (
+    (
+        "respond",
+        "Say what the buyer thinks of the invoice",
+        schemas.RespondBody,
+        lambda body, number, _: ops.RespondInvoice(
+            number, Response[body.response.upper()], body.amount or 0, body.reason or ""
+        ),
+    ),
+    (
+        "lapse",
+        "State that the buyer's term for an answer has passed: deemed accepted",
+        EmptyBody,
+        lambda _, number, __: ops.LapseResponse(number),
+    ),
+    (
+        "rule",
+        "End a dispute (tax bureau)",
+        schemas.RulingBody,
+        lambda body, number, _: ops.RuleDispute(number, body.accepted, body.reason),
+    ),
+    (
+        "freeze",
+        "Hold the invoice for a case (tax bureau)",
+        schemas.CaseBody,
+        lambda body, number, _: ops.FreezeInvoice(number, body.case),
+    ),
+    (
+        "unfreeze",
+        "Let a held invoice go (tax bureau)",
+        schemas.CaseBody,
+        lambda body, number, _: ops.UnfreezeInvoice(number, body.case),
+    ),
     (
         "offer",
         "Offer the invoice to another holder",

@@ -141,6 +141,31 @@ class InvoiceBatchBody(Body):
     invoices: list[InvoiceBody] = Field(min_length=1, max_length=INVOICES_BATCH_MAX)
 
 
+class RespondBody(Body):
+    """The buyer's word on an invoice."""
+
+    response: Literal["received", "accepted", "partly_accepted", "rejected", "disputed"]
+    amount: PositiveAmount | None = Field(
+        None, description="Of a partial acceptance: the gross amount accepted."
+    )
+    reason: Reason | None = Field(
+        None, description="Needed to accept in part, to reject and to dispute. Public."
+    )
+
+
+class RulingBody(Body):
+    """The tax bureau's word on a disputed invoice."""
+
+    accepted: bool
+    reason: Reason
+
+
+class CaseBody(Body):
+    """The case for which the tax bureau acts."""
+
+    case: Reference
+
+
 class OfferBody(Body):
     """Offer the invoice to another holder."""
 

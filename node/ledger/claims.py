@@ -16,10 +16,13 @@ from node.ledger.rows import (
     ClaimRow,
     InvoiceRow,
     ParticipantState,
+    Response,
     SubmissionRow,
 )
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
+
+_UNPAYABLE = frozenset({Response.REJECTED, Response.DISPUTED})
 
 
 def submit(step: Step, invoice: InvoiceRow, op: SubmitInvoice) -> Code:
@@ -39,7 +42,9 @@ def submit(step: Step, invoice: InvoiceRow, op: SubmitInvoice) -> Code:
         return Code.NOT_PERMITTED
     if invoice.open_offer(step.now) is not None:
         return Code.OFFER_OPEN
-    if op.amount > invoice.available:
+    if invoice.response in _UNPAYABLE:
+        return Code.DISPUTED
+    if op.amount > invoice.claimable:
         return Code.INSUFFICIENT_AVAILABLE
     if len(others) >= CLAIMS_MAX:  # used up ones make room first
         others = tuple(s for s in others if s.left)
@@ -60,7 +65,9 @@ def claim(step: Step, invoice: InvoiceRow, op: ClaimInvoice) -> Code:
         return Code.NOT_SUBMITTED
     if invoice.open_offer(step.now) is not None:
         return Code.OFFER_OPEN
-    if op.amount > invoice.available:
+    if invoice.response in _UNPAYABLE:
+        return Code.DISPUTED
+    if op.amount > invoice.claimable:
         return Code.INSUFFICIENT_AVAILABLE
     submission = invoice.submissions[place]
     if op.amount > submission.left:

@@ -29,6 +29,7 @@ class Code(IntEnum):
     FROZEN = 102
     DOCUMENT_CLOSED = 103
     RED_TAKES_NO_OPERATION = 104
+    NOT_FROZEN = 105
 
     # Issuing, 120–139.
     NUMBER_NOT_ALLOTTED = 120
@@ -43,7 +44,11 @@ class Code(IntEnum):
     NO_EXCHANGE_RATE = 129
     DATE_INVALID = 130
 
-    # Responses, 140–149: RESPONSE_FINAL and the others come with their operations.
+    # Responses, 140–149.
+    RESPONSE_FINAL = 140
+    DEADLINE_PASSED = 141
+    NOT_DISPUTED = 142
+    AMOUNT_INVALID = 143
 
     # Holder, 150–159.
     NOT_HOLDER = 150
@@ -61,6 +66,7 @@ class Code(IntEnum):
     UNKNOWN_CLAIM = 164
     CLAIM_CLOSED = 165
     TOO_MANY_CLAIMS = 166
+    DISPUTED = 167
 
     # Booking, 180–189.
     REASON_REQUIRED = 180

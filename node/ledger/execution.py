@@ -13,7 +13,16 @@ from typing import Any
 
 import msgspec
 
-from node.ledger import booking, claims, holding, issuing, redletters, registers
+from node.ledger import (
+    booking,
+    claims,
+    freezing,
+    holding,
+    issuing,
+    redletters,
+    registers,
+    responses,
+)
 from node.ledger import operations as ops
 from node.ledger.bykey import live_id, message_of
 from node.ledger.codes import LEAFLESS_MAX, Code
@@ -111,9 +120,14 @@ class BlockOutcome(msgspec.Struct, frozen=True):
 _InvoiceRule = Callable[[Step, InvoiceRow, Any], Code]
 _OPEN_ONLY = True
 
-# Operation → its rule, and whether a cancelled or credited invoice refuses it (DOMAIN §3).
+# Operation → its rule, and whether a frozen, cancelled or credited invoice refuses it (DOMAIN §3).
 # Row 12's issue refuses that itself: an order that is repeated succeeds on a closed invoice too.
 _INVOICE_RULES: dict[type, tuple[_InvoiceRule, bool]] = {
+    ops.RespondInvoice: (responses.respond, _OPEN_ONLY),
+    ops.LapseResponse: (responses.lapse, False),
+    ops.RuleDispute: (responses.rule, False),
+    ops.FreezeInvoice: (freezing.freeze, False),
+    ops.UnfreezeInvoice: (freezing.unfreeze, False),
     ops.OfferInvoice: (holding.offer, _OPEN_ONLY),
     ops.SignOffer: (holding.sign, _OPEN_ONLY),
     ops.RefuseOffer: (holding.refuse, _OPEN_ONLY),
@@ -145,6 +159,8 @@ _OTHER_RULES: dict[type, Callable[[Step, Any], Code]] = {
 # What a party without a participant's roles can be: buyer, holder, receiver, or anyone.
 _OPEN_TO_KEYS = frozenset(
     {
+        ops.RespondInvoice,
+        ops.LapseResponse,
         ops.OfferInvoice,
         ops.SignOffer,
         ops.RefuseOffer,
@@ -266,8 +282,8 @@ class _Run:
             return Code.UNKNOWN_INVOICE
         if invoice.original is not None:
             return Code.RED_TAKES_NO_OPERATION
-        if open_only and invoice.closed:
-            return Code.DOCUMENT_CLOSED
+        if open_only and (invoice.frozen or invoice.closed):
+            return Code.FROZEN if invoice.frozen else Code.DOCUMENT_CLOSED
         return rule(self._step, invoice, operation)
 
     def _by_key(self, body: TransactionBody, wrapped: ByKey) -> Code:
@@ -308,11 +324,15 @@ def travelling_blobs(
     return (blobs, Code.OK) if matches else ((), Code.BLOB_MISMATCH)
 
 
+_CARRIERS = frozenset({ops.IssueInvoice, ops.IssueRedLetter, ops.RequestRedLetter})
+"""Operations whose sealed blobs travel beside the transaction."""
+
+
 def named_blobs(body: TransactionBody) -> list[bytes]:
     """Hashes of the sealed blobs that travel beside a transaction, in order."""
     named: list[bytes] = []
     for operation in body.operations:
         kind = type(operation)
-        if kind is ops.IssueInvoice or kind is ops.IssueRedLetter:
+        if kind in _CARRIERS:
             named.extend(operation.blobs)  # type: ignore[union-attr]
     return named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.ledger.rows import Document, FormState, InvoiceRow
+from node.ledger.rows import Document, FormState, InvoiceRow, Response
 
 
 def check_invariant(invoice: InvoiceRow) -> list[str]:
@@ -37,6 +37,8 @@ def check_invariant(invoice: InvoiceRow) -> list[str]:
             "open forms ≤ uncredited",
             sum(f.amount for f in open_forms) <= invoice.gross - invoice.credited,
         ),
+        ("partly accepted names a part", _accepted_fits(invoice)),
+        ("rejected or disputed has no claim", _claim_free(invoice)),
         ("submissions' rest", all(0 <= s.left <= s.amount for s in invoice.submissions)),
         ("document facet", _document_fits(invoice)),
         ("red is untouched", not invoice.red or _untouched(invoice)),
@@ -56,6 +58,20 @@ def _groups_credited(invoice: InvoiceRow) -> int:
 
 def _claims_within(invoice: InvoiceRow) -> bool:
     return all(c.locked >= 0 and c.reimbursed >= 0 and c.refund_due >= 0 for c in invoice.claims)
+
+
+def _accepted_fits(invoice: InvoiceRow) -> bool:
+    if invoice.response is not Response.PARTLY_ACCEPTED:
+        return invoice.accepted == 0
+    return 0 < invoice.accepted < invoice.gross and (
+        invoice.locked + invoice.reimbursed <= invoice.accepted
+    )
+
+
+def _claim_free(invoice: InvoiceRow) -> bool:
+    return invoice.response not in (Response.REJECTED, Response.DISPUTED) or not (
+        invoice.locked or invoice.reimbursed
+    )
 
 
 def _document_fits(invoice: InvoiceRow) -> bool:
@@ -79,4 +95,5 @@ def _untouched(invoice: InvoiceRow) -> bool:
         or invoice.offer
         or invoice.credited
         or invoice.red_reserved
+        or invoice.response in (Response.ACCEPTED, Response.PARTLY_ACCEPTED)
     )

@@ -20,10 +20,11 @@ from node.ledger.registers import (
     restore_quota,
     take_number,
 )
-from node.ledger.rows import Document, GroupRow, InvoiceRow, OrderRow, order_key
+from node.ledger.rows import Document, GroupRow, InvoiceRow, OrderRow, Response, order_key
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
 
+_ACCEPTED = frozenset({Response.ACCEPTED, Response.PARTLY_ACCEPTED, Response.DEEMED_ACCEPTED})
 RATE_UNIT = 10_000
 """Tax rates are basis points."""
 
@@ -71,6 +72,7 @@ def cancel(step: Step, invoice: InvoiceRow, op: CancelInvoice) -> Code:  # noqa:
         and invoice.holder == invoice.buyer
         and invoice.open_offer(step.now) is None
         and not (invoice.claims_made or invoice.bookings or invoice.forms)
+        and invoice.response not in _ACCEPTED
     )
     fresh = (
         step.now - invoice.issued_at <= step.terms.cancel_ms

@@ -110,6 +110,47 @@ class IssueInvoice(_Operation, frozen=True, tag=10):
     """Hashes of sealed blobs that travel beside the transaction."""
 
 
+class RespondInvoice(_Operation, frozen=True, tag=11):
+    """The buyer's word on the invoice (row 2).
+
+    `response`: 1 received, 2 accepted, 3 partly accepted, 4 rejected, 5 disputed. A partial
+    acceptance names the gross `amount` that it accepts; every other response names 0.
+    """
+
+    invoice: InvoiceNumber
+    response: Annotated[int, msgspec.Meta(ge=1, le=5)]
+    amount: Amount
+    reason: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class LapseResponse(_Operation, frozen=True, tag=12):
+    """Anyone states that the buyer's term has passed without an answer (row 3)."""
+
+    invoice: InvoiceNumber
+
+
+class RuleDispute(_Operation, frozen=True, tag=13):
+    """The tax bureau ends a dispute: accepted, or rejected (row 13)."""
+
+    invoice: InvoiceNumber
+    accepted: bool
+    reason: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class FreezeInvoice(_Operation, frozen=True, tag=14):
+    """The tax bureau holds the invoice for a case (row 14)."""
+
+    invoice: InvoiceNumber
+    case: Text64
+
+
+class UnfreezeInvoice(_Operation, frozen=True, tag=15):
+    """The tax bureau lets the invoice go again (row 14)."""
+
+    invoice: InvoiceNumber
+    case: Text64
+
+
 class OfferInvoice(_Operation, frozen=True, tag=20):
     """Offer the invoice to another holder until `expires` (row 4)."""
 
@@ -192,12 +233,15 @@ class CancelInvoice(_Operation, frozen=True, tag=50):
 class RequestRedLetter(_Operation, frozen=True, tag=51):
     """Open a red-letter form for `amount` gross (row 10).
 
-    `reason`: 1 issuing error (full only), 2 return, 3 service ended, 4 allowance.
+    `reason`: 1 issuing error (full only), 2 return, 3 service ended, 4 allowance. The sealed
+    details say which lines the requester wants to take back.
     """
 
     invoice: InvoiceNumber
     amount: PositiveAmount
     reason: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    details: Hash | None = None
+    blobs: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=8)] = ()
 
 
 class ConfirmRedLetter(_Operation, frozen=True, tag=52):
@@ -268,7 +312,12 @@ class ByKey(_Operation, frozen=True, tag=90):
 
 RegisterOperation = AllotSegment | GrantQuota | PublishTaxRates | PublishExchangeRate
 InvoiceOperation = (
-    OfferInvoice
+    RespondInvoice
+    | LapseResponse
+    | RuleDispute
+    | FreezeInvoice
+    | UnfreezeInvoice
+    | OfferInvoice
     | SignOffer
     | RefuseOffer
     | WithdrawOffer

@@ -74,6 +74,8 @@ def request(step: Step, invoice: InvoiceRow, op: RequestRedLetter) -> Code:
         op.reason,
         FormState.CONFIRMED if confirmed else FormState.REQUESTED,
         step.now,
+        details=op.details,
+        blobs=op.blobs,
     )
     invoice.forms = (*invoice.forms, form)
     invoice.forms_made += 1
@@ -169,8 +171,8 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
     held = order_of(step, op.order)
     if held is not None:
         return repeat_order(step, held, body)
-    if invoice.closed:
-        return Code.DOCUMENT_CLOSED
+    if invoice.frozen or invoice.closed:
+        return Code.FROZEN if invoice.frozen else Code.DOCUMENT_CLOSED
     form = _open_form(invoice, op.form)
     if isinstance(form, Code):
         return form

@@ -55,6 +55,18 @@ class Document(IntEnum):
     CANCELLED = 3
 
 
+class Response(IntEnum):
+    """The response facet of an invoice: the buyer's word, or what stands for it."""
+
+    NONE = 0
+    RECEIVED = 1
+    ACCEPTED = 2
+    PARTLY_ACCEPTED = 3
+    REJECTED = 4
+    DISPUTED = 5
+    DEEMED_ACCEPTED = 6
+
+
 class FormState(IntEnum):
     """A red-letter form. One that was denied, withdrawn or has lapsed leaves the row."""
 
@@ -245,6 +257,9 @@ class FormRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     consents: tuple[ConsentRow, ...] = ()
     number: str | None = None
     """The red invoice."""
+    details: bytes | None = None
+    """Commitment to what the requester wants to take back, line by line."""
+    blobs: tuple[bytes, ...] = ()
 
 
 class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
@@ -295,6 +310,12 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
     """Forms ever opened; the next one's id."""
     bookings: tuple[BookingRow, ...] = ()
     cancelled_at: int = 0
+    response: Response = Response.NONE
+    responded_at: int = 0
+    accepted: int = 0
+    """Of a partial acceptance: the amount, gross. Claims stay within it."""
+    frozen: str = ""
+    """The case that holds the invoice; empty: none."""
 
     @property
     def red(self) -> bool:
@@ -312,6 +333,13 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
         if self.document is Document.CANCELLED or self.original is not None:
             return 0
         return self.gross - self.credited - self.red_reserved - self.locked - self.reimbursed
+
+    @property
+    def claimable(self) -> int:
+        """What a reimburser may still lock: the available amount, within what was accepted."""
+        if self.response is not Response.PARTLY_ACCEPTED:
+            return self.available
+        return min(self.available, max(0, self.accepted - self.locked - self.reimbursed))
 
     def open_offer(self, now_ms: int) -> OfferRow | None:
         """The offer, unless it has expired by `now_ms` (block time)."""

@@ -18,7 +18,7 @@ import msgspec
 from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger import operations as ops
 from node.ledger.operations import ByKey, DirectOperation
-from node.ledger.rows import FormState, InvoiceRow, decode_invoice
+from node.ledger.rows import FormState, InvoiceRow, Response, decode_invoice
 from node.ledger.transaction import TransactionBody, transaction_id
 
 SEQUENCE_SHIFT = 10
@@ -100,6 +100,7 @@ class WaitingKind(IntEnum):
     """A confirmed form whose red invoice it must issue."""
 
 
+RESPONSE_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in Response}
 _StepFacts = tuple[int | None, str | None, int | None]
 """amount, other, reference."""
 
@@ -109,6 +110,11 @@ def _nothing(_: DirectOperation) -> _StepFacts:
 
 
 _FACTS: Mapping[type, Callable[[Any], _StepFacts]] = {
+    ops.RespondInvoice: lambda op: (op.amount or None, RESPONSE_NAMES[op.response], None),
+    ops.LapseResponse: _nothing,
+    ops.RuleDispute: lambda op: (None, "accepted" if op.accepted else "rejected", None),
+    ops.FreezeInvoice: lambda op: (None, op.case, None),
+    ops.UnfreezeInvoice: lambda op: (None, op.case, None),
     ops.OfferInvoice: lambda op: (None, op.to, None),
     ops.SignOffer: _nothing,
     ops.RefuseOffer: _nothing,

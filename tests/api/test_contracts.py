@@ -190,6 +190,16 @@ async def test_wrong_fields_are_422_with_their_path(
 
 BASE = f"/v1/invoices/{NUMBER}"
 OPERATIONS: list[tuple[str, dict[str, object], object]] = [
+    (f"{BASE}/respond", {"response": "accepted"}, ops.RespondInvoice(NUMBER, 2, 0, "")),
+    (
+        f"{BASE}/respond",
+        {"response": "partly_accepted", "amount": 5, "reason": "broken"},
+        ops.RespondInvoice(NUMBER, 3, 5, "broken"),
+    ),
+    (f"{BASE}/lapse", {}, ops.LapseResponse(NUMBER)),
+    (f"{BASE}/rule", {"accepted": True, "reason": "r"}, ops.RuleDispute(NUMBER, True, "r")),
+    (f"{BASE}/freeze", {"case": "C 1"}, ops.FreezeInvoice(NUMBER, "C 1")),
+    (f"{BASE}/unfreeze", {"case": "C 1"}, ops.UnfreezeInvoice(NUMBER, "C 1")),
     (
         f"{BASE}/offer",
         {"to": BUYER, "expires": "2026-12-01T00:00:00Z"},

@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "d165316a6acfed0e4d987d5241213682cfe8c994829d453096e1d6c159683ca6"
+PINNED_DIGEST = "9229ffe1e0c160f0389d283d955114e09caf43172d39499aa40b8989c3ae4b06"
 
 
 # --- Calendar ---
