@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import clusters, invoices, networks, redletters, registers
+from node.cli import clusters, invoices, networks, redletters, registers, responses
 from node.cli.context import connect, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
@@ -28,6 +28,7 @@ app.add_typer(networks.network, name="network")
 app.add_typer(networks.key, name="key")
 app.add_typer(clusters.app, name="cluster")
 app.add_typer(invoices.app, name="invoice")
+invoices.app.add_typer(responses.app)
 invoices.app.add_typer(redletters.app, name="red")
 app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")

@@ -45,6 +45,7 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
             f"invoice {step}"
             for step in (
                 *("issue", "import", "show", "list", "offer", "sign", "refuse", "withdraw"),
+                *("respond", "lapse", "rule", "freeze", "unfreeze"),
                 *("submit", "claim", "release", "reimburse", "book", "unbook", "cancel", "trace"),
                 *("red request", "red confirm", "red deny", "red withdraw", "red issue"),
             )
