@@ -136,7 +136,7 @@ class InvoiceFilter(msgspec.Struct, frozen=True):
     state: int | None = None
     """Document state, as its number in the state row."""
     party: str | None = None
-    """Issuer, buyer, reimburser, or holder at any time."""
+    """Issuer, buyer, whoever it was submitted to, or holder at any time."""
     from_ms: int | None = None
     """Issued at or after this block time."""
     to_ms: int | None = None
@@ -193,7 +193,7 @@ class QueryIndex:
             await writer.close()
             discard(path)
             writer = await open_writer(path, "", synchronous="NORMAL")
-        height = await writer.run(_prepare)
+        height = await writer.run(prepare_index)
         return cls(writer, await open_reader(path), height)
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ class QueryIndex:
         """
         if batch.first_height != self._height + 1:
             raise IndexGapError(f"have {self._height}, offered {batch.first_height}")
-        await self._writer.run(lambda connection: _write(connection, batch, rows))
+        await self._writer.run(lambda connection: write_batch(connection, batch, rows))
         self._height = batch.last_height
 
     # --- Queries -----------------------------------------------------------------------------
@@ -299,7 +299,8 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _prepare(connection: sqlite3.Connection) -> int:
+def prepare_index(connection: sqlite3.Connection) -> int:
+    """Make the tables that are not there yet; the last height indexed."""
     connection.executescript(_SCHEMA)
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("INSERT OR IGNORE INTO head VALUES (1, 0)")
@@ -310,7 +311,10 @@ def _prepare(connection: sqlite3.Connection) -> int:
 # --- Writing ---------------------------------------------------------------------------------
 
 
-def _write(connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]) -> None:
+def write_batch(
+    connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]
+) -> None:
+    """Index a batch, which follows, in one transaction: see `QueryIndex.follow`."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", batch.blocks)
@@ -337,6 +341,7 @@ def _write_invoices(
     updates: list[tuple[int, int]] = []
     parties: list[tuple[int, int]] = []
     waiting: list[tuple[int, int, int, int]] = []
+    sequences: dict[str, int] = {}
     for number in batch.touched:
         body = rows.get(number)
         if body is None:
@@ -354,8 +359,14 @@ def _write_invoices(
                 continue  # the row of a later height, whose issue is still to be followed
             (sequence,) = found
             updates.append((facts.state, sequence))
+        sequences[number] = sequence
         parties.extend((party_key(party), sequence) for party in facts.parties)
         waiting.extend((party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting)
+    parties.extend(
+        (party_key(party), sequences[number])
+        for number, party in batch.joined
+        if number in sequences
+    )
     connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?)", inserts)
     connection.executemany("UPDATE invoices SET state = ? WHERE sequence = ?", updates)
     connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties)

@@ -63,7 +63,7 @@ class InvoiceFacts(msgspec.Struct, frozen=True):
     """`node.ledger.rows.Document`."""
     gross: int
     parties: tuple[str, ...]
-    """Issuer, buyer, holder and reimbursers; each once."""
+    """Issuer and buyer."""
     waiting: tuple[tuple[str, int, int], ...]
     """party, `WaitingKind`, reference."""
 
@@ -82,6 +82,9 @@ class IndexBatch(msgspec.Struct, frozen=True):
     transactions: list[tuple[int, bytes, int, int]]
     """leaf index, txid, height, code."""
     steps: list[Step]
+    joined: list[tuple[str, str]]
+    """number, party: its new holder, or whom it was submitted to. From the operations, not from state
+    rows, which may be of a later height: so any pace of following gives the same rows."""
     born: dict[str, Birth]
     touched: list[str]
     """Numbers whose state rows the index needs; each once."""
@@ -157,7 +160,7 @@ def index_batch(blocks: Sequence[LedgerBlock]) -> IndexBatch:
     Raises:
         msgspec.MsgspecError: a stored leaf is damaged.
     """
-    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], {}, [])
+    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [])
     touched: dict[str, None] = {}
     for block in blocks:
         seal = _leaf_decoder.decode(block.leaves[-1])
@@ -182,24 +185,13 @@ def invoice_facts(body: bytes) -> InvoiceFacts:
         msgspec.MsgspecError: it is no invoice row.
     """
     row = decode_invoice(body)
-    parties = (
-        (row.issuer, row.buyer)
-        if row.holder == row.buyer
-        else (
-            row.issuer,
-            row.buyer,
-            row.holder,
-        )
-    )
-    if not (row.submissions or row.claims or row.forms or row.offer):
-        return InvoiceFacts(row.txid, row.document, row.gross, parties, ())
-    reimbursers = [s.to for s in row.submissions] + [c.owner for c in row.claims]
+    waits = row.submissions or row.forms or row.offer
     return InvoiceFacts(
         txid=row.txid,
         state=row.document,
         gross=row.gross,
-        parties=tuple(dict.fromkeys((*parties, *reimbursers))),
-        waiting=tuple(_waiting(row)),
+        parties=(row.issuer, row.buyer),
+        waiting=tuple(_waiting(row)) if waits else (),
     )
 
 
@@ -242,6 +234,10 @@ def _add_steps(
         amount, other, reference = facts(inner)
         touched[number] = None
         batch.steps.append((number, *place, amount, other, reference))
+        if isinstance(inner, ops.SignOffer):
+            batch.joined.append((number, signer))
+        elif isinstance(inner, ops.SubmitInvoice):
+            batch.joined.append((number, inner.to))
         if isinstance(inner, ops.IssueRedLetter):
             # The red invoice has a trace of its own, which leads back to the blue one.
             batch.born[inner.number] = Birth(index << SEQUENCE_SHIFT | position, txid)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 
 from node.storage.database import Database, open_writer
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
     txid BLOB NOT NULL UNIQUE,
     wire BLOB NOT NULL,
@@ -28,13 +29,17 @@ CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT NOT NULL PRIMARY KEY,
     request BLOB NOT NULL,
     answer BLOB NOT NULL,
-    height INTEGER NOT NULL
+    height INTEGER NOT NULL,
+    crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS serials (
     segment TEXT NOT NULL PRIMARY KEY,
-    next INTEGER NOT NULL
+    next INTEGER NOT NULL,
+    crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+"""`crc` is of the row's other columns (`row_crc`): nothing else could tell that a bit of them fell.
+A promised transaction needs none, its txid and signature tell."""
 
 IDEMPOTENCY_ROWS_MAX = 200_000
 """Oldest answers are forgotten beyond this; their transactions stay unique by order id."""
@@ -76,7 +81,7 @@ class Outbox:
     @classmethod
     async def open(cls, path: Path) -> Outbox:
         """Open or create the outbox at `path`."""
-        return cls(await open_writer(path, _SCHEMA, synchronous="FULL"))
+        return cls(await open_writer(path, SCHEMA, synchronous="FULL"))
 
     async def close(self) -> None:
         """Close the file; promises already answered are on disk."""
@@ -150,6 +155,11 @@ class Outbox:
         await self._database.run(job)
 
 
+def row_crc(*columns: str | bytes | int) -> int:
+    """CRC-32 of a row's columns."""
+    return zlib.crc32(msgspec.msgpack.encode(columns))
+
+
 def _write(promises: Sequence[Promise], connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -158,19 +168,21 @@ def _write(promises: Sequence[Promise], connection: sqlite3.Connection) -> None:
             [(i.txid, i.wire, i.valid_until) for p in promises for i in p.items],
         )
         connection.executemany(
-            "INSERT INTO serials (segment, next) VALUES (?, ?) "
-            "ON CONFLICT (segment) DO UPDATE SET next = max(next, excluded.next)",
-            [serial for p in promises for serial in p.serials],
+            "INSERT INTO serials (segment, next, crc) VALUES (?, ?, ?) "
+            "ON CONFLICT (segment) DO UPDATE SET next = excluded.next, crc = excluded.crc "
+            "WHERE excluded.next > next",
+            [(*serial, row_crc(*serial)) for p in promises for serial in p.serials],
         )
-        remembered = [
+        answers = [
             (p.idempotency_key, p.remembered.request, p.remembered.answer, p.height)
             for p in promises
             if p.idempotency_key is not None and p.remembered is not None
         ]
+        remembered = [(*row, row_crc(*row)) for row in answers]
         if remembered:
             connection.executemany(
-                "INSERT OR IGNORE INTO idempotency (key, request, answer, height) "
-                "VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO idempotency (key, request, answer, height, crc) "
+                "VALUES (?, ?, ?, ?, ?)",
                 remembered,
             )
             (count,) = connection.execute("SELECT count(*) FROM idempotency").fetchone()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
+from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer, row_crc
 
 
 @asynccontextmanager
@@ -60,3 +61,15 @@ async def test_the_first_answer_of_a_key_stays(tmp_path: Path) -> None:
 
         assert first == await outbox.remembered("k")
         assert await outbox.remembered("unknown") is None
+
+
+async def test_a_bit_that_fell_shows_in_the_checksum_of_its_row(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.db") as outbox:
+        answer = RememberedAnswer(b"request", b"answer")
+        await outbox.keep(Promise([], [("a", 5)], "k", answer, 7))
+        await outbox.keep(Promise([], [("a", 9)]))
+    with closing(sqlite3.connect(tmp_path / "o.db")) as connection:
+        for table in ("idempotency", "serials"):
+            *columns, crc = connection.execute(f"SELECT * FROM {table}").fetchone()
+            assert crc == row_crc(*columns)
+            assert crc != row_crc(*columns[:-1], columns[-1] + 1)
