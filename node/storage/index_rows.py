@@ -83,7 +83,7 @@ class IndexBatch(msgspec.Struct, frozen=True):
     """leaf index, txid, height, code."""
     steps: list[Step]
     joined: list[tuple[str, str]]
-    """number, party: its new holder, or whom it was submitted to. From the operations, not from state
+    """number, party: its new holder, or whom it was submitted to. From operations, not from state
     rows, which may be of a later height: so any pace of following gives the same rows."""
     born: dict[str, Birth]
     touched: list[str]

@@ -435,7 +435,7 @@ async def test_a_party_is_whoever_ever_held_the_invoice_or_had_it_submitted(
     index: QueryIndex, ledger: Ledger
 ) -> None:
     await follow(index, ledger, ledger.block(ledger.issue(number(1))))
-    sign = ByKey(bytes.fromhex("cd" * 32), encode_operation(ops.SignOffer(number(1))), bytes(64))
+    sign = ByKey(bytes.fromhex("cd" * 32), bytes(64), encode_operation(ops.SignOffer(number(1))))
     for body in (
         ledger.body([ops.OfferInvoice(number(1), "ef" * 32, 9)]),
         ledger.body([sign]),
