@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "9229ffe1e0c160f0389d283d955114e09caf43172d39499aa40b8989c3ae4b06"
+PINNED_DIGEST = "46cc57f0eae17d55e733e5d3dca6e117f834c725cb8439ea6d36d9450fec4a34"
 
 
 # --- Calendar ---

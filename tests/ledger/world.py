@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
@@ -53,9 +54,17 @@ BUYER = "91440300MA5DD7AE0D"
 PAYMASTER = "91440300MA5DE7AE0E"
 OTHER_PAYMASTER = "91440300MA5DF7AE0F"
 STRANGER = "91440300MA5DG7AE0G"
+SECOND_BUREAU = "91440300MA5DH7AE0H"
+THIRD_BUREAU = "91440300MA5DJ7AE0J"
+THIRD_ISSUER = "91440300MA5DK7AE0K"
+THIRD_PAYMASTER = "91440300MA5DL7AE0L"
 
 _ROLES = {
     BUREAU: ("tax_bureau",),
+    SECOND_BUREAU: ("tax_bureau",),
+    THIRD_BUREAU: ("tax_bureau",),
+    THIRD_ISSUER: ("issuer",),
+    THIRD_PAYMASTER: ("reimburser",),
     SELLER: ("issuer", "payer"),
     RIVAL: ("issuer",),
     BUYER: ("payer",),
@@ -75,9 +84,15 @@ SEGMENT_COUNT = 1_000
 QUOTA = 10_000_000
 
 
-def key_of(participant: str) -> bytes:
-    """The signing key of a founding participant: any 32 bytes, signatures are given as checked."""
+def seed_of(participant: str) -> bytes:
+    """The seed of the signing key of a founding participant."""
     return hashlib.sha256(participant.encode()).digest()
+
+
+@lru_cache
+def key_of(participant: str) -> bytes:
+    """The signing key of a founding participant. `World` takes signatures as checked."""
+    return public_key(seed_of(participant))
 
 
 def make_genesis(terms: Terms | None = None) -> Genesis:
