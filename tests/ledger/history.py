@@ -70,7 +70,7 @@ def random_history(seed: int, blocks: int) -> tuple[SigningWorld, list[PastBlock
         apply([world.signed(who, operation)])
     moves = Moves(world)
     for _ in range(blocks):
-        if rng.random() < 0.1:
+        if rng.random() < 0.05:
             world.later(rng.choice((1, 5, 25, 73, 16 * 24)) * HOUR)
         apply([_step(rng, world, moves) for _ in range(rng.randrange(1, _BLOCK_MAX + 1))])
     return world, past
@@ -79,7 +79,7 @@ def random_history(seed: int, blocks: int) -> tuple[SigningWorld, list[PastBlock
 def _step(rng: random.Random, world: SigningWorld, moves: Moves) -> Transaction:
     draw: Draw = (rng.randrange(10_000), rng.randrange(10_000))
     blues = [row for row in invoices(world).values() if not row.red]
-    if not blues or rng.random() < 0.15:
+    if not blues or rng.random() < 0.06:
         return world.signed(*moves.issue(draw))
     row = blues[-1 - min(len(blues) - 1, int(rng.expovariate(0.3)))]
     kind = rng.choice(moves.suggested(row)) if rng.random() < 0.8 else rng.choice(KINDS)
