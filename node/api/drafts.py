@@ -125,7 +125,7 @@ def _totals(body: InvoiceBody | RedIssueBody, currency: str) -> Totals | None:
                 RateGroup(
                     group.rate,
                     group.net,
-                    tax_half_up(group.net, group.rate) if group.tax is None else group.tax,
+                    signed_tax(group.net, group.rate) if group.tax is None else group.tax,
                     group.lines,
                 )
                 for group in body.groups
@@ -177,13 +177,14 @@ def sums_by_rate(
         tax = None if item.tax is None else sign * item.tax
         amounts.append((item.rate, sign * item.net, tax))
     for rate, net, stated in amounts:
-        tax = _signed_tax(net, rate) if stated is None else stated
+        tax = signed_tax(net, rate) if stated is None else stated
         before = sums.get(rate, RateSum(0, 0, 0))
         sums[rate] = RateSum(before.net + net, before.tax + tax, before.count + 1)
     return dict(sorted(sums.items()))
 
 
-def _signed_tax(net: int, rate: int) -> int:
+def signed_tax(net: int, rate: int) -> int:
+    """Net × rate, rounded half away from zero; `net` may be negative."""
     return tax_half_up(net, rate) if net >= 0 else -tax_half_up(-net, rate)
 
 
@@ -191,13 +192,13 @@ def totals_of_lines(lines: Sequence[LineBody], allowances: Sequence[AllowanceBod
     """Add lines up by rate. The tax of a group is the sum of its lines' taxes, each rounded.
 
     Raises:
-        DraftError: a group is negative, or there are too many rates.
+        DraftError: together they are negative, or there are too many rates.
     """
     sums = sums_by_rate(lines, allowances)
     for rate, item in sums.items():
         # Discount lines are negative, and may be rounded past the tax they discount.
-        if item.net < 0 or item.tax < 0:
-            raise DraftError("/lines", f"the lines of rate {rate} add up to less than nothing")
+        if item.tax * (1 if item.net >= 0 else -1) < 0:
+            raise DraftError("/lines", f"net and tax of rate {rate} have different signs")
     return totals_of_groups(
         [RateGroup(rate, item.net, item.tax, item.count) for rate, item in sums.items()], "/lines"
     )
@@ -207,7 +208,7 @@ def totals_of_groups(groups: Sequence[RateGroup], path: str = "/groups") -> Tota
     """Sum groups, in ascending order of rate.
 
     Raises:
-        DraftError: none, too many, a rate twice, or sums beyond the ledger's amounts.
+        DraftError: none, too many, a rate twice, or sums beyond the ledger's amounts or below 0.
     """
     if not 1 <= len(groups) <= RATE_GROUPS_MAX:
         raise DraftError(path, f"between 1 and {RATE_GROUPS_MAX} tax rates are needed")
@@ -216,6 +217,8 @@ def totals_of_groups(groups: Sequence[RateGroup], path: str = "/groups") -> Tota
     ordered = tuple(sorted(groups, key=lambda group: group.rate))
     net = sum(group.net for group in ordered)
     tax = sum(group.tax for group in ordered)
+    if net < 0 or tax < 0:
+        raise DraftError(path, "add up to less than nothing")
     if net + tax > AMOUNT_MAX or any(group.lines > 10_000 for group in ordered):
         raise DraftError(path, "the sum is too large")
     return Totals(ordered, net, tax, net + tax)

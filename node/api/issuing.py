@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from node.api.drafts import DraftError, Original, invoice_draft, red_draft, tax_half_up
+from node.api.drafts import DraftError, Original, invoice_draft, red_draft, signed_tax
 from node.api.errors import ApiError, FieldError, not_found
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
@@ -85,7 +85,7 @@ async def issue_red(api: Api, request: web.Request) -> web.Response:
 def _remaining(group: GroupRow) -> RateGroup:
     """What earlier red letters left of a rate group; `lines` allows for their roundings."""
     net, tax = group.net - group.credited_net, group.tax - group.credited_tax
-    off = abs(tax - tax_half_up(net, group.rate))
+    off = abs(tax - signed_tax(net, group.rate))
     return RateGroup(group.rate, net, tax, max(group.lines, off))
 
 

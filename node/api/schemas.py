@@ -20,6 +20,7 @@ from node.api.details import (
     DetailsBody,
     LineBody,
     Rate,
+    SignedAmount,
     Text64,
     check_utf8,
 )
@@ -68,11 +69,11 @@ class EmptyBody(Body):
 
 
 class GroupBody(Body):
-    """Totals of one tax rate."""
+    """Totals of one tax rate; negative when more of it is taken back than sold."""
 
     rate: Rate
-    net: Amount
-    tax: Amount | None = Field(None, description="Left out: net × rate, rounded half up.")
+    net: SignedAmount
+    tax: SignedAmount | None = Field(None, description="Left out: net × rate, rounded half up.")
     lines: int = Field(1, ge=1, le=10_000, description="Bounds the rounding: ±1 a line.")
 
 

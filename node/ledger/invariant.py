@@ -47,8 +47,12 @@ def check_invariant(invoice: InvoiceRow) -> list[str]:
 
 
 def _groups_within(invoice: InvoiceRow) -> bool:
-    return all(
-        0 <= g.credited_net <= g.net and 0 <= g.credited_tax <= g.tax for g in invoice.groups
+    parts = [(g.credited_net, g.net) for g in invoice.groups]
+    parts += [(g.credited_tax, g.tax) for g in invoice.groups]
+    return (
+        all(min(0, whole) <= part <= max(0, whole) for part, whole in parts)
+        and sum(g.credited_net for g in invoice.groups) <= invoice.net
+        and sum(g.credited_tax for g in invoice.groups) <= invoice.tax
     )
 
 

@@ -95,13 +95,16 @@ def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int)
     """TOTALS_MISMATCH unless the totals hold (DOMAIN §2).
 
     Rates ascend and differ, so that each set of groups has one encoding. Each tax is within one
-    minor unit per line of round half up(net × rate); the sums are exact; net + tax = gross.
+    minor unit per line of round half up(net × rate), and of the sign of its net; the sums are
+    exact; net + tax = gross.
     """
     net_sum = tax_sum = 0
     rate_before = -1
     for group in groups:
-        rounded = (group.net * group.rate + RATE_UNIT // 2) // RATE_UNIT
-        if group.rate <= rate_before or abs(group.tax - rounded) > group.lines:
+        sign = 1 if group.net >= 0 else -1
+        size, tax_size = sign * group.net, sign * group.tax
+        rounded = (size * group.rate + RATE_UNIT // 2) // RATE_UNIT
+        if group.rate <= rate_before or tax_size < 0 or abs(tax_size - rounded) > group.lines:
             return Code.TOTALS_MISMATCH
         rate_before = group.rate
         net_sum += group.net

@@ -23,6 +23,7 @@ from node.ledger.types import (
     PublicKey,
     RateBasisPoints,
     Signature,
+    SignedAmount,
     Text64,
     TimeMs,
 )
@@ -43,11 +44,14 @@ class _Operation(
 
 
 class RateGroup(_Operation, frozen=True):
-    """Totals of the lines of one tax rate. `lines` bounds the rounding: ±1 minor unit a line."""
+    """Totals of the lines of one tax rate. `lines` bounds the rounding: ±1 minor unit a line.
+
+    A group may be negative, as when goods of another rate are taken back; an invoice is not.
+    """
 
     rate: RateBasisPoints
-    net: Amount
-    tax: Amount
+    net: SignedAmount
+    tax: SignedAmount
     lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 

@@ -206,7 +206,11 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
 def _credit_groups(
     invoice: InvoiceRow, taken: tuple[RateGroup, ...]
 ) -> tuple[GroupRow, ...] | Code:
-    """The invoice's groups with `taken` credited; OVER_CREDIT beyond what a group has left."""
+    """The invoice's groups with `taken` credited.
+
+    OVER_CREDIT beyond what a group or the whole invoice has left, and for a part that would give
+    back: a negative group is credited by negative amounts.
+    """
     by_rate = {group.rate: group for group in taken}
     credited: list[GroupRow] = []
     for group in invoice.groups:
@@ -215,10 +219,20 @@ def _credit_groups(
             credited.append(group)
             continue
         net, tax = group.credited_net + part.net, group.credited_tax + part.tax
-        if net > group.net or tax > group.tax:
+        forward = _between(group.credited_net, net, group.net)
+        if not forward or not _between(group.credited_tax, tax, group.tax):
             return Code.OVER_CREDIT
         credited.append(GroupRow(group.rate, group.net, group.tax, group.lines, net, tax))
-    return Code.RATE_NOT_ALLOWED if by_rate else tuple(credited)
+    if by_rate:
+        return Code.RATE_NOT_ALLOWED
+    # With a negative group left, the others have more than the invoice.
+    net_over = sum(group.credited_net for group in credited) > invoice.net
+    tax_over = sum(group.credited_tax for group in credited) > invoice.tax
+    return Code.OVER_CREDIT if net_over or tax_over else tuple(credited)
+
+
+def _between(before: int, after: int, whole: int) -> bool:
+    return before <= after <= whole if whole >= 0 else whole <= after <= before
 
 
 def _settle(invoice: InvoiceRow, form: FormRow) -> Code:

@@ -23,6 +23,7 @@ Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 AMOUNT_MAX = 10**15
 """Amounts are integers of a currency's minor unit and stay far below 2^53."""
 Amount = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
+SignedAmount = Annotated[int, msgspec.Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
 PositiveAmount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)]
 RateBasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]

@@ -74,10 +74,18 @@ def test_lines_that_add_up_to_less_than_nothing_are_refused() -> None:
         totals_of_lines([line(10), line(-11)])
 
 
+def test_a_rate_may_be_taken_back_beside_another() -> None:
+    returned = line(-25).model_copy(update={"rate": 0, "tax": None})
+    totals = totals_of_lines([line(100), returned])
+    assert totals.groups[0] == RateGroup(0, -25, 0, 1)
+    assert totals.net == 75
+
+
 @pytest.mark.parametrize(
     "groups",
     [
         [],
+        [RateGroup(0, -2, 0, 1), RateGroup(1, 1, 0, 1)],
         [RateGroup(1, 1, 0, 1), RateGroup(1, 1, 0, 1)],
         [RateGroup(n, 1, 0, 1) for n in range(17)],
         [RateGroup(0, 10**15, 1, 1)],

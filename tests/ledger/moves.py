@@ -90,11 +90,13 @@ class Moves:
         self.serials = dict.fromkeys(ISSUERS, 0)
 
     def issue(self, draw: Draw) -> Move:
-        """A new invoice of one of the issuers, of one or two rate groups."""
+        """A new invoice of one of the issuers, of one or two rate groups; the second may be < 0."""
         first, second = 100 + draw[0] % 900, draw[1] % 500
         groups = [ops.RateGroup(600, first, (first * 600 + 5_000) // 10_000, 1)]
         if second:
-            groups.append(ops.RateGroup(1300, second, (second * 1300 + 5_000) // 10_000, 1))
+            sign = -1 if second < 50 and draw[0] % 2 else 1
+            tax = (second * 1300 + 5_000) // 10_000
+            groups.append(ops.RateGroup(1300, sign * second, sign * tax, 1))
         net, tax = sum(g.net for g in groups), sum(g.tax for g in groups)
         issuer = ISSUERS[(draw[0] + draw[1]) % 3]
         invoice = make_issue(
@@ -216,11 +218,17 @@ class Moves:
 
 def _group_left(row: InvoiceRow, amount: int) -> tuple[tuple[ops.RateGroup, ...], int, int]:
     """Rate groups for a red letter of `amount` gross, taken from the groups in order."""
+    if amount == row.gross - row.credited:
+        left = [
+            ops.RateGroup(g.rate, g.net - g.credited_net, g.tax - g.credited_tax, 9)
+            for g in row.groups
+        ]
+        return tuple(left), sum(g.net for g in left), sum(g.tax for g in left)
     groups: list[ops.RateGroup] = []
     for group in row.groups:
         net_left, tax_left = group.net - group.credited_net, group.tax - group.credited_tax
         part = min(amount, net_left + tax_left)
-        if not part:
+        if part <= 0:
             continue
         tax = min(tax_left, part * group.rate // (10_000 + group.rate))
         net = min(net_left, part - tax)

@@ -470,6 +470,30 @@ def test_no_rate_group_is_credited_beyond_what_it_has_left() -> None:
     assert credited == [(1_000, 60), (389, 51)]
 
 
+def test_a_negative_group_is_credited_by_negative_amounts_and_the_invoice_is_the_limit() -> None:
+    world = opened()
+    groups = (ops.RateGroup(0, -100, 0, 1), ops.RateGroup(1300, 1_000, 130, 1))
+    world.ok(SELLER, make_issue(0, groups=groups, net=900, tax=130, gross=1_030))
+    world.ok(SELLER, ask(1_030, 1))
+
+    def red(*groups: tuple[int, int, int]) -> ops.IssueRedLetter:
+        parts = tuple(ops.RateGroup(rate, net, tax, 20) for rate, net, tax in groups)
+        net, tax = sum(g.net for g in parts), sum(g.tax for g in parts)
+        return make_red(50, BLUE, 0, groups=parts, net=net, tax=tax)
+
+    for beyond in (
+        red((1300, 912, 118)),
+        red((0, 100, 0), (1300, 823, 107)),
+        red((0, -101, 0), (1300, 1_000, 131)),
+    ):
+        assert world.code(SELLER, beyond) is Code.OVER_CREDIT
+    world.ok(SELLER, red((0, -100, 0), (1300, 1_000, 130)))
+    row = world.invoice(BLUE)
+    assert (row.document, row.available, row.credited) == (Document.CREDITED, 0, 1_030)
+    assert [(g.credited_net, g.credited_tax) for g in row.groups] == [(-100, 0), (1_000, 130)]
+    assert world.quota().used == 0
+
+
 def test_tax_is_not_credited_beyond_what_the_group_has_left_either() -> None:
     world = issued()
     world.ok(SELLER, ask(1_130, 1))
