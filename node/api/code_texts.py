@@ -19,6 +19,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.VALIDITY_TOO_LONG: ("Valid for more heights than allowed.", "有效高度跨度过长。"),
     Code.MALFORMED: ("The bytes are no transaction.", "数据不是有效的交易。"),
     Code.BLOB_MISMATCH: ("A sealed blob does not match its hash.", "密封附件与哈希不符。"),
+    Code.AUTHOR_NOT_ACTIVE: ("The author is suspended or retired.", "提交者已被暂停或注销。"),
     Code.NOT_PERMITTED: (
         "The author's role or state forbids this.",
         "角色或状态不允许此操作。",
@@ -85,5 +86,51 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.SEGMENT_OVERLAP: ("Some of the numbers are allotted already.", "号段与已分配号段重叠。"),
     Code.TOO_MANY_SEGMENTS: ("The issuer holds too many segments.", "开票方持有的号段过多。"),
     Code.PERIOD_INVALID: ("The period is not valid.", "期间无效。"),
+    Code.NOT_HEAD_BUREAU: ("Only a head bureau may do this.", "仅上级税务机关可操作。"),
+    Code.NOT_IN_REGION: ("The numbers are not this bureau's to allot.", "号码不在本机关的号段内。"),
+    Code.TOO_MANY_REGIONS: ("The bureau holds too many ranges.", "该税务机关持有的号段过多。"),
+    Code.ISSUING_STATE: ("Issuing is suspended, or open, already.", "开票状态已是如此。"),
+    Code.NOT_GOVERNOR: ("Only an active governor may do this.", "仅在任治理方可操作。"),
+    Code.UNKNOWN_PROPOSAL: (
+        "There is no such proposal about this participant.",
+        "没有关于该参与方的此提案。",
+    ),
+    Code.PROPOSAL_CLOSED: ("The proposal is decided or withdrawn.", "提案已有结果或已撤回。"),
+    Code.PROPOSAL_EXPIRED: ("The proposal's term has passed.", "提案已过期。"),
+    Code.ALREADY_VOTED: ("This governor has voted.", "该治理方已投票。"),
+    Code.TOO_MANY_PROPOSALS: ("Too many proposals are open.", "未决提案过多。"),
+    Code.ALREADY_PROPOSED: ("The very same was proposed before.", "相同的提案已存在。"),
+    Code.NOT_PROPOSER: ("Only the proposer may withdraw it.", "仅提案方可撤回。"),
+    Code.ALREADY_PARTICIPANT: ("It is a participant already.", "该主体已是参与方。"),
+    Code.PARTICIPANT_ID_INVALID: (
+        "The unified social credit code fails its check digit.",
+        "统一社会信用代码校验不通过。",
+    ),
+    Code.ROLES_INVALID: ("Roles must differ and ascend.", "角色须互异且按序排列。"),
+    Code.PARTICIPANT_STATE: (
+        "The participant's state or roles do not permit this.",
+        "参与方的状态或角色不允许此操作。",
+    ),
+    Code.BELOW_THRESHOLD: (
+        "Fewer governors than the threshold would be left.",
+        "在任治理方将少于表决门槛。",
+    ),
+    Code.KEY_SCOPE: (
+        "The signing key's scope does not permit this.",
+        "签名密钥的用途不允许此操作。",
+    ),
+    Code.UNKNOWN_KEY: ("The participant has no such key.", "参与方没有此密钥。"),
+    Code.KEY_EXISTS: ("The participant has this key already.", "参与方已有此密钥。"),
+    Code.KEY_ENDED: ("The key was revoked or has ended.", "密钥已撤销或已到期。"),
+    Code.TOO_MANY_KEYS: ("The participant has too many live keys.", "参与方的有效密钥过多。"),
+    Code.LAST_KEY: (
+        "A key that governs keys, and one to seal to, must stay without end.",
+        "须保留至少一个无期限的密钥管理密钥和一个加密密钥。",
+    ),
+    Code.KEY_PROOF_INVALID: (
+        "The new key's own signature does not verify.",
+        "新密钥的自签名无效。",
+    ),
+    Code.SCOPE_INVALID: ("A signing key needs a scope, a sealing key has none.", "密钥用途无效。"),
 }
 """By code: English, Chinese. Complete: a test compares it with `Code`."""

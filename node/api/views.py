@@ -14,7 +14,23 @@ from node.api.requests import time_text
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
 from node.ledger import operations as ops
 from node.ledger.codes import Code
-from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.membership import (
+    AddKey,
+    Admit,
+    AllotRegion,
+    ChangeRoles,
+    Propose,
+    Reinstate,
+    ResumeIssuing,
+    Retire,
+    RevokeKey,
+    RotateKey,
+    Suspend,
+    SuspendIssuing,
+    Vote,
+    WithdrawProposal,
+)
+from node.ledger.operations import ActForRetired, ByKey, DirectOperation, Operation
 from node.ledger.transaction import TransactionBody, transaction_id
 
 OPERATION_NAMES: Mapping[type, str] = {
@@ -46,8 +62,27 @@ OPERATION_NAMES: Mapping[type, str] = {
     ops.LapseRedLetter: "red_lapse",
     ops.ConsentRedLetter: "red_consent",
     ops.IssueRedLetter: "red_issue",
+    ActForRetired: "act_for_retired",
+    AllotRegion: "allot_region",
+    SuspendIssuing: "suspend_issuing",
+    ResumeIssuing: "resume_issuing",
+    AddKey: "add_key",
+    RevokeKey: "revoke_key",
+    RotateKey: "rotate_key",
+    Propose: "propose",
+    Vote: "vote",
+    WithdrawProposal: "withdraw_proposal",
 }
 """Names of operations, as in the paths and in DOMAIN.md."""
+
+ACTION_NAMES: Mapping[type, str] = {
+    Admit: "admit",
+    Suspend: "suspend",
+    Reinstate: "reinstate",
+    Retire: "retire",
+    ChangeRoles: "change_roles",
+}
+"""Names of what a proposal does."""
 
 TAG_NAMES: Mapping[int, str] = {
     kind.__struct_config__.tag: name  # type: ignore[attr-defined]
@@ -108,7 +143,9 @@ def plain(value: object) -> object:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, msgspec.Struct):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        kind = ACTION_NAMES.get(type(value))
+        return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value
@@ -124,10 +161,14 @@ def operation_view(operation: Operation, author: str) -> OperationView:
             inner = _operation_decoder.decode(operation.operation)
         except msgspec.MsgspecError:
             return OperationView("unknown", signer, {})
+    elif isinstance(operation, ActForRetired):
+        inner = operation.operation
     else:
         inner = operation
     fields = plain(inner)
     assert isinstance(fields, dict)
+    if isinstance(operation, ActForRetired):
+        fields["for_retired"] = operation.issuer
     return OperationView(OPERATION_NAMES[type(inner)], signer, fields)
 
 

@@ -1,8 +1,9 @@
 """Applying a block: which rows it reads, what each transaction comes to, which rows change.
 
-Owns the envelope's checks and all-or-none; the rules are in `registers`, `issuing`, `holding`,
-`claims`, `booking` and `redletters`. Pure: the same state, context and transactions give the same
-outcome on every node. Verifies bare keys' signatures; the author's is verified by the caller.
+Owns the envelope's checks and all-or-none; the rules are in `registers`, `regions`, `governance`,
+`keys`, `issuing`, `holding`, `claims`, `booking` and `redletters`. Pure: the same state, context
+and transactions give the same outcome on every node. Verifies bare keys' signatures; the author's
+is verified by the caller.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from node.ledger import (
     booking,
     claims,
     freezing,
+    governance,
     holding,
     issuing,
+    keys,
+    membership,
     redletters,
+    regions,
     registers,
     responses,
 )
@@ -34,19 +39,20 @@ from node.ledger.footprint import (
     footprint,
     inner_operation,
 )
-from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.membership import ALL_SCOPES
+from node.ledger.operations import ActForRetired, ByKey, DirectOperation, Operation
 from node.ledger.rows import (
     RULES_KEY,
     InvoiceRow,
-    KeyRow,
     ParticipantRow,
     ParticipantState,
     live_key,
 )
+from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import verify
 from node.ledger.step import Note, Step
 from node.ledger.transaction import VALIDITY_WINDOW_MAX, Transaction, TransactionBody
-from node.ledger.types import Table
+from node.ledger.types import Role, Table
 from node.ledger.view import (
     PrefetchedState,
     RowChange,
@@ -154,6 +160,15 @@ _OTHER_RULES: dict[type, Callable[[Step, Any], Code]] = {
     ops.GrantQuota: registers.grant_quota,
     ops.PublishTaxRates: registers.publish_tax_rates,
     ops.PublishExchangeRate: registers.publish_exchange_rate,
+    membership.AllotRegion: regions.allot_region,
+    membership.SuspendIssuing: registers.suspend_issuing,
+    membership.ResumeIssuing: registers.resume_issuing,
+    membership.AddKey: keys.add_key,
+    membership.RevokeKey: keys.revoke_key,
+    membership.RotateKey: keys.rotate_key,
+    membership.Propose: governance.propose,
+    membership.Vote: governance.vote,
+    membership.WithdrawProposal: governance.withdraw,
 }
 
 # What a party without a participant's roles can be: buyer, holder, receiver, or anyone.
@@ -221,20 +236,28 @@ class _Run:
         body, txid = transaction.body, transaction.txid
         author = self._state.participants.get(body.author.encode())
         key = live_key(body.valid_until, txid)
+        signing = author and keys.find_key(author.signing_keys, body.key, self._height)
+        if author is None or signing is None:
+            code = Code.UNKNOWN_AUTHOR if body.network == self._network else Code.WRONG_NETWORK
+            return Result(txid, code, None, leaf=False)
+        scope = signing.scope
         code = self._refuse_envelope(body, author, key, signed=checked.signature_valid)
         if code:
             return Result(txid, code, None, leaf=False)
-        assert author is not None
         blobs, code = travelling_blobs(transaction, some=checked.certified)
         if code:
             return Result(txid, code, None, leaf=False)
         step = self._step
         step.txid = txid
         step.notes = []
+        step.numbers_of = author.id
         for position, operation in enumerate(body.operations):
             step.position = position
             step.participant = author
             step.actor = author.id
+            if scope != ALL_SCOPES and not scope & SCOPES_OF[type(operation)]:
+                code = Code.KEY_SCOPE
+                break
             code = self._operation(body, operation)
             if code:
                 break
@@ -249,16 +272,12 @@ class _Run:
         return Result(txid, code, position, leaf=True)
 
     def _refuse_envelope(
-        self, body: TransactionBody, author: ParticipantRow | None, key: bytes, *, signed: bool
+        self, body: TransactionBody, author: ParticipantRow, key: bytes, *, signed: bool
     ) -> Code:
         if body.network != self._network:
             return Code.WRONG_NETWORK
-        if (
-            author is None
-            or author.state is not ParticipantState.ACTIVE
-            or KeyRow(body.key) not in author.signing_keys
-        ):
-            return Code.UNKNOWN_AUTHOR
+        if author.state is not ParticipantState.ACTIVE:
+            return Code.AUTHOR_NOT_ACTIVE
         if not signed:
             return Code.BAD_SIGNATURE
         if body.valid_until < self._height:
@@ -270,6 +289,8 @@ class _Run:
     def _operation(self, body: TransactionBody, operation: Operation) -> Code:
         if isinstance(operation, ByKey):
             return self._by_key(body, operation)
+        if isinstance(operation, ActForRetired):
+            return self._for_retired(operation)
         return self._direct(operation)
 
     def _direct(self, operation: DirectOperation) -> Code:
@@ -285,6 +306,22 @@ class _Run:
         if open_only and (invoice.frozen or invoice.closed):
             return Code.FROZEN if invoice.frozen else Code.DOCUMENT_CLOSED
         return rule(self._step, invoice, operation)
+
+    def _for_retired(self, op: ActForRetired) -> Code:
+        """Apply a red-letter operation of the tax bureau as the retired issuer's."""
+        step = self._step
+        if not step.has_role(Role.TAX_BUREAU):
+            return Code.NOT_BUREAU
+        issuer = self._state.participants.get(op.issuer.encode())
+        if issuer is None:
+            return Code.UNKNOWN_PARTY
+        if issuer.state is not ParticipantState.RETIRED:
+            return Code.PARTICIPANT_STATE
+        invoice = self._state.invoices.get(op.operation.invoice.encode())
+        if invoice is not None and invoice.issuer != issuer.id:
+            return Code.WRONG_PARTY  # the rules would let it act as the buyer, too
+        step.participant, step.actor = issuer, issuer.id
+        return self._direct(op.operation)
 
     def _by_key(self, body: TransactionBody, wrapped: ByKey) -> Code:
         """Apply an operation for the bare key that signed it, at most once."""
@@ -335,4 +372,8 @@ def named_blobs(body: TransactionBody) -> list[bytes]:
         kind = type(operation)
         if kind in _CARRIERS:
             named.extend(operation.blobs)  # type: ignore[union-attr]
+        elif kind is ActForRetired:
+            inner = operation.operation  # type: ignore[union-attr]
+            if isinstance(inner, ops.IssueRedLetter):
+                named.extend(inner.blobs)
     return named

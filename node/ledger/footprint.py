@@ -11,11 +11,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from node.ledger import membership
 from node.ledger import operations as ops
 from node.ledger.bykey import decode_operation, live_id, message_of
 from node.ledger.context import BlockContext
+from node.ledger.governance import proposal_id
+from node.ledger.membership_rows import GOVERNANCE_KEY, region_key, regions_key
 from node.ledger.operations import ByKey, DirectOperation
-from node.ledger.registers import overlap_scan
+from node.ledger.regions import last_of, overlap_scan, region_scan
 from node.ledger.rows import (
     RATES_FOR_ALL_KEY,
     RULES_KEY,
@@ -143,9 +146,48 @@ class _Reads:
     def allot(self, _author: str, op: ops.AllotSegment) -> None:
         self.party(op.issuer)
         self.rows[Table.SEGMENTS, segments_key(op.issuer)] = None
-        last = f"{int(op.first) + op.count - 1:020d}"
-        self.rows[Table.SEGMENTS, allotment_key(last)] = None
+        self.rows[Table.SEGMENTS, allotment_key(last_of(op.first, op.count))] = None
         self.scans[overlap_scan(op.first)] = None
+        self.scans[region_scan(op.first)] = None
+
+    def allot_region(self, _author: str, op: membership.AllotRegion) -> None:
+        self.party(op.bureau)
+        self.rows[Table.REGION, regions_key(op.bureau)] = None
+        self.rows[Table.REGION, region_key(last_of(op.first, op.count))] = None
+        self.scans[overlap_scan(op.first)] = None
+        self.scans[region_scan(op.first)] = None
+
+    def for_retired(self, author: str, op: ops.ActForRetired) -> None:
+        self.party(op.issuer)
+        inner = op.operation
+        reads = _READS.get(type(inner))
+        if reads is None:
+            self.rows[Table.INVOICE, inner.invoice.encode()] = None
+        else:
+            reads(self, op.issuer, inner)
+            self.rows[Table.SEGMENTS, segments_key(author)] = None
+
+    def issuing(
+        self, _author: str, op: membership.SuspendIssuing | membership.ResumeIssuing
+    ) -> None:
+        self.party(op.issuer)
+
+    def own_keys(self, _author: str, _op: object) -> None:
+        """The author's row is read anyway."""
+
+    def propose(self, author: str, op: membership.Propose) -> None:
+        self.rows[Table.META, GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL, proposal_id(author, op)] = None
+        self.party(op.action.participant)
+
+    def vote(self, _author: str, op: membership.Vote) -> None:
+        self.rows[Table.META, GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL, op.proposal] = None
+        self.party(op.participant)
+
+    def withdraw_proposal(self, _author: str, op: membership.WithdrawProposal) -> None:
+        self.rows[Table.META, GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL, op.proposal] = None
 
     def grant(self, _author: str, op: ops.GrantQuota) -> None:
         self.party(op.issuer)
@@ -170,5 +212,15 @@ _READS: dict[type, Callable[[_Reads, str, Any], None]] = {
     ops.GrantQuota: _Reads.grant,
     ops.PublishTaxRates: _Reads.tax_rates,
     ops.PublishExchangeRate: _Reads.exchange_rate,
+    ops.ActForRetired: _Reads.for_retired,
+    membership.AllotRegion: _Reads.allot_region,
+    membership.SuspendIssuing: _Reads.issuing,
+    membership.ResumeIssuing: _Reads.issuing,
+    membership.AddKey: _Reads.own_keys,
+    membership.RevokeKey: _Reads.own_keys,
+    membership.RotateKey: _Reads.own_keys,
+    membership.Propose: _Reads.propose,
+    membership.Vote: _Reads.vote,
+    membership.WithdrawProposal: _Reads.withdraw_proposal,
 }
 """Operations that read more than the invoice they name."""

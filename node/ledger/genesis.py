@@ -41,6 +41,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     lock_ms: int = 30 * _DAY_MS
     offer_ms_max: int = 30 * _DAY_MS
     validity_heights: int = 100_000
+    proposal_ms: int = 30 * _DAY_MS
 
 
 class ParticipantDocument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from node.ledger.membership import MembershipOperation
 from node.ledger.types import (
     Amount,
     Code18,
@@ -301,6 +302,21 @@ class IssueRedLetter(_Operation, frozen=True, tag=57):
     blobs: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=8)]
 
 
+RetiredOperation = (
+    RequestRedLetter | ConfirmRedLetter | DenyRedLetter | WithdrawRedLetter | IssueRedLetter
+)
+
+
+class ActForRetired(_Operation, frozen=True, tag=69):
+    """The tax bureau's red letter for an issuer that has retired (DOMAIN §1).
+
+    The operation acts as the issuer; a red invoice's number comes from the bureau's own segment.
+    """
+
+    issuer: Code18
+    operation: RetiredOperation
+
+
 class ByKey(_Operation, frozen=True, tag=90):
     """An operation of a bare key, carried in any participant's transaction.
 
@@ -341,5 +357,7 @@ InvoiceOperation = (
     | IssueRedLetter
 )
 """Operations on an existing invoice: each has a field `invoice`."""
-DirectOperation = RegisterOperation | IssueInvoice | InvoiceOperation
+DirectOperation = (
+    RegisterOperation | IssueInvoice | InvoiceOperation | MembershipOperation | ActForRetired
+)
 Operation = DirectOperation | ByKey

@@ -1,4 +1,4 @@
-"""The tax bureau's registers: segments, quota, rates (DOMAIN §1, §2). Pure rules.
+"""The tax bureau's registers: segments, quota, rates, who may issue (DOMAIN §1, §2). Pure rules.
 
 Also what issuing takes from them: a number, a month's quota, an exchange rate.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import datetime
 
 from node.ledger.codes import Code
+from node.ledger.membership import ResumeIssuing, SuspendIssuing
 from node.ledger.operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,
     PublishTaxRates,
 )
+from node.ledger.regions import is_allotted, last_of, refuse_outside, runs_over
 from node.ledger.rows import (
     EXCHANGE_RATES_MAX,
     RATES_FOR_ALL_KEY,
@@ -30,35 +32,31 @@ from node.ledger.rows import (
     segments_key,
 )
 from node.ledger.step import Step
-from node.ledger.types import Role, Table
-from node.ledger.view import Scan
+from node.ledger.types import Role
 
-_SERIALS = 10**15
-"""A number ends with 15 digits of serial; a segment does not run past them."""
-_AFTER_ALLOTMENTS = b"o"
-"""Above every `allotment_key`."""
 MICRO = 1_000_000
 
 
 # --- Operations of the tax bureau -------------------------------------------------------------
 
 
-def overlap_scan(first: str) -> Scan:
-    """The one allotment that could overlap a range from `first`: the first that ends after it."""
-    return Scan(Table.SEGMENTS, allotment_key(first), _AFTER_ALLOTMENTS, 1)
-
-
 def allot_segment(step: Step, op: AllotSegment) -> Code:
     """Allot numbers that nobody has yet; exhausted segments of the issuer leave its list.
 
-    SEGMENT_OVERLAP also when the range would run past the 15 digits of serial, into the numbers
-    of another channel or year.
+    A bureau may hold a segment too, for the red letters of retired issuers. SEGMENT_OVERLAP also
+    when the range would run past the 15 digits of serial, into the numbers of another channel or
+    year; NOT_IN_REGION when it is not the actor's to allot.
     """
-    refusal = _bureau_for_issuer(step, op.issuer)
+    refusal = _bureau_for(step, op.issuer, (Role.ISSUER, Role.TAX_BUREAU))
     if refusal:
         return refusal
-    last = f"{int(op.first) + op.count - 1:020d}"
-    if int(op.first) % _SERIALS + op.count > _SERIALS or _is_allotted(step, op.first, last):
+    last = last_of(op.first, op.count)
+    if runs_over(op.first, op.count):
+        return Code.SEGMENT_OVERLAP
+    refusal = refuse_outside(step, op.first, last)
+    if refusal:
+        return refusal
+    if is_allotted(step, op.first, last):
         return Code.SEGMENT_OVERLAP
     key = segments_key(op.issuer)
     held = step.state.segments.get(key)
@@ -73,7 +71,7 @@ def allot_segment(step: Step, op: AllotSegment) -> Code:
 
 def grant_quota(step: Step, op: GrantQuota) -> Code:
     """Set a month's quota; what was used of it stays used, also when the new grant is lower."""
-    refusal = _bureau_for_issuer(step, op.issuer)
+    refusal = _bureau_for(step, op.issuer)
     if refusal:
         return refusal
     if op.valid_to <= op.valid_from or not 1 <= op.month % 100 <= 12:
@@ -93,7 +91,7 @@ def publish_tax_rates(step: Step, op: PublishTaxRates) -> Code:
     if op.issuer is None:
         key = RATES_FOR_ALL_KEY
     else:
-        refusal = _bureau_for_issuer(step, op.issuer)
+        refusal = _bureau_for(step, op.issuer)
         if refusal:
             return refusal
         key = op.issuer.encode()
@@ -124,20 +122,39 @@ def publish_exchange_rate(step: Step, op: PublishExchangeRate) -> Code:
     return Code.OK
 
 
-def _bureau_for_issuer(step: Step, issuer: str) -> Code:
+def suspend_issuing(step: Step, op: SuspendIssuing) -> Code:
+    """Stop an issuer's blue invoices, citing the case."""
+    return _set_issuing(step, op.issuer, op.case, suspended=True)
+
+
+def resume_issuing(step: Step, op: ResumeIssuing) -> Code:
+    """Let an issuer issue again, citing the case."""
+    return _set_issuing(step, op.issuer, op.case, suspended=False)
+
+
+def _set_issuing(step: Step, issuer: str, case: str, *, suspended: bool) -> Code:
+    """ISSUING_STATE when it is so already; REASON_REQUIRED for a blank case."""
+    refusal = _bureau_for(step, issuer)
+    if refusal:
+        return refusal
+    if not case.strip():
+        return Code.REASON_REQUIRED
+    row = step.state.participants.edit(issuer.encode())
+    assert row is not None, "it was found"
+    if row.issuing_suspended is suspended:
+        return Code.ISSUING_STATE
+    row.issuing_suspended = suspended
+    row.issuing_case = case
+    return Code.OK
+
+
+def _bureau_for(step: Step, issuer: str, roles: tuple[Role, ...] = (Role.ISSUER,)) -> Code:
     if not step.has_role(Role.TAX_BUREAU):
         return Code.NOT_BUREAU
     row = step.state.participants.get(issuer.encode())
     if row is None:
         return Code.UNKNOWN_PARTY
-    return Code.OK if Role.ISSUER in row.roles else Code.NOT_PERMITTED
-
-
-def _is_allotted(step: Step, first: str, last: str) -> bool:
-    stored = step.state.view.scan(overlap_scan(first))
-    if stored and step.state.allotments.decode(stored[0][1]).first <= last:
-        return True
-    return any(row.first <= last and first <= row.last for row in step.state.allotments.written())
+    return Code.OK if any(role in row.roles for role in roles) else Code.NOT_PERMITTED
 
 
 def _exhausted(segment: SegmentRow) -> bool:
@@ -148,8 +165,8 @@ def _exhausted(segment: SegmentRow) -> bool:
 
 
 def take_number(step: Step, number: str) -> Code:
-    """Use a number of the actor's own segments, once for ever."""
-    row = step.state.segments.edit(segments_key(step.actor))
+    """Use a number of the author's own segments, once for ever."""
+    row = step.state.segments.edit(segments_key(step.numbers_of))
     if row is None:
         return Code.NUMBER_NOT_ALLOTTED
     segments = row.segments

@@ -15,6 +15,7 @@ from enum import IntEnum
 
 import msgspec
 
+from node.ledger.membership import ALL_SCOPES, NO_END
 from node.ledger.types import Role
 
 CLAIMS_MAX = 64
@@ -85,6 +86,16 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One key of a participant."""
 
     key: bytes
+    scope: int = ALL_SCOPES
+    """Bits of `membership.Scope`; 0 for a sealing key."""
+    not_after: int = NO_END
+    """Last height at which it counts."""
+    revoked: int = 0
+    """Height at which it was revoked; 0: it was not."""
+
+    def lives(self, height: int) -> bool:
+        """Whether it counts at `height`, as far as the row knows by now."""
+        return not self.revoked and height <= self.not_after
 
 
 class ParticipantRow(msgspec.Struct, array_like=True, gc=False):
@@ -101,6 +112,10 @@ class ParticipantRow(msgspec.Struct, array_like=True, gc=False):
     state: ParticipantState = ParticipantState.ACTIVE
     issuing_suspended: bool = False
     """Set by the tax bureau: no blue invoices; red letters stay possible."""
+    issuing_case: str = ""
+    """The case for which issuing was suspended or resumed last."""
+    head_bureau: bool = False
+    """A tax bureau that may allot any numbers, and ranges to regional bureaus."""
 
 
 class SegmentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

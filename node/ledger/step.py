@@ -40,6 +40,7 @@ class Step:
         "month",
         "notes",
         "now",
+        "numbers_of",
         "participant",
         "position",
         "state",
@@ -58,6 +59,8 @@ class Step:
         self.date = context.date
         self.actor = ""
         """Party reference of who acts: the author's id, or a bare key in hex."""
+        self.numbers_of = ""
+        """Whose segments numbers are drawn from: the author's, also when it acts for another."""
         self.participant: ParticipantRow | None = None
         """The author, when it acts for itself; None for a bare key."""
         self.txid = b""

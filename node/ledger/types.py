@@ -50,6 +50,8 @@ class Table(IntEnum):
     EXCHANGE_RATE = 7
     INVOICE = 8
     ORDER = 9
+    PROPOSAL = 12
+    REGION = 13
 
 
 class Role(IntEnum):

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from node.ledger import rows
+from node.ledger import membership_rows, rows
 from node.ledger.types import Table
 
 _Row = TypeVar("_Row")
@@ -195,6 +195,10 @@ class State:
         self.exchange_rates = self._table(Table.EXCHANGE_RATE, rows.decode_exchange_rate, encode)
         self.invoices = self._table(Table.INVOICE, rows.decode_invoice, encode)
         self.orders = self._table(Table.ORDER, rows.decode_order, encode)
+        self.governance = self._table(Table.META, membership_rows.decode_governance, encode)
+        self.proposals = self._table(Table.PROPOSAL, membership_rows.decode_proposal, encode)
+        self.regions = self._table(Table.REGION, membership_rows.decode_region, encode)
+        self.regions_of = self._table(Table.REGION, membership_rows.decode_regions, encode)
         self._tables = [found for found in vars(self).values() if isinstance(found, TableState)]
 
     def _table(

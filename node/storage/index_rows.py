@@ -17,7 +17,7 @@ import msgspec
 
 from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger import operations as ops
-from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.operations import ActForRetired, ByKey, DirectOperation
 from node.ledger.rows import FormState, InvoiceRow, Response, decode_invoice
 from node.ledger.transaction import TransactionBody, transaction_id
 
@@ -226,6 +226,8 @@ def _add_steps(
         if isinstance(inner, ByKey):
             signer = inner.key.hex()
             inner = _operation_decoder.decode(inner.operation)
+        elif isinstance(inner, ActForRetired):
+            inner = inner.operation
         facts = _FACTS.get(type(inner))
         if facts is None:
             continue  # registers have no steps

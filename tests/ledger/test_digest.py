@@ -97,7 +97,7 @@ def test_an_absent_row_is_fatal() -> None:
 
 def test_genesis_rows_hold_rules_rates_and_every_participant() -> None:
     rows = {(table, key): value for table, key, value in genesis_rows(make_genesis())}
-    assert len(rows) == 2 + len(PARTICIPANTS)
+    assert len(rows) == 3 + len(PARTICIPANTS)
     assert decode_rules(rows[Table.META, b"rules"]).version == 1
     assert decode_tax_rates(rows[Table.TAX_RATES, b"*"]).rates == (0, 600, 1300)
     bureau = decode_participant(rows[Table.PARTICIPANT, BUREAU.encode()])

@@ -112,7 +112,7 @@ def test_only_active_participants_are_authors(state: ParticipantState) -> None:
     row = decode_participant(world.store[place])
     row.state = state
     world.replace_row(*place, encode_row(row))
-    assert world.code(SELLER, make_issue()) is Code.UNKNOWN_AUTHOR
+    assert world.code(SELLER, make_issue()) is Code.AUTHOR_NOT_ACTIVE
 
 
 def test_a_duplicate_is_skipped_in_its_block_and_later() -> None:
