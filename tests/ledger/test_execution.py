@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "46cc57f0eae17d55e733e5d3dca6e117f834c725cb8439ea6d36d9450fec4a34"
+PINNED_DIGEST = "5add8925341d0c5bd7e14e13819157d2baa2c868a3be9c2ecb16c7f7fe2dba27"
 
 
 # --- Calendar ---
