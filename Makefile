@@ -17,6 +17,7 @@ IMAGE ?= piaolian:local
 BASE ?= python:3.11-slim-bookworm
 ENGINE ?= ../shared/tools/docker-engine
 SEEDS ?= 1000
+DATA ?= ../shared/data/online-retail-2010-12_2011-08.csv.gz
 UV_VERSION := 0.13.8
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
@@ -50,6 +51,10 @@ install: $(INSTALLED) ## make .venv from the locked requirements
 .PHONY: demo
 demo: $(INSTALLED) ## four nodes, real invoices, a killed leader, a proof; KEEP=1 leaves them running
 	$(BIN)/piaolian demo $(if $(KEEP),--keep)
+
+.PHONY: retail
+retail: $(INSTALLED) ## import the whole retail file into four nodes, twice, and compare sums; DATA=FILE
+	$(BIN)/piaolian demo --full --dir .retail --data $(DATA) $(ARGS)
 
 $(PEERS): $(DEPENDENCIES) requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -136,6 +141,6 @@ lock: ## solve the requirements again; UPGRADE=1 takes newer versions
 
 .PHONY: clean
 clean: ## remove the environment, caches and the demo's network
-	rm -rf $(VENV) $(VENV)-lock .demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-lock .demo .retail dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ from node.api import (
     invoices,
     issuing,
     operations,
+    orders,
     registers,
     system,
     transactions,
@@ -45,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     *issuing.ROUTES,
     *invoices.ROUTES,
     *operations.ROUTES,
+    *orders.ROUTES,
     *registers.ROUTES,
     *events.ROUTES,
 )

@@ -41,6 +41,8 @@ from node.storage.index_rows import WaitingKind
 
 _STATES = {name: state for state, name in DOCUMENT_NAMES.items()}
 _PARTY_CHARACTERS_MAX = 64
+DETAILS_PAGE_BYTES = 2 << 20
+"""Details on one page of a list: at most this and one invoice more."""
 _WAITING_NAMES = {
     WaitingKind.OFFER: "offer",
     WaitingKind.SUBMISSION: "submission",
@@ -156,8 +158,36 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
     now_ms = api.time_ms()
     rows = await _rows(api, [item.number for item in page.invoices])
     views = [invoice_view(row, now_ms) for row in rows.values()]
-    following = None if page.next_before is None else encode_cursor(page.next_before)
-    return json_response(InvoicesPage(views, following))
+    following = page.next_before
+    if query_choice(request, "details", ("true", "false")) == "true":
+        views = await _with_details(api, views)
+        if len(views) < len(rows):
+            last = views[-1].number
+            following = next(item.sequence for item in page.invoices if item.number == last)
+    cursor_text = None if following is None else encode_cursor(following)
+    return json_response(InvoicesPage(views, cursor_text))
+
+
+async def _with_details(api: Api, views: Sequence[InvoiceView]) -> list[InvoiceView]:
+    """The first of these with their details, cut past `DETAILS_PAGE_BYTES`."""
+    shown: list[InvoiceView] = []
+    size = 0
+    for view in views:
+        details = None
+        if view.details_commitment is not None:
+            details = await api.node.details(view.number)
+        shown.append(_with(view, details))
+        size += len(details or b"")
+        if size > DETAILS_PAGE_BYTES:
+            break
+    return shown
+
+
+def _with(view: InvoiceView, details: bytes | None) -> InvoiceWithDetails:
+    return InvoiceWithDetails(
+        **{name: getattr(view, name) for name in view.__struct_fields__},
+        details=None if details is None else msgspec.Raw(details),
+    )
 
 
 async def show_invoice(api: Api, request: web.Request) -> web.Response:
@@ -167,12 +197,7 @@ async def show_invoice(api: Api, request: web.Request) -> web.Response:
     details = None
     if view.details_commitment is not None:
         details = await api.node.details(number)
-    return json_response(
-        InvoiceWithDetails(
-            **{name: getattr(view, name) for name in view.__struct_fields__},
-            details=None if details is None else msgspec.Raw(details),
-        )
-    )
+    return json_response(_with(view, details))
 
 
 async def trace_invoice(api: Api, request: web.Request) -> web.Response:
@@ -268,6 +293,11 @@ ROUTES = (
             Query("party", "Issuer, buyer, reimburser, or holder at any time."),
             Query("from", "Issued at or after this date or time."),
             Query("to", "Issued before this date or time."),
+            Query(
+                "details",
+                "With the details that this participant can open.",
+                {"type": "string", "enum": ["true", "false"]},
+            ),
             Query("min_gross", "Smallest gross, in minor units.", {"type": "integer"}),
             *PAGE_QUERY,
         ),

@@ -10,7 +10,7 @@ import http.client
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -20,6 +20,8 @@ from node.cli.errors import CliError
 
 _ANSWER_BYTES_MAX = 64 << 20
 _RETRY_PAUSE_S = 0.25
+_RETRY_AFTER_S_MAX = 30.0
+"""A node that says to come back later than this is asked again after it all the same."""
 _RETRY_STATUSES = {429, 503}
 
 Method = Literal["GET", "POST"]
@@ -32,8 +34,12 @@ class NodeUnreachableError(CliError):
 class ProblemError(CliError):
     """The node answered with a problem (RFC 9457)."""
 
-    def __init__(self, status: int, problem: Mapping[str, object]) -> None:
+    def __init__(
+        self, status: int, problem: Mapping[str, object], retry_after_s: float | None = None
+    ) -> None:
         self.status = status
+        self.retry_after_s = retry_after_s
+        """When the node says to ask again."""
         self.code = str(problem.get("code") or f"HTTP_{status}")
         self.problem = dict(problem)
         parts = [self.code]
@@ -89,6 +95,7 @@ class ApiClient:
         *,
         timeout_s: float = 30.0,
         patience_s: float = 0.0,
+        on_busy: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Prepare a client.
 
@@ -99,11 +106,13 @@ class ApiClient:
             timeout_s: Silence that counts as no answer.
             patience_s: How long to try again when the node does not answer, is busy, or takes
                 no writes.
+            on_busy: Told, before each pause, for how many seconds the client will wait.
         """
         self._address = (host, port)
         self._token = token
         self._timeout_s = timeout_s
         self.patience_s = patience_s
+        self._on_busy = on_busy
         self._connection: http.client.HTTPConnection | None = None
 
     @property
@@ -141,7 +150,7 @@ class ApiClient:
         idempotency_key: str | None = None,
         **query: object,
     ) -> Answer:
-        """POST a JSON body. Without a key it gets a random one."""
+        """POST a body: JSON bytes as they are, anything else as JSON. No key: a random one."""
         key = idempotency_key or secrets.token_hex(16)
         return self._request("POST", path, query, {} if body is None else body, key)
 
@@ -163,18 +172,23 @@ class ApiClient:
         content = None
         if method == "POST":
             headers["Content-Type"] = "application/json"
-            content = json.dumps(body, ensure_ascii=False).encode()
+            content = (
+                body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+            )
         end = time.monotonic() + self.patience_s
         while True:
+            pause_s = _RETRY_PAUSE_S
             try:
                 return self._once(method, target, content, headers)
             except ProblemError as error:
                 if error.status not in _RETRY_STATUSES or time.monotonic() >= end:
                     raise
+                pause_s = max(pause_s, error.retry_after_s or 0.0)
             except NodeUnreachableError:
                 if time.monotonic() >= end:
                     raise
-            time.sleep(_RETRY_PAUSE_S)
+            self._on_busy(pause_s)
+            time.sleep(pause_s)
 
     def _once(
         self, method: Method, target: str, content: bytes | None, headers: Mapping[str, str]
@@ -204,8 +218,16 @@ class ApiClient:
             raise CliError("the node's answer is too large")
         text = data.decode("utf-8", "replace")
         if response.status >= 400:
-            raise ProblemError(response.status, _problem(text))
+            retry_after_s = _seconds(response.getheader("Retry-After"))
+            raise ProblemError(response.status, _problem(text), retry_after_s)
         return Answer(response.status, text)
+
+
+def _seconds(text: str | None) -> float | None:
+    """A Retry-After in seconds; a date counts as none."""
+    if text is None or not (text.isascii() and text.isdecimal() and len(text) < 6):
+        return None
+    return min(float(text), _RETRY_AFTER_S_MAX)
 
 
 def _problem(text: str) -> dict[str, object]:

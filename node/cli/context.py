@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,9 +67,14 @@ def connect(
 
 
 def client_of(
-    config: NodeConfig, scope: Scope, *, timeout_s: float = 70.0, patience_s: float = 0.0
+    config: NodeConfig,
+    scope: Scope,
+    *,
+    timeout_s: float = 70.0,
+    patience_s: float = 0.0,
+    on_busy: Callable[[float], None] = lambda _: None,
 ) -> ApiClient:
-    """A client of the node with this configuration.
+    """A client of the node with this configuration; arguments as `ApiClient`'s.
 
     Raises:
         KeyFileError: the token file is missing or open to others.
@@ -78,7 +84,12 @@ def client_of(
     host, port = api_address(config)
     token = read_private(config.api.token_dir / f"{scope}.token", _TOKEN_BYTES_MAX)
     return ApiClient(
-        host, port, token.decode("ascii").strip(), timeout_s=timeout_s, patience_s=patience_s
+        host,
+        port,
+        token.decode("ascii").strip(),
+        timeout_s=timeout_s,
+        patience_s=patience_s,
+        on_busy=on_busy,
     )
 
 

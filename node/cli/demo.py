@@ -9,22 +9,22 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import node
 from node.cli.client import ProblemError
 from node.cli.demo_network import PATIENCE_S, DemoError, DemoNetwork, clear
+from node.cli.demo_registers import NUMBERS, exchange_rate, open_registers
 from node.cli.errors import CliError, UsageError
 from node.cli.invoices import read_trace
 from node.cli.options import Until
 from node.cli.output import console, message, print_json
 from node.cli.processes import start_nodes
 from node.cli.proofs import check_proof_file
-from node.cli.registers import month_bounds
 from node.cli.upload import Upload
 from node.importing.online_retail import read_retail_file
-from node.importing.plan import RATE, Plan, plan_import
+from node.importing.plan import Plan
+from node.importing.retail_plan import CURRENCY, plan_import
 from node.importing.summary import ImportSummary
 
 BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
@@ -33,8 +33,6 @@ _DRIVEN = 10
 """Invoices that go through the whole life."""
 _KILL_AT = 0.4
 """Share of the import after which the leader is killed."""
-_GBP_MICRO = 9_150_000
-"""Fen for 10^6 pence: a plausible rate of exchange."""
 
 
 def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> None:
@@ -124,24 +122,9 @@ class Demo:
     def open_registers(self, plan: Plan) -> None:
         """What the tax bureau must have said before anyone may issue."""
         self._title("The tax bureau allots numbers and quota, and publishes rates")
-        issuer, now = self._network.ids[ISSUER], datetime.now(UTC)
-        act = self._network.act
-        fen = sum(invoice.net for invoice in plan.invoices) * _GBP_MICRO // 10**6
-        act(
-            BUREAU,
-            "/v1/segments",
-            {"issuer": issuer, "first": f"{now:%y}311{1:015}", "count": 1_000_000},
-        )
-        act(BUREAU, "/v1/tax-rates", {"issuer": issuer, "rates": [0, 600, 1_300, RATE]})
-        act(BUREAU, "/v1/exchange-rates", _exchange_rate())
-        month = f"{now:%Y-%m}"
-        for _ in range(2):  # a demo at the end of a month runs into the next
-            first, after = month_bounds(month)
-            validity = {"valid_from": first, "valid_to": after}
-            quota = {"issuer": issuer, "month": month, "net": 2 * fen, **validity}
-            act(BUREAU, "/v1/quotas", quota)
-            month = after[:7]
-        self._say(f"1,000,000 numbers, quota of {2 * fen / 100:,.2f} CNY, GBP at 9.15, 20 % tax")
+        net = sum(invoice.net for invoice in plan.invoices)
+        quota = open_registers(self._network, BUREAU, ISSUER, net, CURRENCY)
+        self._say(f"{NUMBERS:,} numbers, quota of {quota / 100:,.2f} CNY, GBP at 9.15, 20 % tax")
 
     def import_and_kill_leader(self, plan: Plan) -> dict[str, str]:
         """Everything is issued and corrected while the leader dies and comes back.
@@ -298,7 +281,7 @@ class Demo:
         elected = time.monotonic() - begun
         self._say(f"killed {leader} (kill -9); {new} leads after {elected:.2f} s")
         if leader != BUREAU:  # work that goes on even if the dead node is the one that imports
-            network.act(BUREAU, "/v1/exchange-rates", _exchange_rate())
+            network.act(BUREAU, "/v1/exchange-rates", exchange_rate(CURRENCY))
         after = network.wait_for(
             lambda: now if (now := network.final_height(but=leader)) > final else None,
             "nothing became final after the leader was killed",
@@ -328,7 +311,7 @@ class Demo:
             f"{summary.red_letters} red letters, each requested and issued, in "
             f"{upload.red_s:.1f} s: {red_rate:,.0f} red letters/s"
         )
-        self._say(f"in all {summary.totals.gross / 100:,.2f} GBP gross")
+        self._say(f"in all {summary.totals['GBP'].gross / 100:,.2f} GBP gross")
         self.facts |= {
             "invoices": summary.invoices,
             "invoices_per_second": round(rate),
@@ -350,10 +333,6 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(f"  {text}", markup=False)
-
-
-def _exchange_rate() -> dict[str, object]:
-    return {"currency": "GBP", "micro": _GBP_MICRO, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
 def _short(path: Path) -> Path:

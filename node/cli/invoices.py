@@ -126,7 +126,7 @@ def import_file(
     Refused rows are part of the answer: the exit code is 0 once the file was read to its end.
     """
     from node.importing.online_retail import read_retail_file
-    from node.importing.plan import plan_import
+    from node.importing.retail_plan import plan_import
 
     assert file_format is Format.ONLINE_RETAIL
     if not file.is_file():

@@ -148,9 +148,19 @@ def demo(
         Path, typer.Option("--dir", help="Where; an earlier demo there is removed.")
     ] = Path(".demo"),
     data: Annotated[Path | None, typer.Option(help="A file in the online-retail format.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Import all of --data, twice, and compare the sums.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run four nodes through the main job: real invoices, a killed leader, a proof."""
+    if full:
+        from node.cli.retail import run_retail
+
+        if data is None:
+            raise UsageError("--full needs the file: --data FILE")
+        run_retail(folder, data, keep=keep, as_json=as_json)
+        return
     from node.cli.demo import run_demo
 
     run_demo(folder, data, keep=keep, as_json=as_json)

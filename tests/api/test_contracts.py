@@ -476,6 +476,46 @@ async def test_details_are_shown_to_a_party_that_can_open_them(
     assert opened.json["time"].endswith("Z")
 
 
+async def test_a_list_with_details_ends_its_page_early_when_they_are_long(
+    api: ApiClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.api.invoices.DETAILS_PAGE_BYTES", 60)
+    for number in range(4):
+        details = {"remarks": f"{number}" * 30}
+        await api.post("/v1/invoices", INVOICE | {"order_id": str(number), "details": details})
+
+    seen: list[str] = []
+    cursor = ""
+    pages = 0
+    while pages < 9:
+        pages += 1
+        page = (await api.get(f"/v1/invoices?details=true&limit=3{cursor}")).json
+        assert 1 <= len(page["invoices"]) <= 2
+        seen += [invoice["details"]["remarks"][0] for invoice in page["invoices"]]
+        if "next_cursor" not in page:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ["3", "2", "1", "0"]
+    assert pages == 2
+    assert "details" not in (await api.get("/v1/invoices?details=false")).json["invoices"][0]
+
+
+async def test_orders_on_the_ledger_are_found_with_their_numbers(
+    api: ApiClient, node: FakeNode
+) -> None:
+    key = order_key(ISSUER, order_hash(ISSUER, "A-2"))
+    node.rows[Table.ORDER, key] = encode_row(OrderRow(NUMBER, bytes(32)))
+    foreign = order_key(BUYER, order_hash(BUYER, "A-3"))
+    node.rows[Table.ORDER, foreign] = encode_row(OrderRow(NUMBER, bytes(32)))
+
+    asked = {"order_ids": ["A-1", "A-2", "A-2", "A-3"]}
+    found = await api.post("/v1/orders:find", asked, scope=Scope.OPERATE)
+
+    assert found.status == 200
+    assert found.json == {"orders": [{"order_id": "A-2", "number": NUMBER}]}
+    assert (await api.post("/v1/orders:find", {"order_ids": ["x"] * 1_001})).status == 422
+
+
 async def test_list_pages_newest_first_and_ends_without_a_cursor(
     api: ApiClient, node: FakeNode
 ) -> None:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
 
-from node.api.drafts import order_hash
+from node.api.schemas import InvoiceBody, RedIssueBody
 
 ISSUER = "91310115337099624K"
 PAYER = "91310115358051750H"
@@ -18,10 +18,11 @@ Json = dict[str, object]
 
 
 class Refusal(Exception):  # noqa: N818 - a value of the fake, not an error of the program
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, operation: int | None = None) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
+        self.operation = operation
 
 
 class FakeNode:
@@ -30,12 +31,18 @@ class FakeNode:
     def __init__(self) -> None:
         self.invoices: dict[str, Json] = {}
         self.refused_orders: dict[str, str] = {}
+        self.refused_forms: list[str] = []
+        """Codes that the next requests for a form are refused with."""
+        self.tells_position = False
+        """Whether the refusal of a batch says which invoice is at fault."""
         self.unavailable = 0
         """Writes to answer 503 before any other."""
         self.forbidden = False
-        self.listed = True
-        """Whether lists show what there is: a query index may be behind."""
-        self.answers: dict[str, Json] = {}
+        self.found: dict[str, str] = {}
+        """Order id → number: the orders of the ledger."""
+        self.dies_after: int | None = None
+        """Writes it does; then it answers 403 to all, as a stop in the middle."""
+        self.answers: dict[str, Json | Refusal] = {}
         self.batch_sizes: list[int] = []
         self.requests = 0
         self._lock = threading.Lock()
@@ -51,21 +58,36 @@ class FakeNode:
             if method == "GET":
                 return self._read(path.partition("?")[0])
             assert key is not None
+            if path == "/v1/orders:find":
+                return self._find(body)
+            if self.dies_after is not None:
+                self.dies_after -= 1
+            if self.dies_after is not None and self.dies_after < 0:
+                raise Refusal(403, "FORBIDDEN")
             if self.forbidden:
                 raise Refusal(403, "FORBIDDEN")
             if self.unavailable:
                 self.unavailable -= 1
                 raise Refusal(503, "NO_QUORUM")
             if key not in self.answers:
-                self.answers[key] = self._write(path.partition("?")[0], body)
-            return self.answers[key]
+                try:
+                    self.answers[key] = self._write(path.partition("?")[0], body)
+                except Refusal as refusal:  # what a key was refused, it is refused again
+                    self.answers[key] = refusal
+            answer = self.answers[key]
+            if isinstance(answer, Refusal):
+                raise answer
+            return answer
+
+    def _find(self, body: Json) -> Json:
+        asked = body["order_ids"]
+        assert isinstance(asked, list)
+        assert len(asked) <= 1_000
+        held = [{"order_id": o, "number": self.found[o]} for o in asked if o in self.found]
+        return {"orders": held}
 
     def _read(self, path: str) -> Json:
         match path.split("/")[2:]:
-            case ["invoices"]:
-                return {"invoices": [*self.invoices.values()] if self.listed else []}
-            case ["status"]:
-                return {"height": 7, "index": {"height": 7}}
             case ["participants"]:
                 return {
                     "participants": [
@@ -84,32 +106,52 @@ class FakeNode:
                 drafts = body["invoices"]
                 assert isinstance(drafts, list)
                 self.batch_sizes.append(len(drafts))
-                for draft in drafts:
+                for position, draft in enumerate(drafts):
+                    InvoiceBody.model_validate_json(json.dumps(draft))
                     if draft["order_id"] in self.refused_orders:
-                        raise Refusal(409, self.refused_orders[draft["order_id"]])
-                return self._done(numbers=[self._add(draft["order_id"]) for draft in drafts])
+                        raise Refusal(
+                            409,
+                            self.refused_orders[draft["order_id"]],
+                            position if self.tells_position else None,
+                        )
+                return self._done(numbers=[self._add(draft) for draft in drafts])
             case ["invoices", number, "red"]:
+                if self.refused_forms:
+                    raise Refusal(409, self.refused_forms.pop())
                 forms = self.invoices[number]["red_forms"]
                 assert isinstance(forms, list)
                 form = {"form": len(forms), "asked_by": "issuer", "state": "confirmed"}
                 forms.append(form | {"amount": body["amount"], "number": None})
                 return self._done()
             case ["invoices", number, "red", form, "issue"]:
+                RedIssueBody.model_validate_json(json.dumps(body))
                 order_id = str(body["order_id"])
                 if order_id in self.refused_orders:
                     raise Refusal(409, self.refused_orders[order_id])
                 forms = self.invoices[number]["red_forms"]
                 assert isinstance(forms, list)
-                added = self._add(order_id)
+                added = self._add(body)
                 forms[int(form)] |= {"state": "issued", "number": added}
                 return self._done(number=added)
             case _:
                 raise Refusal(404, "NOT_FOUND")
 
-    def _add(self, order_id: str) -> str:
+    def _add(self, body: Json) -> str:
+        order_id = str(body["order_id"])
+        if order_id in self.found:
+            return self.found[order_id]
         number = f"{len(self.invoices) + 1:020}"
-        order = order_hash(ISSUER, order_id).hex()
-        self.invoices[number] = {"number": number, "order": order, "red_forms": []}
+        groups = body.get("groups", [])
+        assert isinstance(groups, list)
+        self.invoices[number] = {
+            "number": number,
+            "red_forms": [],
+            "currency": body.get("currency", "GBP"),
+            "details": {"lines": body.get("lines")},
+            "buyer": body.get("buyer"),
+            "groups": [group | {"credited_net": 0, "credited_tax": 0} for group in groups],
+        }
+        self.found[order_id] = number
         return number
 
     def _done(self, **more: object) -> Json:
@@ -138,6 +180,8 @@ def served(fake: FakeNode) -> Iterator[int]:
             except Refusal as refusal:
                 status = refusal.status
                 value = {"code": refusal.code, "detail": f"because of {refusal.code}"}
+                if refusal.operation is not None:
+                    value["operation"] = refusal.operation
             content = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

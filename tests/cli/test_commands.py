@@ -182,6 +182,7 @@ def test_the_dry_run_prints_the_promised_document(capsys: pytest.CaptureFixture[
         "row": 143,
         "code": "NO_ORIGINAL",
         "message": "C536379: no earlier invoice of customer 14527 still holds 1 × D at 27.5",
+        "order_id": "C536379",
     }
 
 

@@ -11,7 +11,8 @@ from node.cli.upload import Upload
 from node.config import NodeConfig, load_config
 from node.importing.bodies import BATCH_INVOICES_MAX
 from node.importing.online_retail import read_retail_rows
-from node.importing.plan import Plan, plan_import
+from node.importing.plan import Plan
+from node.importing.retail_plan import plan_import
 from node.keystore import write_private
 from tests.cli.fake_node import ISSUER, FakeNode, served
 from tests.cli.test_online_retail import Row, records
@@ -57,7 +58,7 @@ def test_everything_is_issued_and_corrected(fake: FakeNode, config: NodeConfig) 
 
     assert (summary.accepted, summary.skipped) == (122, 0)
     assert [refusal.code for refusal in summary.refused] == ["NO_ORIGINAL"]
-    assert summary.totals.net == 120 * 200 - 400
+    assert summary.totals["GBP"].net == 120 * 200 - 400
     assert (summary.invoices, summary.red_letters) == (120, 3)
     assert len(fake.invoices) == 123
     assert max(fake.batch_sizes) == BATCH_INVOICES_MAX
@@ -70,26 +71,42 @@ def test_a_repeat_skips_everything(fake: FakeNode, config: NodeConfig) -> None:
     again = Upload(config, plan(60)).run()
 
     assert (again.accepted, again.skipped) == (0, first.accepted)
-    assert again.totals.gross == 0
+    assert again.totals == {}
     assert fake.invoices == before
 
 
-def test_a_red_letter_that_no_list_shows_yet_is_not_issued_twice(
+def test_an_import_cut_anywhere_is_finished_by_the_next(fake: FakeNode, config: NodeConfig) -> None:
+    writes = 2 + 2 * 3  # two batches, and a form and a red invoice for each letter
+    for cut in range(writes):
+        fake.__init__()  # type: ignore[misc]
+        fake.dies_after = cut
+        with pytest.raises(CliError, match="FORBIDDEN"):
+            Upload(config, plan(120), buyer="B" * 18).run()
+        fake.dies_after = None
+        again = Upload(config, plan(120), buyer="B" * 18).run()
+
+        assert again.accepted + again.skipped == 122
+        assert len(fake.invoices) == 123
+        forms = [form for invoice in fake.invoices.values() for form in _forms(invoice)]
+        assert [form["state"] for form in forms] == ["issued"] * 3
+
+
+def test_a_form_that_was_refused_once_can_be_asked_for_again(
     fake: FakeNode, config: NodeConfig
 ) -> None:
-    Upload(config, plan(60)).run()
-    before = dict(fake.invoices)
-    fake.listed = False
-    again = Upload(config, plan(60)).run()
+    fake.refused_forms = ["FROZEN"] * 6
+    first = Upload(config, plan(3)).run()
+    assert [refusal.code for refusal in first.refused].count("FROZEN") == 2
+    fake.refused_forms = []
 
-    assert fake.invoices == before
-    assert again.red_letters == 0
-    assert [refusal.code for refusal in again.refused] == ["NO_ORIGINAL"]
+    assert Upload(config, plan(3)).run().red_letters == 3
 
 
+@pytest.mark.parametrize("tells", [False, True])
 def test_one_refused_invoice_does_not_refuse_its_neighbours(
-    fake: FakeNode, config: NodeConfig
+    fake: FakeNode, config: NodeConfig, tells: bool
 ) -> None:
+    fake.tells_position = tells
     fake.refused_orders = {"17": "QUOTA_EXCEEDED", "99": "ORDER_CONFLICT"}
     summary = Upload(config, plan(120)).run()
 
