@@ -131,6 +131,8 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     red_forms: list[FormView]
     bookings: list[BookingView]
     replaces: str | None
+    replaced_by: str | None
+    """The newest invoice issued in place of this one."""
     original: str | None
     """Of a red invoice: the blue one. Its amounts are magnitudes."""
     order: str
@@ -184,6 +186,7 @@ def invoice_view(row: InvoiceRow, now_ms: int) -> InvoiceView:
         red_forms=_form_views(row),
         bookings=[BookingView(b.party, b.reference, time_text(b.booked_at)) for b in row.bookings],
         replaces=row.replaces,
+        replaced_by=row.replaced_by,
         original=row.original,
         order=row.order.hex(),
         details_commitment=None if row.details is None else row.details.hex(),

@@ -82,7 +82,7 @@ class TraceView(msgspec.Struct, frozen=True, omit_defaults=True):
     back: list[str]
     """The invoice it replaces, and of a red invoice the blue one."""
     forward: list[str]
-    """Its red invoices."""
+    """Its red invoices, and the newest one issued in its place."""
     steps: list[StepView]
     next_cursor: str | None = None
 
@@ -218,7 +218,10 @@ async def trace_invoice(api: Api, request: web.Request) -> web.Response:
         TraceView(
             number=number,
             back=[n for n in (row.replaces, row.original) if n is not None],
-            forward=[form.number for form in row.forms if form.number is not None],
+            forward=[
+                *(form.number for form in row.forms if form.number is not None),
+                *(() if row.replaced_by is None else (row.replaced_by,)),
+            ],
             steps=views,
             next_cursor=following,
         )

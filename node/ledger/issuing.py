@@ -58,6 +58,7 @@ def issue(step: Step, op: IssueInvoice) -> Code:
     refusal = charge_quota(step, quota)
     if refusal:
         return refusal
+    _link_replaced(step, op)
     _add_blue(step, op, quota)
     record_order(step, op.order, op.number, digest)
     return Code.OK
@@ -181,6 +182,13 @@ def _refuse_replaced(step: Step, number: str) -> Code:
     if replaced.issuer != step.actor:
         return Code.WRONG_PARTY
     return Code.RED_TAKES_NO_OPERATION if replaced.red else Code.OK
+
+
+def _link_replaced(step: Step, op: IssueInvoice) -> None:
+    if op.replaces is not None:
+        replaced = step.invoice(op.replaces)
+        assert replaced is not None, "checked before"
+        replaced.replaced_by = op.number
 
 
 def _add_blue(step: Step, op: IssueInvoice, quota: int) -> None:

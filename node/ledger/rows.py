@@ -331,6 +331,8 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
     """Of a partial acceptance: the amount, gross. Claims stay within it."""
     frozen: str = ""
     """The case that holds the invoice; empty: none."""
+    replaced_by: str | None = None
+    """The newest invoice that was issued to replace this one."""
 
     @property
     def red(self) -> bool:

@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "5add8925341d0c5bd7e14e13819157d2baa2c868a3be9c2ecb16c7f7fe2dba27"
+PINNED_DIGEST = "b7b76f8c4071aca670c1248a893630cbf73f9b69d9454a78b0370d795317bff6"
 
 
 # --- Calendar ---

@@ -219,6 +219,7 @@ def test_replacing_needs_an_own_blue_invoice() -> None:
     world = issued()
     world.ok(SELLER, make_issue(1, replaces=BLUE))
     assert world.invoice(number(1)).replaces == BLUE
+    assert world.invoice(BLUE).replaced_by == number(1)
     world.ok(
         BUREAU,
         ops.AllotSegment(RIVAL, "26440100000000000001", 10),
