@@ -3,7 +3,8 @@
 Four kinds, each judged from the statements and the voter list alone:
 
     entries     two entry headers for one (term, index), attested by the leader they name
-    roots       two roots cosigned for one tree size
+    roots       two roots for one tree size: both cosigned, or one cosigned and the other proven
+                (RFC 6962, 2.1.2) to be the root which a larger cosigned tree had at that size
     leaves      two leaves proven at one index under checkpoints that one voter cosigned
     seals       two seals of one height proven under checkpoints that one voter cosigned
 
@@ -28,7 +29,7 @@ from node.chain.entry import (
     verify_attestation,
 )
 from node.chain.leaf import MalformedLeafError, SealLeaf, decode_leaf
-from node.chain.merkle import TREE_SIZE_MAX, leaf_hash, verify_inclusion
+from node.chain.merkle import TREE_SIZE_MAX, leaf_hash, verify_consistency, verify_inclusion
 from node.chain.proof import PATH_HASHES_MAX
 from node.chain.voters import Voter, VoterSet
 from node.ledger.types import Hash, Signature
@@ -40,6 +41,7 @@ _ID_TAG = b"piaolian/evidence/v1\n"
 VoterNumber = Annotated[int, msgspec.Meta(ge=0, le=255)]
 TreeSize = Annotated[int, msgspec.Meta(ge=0, le=TREE_SIZE_MAX)]
 Path = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=PATH_HASHES_MAX)]
+PrefixPath = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=2 * PATH_HASHES_MAX)]
 SealBytes = Annotated[bytes, msgspec.Meta(max_length=512)]
 
 
@@ -68,6 +70,15 @@ class RootStatement(_Statement, frozen=True, order=True):
     cosignature: Annotated[
         bytes, msgspec.Meta(min_length=COSIGNATURE_BYTES, max_length=COSIGNATURE_BYTES)
     ]
+
+
+class PrefixStatement(_Statement, frozen=True, order=True):
+    """The root that a cosigned tree had at a smaller size."""
+
+    root: Hash
+    path: PrefixPath
+    """Consistency proof from the smaller size to the cosigned tree."""
+    under: RootStatement
 
 
 class LeafStatement(_Statement, frozen=True, order=True):
@@ -122,7 +133,19 @@ class SealEvidence(_Evidence, frozen=True, tag=4):
     second: SealStatement
 
 
-Evidence = EntryEvidence | RootEvidence | LeafEvidence | SealEvidence
+class PrefixEvidence(_Evidence, frozen=True, tag=5):
+    """Two roots for one size, one of them within a larger tree, by one cosigner.
+
+    So a fork is proven with the tree of one side alone, whatever sizes the sides have.
+    """
+
+    voter: VoterNumber
+    first: RootStatement
+    """Its size is the one in question."""
+    second: PrefixStatement
+
+
+Evidence = EntryEvidence | RootEvidence | LeafEvidence | SealEvidence | PrefixEvidence
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -172,8 +195,18 @@ def judge(evidence: Evidence, voters: VoterSet) -> Finding:
     Raises:
         EvidenceError: when it does not show a lie of one of `voters`.
     """
-    if not evidence.first < evidence.second:  # type: ignore[operator]  # equal kinds, by type
-        raise EvidenceError("statements are equal or out of order")
+    match evidence:
+        case PrefixEvidence():
+            return _judge_prefix(evidence, voters)
+        case EntryEvidence() | RootEvidence() | LeafEvidence() | SealEvidence():
+            if not evidence.first < evidence.second:  # type: ignore[operator]  # equal kinds
+                raise EvidenceError("statements are equal or out of order")
+            return _judge_pair(evidence, voters)
+
+
+def _judge_pair(
+    evidence: EntryEvidence | RootEvidence | LeafEvidence | SealEvidence, voters: VoterSet
+) -> Finding:
     match evidence:
         case EntryEvidence():
             return _judge_entries(evidence, voters)
@@ -210,6 +243,23 @@ def _judge_roots(evidence: RootEvidence, voters: VoterSet) -> Finding:
     size = evidence.first.size
     sentence = f"cosigned two different roots for tree size {size}"
     return _finding(voters, evidence.voter, "roots", (size,), sentence)
+
+
+def _judge_prefix(evidence: PrefixEvidence, voters: VoterSet) -> Finding:
+    said, prefix = evidence.first, evidence.second
+    under = prefix.under
+    if said.root == prefix.root:
+        raise EvidenceError("the larger tree continues the smaller one")
+    if not said.size < under.size:
+        raise EvidenceError("the tree of the second statement is not larger")
+    if not verify_consistency(said.size, under.size, prefix.root, under.root, prefix.path):
+        raise EvidenceError("root is not one that the larger tree had")
+    _check_cosigned(voters, evidence.voter, said, under)
+    sentence = (
+        f"cosigned a tree of size {under.size} that does not continue"
+        f" the one it cosigned for tree size {said.size}"
+    )
+    return _finding(voters, evidence.voter, "roots", (said.size,), sentence)
 
 
 def _judge_leaves(evidence: LeafEvidence, voters: VoterSet) -> Finding:

@@ -115,7 +115,7 @@ def decode_frontier(data: bytes) -> Frontier:
 
 def frontier_of(size: int, lookup: SubtreeLookup) -> Frontier:
     """The frontier of the tree of `size` leaves whose complete subtrees `lookup` knows."""
-    return Frontier(size, tuple(lookup(*subtree) for subtree in _complete_subtrees(0, size)))
+    return Frontier(size, tuple(lookup(*subtree) for subtree in complete_subtrees(0, size)))
 
 
 def range_hash(first: int, end: int, lookup: SubtreeLookup) -> bytes:
@@ -124,7 +124,7 @@ def range_hash(first: int, end: int, lookup: SubtreeLookup) -> bytes:
     `first` must be a multiple of a power of two at least as large as the range, as it is for
     every node of a tree.
     """
-    hashes = [lookup(*subtree) for subtree in _complete_subtrees(first, end)]
+    hashes = [lookup(*subtree) for subtree in complete_subtrees(first, end)]
     result = hashes.pop()
     while hashes:
         result = node_hash(hashes.pop(), result)
@@ -243,7 +243,7 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def _complete_subtrees(first: int, end: int) -> list[tuple[int, int]]:
+def complete_subtrees(first: int, end: int) -> list[tuple[int, int]]:
     """(level, number) of the maximal complete subtrees of an aligned range, largest first."""
     subtrees = []
     while first < end:

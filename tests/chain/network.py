@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from node.chain.certificate import Certificate, certify
 from node.chain.checkpoint import Checkpoint, cosign, sign_origin
@@ -17,7 +21,7 @@ from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocume
 from node.ledger.operations import WithdrawOffer
 from node.ledger.transaction import TransactionBody, encode_body, signed_bytes
 
-AUTHOR = "91310000MA1FL00001"
+AUTHOR = "91310000MA1FL0000N"
 NODES = ("bureau", "issuer", "payer", "reimburser", "bank", "customs", "police")
 TIME_S = 1_700_000_000
 
@@ -62,6 +66,25 @@ def make_genesis(voters: int = 4, name: str = "demo") -> Genesis:
             for node in NODES[:voters]
         ),
     )
+
+
+def genesis_text(genesis: Genesis) -> str:
+    """The `network.toml` of a genesis. Strings and lists of JSON are TOML too."""
+    fields = msgspec.structs.asdict(genesis)
+    tables = {
+        "[terms]": [msgspec.structs.asdict(fields.pop("terms"))],
+        "[[participant]]": [msgspec.structs.asdict(row) for row in fields.pop("participants")],
+        "[[voter]]": [msgspec.structs.asdict(row) for row in fields.pop("voters")],
+    }
+    lines = ["[network]", *_rows(fields)]
+    for header, rows in tables.items():
+        for row in rows:
+            lines += [header, *_rows(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(table: Mapping[str, object]) -> list[str]:
+    return [f"{name} = {json.dumps(value)}" for name, value in table.items() if value is not None]
 
 
 def make_leaf(network_id: bytes, nonce: int, height: int, code: int = 0) -> TransactionLeaf:
