@@ -35,6 +35,7 @@ from node.api.ports import (
 )
 from node.chain.certificate import parse_certificate
 from node.chain.evidence import EvidenceError, decode_evidence, judge
+from node.chain.evidence_file import encode_evidence_file
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import build_proof
 from node.chain.voters import VoterSet
@@ -412,6 +413,11 @@ class Desk:
                 )
             )
         return items
+
+    async def evidence_file(self, identity: bytes) -> str | None:
+        """Stored evidence as a file."""
+        body = await self._reader.evidence_body(identity)
+        return None if body is None else encode_evidence_file(decode_evidence(body), self._voters)
 
 
 def _is_reached(status: TransactionStatus | None, until: Literal["committed", "final"]) -> bool:

@@ -16,11 +16,15 @@ import msgspec
 
 from node.chain.certificate import Certificate, CertificateError, certify
 from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.doubts import Doubts
+from node.chain.evidence import RootStatement
 from node.chain.voters import VoterSet
 
 AHEAD_MAX = 4_096
 """Cosignatures further ahead of the applied height are not held; their sender repeats them."""
 LATE_MAX = 16_384
+KNOWN_MAX = 16_384
+"""Own heads remembered, so that ordinary statements about them need no look at the disk."""
 RESEND_MAX = 64
 """Own cosignatures repeated to a peer at a time, oldest first."""
 
@@ -41,10 +45,15 @@ class Cosigned(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 class Witness(Protocol):
     """Whoever compares what voters signed (`node.chain.watch`)."""
 
+    @property
+    def doubts(self) -> Doubts:
+        """What is not known to be of our history."""
+        ...
+
     def observe_cosignature(
         self, voter: int, checkpoint: Checkpoint, cosignature: bytes
     ) -> object | None:
-        """Take note of a verified cosignature."""
+        """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
         ...
 
     def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
@@ -68,6 +77,10 @@ class Finality:
         self._late: OrderedDict[tuple[int, int], Cosigned] = OrderedDict()
         """The first statement of a voter about a tree size that was final before it came. Not
         verified: it is compared only when the voter states another root."""
+        self._agreed: dict[int, Cosigned] = {}
+        """The newest late statement of each voter about a head of ours, not verified."""
+        self._known: OrderedDict[int, bytes] = OrderedDict()
+        """Roots of our newest heads by size."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
 
@@ -92,6 +105,10 @@ class Finality:
             DivergedError: more than f voters signed another root.
         """
         self.applied_height = height
+        self._known[checkpoint.size] = checkpoint.root
+        if len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
+        self._witness.doubts.grown(checkpoint.size)
         certificate = self._certified
         if certificate is not None and certificate.checkpoint.size <= checkpoint.size:
             self._certified = None
@@ -126,9 +143,14 @@ class Finality:
         if height > self.applied_height + AHEAD_MAX:
             return None
         if height > self.applied_height:
-            self._held.setdefault(height, {}).setdefault(number, statement)
+            first = self._held.setdefault(height, {}).setdefault(number, statement)
+            if (first.size, first.root) != (statement.size, statement.root):
+                for said in (first, statement):
+                    if not self._observe(number, said):
+                        raise ValueError("cosignature does not verify")
             return None
-        if number in self._verified.get(height, {}):
+        ours = self._applied.get(height)
+        if number in self._verified.get(height, {}) and self._stated(statement) == ours:
             return None
         if not self._count(number, statement):
             raise ValueError("cosignature does not verify")
@@ -144,18 +166,22 @@ class Finality:
             CertificateError: it does not verify, or is of another height.
             DivergedError: it certifies another root than ours.
         """
+        checkpoint = certificate.checkpoint
+        if height <= self.final_height and self._is_ours(checkpoint):
+            return False
+        held = self._certified
+        if held is not None and held.checkpoint == checkpoint:
+            return False
+        certificate.verify(self._voters)
+        self._observe_certificate(certificate)
         if height <= self.final_height:
             return False
         ours = self._applied.get(height)
         if ours is None:
-            held = self._certified
-            size = certificate.checkpoint.size
-            if height <= self.applied_height or (held and size <= held.checkpoint.size):
-                return False
-            certificate.verify(self._voters)
-            self._certified = certificate
+            larger = held is None or held.checkpoint.size < checkpoint.size
+            if height > self.applied_height and larger:
+                self._certified = certificate
             return False
-        certificate.verify(self._voters)
         if not self._certifies(certificate, height, ours):
             raise CertificateError(f"certificate is not of height {height}")
         self._finalise(height)
@@ -184,9 +210,8 @@ class Finality:
         if stated == ours and len(self._verified.get(statement.height, ())) >= self._voters.q:
             self._compare_late(number, statement)
             return True  # nothing more to prove
-        if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
+        if not self._observe(number, statement):
             return False
-        self._witness.observe_cosignature(number, stated, statement.cosignature)
         if stated == ours:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
             return True
@@ -202,17 +227,57 @@ class Finality:
         voter = self._voters.get(number)
         if voter is None:
             return
+        stated = self._stated(statement)
         place = (number, statement.size)
         first = self._late.setdefault(place, statement)
         while len(self._late) > LATE_MAX:
             self._late.popitem(last=False)
-        known = self._witness.contradicts(number, self._stated(statement))
-        if first.root == statement.root and not known:
+        ours = self._is_ours(stated)
+        if ours:
+            newest = self._agreed.setdefault(number, statement)
+            if newest.size < statement.size:
+                self._agreed[number] = statement
+        known = self._witness.contradicts(number, stated)
+        if ours and first.root == statement.root and not known:
+            if self._witness.doubts.suspects(number):
+                self._observe(number, statement)
             return  # the ordinary case, and not worth a verification
         for said in (statement,) if first is statement else (first, statement):
-            stated = self._stated(said)
-            if verify_cosignature(stated, voter.cosigner, voter.cosign_key, said.cosignature):
-                self._witness.observe_cosignature(number, stated, said.cosignature)
+            self._observe(number, said)
+
+    def _observe(self, number: int, statement: Cosigned) -> bool:
+        """Let the witness compare a statement; False if its signature does not verify."""
+        voter, stated = self._voters.voters[number], self._stated(statement)
+        if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
+            return False
+        self._compare(number, stated, statement.cosignature)
+        return True
+
+    def _observe_certificate(self, certificate: Certificate) -> None:
+        """Let the witness compare all that is in a verified certificate."""
+        checkpoint = certificate.checkpoint
+        if not self._is_ours(checkpoint):
+            self._witness.doubts.question(certificate)
+        for line in certificate.cosignatures:
+            number = self._voters.by_cosigner[line.cosigner].number
+            self._compare(number, checkpoint, line.blob)
+
+    def _compare(self, number: int, checkpoint: Checkpoint, cosignature: bytes) -> None:
+        """With what the same voter signed for this size, and with our history."""
+        if self._witness.observe_cosignature(number, checkpoint, cosignature) is not None:
+            return
+        said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
+        doubts = self._witness.doubts
+        if self._is_ours(checkpoint):
+            doubts.agree(number, said)
+            return
+        doubts.doubt(number, said)
+        agreed = self._agreed.pop(number, None)
+        if agreed is not None:  # it may be the other half of a lie, so it is verified now
+            self._observe(number, agreed)
+
+    def _is_ours(self, checkpoint: Checkpoint) -> bool:
+        return self._known.get(checkpoint.size) == checkpoint.root
 
     def _stated(self, statement: Cosigned) -> Checkpoint:
         return Checkpoint(self._voters.origin, statement.size, statement.root)

@@ -101,6 +101,8 @@ class Links:
         self.states = {n: PeerState() for n in self._peers if n != number}
         self.network: PeerNetwork | None = None
         self.server: BlockServer | None = None
+        self.evidence: Callable[[], Sequence[bytes]] = tuple
+        """All evidence kept here."""
 
     # --- p2p handler -------------------------------------------------------------------------
 
@@ -110,6 +112,8 @@ class Links:
         if link is Link.GOSSIP:
             self._gossip.peer_up(peer, [ItemId(txid) for txid in self._pool.txids()])
             self._send(peer, self._status())
+            for body in self.evidence():
+                self._send(peer, EvidenceMessage(body))
 
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
         """A link is gone."""

@@ -15,7 +15,15 @@ from consensus.errors import StoppedError
 from consensus.status import RaftStatus
 from consensus.types import LogIndex, Role, Term
 from node import __version__, proposer
-from node.api.ports import Check, NodeStatus, PeerView, PoolView, RaftView, WriteRefusal
+from node.api.ports import (
+    Check,
+    EvidenceSummary,
+    NodeStatus,
+    PeerView,
+    PoolView,
+    RaftView,
+    WriteRefusal,
+)
 from node.chain.voters import Voter, VoterSet
 from node.engine import Engine
 from node.intake import Intake
@@ -63,6 +71,7 @@ class NodeVitals:
         pool: Pool,
         tracker: Tracker,
         peers: Callable[[], list[PeerView]],
+        evidence: Callable[[], EvidenceSummary],
     ) -> None:
         self._genesis = genesis
         self._voters = voters
@@ -75,6 +84,7 @@ class NodeVitals:
         self._pool = pool
         self._tracker = tracker
         self._peers = peers
+        self._evidence = evidence
         self.stopping = False
 
     def raft(self) -> RaftStatus:
@@ -116,6 +126,7 @@ class NodeVitals:
             outbox=self._intake.promised,
             peers=tuple(self._peers()),
             pool=PoolView(len(self._pool), self._pool.size_bytes),
+            evidence=self._evidence(),
         )
 
     def checks(self) -> Sequence[Check]:

@@ -116,10 +116,12 @@ class Node:
         for loop in (
             outbox.run(),
             self._keeper.keep(),
+            self._keeper.settle(),
             self._engine.keep_certificates(),
             self._server.serve(),
         ):
             self._spawn(loop)
+        await self._keeper.load()
         await self._resume(marker, ledger, reader)
         await self._serve(self._network.start, self._network.stop)
         await self._serve(self._raft.start, self._raft.stop)
@@ -196,7 +198,9 @@ class Node:
         genesis, voters = self._genesis, self._voters
         self._ledger = ledger
         self._indexer = Indexer(index, reader, self._tracker)
-        self._keeper = EvidenceKeeper(voters, ledger, self._clock, self._tell_evidence)
+        self._keeper = EvidenceKeeper(
+            voters, ledger, reader, self._clock, self._tell_evidence, self._halt
+        )
         self._cosigner = Cosigner(
             self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
         )
@@ -242,6 +246,7 @@ class Node:
             self._pool,
             self._tracker,
             self._links.peer_views,
+            self._keeper.summary,
         )
         self._desk = Desk(
             genesis,
@@ -291,6 +296,7 @@ class Node:
         self._catch_up.carrier = self._links
         self._server = BlockServer(self._links.states, reader, self._clock, self._links.give_blocks)
         self._links.server = self._server
+        self._links.evidence = self._keeper.bodies
         naming = Naming(voters.network_id, ledger, reader, self._tracker)
         self._raft = RaftNode(
             RaftConfig(

@@ -1,46 +1,95 @@
 """Evidence against liars: noticed, judged, stored, passed on. Owns what this node has found.
 
-Comparing is `node.chain.watch`; judging is `node.chain.evidence`. Evidence is kept once by its id
-and travels on its own, so a node that saw only one half of a lie still learns of it.
+Comparing is `node.chain.watch`, statements about sizes that are none of ours `node.chain.doubts`;
+judging is `node.chain.evidence`. Evidence is kept once by its id, and only so much against one
+voter: a liar can make as many lies as it likes. It travels on its own, also to a peer that comes
+later, so a node that saw only one half of a lie still learns of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
+from node.api.ports import EvidenceSummary
 from node.chain.checkpoint import Checkpoint
-from node.chain.evidence import Evidence, decode_evidence, encode_evidence, judge
+from node.chain.doubts import Doubt, Doubts
+from node.chain.evidence import (
+    Evidence,
+    EvidenceError,
+    Finding,
+    decode_evidence,
+    encode_evidence,
+    judge,
+)
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.clock import Clock
+from node.finality import DivergedError
 from node.storage.ledger import Ledger
+from node.storage.ledger_reader import LedgerReader
 
 QUEUE_MAX = 256
 """Findings that wait to be stored; there are at most a few kinds for each lying voter."""
+OFFENCES_MAX = 8
+"""Kept of one kind against one voter: one convicts, and a liar could fill every disk with more."""
+NEWEST = 3
+SETTLE_S = 0.25
+"""How often what our tree has grown to is compared; reading a path takes about a millisecond."""
 
 _log = structlog.get_logger("node.witness")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Stored evidence."""
+
+    found_ms: int
+    body: bytes
+    finding: Finding
 
 
 class EvidenceKeeper:
     """Compares statements; implements `finality.Witness`."""
 
     def __init__(
-        self, voters: VoterSet, ledger: Ledger, clock: Clock, spread: Callable[[bytes], None]
+        self,
+        voters: VoterSet,
+        ledger: Ledger,
+        reader: LedgerReader,
+        clock: Clock,
+        spread: Callable[[bytes], None],
+        on_diverged: Callable[[DivergedError], None],
     ) -> None:
         self._voters = voters
         self._ledger = ledger
+        self._reader = reader
         self._clock = clock
         self._spread = spread
+        self._on_diverged = on_diverged
         self._watch = EvidenceWatch(voters)
-        self._found: asyncio.Queue[tuple[bytes, bytes, str]] = asyncio.Queue(QUEUE_MAX)
+        self._found: asyncio.Queue[tuple[Finding, bytes]] = asyncio.Queue(QUEUE_MAX)
+        self._kept: dict[bytes, Kept] = {}
         self._known: set[bytes] = set()
+        self._offences: Counter[tuple[str, str]] = Counter()
 
-    def observe_cosignature(self, voter: int, checkpoint: Checkpoint, cosignature: bytes) -> None:
-        """Take note of a verified cosignature."""
-        self._report(self._watch.observe_cosignature(voter, checkpoint, cosignature))
+    # --- What voters sign --------------------------------------------------------------------
+
+    @property
+    def doubts(self) -> Doubts:
+        """What is not known to be of our history."""
+        return self._watch.doubts
+
+    def observe_cosignature(
+        self, voter: int, checkpoint: Checkpoint, cosignature: bytes
+    ) -> Evidence | None:
+        """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
+        evidence = self._watch.observe_cosignature(voter, checkpoint, cosignature)
+        self._report(evidence)
+        return evidence
 
     def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
         """True if the voter is known to have cosigned another root of this size."""
@@ -56,21 +105,96 @@ class EvidenceKeeper:
         Raises:
             EvidenceError: it is malformed or proves nothing.
         """
-        self._report(decode_evidence(body))
+        if not any(kept.body == body for kept in self._kept.values()):
+            self._report(decode_evidence(body))
+
+    # --- What was found ----------------------------------------------------------------------
+
+    def bodies(self) -> list[bytes]:
+        """All evidence kept, for a peer that comes."""
+        return [kept.body for kept in self._kept.values()]
+
+    def summary(self) -> EvidenceSummary:
+        """How much there is, and the newest."""
+        newest = sorted(self._kept.values(), key=lambda kept: kept.found_ms, reverse=True)
+        sentences = tuple(kept.finding.sentence for kept in newest[:NEWEST])
+        return EvidenceSummary(len(self._kept), sentences)
+
+    async def load(self) -> None:
+        """Remember what is stored; once, at the start."""
+        after: bytes | None = None
+        while rows := await self._reader.evidence(after, QUEUE_MAX):
+            for identity, found_ms, body in rows:
+                after = identity
+                try:
+                    finding = judge(decode_evidence(body), self._voters)
+                except EvidenceError as error:
+                    _log.error("stored evidence is damaged", id=identity.hex(), reason=str(error))
+                    continue
+                self._admit(finding)
+                self._kept[finding.id] = Kept(found_ms, body, finding)
 
     async def keep(self) -> None:
         """Store and pass on what is found; runs until cancelled."""
         while True:
-            evidence_id, body, sentence = await self._found.get()
-            if await self._ledger.store_evidence(evidence_id, self._clock.time_ms(), body):
-                _log.error("evidence", sentence=sentence, id=evidence_id.hex())
+            finding, body = await self._found.get()
+            found_ms = self._clock.time_ms()
+            self._kept[finding.id] = Kept(found_ms, body, finding)
+            if await self._ledger.store_evidence(finding.id, found_ms, body):
+                _log.error("evidence", sentence=finding.sentence, id=finding.id.hex())
                 self._spread(body)
 
     def _report(self, evidence: Evidence | None) -> None:
         if evidence is None:
             return
         finding = judge(evidence, self._voters)
-        if finding.id in self._known or self._found.full():
-            return
+        if not self._found.full() and self._admit(finding):
+            self._found.put_nowait((finding, encode_evidence(evidence)))
+
+    def _admit(self, finding: Finding) -> bool:
+        """Whether this is to be kept: new, and not one more of very many."""
+        offence = (finding.voter, finding.kind)
+        if finding.id in self._known or self._offences[offence] >= OFFENCES_MAX:
+            return False
         self._known.add(finding.id)
-        self._found.put_nowait((finding.id, encode_evidence(evidence), finding.sentence))
+        self._offences[offence] += 1
+        return True
+
+    # --- Other histories ---------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Compare doubts with our tree as it grows; runs until cancelled."""
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            await self.settle_now()
+
+    async def settle_now(self) -> None:
+        """Compare what our tree can tell of by now."""
+        for certificate in self.doubts.due_certificates():
+            checkpoint = certificate.checkpoint
+            root = await self._root(checkpoint.size)
+            if root is not None and self.doubts.certificate_told(certificate, root):
+                names = ", ".join(certificate.cosigner_nodes(self._voters))
+                self._on_diverged(
+                    DivergedError(
+                        f"{names} certified another tree of {checkpoint.size} leaves than ours"
+                    )
+                )
+        for _ in range(2):  # what is told in the first pass may be proven at once
+            for doubt in self.doubts.due():
+                await self._settle(doubt)
+
+    async def _settle(self, doubt: Doubt) -> None:
+        said, under = doubt.said, doubt.under
+        prefix = await self._reader.prefix(said.size, said.size if under is None else under.size)
+        if prefix is None:
+            return
+        if under is not None:
+            self._report(self.doubts.prove(doubt, *prefix))
+        elif self.doubts.told(doubt, prefix[0]):
+            voter = self._voters.voters[doubt.voter].node
+            _log.error("another history", voter=voter, size=said.size, root=said.root.hex())
+
+    async def _root(self, size: int) -> bytes | None:
+        prefix = await self._reader.prefix(size, size)
+        return None if prefix is None else prefix[0]

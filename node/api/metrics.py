@@ -65,6 +65,7 @@ class StatusCollector(Collector):
             ("pool_transactions", "Transactions in the pool.", status.pool.transactions),
             ("pool_bytes", "Bytes in the pool.", status.pool.bytes),
             ("outbox_transactions", "Own transactions not yet final.", status.outbox),
+            ("evidence", "Evidence kept against voters.", status.evidence.count),
             ("raft_term", "Raft term.", status.raft.term),
             ("raft_commit_index", "Raft commit index.", status.raft.commit_index),
             ("raft_leader", "1 on the leader.", status.raft.state == "leader"),

@@ -196,6 +196,14 @@ class PoolView(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class EvidenceSummary(msgspec.Struct, frozen=True):
+    """Evidence that this node keeps against voters."""
+
+    count: int
+    newest: tuple[str, ...] = ()
+    """Sentences, newest first; a few."""
+
+
 class Heights(msgspec.Struct, frozen=True):
     """How far the local ledger has come. `final` ≤ `committed`."""
 
@@ -227,6 +235,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Own transactions that are acknowledged but not final."""
     peers: tuple[PeerView, ...]
     pool: PoolView
+    evidence: EvidenceSummary = EvidenceSummary(0)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -407,4 +416,8 @@ class NodeFacade(Protocol):
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         """Stored evidence in the order of its id, after the given id."""
+        ...
+
+    async def evidence_file(self, identity: bytes) -> str | None:
+        """Stored evidence as a file (`node.chain.evidence_file`); None when there is none."""
         ...

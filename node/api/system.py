@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from node.api.code_texts import CODE_TEXTS
-from node.api.errors import API_CODES
+from node.api.errors import API_CODES, not_found
 from node.api.metrics import exposition
 from node.api.ports import Check, EvidenceItem, NodeStatus
 from node.api.requests import encode_cursor, query_cursor, query_limit, time_text
@@ -117,6 +117,17 @@ async def evidence(api: Api, request: web.Request) -> web.Response:
     return json_response(EvidencePage([_evidence_view(item) for item in found], following))
 
 
+def _identity(request: web.Request) -> bytes:
+    text = request.match_info["id"]
+    try:
+        identity = bytes.fromhex(text)
+    except ValueError:
+        identity = b""
+    if len(identity) != 32 or identity.hex() != text:
+        raise not_found("an evidence id is 64 hexadecimal digits")
+    return identity
+
+
 def _evidence_view(item: EvidenceItem) -> EvidenceView:
     return EvidenceView(
         id=item.id.hex(),
@@ -126,6 +137,14 @@ def _evidence_view(item: EvidenceItem) -> EvidenceView:
         found=time_text(item.found_ms),
         body=item.body,
     )
+
+
+async def evidence_file(api: Api, request: web.Request) -> web.Response:
+    """Evidence as a file."""
+    text = await api.node.evidence_file(_identity(request))
+    if text is None:
+        raise not_found("there is no such evidence here")
+    return web.Response(text=text, content_type="text/plain")
 
 
 async def codes(_: Api, __: web.Request) -> web.Response:
@@ -188,6 +207,16 @@ ROUTES = (
         query=PAGE_QUERY,
         answers={200: EvidencePage},
         refusals=(400,),
+    ),
+    Route(
+        "GET",
+        "/v1/evidence/{id}",
+        evidence_file,
+        "Evidence as a file that verifies with the genesis document alone",
+        "ledger",
+        Scope.READ,
+        answers={200: "text/plain"},
+        refusals=(404,),
     ),
     Route(
         "GET",

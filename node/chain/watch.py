@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint
+from node.chain.doubts import Doubts
 from node.chain.entry import decode_header
 from node.chain.evidence import (
     EntryEvidence,
@@ -49,6 +50,8 @@ class EvidenceWatch:
         self._entries: list[OrderedDict[tuple[int, int], EntryStatement]] = [
             OrderedDict() for _ in voters.voters
         ]
+        self.doubts = Doubts(voters)
+        """Statements that no other of the same size contradicts, and that may still be false."""
 
     def observe_cosignature(
         self, voter: int, checkpoint: Checkpoint, cosignature: bytes

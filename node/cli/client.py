@@ -57,7 +57,12 @@ class Answer:
     """A successful answer."""
 
     status: int
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.data.decode("utf-8", "replace")
 
     @property
     def value(self) -> object:
@@ -216,11 +221,11 @@ class ApiClient:
         if len(data) > _ANSWER_BYTES_MAX:
             self.close()
             raise CliError("the node's answer is too large")
-        text = data.decode("utf-8", "replace")
+        answer = Answer(response.status, data)
         if response.status >= 400:
             retry_after_s = _seconds(response.getheader("Retry-After"))
-            raise ProblemError(response.status, _problem(text), retry_after_s)
-        return Answer(response.status, text)
+            raise ProblemError(response.status, _problem(answer.text), retry_after_s)
+        return answer
 
 
 def _seconds(text: str | None) -> float | None:

@@ -20,7 +20,7 @@ from node.cli.invoices import read_trace
 from node.cli.options import Until
 from node.cli.output import console, message, print_json
 from node.cli.processes import start_nodes
-from node.cli.proofs import check_proof_file
+from node.cli.proofs import check_file
 from node.cli.upload import Upload
 from node.importing.online_retail import read_retail_file
 from node.importing.plan import Plan
@@ -236,7 +236,7 @@ class Demo:
         if status.fields["state"] != "final":
             raise DemoError(f"transaction {identity} did not become final")
         proof.write_text(client.get(f"/v1/transactions/{identity}/receipt").text)
-        verdict = check_proof_file(proof, network)
+        verdict = check_file(proof, network)
         if not verdict["valid"] or verdict["transaction"] != identity:
             raise DemoError(f"the proof does not verify: {verdict['reason']}")
         cosigners = verdict["cosigners"]
@@ -249,7 +249,7 @@ class Demo:
         content = bytearray(proof.read_bytes())
         content[len(content) // 2] ^= 1
         changed.write_bytes(content)
-        refused = check_proof_file(changed, network)
+        refused = check_file(changed, network)
         if refused["valid"]:
             raise DemoError("a changed proof verifies")
         self._say(f"one bit changed: {refused['reason']}")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import clusters, invoices, networks, redletters, registers, responses
+from node.cli import clusters, evidence, invoices, networks, redletters, registers, responses
 from node.cli.context import connect, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
@@ -34,7 +34,7 @@ app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")
 app.add_typer(registers.rates, name="rates")
 app.add_typer(registers.participant, name="participant")
-app.add_typer(registers.evidence, name="evidence")
+app.add_typer(evidence.app, name="evidence")
 app.command(
     epilog=example(
         "piaolian init my-node --node issuer --participant 91310115337099624K --name 'Paper Ltd' "
@@ -123,21 +123,64 @@ def receipt(
         typer.echo(text, nl=False)
 
 
-@app.command(epilog=example("piaolian verify invoice.proof --network network.toml"))
+@app.command(
+    epilog=example(
+        "piaolian verify invoice.proof --network network.toml",
+        "piaolian verify issuer.evidence --network network.toml",
+    )
+)
 def verify(
-    file: Annotated[Path, typer.Argument(help="A proof file.")],
+    file: Annotated[Path, typer.Argument(help="A proof, or evidence against a voter.")],
     network: Annotated[Path, typer.Option(help="The network's genesis document.")],
     as_json: Json = False,
 ) -> None:
-    """Check a proof with no network and no node. Exit code 0 only if it is valid."""
-    from node.cli.proofs import check_proof_file
+    """Check a proof or evidence with no network and no node. Exit code 0 only if it is valid."""
+    from node.cli.proofs import check_file
 
-    verdict = check_proof_file(file, network)
+    verdict = check_file(file, network)
     if as_json:
         print_json(verdict)
     else:
         print_fields({name: value for name, value in verdict.items() if value not in (None, "")})
     if not verdict["valid"]:
+        raise typer.Exit(REFUSED)
+
+
+@app.command(
+    epilog=example(
+        "piaolian compare http://127.0.0.1:8101 last-week.checkpoint --network network.toml "
+        "--token tokens/read.token",
+        "piaolian compare here/node.toml mirror/ --network network.toml -o fork.evidence",
+    )
+)
+def compare(
+    first: Annotated[str, typer.Argument(metavar="SOURCE", help="What one side shows.")],
+    second: Annotated[str, typer.Argument(metavar="SOURCE", help="What the other shows.")],
+    network: Annotated[Path, typer.Option(help="The network's genesis document.")],
+    token: Annotated[
+        list[Path] | None,
+        typer.Option(help="Token file for a URL; twice for two, in their order."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where evidence goes, if there is any.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two sources of one ledger; name whoever signed two histories.
+
+    A source is a node's URL or node.toml, a checkpoint or proof file, or a folder with a file
+    `checkpoint` and tiles under `tile/`. No source is trusted. Exit code 0: the larger ledger
+    continues the smaller one. 1: it does not. 2: the sources do not hold enough to tell, or
+    are forged.
+    """
+    from node.cli.comparing import compare_sources
+
+    value = compare_sources(first, second, network, token or [], output)
+    if as_json:
+        print_json(value)
+    else:
+        print_fields({name: item for name, item in value.items() if item not in (None, [])})
+    if not value["consistent"]:
         raise typer.Exit(REFUSED)
 
 

@@ -1,27 +1,64 @@
-"""`piaolian verify`: a proof file against a genesis document, from files alone."""
+"""`piaolian verify`: a proof or evidence file against a genesis document, from files alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from node.chain.evidence_file import is_evidence_file, verify_evidence_file
 from node.chain.verify import verify_proof_file
 from node.cli.errors import UsageError
 from node.ledger.codes import Code
-from node.ledger.genesis import parse_genesis
+from node.ledger.genesis import Genesis, parse_genesis
 
-_PROOF_BYTES_MAX = 1 << 20
+_FILE_BYTES_MAX = 1 << 20
 _GENESIS_BYTES_MAX = 1 << 20
 
 
-def check_proof_file(file: Path, network: Path) -> dict[str, object]:
-    """The verdict on a proof file, as `--json` prints it.
+def check_file(file: Path, network: Path) -> dict[str, object]:
+    """The verdict on a file, as `--json` prints it.
 
     Raises:
         UsageError: a file cannot be read.
         GenesisError: `network` is no valid genesis.
     """
-    genesis = parse_genesis(_read(network, _GENESIS_BYTES_MAX).decode("utf-8", "replace"))
-    verdict = verify_proof_file(_read(file, _PROOF_BYTES_MAX), genesis)
+    genesis = read_genesis(network)
+    data = read_file(file)
+    return _evidence(data, genesis) if is_evidence_file(data) else _proof(data, genesis)
+
+
+def read_genesis(network: Path) -> Genesis:
+    """The genesis document.
+
+    Raises:
+        UsageError: it cannot be read.
+        GenesisError: it is no valid one.
+    """
+    return parse_genesis(_read(network, _GENESIS_BYTES_MAX).decode("utf-8", "replace"))
+
+
+def read_file(path: Path) -> bytes:
+    """A proof, checkpoint or evidence file, judged by nobody.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return _read(path, _FILE_BYTES_MAX)
+
+
+def _evidence(data: bytes, genesis: Genesis) -> dict[str, object]:
+    verdict = verify_evidence_file(data, genesis)
+    return {
+        "valid": verdict.valid,
+        "reason": verdict.reason,
+        "kind": verdict.kind,
+        "voter": verdict.voter,
+        "sentence": verdict.sentence,
+        "id": verdict.id,
+    }
+
+
+def _proof(data: bytes, genesis: Genesis) -> dict[str, object]:
+    verdict = verify_proof_file(data, genesis)
     code = None
     if verdict.code is not None:
         known = {item.value: item.name for item in Code}

@@ -1,4 +1,4 @@
-"""`piaolian quota|segment|rates|participant|evidence …`: the registers."""
+"""`piaolian quota|segment|rates|participant …`: the registers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
 rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
 participant = typer.Typer(no_args_is_help=True, help="Members of the network.")
-evidence = typer.Typer(no_args_is_help=True, help="Proofs that a voter lied.")
 
 _PAGE = 500
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
@@ -221,12 +220,3 @@ def list_participants(
     """List participants, their roles and state."""
     columns = ["id", "name", "roles", "state"]
     _show("/v1/participants", "participants", columns, config, as_json, limit=limit, cursor=cursor)
-
-
-@evidence.command("list", epilog=example("piaolian evidence list --json"))
-def list_evidence(
-    limit: Limit = 50, cursor: Cursor = None, config: Config = None, as_json: Json = False
-) -> None:
-    """List stored evidence: who signed two histories, and what proves it."""
-    columns = ["voter", "kind", "found", "sentence"]
-    _show("/v1/evidence", "evidence", columns, config, as_json, limit=limit, cursor=cursor)

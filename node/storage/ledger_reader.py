@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from node.chain.merkle import Frontier, frontier_of, inclusion_path
+from node.chain.merkle import Frontier, consistency_path, frontier_of, inclusion_path
 from node.chain.run import LeafRun
-from node.chain.tiles import TileSubtrees
+from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
 from node.storage.ledger_rows import read_tile
@@ -223,6 +223,33 @@ class LedgerReader:
                 "SELECT id, found_ms, body FROM evidence WHERE id > ? ORDER BY id LIMIT ?",
                 (after or b"", limit),
             ).fetchall()
+
+        return await self._database.run(job)
+
+    async def evidence_body(self, identity: bytes) -> bytes | None:
+        """Stored evidence by its id."""
+
+        def job(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute(
+                "SELECT body FROM evidence WHERE id = ?", (identity,)
+            ).fetchone()
+            return None if row is None else row[0]
+
+        return await self._database.run(job)
+
+    async def prefix(self, size: int, under: int) -> tuple[bytes, list[bytes]] | None:
+        """The root that the stored tree had at `size`, and its consistency proof to `under`.
+
+        None while the stored tree has fewer than `under` leaves. `size` is at most `under`.
+        """
+
+        def job(connection: sqlite3.Connection) -> tuple[bytes, list[bytes]] | None:
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
+            try:
+                path = consistency_path(size, under, lookup)
+                return frontier_of(size, lookup).root(), path
+            except MissingTileError:
+                return None
 
         return await self._database.run(job)
 

@@ -811,6 +811,18 @@ async def test_evidence_names_the_voter(api: ApiClient, node: FakeNode) -> None:
     )
 
 
+async def test_evidence_is_a_file_by_its_id(api: ApiClient, node: FakeNode) -> None:
+    node.found = [EvidenceItem(bytes(32), "roots", "payer", "payer signed two", 0, b"\x01")]
+
+    answer = await api.get(f"/v1/evidence/{'00' * 32}")
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.content == b"file of payer\n"
+    for other in ("11" * 32, "00", "00" * 31 + "0g", "AA" * 32, "00" * 33):
+        assert (await api.get(f"/v1/evidence/{other}")).status == 404
+
+
 async def test_every_ledger_code_is_explained_in_both_languages(api: ApiClient) -> None:
     listed = {code["name"]: code for code in (await api.get("/v1/codes")).json["codes"]}
 

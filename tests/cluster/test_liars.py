@@ -58,6 +58,7 @@ class Peer:
     keeper: EvidenceKeeper
     authority: EntryAuthority
     told: list[bytes]
+    halts: list[DivergedError]
 
     async def apply(self, payload: bytes) -> tuple[AppliedBlock, Cosigned, Certificate | None]:
         """Apply a committed entry of the liar and sign the checkpoint."""
@@ -91,13 +92,16 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
             marker = Marker.open(folder / "marker")
             files.callback(marker.close)
             told: list[bytes] = []
-            keeper = EvidenceKeeper(voters, ledger, SystemClock(), told.append)
+            halts: list[DivergedError] = []
+            keeper = EvidenceKeeper(
+                voters, ledger, reader, SystemClock(), told.append, halts.append
+            )
             cosigner = Cosigner(voter, seed(f"{voter.node}/cosign"), marker, lambda: TIME_S)
             authority = EntryAuthority(
                 voters, seed(f"{voter.node}/identity"), SystemClock(), keeper.observe_entry
             )
             finality = Finality(voters, 0, keeper)
-            made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told))
+            made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told, halts))
         yield made
 
 

@@ -87,7 +87,9 @@ async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
     chronicle = await Chronicle.open(tmp_path / "behind")
     voters, clock, tracker = chronicle.voters, SystemClock(), Tracker()
     marker = Marker.open(tmp_path / "marker")
-    keeper = EvidenceKeeper(voters, chronicle.ledger, clock, lambda _: None)
+    keeper = EvidenceKeeper(
+        voters, chronicle.ledger, chronicle.reader, clock, lambda _: None, lambda _: None
+    )
     me = voters.voters[ME]
     cosigner = Cosigner(me, seed(f"{me.node}/cosign"), marker, lambda: TIME_S)
     finality, pool = Finality(voters, 0, keeper), Pool(PoolLimits())
