@@ -7,6 +7,7 @@ node's answers count only as far as signatures and hashes bear them out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,8 +58,12 @@ def compare_sources(
     voters = VoterSet.from_genesis(read_genesis(network))
     waiting = list(tokens)
     try:
-        sides = [_side(source, waiting, voters) for source in (first, second)]
-        result = compare(sides[0], sides[1], voters)
+        with ExitStack() as connections:
+            sides = [
+                _side(source, waiting, voters, connections.enter_context)
+                for source in (first, second)
+            ]
+            result = compare(sides[0], sides[1], voters)
     except (ForgedError, UndecidedError) as error:
         raise SourceError(str(error)) from error
     except MissingTileError as error:
@@ -97,14 +102,16 @@ def _write(
 # --- Sources -------------------------------------------------------------------------------------
 
 
-def _side(source: str, tokens: list[Path], voters: VoterSet) -> Side:
+def _side(
+    source: str, tokens: list[Path], voters: VoterSet, opened: Callable[[ApiClient], ApiClient]
+) -> Side:
     if source.startswith(("http://", "https://")):
-        return _log_side(source, _node_fetch(_client(source, tokens)))
+        return _log_side(source, _node_fetch(opened(_client(source, tokens))))
     path = Path(source)
     if path.is_dir():
         return _log_side(source, lambda name: _file(path / name))
     if path.suffix == ".toml":
-        return _log_side(source, _node_fetch(client_of(load(path), "read")))
+        return _log_side(source, _node_fetch(opened(client_of(load(path), "read"))))
     return _file_side(source, read_file(path), voters)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from node.chain.entry import attest
 from node.chain.evidence import decode_evidence, judge
 from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.voters import VoterSet
+from node.cli.main import main
 from node.clock import SystemClock
 from node.cosigner import Cosigner
 from node.finality import Cosigned, DivergedError, Finality
@@ -37,7 +40,8 @@ from node.storage.marker import Marker
 from node.witness import EvidenceKeeper
 from p2p.types import Link
 from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
-from tests.cluster.cluster import Cluster, wait_until
+from tests.cluster.cluster import Cluster, Member, wait_until
+from tests.cluster.fork import Fork, read_leaves
 from tests.cluster.impostor import Impostor, end_of_log
 
 pytestmark = pytest.mark.slow
@@ -324,3 +328,104 @@ async def sign_other_roots(cluster: Cluster, impostor: Impostor, witnesses: list
         message = StatementMessage(impostor.me.number, height, size, root, blob)
         for name in witnesses:
             await impostor.say(name, Link.GOSSIP, *encode_control(message))
+
+
+# --- Two histories ---------------------------------------------------------------------------
+
+
+async def test_a_voter_that_forks_its_history_is_named_by_two_verifiers_and_by_every_node(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One liar, alone with its fork, whose sizes are none of the true history."""
+    verifier = tmp_path / "old.checkpoint"
+    verifier.write_bytes(cluster["payer"].get("/v1/checkpoint"))
+    for number in range(3):
+        cluster.issue(f"before-{number}")
+    status = cluster.wait_equal()
+    liar = next(m for m in reversed(cluster.living) if m.name != status["raft"]["leader"])
+    witnesses = [member for member in cluster.living if member is not liar]
+    heads = head_sizes(witnesses[0], status["final_height"])
+    size = max(set(range(status["tree_size"])) - heads)
+    true_leaves = read_leaves(witnesses[0], size)
+    me = cluster.voters.by_node[liar.name]
+    larger = [*true_leaves[:-2], b"false", *(b"more %d" % n for n in range(300))]
+    forks = [
+        Fork(cluster.voters, leaves, [(me, liar.keys())], TIME_S)
+        for leaves in ([*true_leaves[:-1], b"false"], larger)
+    ]
+    network = str(cluster.folder / "network.toml")
+
+    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code = main([*arguments, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    # Two verifiers compare what they were shown, at a node, in a mirror, in a file.
+    here = str(witnesses[0].local.folder / "node.toml")
+    there = str(witnesses[1].local.folder / "node.toml")
+    for source in (there, str(verifier)):
+        code, value = await asyncio.to_thread(run, "compare", here, source, "--network", network)
+        assert (code, value["consistent"], value["evidence"]) == (0, True, [])
+    file = tmp_path / "fork.evidence"
+    for number, fork in enumerate(forks):
+        fork.write(mirror := tmp_path / f"mirror-{number}")
+        with fork.served() as url:
+            for source in (str(mirror), url):
+                arguments = ("compare", source, here, "--network", network, "-o", str(file))
+                code, value = await asyncio.to_thread(run, *arguments)
+                assert (code, value["consistent"]) == (1, False)
+                assert value["first_difference"] == size - 1 - number
+                assert [(e["voter"], e["kind"]) for e in value["evidence"]] == [
+                    (liar.name, "leaves")
+                ]
+                code, verdict = run("verify", str(file), "--network", network)
+                assert (code, verdict["valid"], verdict["voter"]) == (0, True, liar.name)
+
+    # The same fork told to one node: it proves it with its own tree, and tells the others.
+    cluster.stop(liar.name)
+    smaller = forks[0].certificate
+    async with Impostor(cluster, liar.name) as impostor:
+        told = StatementMessage(
+            me.number,
+            status["final_height"],
+            smaller.checkpoint.size,
+            smaller.checkpoint.root,
+            smaller.cosignatures[0].blob,
+        )
+        await impostor.say(witnesses[0].name, Link.GOSSIP, *encode_control(told))
+        sentence = f"that does not continue the one it cosigned for tree size {size}"
+        for member in witnesses:
+            await asyncio.to_thread(
+                wait_until, f"{member.name} names the liar", lambda m=member: names(m, sentence)
+            )
+
+    for member in witnesses:
+        item = names(member, sentence)
+        assert item is not None
+        assert item["voter"] == liar.name
+        summary = member.status()["evidence"]
+        assert summary["count"] == len(member.evidence())
+        assert item["sentence"] in summary["newest"]
+        config = str(member.local.folder / "node.toml")
+        arguments = ("evidence", "export", item["id"], "-o", str(file), "-c", config)
+        code, _ = await asyncio.to_thread(run, *arguments)
+        assert code == 0
+        code, verdict = run("verify", str(file), "--network", network)
+        assert (code, verdict["sentence"]) == (0, item["sentence"])
+
+    # Who comes later learns of it too, even if it is the one.
+    cluster.start(liar.name)
+    await asyncio.to_thread(
+        wait_until, "evidence reaches who was away", lambda: names(liar, sentence)
+    )
+    cluster.issue("after-the-fork")
+    cluster.wait_equal()
+
+
+def names(member: Member, sentence: str) -> dict[str, Any] | None:
+    return next((e for e in member.evidence() if sentence in e["sentence"]), None)
+
+
+def head_sizes(member: Member, last: int) -> set[int]:
+    """Tree sizes after every block up to `last`."""
+    seals = [member.get(f"/v1/blocks/{height}") for height in range(1, last + 1)]
+    return {seal["first_index"] + seal["count"] + 1 for seal in seals}

@@ -106,7 +106,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Witness]:
 
 @pytest.fixture
 async def fork(tmp_path: Path) -> AsyncIterator[list[AppliedBlock]]:
-    """Another history: heads of 3, 9, 15 … leaves, where ours has 2, 4, 6, 8 …"""
+    """Another history: its heads have 3, 9, 15 … leaves, ours 2, 4, 6, 8 … of them."""
     chronicle = await Chronicle.open(tmp_path / "fork")
     blocks = [
         await chronicle.add(*(issue(chronicle.genesis, first + n) for n in (0, 1)))
