@@ -52,7 +52,7 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
         ),
         *("quota grant", "quota show", "segment allot", "segment list"),
         *("rates publish", "rates list", "rates exchange", "participant list"),
-        *("receipt", "verify", "evidence list", "demo"),
+        *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
     }
 
 
@@ -94,6 +94,8 @@ def test_every_command_has_help_with_an_example(
         (["network", "assemble", "missing.toml"], 2, "missing.toml"),
         (["cluster", "status", "nowhere"], 2, "no */node.toml"),
         (["verify", "missing.proof", "--network", "network.toml"], 2, "network.toml"),
+        (["compare", "missing", "missing", "--network", "network.toml"], 2, "network.toml"),
+        (["evidence", "export", "00"], 2, "no configuration"),
         (["demo", "--data", "missing.csv"], 2, "missing.csv"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -1,0 +1,155 @@
+"""`piaolian compare` and `piaolian verify` over files: what they say, write and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.chain.certificate import Certificate
+from node.chain.tiles import TILE_WIDTH
+from node.cli.main import main
+from tests.chain.mutations import mutations
+from tests.chain.network import Network, genesis_text
+
+
+def history(*blocks: int, state: int = 0) -> Network:
+    network = Network()
+    for number, count in enumerate(blocks):
+        network.add_block(count, state=bytes((state if number > 1 else 0,)) * 32)
+    return network
+
+
+TRUE, LARGER, FORK = history(3, 3, 3), history(3, 3, 3, 400), history(3, 3, 500, 20, state=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("network.toml").write_text(genesis_text(TRUE.genesis))
+    for name, network in (("true", TRUE), ("larger", LARGER), ("fork", FORK)):
+        write_tiles(Path(name), network, network.certify(1, 2, 3))
+        Path(f"{name}.checkpoint").write_text(network.certify(0, 1, 2).encode())
+        Path(f"{name}.proof").write_text(network.prove(11).encode())
+    return tmp_path
+
+
+def write_tiles(folder: Path, network: Network, certificate: Certificate) -> None:
+    """A mirror in the layout of C2SP tlog-tiles."""
+    folder.mkdir()
+    (folder / "checkpoint").write_text(certificate.encode())
+    for (level, number), data in network.tiles.items():
+        partial = "" if len(data) == TILE_WIDTH * 32 else f".p/{len(data) // 32}"
+        path = folder / f"tile/{level}/{number:03}{partial}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code = main([*arguments, "--network", "network.toml", "--json"])
+    out, err = capsys.readouterr()
+    return code, json.loads(out) if out else err
+
+
+@pytest.mark.parametrize(
+    "sources", [("true", "larger"), ("larger.checkpoint", "larger"), ("true.proof", "larger")]
+)
+def test_one_history_is_consistent(
+    sources: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for pair in (sources, sources[::-1]):
+        code, value = run(capsys, "compare", *pair, "-o", "none")
+        assert (code, value["consistent"], value["evidence"]) == (0, True, [])
+    assert not Path("none").exists()
+
+
+@pytest.mark.parametrize(
+    ("sources", "kind", "liars"),
+    [
+        (("larger", "fork"), "leaves", ["issuer", "payer", "reimburser"]),
+        (("true.checkpoint", "fork"), "roots", ["issuer", "payer"]),
+        (("true.proof", "fork"), "roots", ["issuer", "payer"]),
+        (("fork.proof", "larger"), "leaves", ["issuer", "payer"]),  # without the larger tree
+    ],
+)
+def test_each_liar_gets_a_file_that_verifies(
+    sources: tuple[str, str], kind: str, liars: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, value = run(capsys, "compare", *sources, "-o", "found.evidence")
+    assert (code, value["consistent"]) == (1, False)
+    assert [(row["voter"], row["kind"]) for row in value["evidence"]] == [
+        (liar, kind) for liar in liars
+    ]
+    for row in value["evidence"]:
+        assert row["file"] == f"found.{row['voter']}.evidence"
+        code, verdict = run(capsys, "verify", row["file"])
+        assert code == 0
+        assert verdict == {
+            "valid": True,
+            "reason": "",
+            "kind": kind,
+            "voter": row["voter"],
+            "sentence": row["sentence"],
+            "id": row["id"],
+        }
+
+
+def test_a_single_liar_gets_the_name_that_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alone = FORK.certify()
+    line = alone.cosignatures[1]
+    write_tiles(Path("alone"), FORK, Certificate(alone.checkpoint, (line,)))
+    code, value = run(capsys, "compare", "true.checkpoint", "alone", "-o", "found")
+    assert (code, value["evidence"][0]["voter"]) == (1, "issuer")
+    assert run(capsys, "verify", "found")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("sources", "complaint"),
+    [
+        (("true", "fork.checkpoint"), "neither its tiles nor a leaf"),
+        (("true", "missing"), "missing"),
+        (("true", "empty"), "no checkpoint"),
+        (("true", "gap"), "lacks what its checkpoint covers"),
+        (("true", "false"), "do not make the root"),
+        (("true", "network.toml"), "network.toml"),
+        (("true", "bad.proof"), "bad.proof: "),
+        (("true", "garbage"), "garbage: "),
+        (("true", "ftp://127.0.0.1"), "ftp"),
+        (("true", "https://127.0.0.1"), "http://HOST:PORT"),
+        (("true", "http://127.0.0.1:99999"), "99999"),
+        (("true", "http://127.0.0.1/path"), "http://HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_concluded_is_exit_code_2(
+    sources: tuple[str, str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    for name in ("gap", "false"):
+        write_tiles(Path(name), FORK, FORK.certify())
+    for path in Path("gap/tile/0").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    Path("false/tile/0/000").write_bytes(bytes(8192))
+    Path("bad.proof").write_bytes(Path("true.proof").read_bytes().replace(b"index 11", b"index 10"))
+    Path("garbage").write_bytes(b"\xff\x00" * 3_000)
+    code, error = run(capsys, "compare", *sources, "-o", "found")
+    assert code == 2
+    assert complaint in error
+    assert "Traceback" not in error
+    assert not Path("found").exists()
+
+
+def test_a_changed_evidence_file_names_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "compare", "larger", "fork", "-o", "found.evidence")
+    data = Path("found.payer.evidence").read_bytes()
+    others = [Path("true.proof").read_bytes(), Path("true.checkpoint").read_bytes()]
+    for changed in mutations(data, others, 28, seed=11):
+        Path("changed").write_bytes(changed)
+        code, verdict = run(capsys, "verify", "changed")
+        assert (code, verdict["valid"]) == (1, False)
+        assert verdict.get("voter") is None
+        assert verdict["reason"]
