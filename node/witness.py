@@ -116,7 +116,9 @@ class EvidenceKeeper:
 
     def summary(self) -> EvidenceSummary:
         """How much there is, and the newest."""
-        newest = sorted(self._kept.values(), key=lambda kept: kept.found_ms, reverse=True)
+        newest = sorted(
+            self._kept.values(), key=lambda kept: (kept.found_ms, kept.finding.id), reverse=True
+        )
         sentences = tuple(kept.finding.sentence for kept in newest[:NEWEST])
         return EvidenceSummary(len(self._kept), sentences)
 
