@@ -389,7 +389,7 @@ class Desk:
         if row is None:
             return None
         for blob_hash in row.blobs:
-            blob = await self._reader.blob(blob_hash)
+            blob = await self._reader.blob(row.height, blob_hash)
             if blob is not None:
                 return open_details(blob, self._sealing_key, row.details)
         return None

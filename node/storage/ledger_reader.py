@@ -18,7 +18,7 @@ from node.chain.run import LeafRun
 from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
-from node.storage.ledger_rows import read_tile
+from node.storage.ledger_rows import read_blob, read_tile
 from node.storage.runs import read_run
 
 _BLOCK = (
@@ -191,16 +191,9 @@ class LedgerReader:
 
         return await self._database.run(job)
 
-    async def blob(self, blob_hash: bytes) -> bytes | None:
-        """A sealed blob."""
-
-        def job(connection: sqlite3.Connection) -> bytes | None:
-            row = connection.execute(
-                "SELECT body FROM blobs WHERE hash = ?", (blob_hash,)
-            ).fetchone()
-            return None if row is None else row[0]
-
-        return await self._database.run(job)
+    async def blob(self, height: int, blob_hash: bytes) -> bytes | None:
+        """A sealed blob that a leaf of this height names, unless it was erased."""
+        return await self._database.run(lambda connection: read_blob(connection, height, blob_hash))
 
     async def newest_transactions(self, limit: int) -> list[bytes]:
         """Ids of the newest applied transactions that a duplicate could still follow."""

@@ -19,7 +19,7 @@ from node.chain.tiles import TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.execution import named_blobs
 from node.ledger.transaction import TransactionBody
-from node.storage.ledger_rows import read_tile
+from node.storage.ledger_rows import read_blob, read_tile
 
 _LEAF_OVERHEAD_BYTES = 8
 _BLOCKS = (
@@ -103,10 +103,8 @@ class _Run:
             return []
         blobs = []
         for blob_hash in named_blobs(msgspec.msgpack.decode(leaf.body, type=TransactionBody)):
-            row = self._connection.execute(
-                "SELECT body FROM blobs WHERE hash = ?", (blob_hash,)
-            ).fetchone()
-            if row is not None and blob_hash not in self._named:
+            body = read_blob(self._connection, leaf.height, blob_hash)
+            if body is not None and blob_hash not in self._named:
                 self._named.add(blob_hash)
-                blobs.append(row[0])
+                blobs.append(body)
         return blobs
