@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from node.cli import exporting
 from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError
@@ -147,6 +148,14 @@ def import_file(
         print_fields(totals | {"refused": len(summary.refused)})
         for refusal in summary.refused:
             message(f"row {refusal.row}: {refusal.code}: {plain(refusal.message)}")
+
+
+app.command(
+    epilog=example(
+        "piaolian invoice export 26310000000000000001 --format ubl -o invoice.xml",
+        "piaolian invoice export 26310000000000000001 26310000000000000002 --format ubl -o folder",
+    )
+)(exporting.export)
 
 
 @app.command(epilog=example("piaolian invoice show 26310000000000000001"))

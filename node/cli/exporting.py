@@ -1,0 +1,149 @@
+"""`piaolian invoice export`: invoices of the ledger as documents. Owns arguments and files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.client import ApiClient
+from node.cli.context import connect
+from node.cli.errors import CliError, UsageError
+from node.cli.options import Config, Json
+from node.cli.output import message, print_json
+
+if TYPE_CHECKING:
+    from node.importing.ubl.native import Public
+
+
+class ExportFormat(StrEnum):
+    """File formats that `export` writes."""
+
+    UBL = "ubl"
+
+
+def export(
+    numbers: Annotated[list[str], typer.Argument(help="Invoice numbers.", metavar="NUMBER…")],
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file, or for several invoices a directory. Default: standard output, for one.",
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Write invoices as EN 16931 documents in UBL 2.1; a red invoice is a credit note.
+
+    An invoice that was imported from UBL comes back as it was. The node must be able to read the
+    invoice's details.
+    """
+    assert file_format is ExportFormat.UBL
+    several = len(numbers) > 1
+    if output is None and (several or as_json):
+        raise UsageError("say where to write with --output")
+    into_directory = output is not None and (several or output.is_dir())
+    written: list[dict[str, object]] = []
+    with connect(config) as client:
+        names = _names(client)
+        for number in numbers:
+            content = ubl_of(client, number, names)
+            if output is None:
+                sys.stdout.buffer.write(content)
+                return
+            target = output / f"{number}.xml" if into_directory else output
+            _write_file(target, content)
+            written.append({"number": number, "file": str(target), "bytes": len(content)})
+            if not as_json:
+                message(f"{number}: {target}")
+    if as_json:
+        print_json({"exported": written})
+
+
+def ubl_of(client: ApiClient, number: str, names: Mapping[str, str]) -> bytes:
+    """The UBL document of an invoice.
+
+    Args:
+        client: Of a node that can read the details.
+        number: The invoice's number.
+        names: Participants' names by id.
+
+    Raises:
+        CliError: the details cannot be read, or make no document.
+        ProblemError: there is no such invoice.
+    """
+    from node.importing.ubl.exporting import export_ubl
+    from node.importing.ubl.tree import UblError
+
+    view = client.get(f"/v1/invoices/{number}").fields
+    details = view.get("details")
+    if details is None and view.get("details_commitment") is not None:
+        raise CliError(f"{number}: this node cannot read the details")
+    original = view.get("original")
+    if isinstance(original, str):
+        blue = client.get(f"/v1/invoices/{original}").fields.get("details")
+        original = _known_number(blue) or original
+    try:
+        return export_ubl(
+            _public(view, None if original is None else str(original), names),
+            details if isinstance(details, Mapping) else {},
+        )
+    except UblError as error:
+        raise CliError(str(error)) from error
+
+
+def _known_number(details: object) -> str | None:
+    """The number by which a reader of an exported blue invoice knows it, if not the ledger's."""
+    if not isinstance(details, Mapping) or "ubl" not in (details.get("extensions") or {}):
+        return None
+    number = details.get("external_number")
+    return number if isinstance(number, str) else None
+
+
+def _public(view: Mapping[str, object], original: str | None, names: Mapping[str, str]) -> Public:
+    from node.importing.ubl.amounts import minor_units
+    from node.importing.ubl.native import Group, Public
+
+    groups = view["groups"]
+    assert isinstance(groups, Sequence)
+    issuer, buyer, currency = str(view["issuer"]), str(view["buyer"]), str(view["currency"])
+    net, tax, gross = (view[name] for name in ("net", "tax", "gross"))
+    assert isinstance(net, int)
+    assert isinstance(tax, int)
+    assert isinstance(gross, int)
+    return Public(
+        number=str(view["number"]),
+        original=original,
+        issuer=issuer,
+        issuer_name=names.get(issuer, issuer),
+        buyer=buyer,
+        buyer_name=names.get(buyer, buyer),
+        currency=currency,
+        units=minor_units(currency),
+        issue_date=str(view["issue_date"]),
+        groups=tuple(Group(g["rate"], g["net"], g["tax"]) for g in groups),
+        net=net,
+        tax=tax,
+        gross=gross,
+    )
+
+
+def _names(client: ApiClient) -> dict[str, str]:
+    rows = client.get("/v1/participants").fields["participants"]
+    assert isinstance(rows, list)
+    return {str(row["id"]): str(row.get("name") or row["id"]) for row in rows}
+
+
+def _write_file(target: Path, content: bytes) -> None:
+    """Replace a file in one step: a reader never sees half a document."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    part.write_bytes(content)
+    part.replace(target)
