@@ -6,7 +6,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from node.cli.errors import UsageError
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
 from node.cli.output import message, plain, print_fields, print_json, print_table
 from node.cli.writes import post_and_wait, report
+
+if TYPE_CHECKING:
+    from node.importing.plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 _INPUT_BYTES_MAX = 4 << 20
@@ -30,6 +33,7 @@ class Format(StrEnum):
     """File formats that `import` reads."""
 
     ONLINE_RETAIL = "online-retail"
+    UBL = "ubl"
 
 
 def operate(
@@ -107,6 +111,7 @@ def issue(
     epilog=example(
         "piaolian invoice import sales.csv.gz --format online-retail --dry-run --json",
         "piaolian invoice import sales.csv.gz --format online-retail --buyer 91310115358051750H",
+        "piaolian invoice import invoice.xml --format ubl --dry-run",
     ),
 )
 def import_file(
@@ -125,14 +130,11 @@ def import_file(
     """Import invoices and their cancellations; repeats are skipped, refused rows are named.
 
     Refused rows are part of the answer: the exit code is 0 once the file was read to its end.
+    A UBL document is checked against the rules of EN 16931; a row is a line of the file.
     """
-    from node.importing.online_retail import read_retail_file
-    from node.importing.retail_plan import plan_import
-
-    assert file_format is Format.ONLINE_RETAIL
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
-    plan = plan_import(read_retail_file(file))
+    plan = _plan(file, file_format, dry_run=dry_run)
     if dry_run:
         from node.importing.summary import dry_run_summary
 
@@ -148,6 +150,18 @@ def import_file(
         print_fields(totals | {"refused": len(summary.refused)})
         for refusal in summary.refused:
             message(f"row {refusal.row}: {refusal.code}: {plain(refusal.message)}")
+
+
+def _plan(file: Path, file_format: Format, *, dry_run: bool) -> Plan:
+    """What a file asks for; the readers load when they are used."""
+    if file_format is Format.UBL:
+        from node.importing.ubl.plan import plan_ubl, read_ubl_file
+
+        return plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
+    from node.importing.online_retail import read_retail_file
+    from node.importing.retail_plan import plan_import
+
+    return plan_import(read_retail_file(file))
 
 
 app.command(

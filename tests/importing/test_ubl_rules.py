@@ -202,7 +202,7 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     (
         "BR-CO-26",
         M,
-        "example1",
+        "tc434-example1",
         [
             without(f"{SELLER}/cac:PartyTaxScheme/cbc:CompanyID"),
             without(f"{SELLER}/cac:PartyLegalEntity/cbc:CompanyID"),

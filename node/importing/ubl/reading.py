@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
-from xml.sax.xmlreader import AttributesNSImpl, Locator
+from xml.sax.xmlreader import AttributesNSImpl
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
@@ -35,8 +35,8 @@ def read_ubl(content: bytes) -> Node:
     """
     if len(content) > BYTES_MAX:
         raise UblError(f"larger than {BYTES_MAX} bytes")
-    handler = _Handler()
     parser = DefusedExpatParser(namespaceHandling=1, forbid_dtd=True)
+    handler = _Handler(parser)
     parser.setContentHandler(handler)
     try:
         parser.feed(content)
@@ -46,7 +46,7 @@ def read_ubl(content: bytes) -> Node:
         raise UblError(f"{where}no well-formed XML: {error.getMessage()}") from error
     except DefusedXmlException as error:
         raise UblError("document types and entities are not read") from error
-    except (SAXException, ValueError) as error:
+    except (SAXException, LookupError, ValueError) as error:  # an encoding that is none
         raise UblError(f"no well-formed XML: {error}") from error
     assert handler.root is not None, "expat has seen an element"
     return handler.root
@@ -55,17 +55,13 @@ def read_ubl(content: bytes) -> Node:
 class _Handler(ContentHandler):
     """Builds the tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, parser: DefusedExpatParser) -> None:
         super().__init__()
+        self._parser = parser
         self.root: Node | None = None
         self._open: list[Node] = []
         self._text: list[str] = []
         self._count = 0
-        self._locator: Locator | None = None
-
-    @override
-    def setDocumentLocator(self, locator: Locator) -> None:
-        self._locator = locator
 
     @override
     def startElementNS(
@@ -73,7 +69,7 @@ class _Handler(ContentHandler):
     ) -> None:
         self._take_text()
         self._count += 1
-        line = 0 if self._locator is None else self._locator.getLineNumber() or 0
+        line = self._parser.getLineNumber() or 1
         if self._count > NODES_MAX:
             raise UblError(f"line {line}: more than {NODES_MAX} elements")
         if len(self._open) == DEPTH_MAX:

@@ -1,0 +1,137 @@
+"""From a UBL file to what an import sends. Owns how a document becomes an invoice or a red letter.
+
+A file is one document. Its refusals name the line of the file as their row. The body is checked by
+the same models and arithmetic as the node's own, so that a dry run refuses what a node would.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from stdnum.cn import uscc
+from stdnum.exceptions import ValidationError as NumberError
+
+from node.api.drafts import DraftError, canonical_details
+from node.api.schemas import InvoiceBody, RedIssueBody
+from node.importing.plan import (
+    Plan,
+    PlannedCancellation,
+    PlannedInvoice,
+    PlannedRed,
+    Refusal,
+    encode_json,
+)
+from node.importing.ubl.breaches import Report
+from node.importing.ubl.mapping import UblDocument, map_ubl
+from node.importing.ubl.reading import read_ubl
+from node.importing.ubl.tree import BYTES_MAX, UblError
+
+NO_ORIGINAL = "the credit note names no invoice (cac:BillingReference)"
+_ANYBODY = "0" * 18
+"""Stands for the buyer while a body is checked."""
+
+
+def read_ubl_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UblError: it cannot be read, or is too large.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(BYTES_MAX + 1)
+    except OSError as error:
+        raise UblError(f"{path}: {error.strerror}") from error
+    if len(content) > BYTES_MAX:
+        raise UblError(f"{path}: larger than {BYTES_MAX} bytes")
+    return content
+
+
+def plan_ubl(content: bytes, *, for_ledger: bool) -> Plan:
+    """Plan a document.
+
+    Args:
+        content: Of the file.
+        for_ledger: Refuse a credit note that names no invoice: the ledger cannot take it. Without,
+            it is read and added up like any other.
+
+    Raises:
+        UblError: no UBL document.
+    """
+    document = map_ubl(read_ubl(content))
+    if isinstance(document, Report):
+        refused = [Refusal(each.line, each.code, each.text) for each in document.breaches]
+        return Plan((), (), tuple(sorted(refused, key=lambda each: each.row)))
+    problem = _problem(document)
+    if problem is None and for_ledger and document.credit_note and document.original is None:
+        problem = ("NO_ORIGINAL", NO_ORIGINAL)
+    if problem is not None:
+        code, message = problem
+        refusal = Refusal(
+            document.line, code, f"{document.number}: {message}", order_id=document.order_id
+        )
+        return Plan((), (), (refusal,))
+    if document.credit_note:
+        return Plan((), (_cancellation(document),), ())
+    return Plan((_invoice(document),), (), ())
+
+
+def _problem(document: UblDocument) -> tuple[str, str] | None:
+    """Why the node would not take the body: code and message."""
+    model: type[BaseModel] = RedIssueBody if document.credit_note else InvoiceBody
+    body = _red_body(document) if document.credit_note else document.body | {"buyer": _ANYBODY}
+    try:
+        checked = model.model_validate_json(encode_json(body))
+        assert isinstance(checked, InvoiceBody | RedIssueBody)
+        canonical_details(checked.details, checked.lines or (), checked.allowances or ())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = "/".join(str(part) for part in first["loc"])
+        return "MALFORMED", f"/{place}: {first['msg']}"
+    except DraftError as error:
+        return "MALFORMED", f"{error.path}: {error.message}"
+    return None
+
+
+def _invoice(document: UblDocument) -> PlannedInvoice:
+    return PlannedInvoice(
+        order_id=document.order_id,
+        row=document.line,
+        buyer=_participant(document.buyer_ids),
+        currency=document.currency,
+        net=document.net,
+        tax=document.tax,
+        body=encode_json(document.body),
+    )
+
+
+def _cancellation(document: UblDocument) -> PlannedCancellation:
+    letter = PlannedRed(
+        order_id=document.order_id,
+        row=document.line,
+        original=document.original or "",
+        by_number=False,
+        reason="return",
+        currency=document.currency,
+        net=document.net,
+        tax=document.tax,
+        body=encode_json(_red_body(document)),
+    )
+    return PlannedCancellation(document.order_id, document.line, (letter,))
+
+
+def _red_body(document: UblDocument) -> dict[str, object]:
+    return {name: value for name, value in document.body.items() if name != "currency"}
+
+
+def _participant(identifiers: tuple[str, ...]) -> str | None:
+    """The first identifier that is a unified social credit code, also as a VAT number of CN."""
+    for each in identifiers:
+        code = each.removeprefix("CN")
+        try:
+            if uscc.validate(code) == code:
+                return code
+        except NumberError:
+            continue
+    return None
