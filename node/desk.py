@@ -42,7 +42,7 @@ from node.chain.voters import VoterSet
 from node.intake import History, Intake, OutboxFullError
 from node.issuance import Issuance
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis
+from node.ledger.genesis import Genesis, Terms
 from node.ledger.operations import Operation
 from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.signing import secret_key, sign
@@ -127,6 +127,11 @@ class Desk:
     def participant(self) -> str:
         """The id of the participant this node signs for."""
         return self._participant
+
+    @property
+    def terms(self) -> Terms:
+        """The network's terms and limits."""
+        return self._genesis.terms
 
     def status(self) -> NodeStatus:
         """A snapshot."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from node.api.errors import bad_request, not_found
 from node.api.invoice_views import (
     DOCUMENT_NAMES,
+    RESPONSE_NAMES,
     InvoiceView,
     InvoiceWithDetails,
     invoice_view,
@@ -34,11 +35,13 @@ from node.api.routing import (
 )
 from node.api.security import Scope
 from node.api.views import TAG_NAMES
+from node.ledger.genesis import Terms
 from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.types import Table
 from node.storage.index import IndexedStep, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind
 
+_RESPONSES = {name: response for response, name in RESPONSE_NAMES.items()}
 _STATES = {name: state for state, name in DOCUMENT_NAMES.items()}
 _PARTY_CHARACTERS_MAX = 64
 DETAILS_PAGE_BYTES = 2 << 20
@@ -48,7 +51,11 @@ _WAITING_NAMES = {
     WaitingKind.SUBMISSION: "submission",
     WaitingKind.RED_CONFIRMATION: "red_confirmation",
     WaitingKind.RED_ISSUE: "red_issue",
+    WaitingKind.LOCK: "lock",
 }
+
+
+_OF_FORMS = frozenset({WaitingKind.RED_CONFIRMATION, WaitingKind.RED_ISSUE})
 
 
 class InvoicesPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,9 +98,13 @@ class InboxItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that waits for this participant."""
 
     kind: str
-    """offer, submission, red_confirmation or red_issue."""
+    """offer, submission, lock, red_confirmation or red_issue."""
     invoice: InvoiceView
     form: int | None = None
+    claim: int | None = None
+    deadline: str | None = None
+    """When the term ends; after it others may end this, too."""
+    overdue: bool = False
 
 
 class InboxPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -144,8 +155,12 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
     party = request.query.get("party")
     if party is not None and not (party.isascii() and len(party) <= _PARTY_CHARACTERS_MAX):
         raise bad_request("party must be a participant id or a public key in hex")
+    response = query_choice(request, "response", tuple(_RESPONSES))
+    frozen = query_choice(request, "frozen", ("true", "false"))
     wanted = InvoiceFilter(
         state=None if state is None else _STATES[state],
+        response=None if response is None else _RESPONSES[response],
+        frozen=None if frozen is None else frozen == "true",
         party=party,
         from_ms=query_time(request, "from"),
         to_ms=query_time(request, "to"),
@@ -271,16 +286,39 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
         following = encode_cursor(last.invoice.sequence, int(last.kind), last.reference)
     rows = await _rows(api, [entry.invoice.number for entry in found])
     now_ms = api.time_ms()
-    items = [_inbox_item(entry, rows[entry.invoice.number], now_ms) for entry in found]
+    terms = api.node.terms
+    items = [_inbox_item(item, rows[item.invoice.number], now_ms, terms) for item in found]
     return json_response(InboxPage([item for item in items if item is not None], following))
 
 
-def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int) -> InboxItem | None:
+def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int, terms: Terms) -> InboxItem | None:
     view = invoice_view(row, now_ms)
-    if entry.kind is WaitingKind.OFFER and view.offer is None:
+    kind, reference = entry.kind, entry.reference
+    if kind is WaitingKind.OFFER and view.offer is None:
         return None  # it has expired, and nothing on the ledger had to say so
-    of_form = entry.kind in {WaitingKind.RED_CONFIRMATION, WaitingKind.RED_ISSUE}
-    return InboxItem(_WAITING_NAMES[entry.kind], view, entry.reference if of_form else None)
+    ends = _ends(kind, reference, row, terms)
+    return InboxItem(
+        kind=_WAITING_NAMES[kind],
+        invoice=view,
+        form=reference if kind in _OF_FORMS else None,
+        claim=reference if kind is WaitingKind.LOCK else None,
+        deadline=None if ends is None else time_text(ends),
+        overdue=ends is not None and now_ms > ends,
+    )
+
+
+def _ends(kind: WaitingKind, reference: int, row: InvoiceRow, terms: Terms) -> int | None:
+    """When the term of what waits ends; None without a term, or when it has just gone."""
+    if kind is WaitingKind.OFFER:
+        return None if row.offer is None else row.offer.expires
+    if kind is WaitingKind.LOCK:
+        claimed = (c.claimed_at for c in row.claims if c.id == reference)
+        return next((time + terms.lock_ms for time in claimed), None)
+    if kind in _OF_FORMS:
+        confirmed = kind is WaitingKind.RED_ISSUE
+        term = terms.red_issue_ms if confirmed else terms.red_confirm_ms
+        return next((f.since + term for f in row.forms if f.id == reference), None)
+    return None
 
 
 ROUTES = (
@@ -293,6 +331,8 @@ ROUTES = (
         Scope.READ,
         query=(
             Query("state", "Document state.", {"type": "string", "enum": list(_STATES)}),
+            Query("response", "The buyer's word.", {"type": "string", "enum": list(_RESPONSES)}),
+            Query("frozen", "Held for a case.", {"type": "string", "enum": ["true", "false"]}),
             Query("party", "Issuer, buyer, reimburser, or holder at any time."),
             Query("from", "Issued at or after this date or time."),
             Query("to", "Issued before this date or time."),

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from node.ledger.codes import Code
+from node.ledger.genesis import Terms
 from node.ledger.operations import Operation, RateGroup
 from node.ledger.types import Table
 
@@ -298,6 +299,11 @@ class NodeFacade(Protocol):
     @property
     def participant(self) -> str:
         """The id of the participant this node signs for."""
+        ...
+
+    @property
+    def terms(self) -> Terms:
+        """The network's terms and limits."""
         ...
 
     def status(self) -> NodeStatus:

@@ -25,7 +25,7 @@ from node.storage.index_rows import (
     party_key,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ERA_SHIFT = 14
 """Ids of 16,384 leaves are kept together. Ids are random: in one order of all of them each would
 change a page of its own, those of one era share some 250 pages. A search looks into each era,
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS transactions (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS invoices (
     sequence INTEGER PRIMARY KEY, number TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,
-    gross INTEGER NOT NULL
+    response INTEGER NOT NULL, frozen INTEGER NOT NULL, gross INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS parties (
     party INTEGER NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (party, sequence)
@@ -75,6 +75,7 @@ SELECT i.sequence, i.number FROM (
     ORDER BY sequence DESC LIMIT :scan
 ) s CROSS JOIN invoices i ON i.sequence = s.sequence
 WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
+AND (:response IS NULL OR i.response = :response) AND (:frozen IS NULL OR i.frozen = :frozen)
 LIMIT :limit
 """
 _LIST_PARTY = """
@@ -84,6 +85,7 @@ SELECT i.sequence, i.number FROM (
     ORDER BY sequence DESC LIMIT :scan
 ) s CROSS JOIN invoices i ON i.sequence = s.sequence
 WHERE (:state IS NULL OR i.state = :state) AND (:gross IS NULL OR i.gross >= :gross)
+AND (:response IS NULL OR i.response = :response) AND (:frozen IS NULL OR i.frozen = :frozen)
 LIMIT :limit
 """
 _LAST_OF_ALL = """
@@ -135,6 +137,9 @@ class InvoiceFilter(msgspec.Struct, frozen=True):
 
     state: int | None = None
     """Document state, as its number in the state row."""
+    response: int | None = None
+    """`node.ledger.rows.Response`."""
+    frozen: bool | None = None
     party: str | None = None
     """Issuer, buyer, whoever it was submitted to, or holder at any time."""
     from_ms: int | None = None
@@ -337,8 +342,8 @@ def write_batch(
 def _write_invoices(
     connection: sqlite3.Connection, batch: IndexBatch, rows: Mapping[str, bytes]
 ) -> None:
-    inserts: list[tuple[int, str, int, int]] = []
-    updates: list[tuple[int, int]] = []
+    inserts: list[tuple[int, str, int, int, bool, int]] = []
+    updates: list[tuple[int, int, bool, int]] = []
     parties: list[tuple[int, int]] = []
     waiting: list[tuple[int, int, int, int]] = []
     sequences: dict[str, int] = {}
@@ -350,7 +355,8 @@ def _write_invoices(
         birth = batch.born.get(number)
         if birth is not None and birth.txid == facts.txid:
             sequence = birth.sequence
-            inserts.append((sequence, number, facts.state, facts.gross))
+            facets = (facts.state, facts.response, facts.frozen)
+            inserts.append((sequence, number, *facets, facts.gross))
         else:
             found = connection.execute(
                 "SELECT sequence FROM invoices WHERE number = ?", (number,)
@@ -358,7 +364,7 @@ def _write_invoices(
             if found is None:
                 continue  # the row of a later height, whose issue is still to be followed
             (sequence,) = found
-            updates.append((facts.state, sequence))
+            updates.append((facts.state, facts.response, facts.frozen, sequence))
         sequences[number] = sequence
         parties.extend((party_key(party), sequence) for party in facts.parties)
         waiting.extend((party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting)
@@ -367,10 +373,12 @@ def _write_invoices(
         for number, party in batch.joined
         if number in sequences
     )
-    connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?)", inserts)
-    connection.executemany("UPDATE invoices SET state = ? WHERE sequence = ?", updates)
+    connection.executemany("INSERT INTO invoices VALUES (?, ?, ?, ?, ?, ?)", inserts)
+    connection.executemany(
+        "UPDATE invoices SET state = ?, response = ?, frozen = ? WHERE sequence = ?", updates
+    )
     connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties)
-    connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[1],) for u in updates])
+    connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[-1],) for u in updates])
     connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?)", waiting)
 
 
@@ -403,6 +411,8 @@ def _select_invoices(
         "scan": SCAN_MAX,
         "party": None if wanted.party is None else party_key(wanted.party),
         "state": wanted.state,
+        "response": wanted.response,
+        "frozen": wanted.frozen,
         "gross": wanted.min_gross,
         "limit": limit,
     }

@@ -61,6 +61,9 @@ class InvoiceFacts(msgspec.Struct, frozen=True):
     """The transaction that issued it."""
     state: int
     """`node.ledger.rows.Document`."""
+    response: int
+    """`node.ledger.rows.Response`."""
+    frozen: bool
     gross: int
     parties: tuple[str, ...]
     """Issuer and buyer."""
@@ -101,6 +104,8 @@ class WaitingKind(IntEnum):
     """A red-letter form that it must confirm or deny."""
     RED_ISSUE = 4
     """A confirmed form whose red invoice it must issue."""
+    LOCK = 5
+    """What it claimed and still locks: pay, or release."""
 
 
 RESPONSE_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in Response}
@@ -185,10 +190,12 @@ def invoice_facts(body: bytes) -> InvoiceFacts:
         msgspec.MsgspecError: it is no invoice row.
     """
     row = decode_invoice(body)
-    waits = row.submissions or row.forms or row.offer
+    waits = row.submissions or row.forms or row.offer or row.locked
     return InvoiceFacts(
         txid=row.txid,
         state=row.document,
+        response=row.response,
+        frozen=bool(row.frozen),
         gross=row.gross,
         parties=(row.issuer, row.buyer),
         waiting=tuple(_waiting(row)) if waits else (),
@@ -203,6 +210,9 @@ def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
     for submission in row.submissions:
         if submission.left > 0:
             yield (submission.to, WaitingKind.SUBMISSION, 0)
+    for claim in row.claims:
+        if claim.locked:
+            yield (claim.owner, WaitingKind.LOCK, claim.id)
     for form in row.forms:
         if form.state is FormState.REQUESTED:
             counterparty = row.buyer if form.by_issuer else row.issuer

@@ -30,6 +30,7 @@ from node.api.ports import (
 )
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.genesis import Terms
 from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation, RateGroup
 from node.ledger.rows import GroupRow, InvoiceRow, encode_row
 from node.ledger.transaction import (
@@ -140,6 +141,10 @@ class FakeNode:
     @property
     def participant(self) -> str:
         return ISSUER
+
+    @property
+    def terms(self) -> Terms:
+        return Terms()
 
     def status(self) -> NodeStatus:
         return NodeStatus(

@@ -24,6 +24,7 @@ from node.api.security import Scope
 from node.ledger import operations as ops
 from node.ledger.codes import Code
 from node.ledger.rows import (
+    ClaimRow,
     FormRow,
     FormState,
     GroupRow,
@@ -707,6 +708,8 @@ async def test_inbox_shows_offers_submissions_and_forms_until_they_are_done(
         FormRow(3, True, 10, 10, 2, FormState.REQUESTED, 0),
         FormRow(4, False, 10, 10, 2, FormState.REQUESTED, 0),
     )
+    row.claims = (ClaimRow(2, ISSUER, 5, 0, 0, NOW_MS - 30 * 24 * 3_600_000 + 1),)
+    row.locked = 5
     node.put(row)
     await node.submit_operations((ops.BookInvoice(NUMBER, "touch"),))
 
@@ -716,6 +719,8 @@ async def test_inbox_shows_offers_submissions_and_forms_until_they_are_done(
     late = (await api.get("/v1/inbox")).json
     row.submissions = ()
     row.forms = ()
+    row.claims = ()
+    row.locked = 0
     row.offer = None
     node.put(row)
     await node.submit_operations((ops.BookInvoice(NUMBER, "touch"),))
@@ -725,10 +730,15 @@ async def test_inbox_shows_offers_submissions_and_forms_until_they_are_done(
         ("offer", None),
         ("submission", None),
         ("red_confirmation", 3),
+        ("lock", None),
     ]
+    assert [i.get("overdue", False) for i in inbox["items"]] == [False, False, True, False]
+    assert inbox["items"][1].get("deadline") is None
+    assert inbox["items"][3]["claim"] == 2
+    assert [i.get("overdue", False) for i in late["items"]] == [False, True, True]
     assert len(paged["items"]) == 1
     assert "next_cursor" in paged
-    assert [i["kind"] for i in late["items"]] == ["submission", "red_confirmation"]
+    assert [i["kind"] for i in late["items"]] == ["submission", "red_confirmation", "lock"]
     assert done["items"] == []
 
 

@@ -20,6 +20,7 @@ from node.ledger.rows import (
     FormState,
     InvoiceRow,
     OfferRow,
+    Response,
     SubmissionRow,
     encode_row,
 )
@@ -270,6 +271,8 @@ async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger)
         invoice = msgspec.msgpack.decode(ledger.rows[touched], type=InvoiceRow)
         invoice.holder = rng.choice((BUYER, PAYER, "ab" * 32))
         invoice.document = rng.choice(list(Document))
+        invoice.response = rng.choice(list(Response))
+        invoice.frozen = rng.choice(("", "case"))
         invoice.submissions = (SubmissionRow(PAYER, 5, rng.randrange(2)),)
         ledger.put(invoice)
         bodies.append(ledger.body([ops.SubmitInvoice(touched, PAYER, 5)], author=BUYER))
@@ -279,6 +282,8 @@ async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger)
         return [
             await of.invoices(InvoiceFilter(), None, 500),
             *[await of.invoices(InvoiceFilter(state=state), None, 500) for state in Document],
+            *[await of.invoices(InvoiceFilter(response=said), None, 500) for said in Response],
+            await of.invoices(InvoiceFilter(frozen=True), None, 500),
             *[await of.steps(n, NEVER, 500) for n in live],
             [(w.kind, w.invoice.number) for w in await of.waiting(PAYER, (-1, -1, -1), 500)],
             of.height,
@@ -475,7 +480,8 @@ async def test_lists_use_their_keys(index: QueryIndex) -> None:
     """No list, trace or inbox query sorts or scans a whole table."""
 
     def plans(connection: sqlite3.Connection) -> list[str]:
-        values = dict.fromkeys(("low", "high", "scan", "party", "state", "gross", "limit"), 1)
+        names = ("low", "high", "scan", "party", "state", "response", "frozen", "gross", "limit")
+        values = dict.fromkeys(names, 1)
         queries = (
             index_module._LIST_ALL,
             index_module._LIST_PARTY,
