@@ -177,6 +177,8 @@ class CatchUp:
             _log.error("false blocks", peer=self._name(peer), reason=str(error))
             if isinstance(error, OtherHistoryError):
                 strangers.add(peer)
+                for certificate in error.certificates:
+                    self._engine.doubt(certificate)
             if len(strangers) > self._voters.f:
                 raise HaltedError("the certified history does not continue this ledger") from error
             return None

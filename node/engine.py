@@ -234,6 +234,10 @@ class Engine:
         if self._finality.receive_certificate(height, certificate):
             self._finalise(certificate, height)
 
+    def doubt(self, certificate: Certificate) -> None:
+        """A verified certificate is of another history than ours, as it seems."""
+        self._finality.doubt(certificate)
+
     def repeat(self, after: int) -> list[Cosigned]:
         """Own statements above height `after` that are not final here."""
         return self._finality.repeat(after)

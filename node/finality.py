@@ -173,7 +173,7 @@ class Finality:
         if held is not None and held.checkpoint == checkpoint:
             return False
         certificate.verify(self._voters)
-        self._observe_certificate(certificate)
+        self.doubt(certificate)
         if height <= self.final_height:
             return False
         ours = self._applied.get(height)
@@ -253,7 +253,7 @@ class Finality:
         self._compare(number, stated, statement.cosignature)
         return True
 
-    def _observe_certificate(self, certificate: Certificate) -> None:
+    def doubt(self, certificate: Certificate) -> None:
         """Let the witness compare all that is in a verified certificate."""
         checkpoint = certificate.checkpoint
         if not self._is_ours(checkpoint):

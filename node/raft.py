@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
-from consensus.errors import SnapshotError
+from consensus.errors import ConsensusError, SnapshotError
 from consensus.ports import Admission as EntryAdmission
+from consensus.ports import LogStore
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, EntryKind, LogIndex, NodeId
 from node.catchup import CatchUp
@@ -26,6 +27,9 @@ from node.storage.ledger import CommittedEntry, Head, Ledger
 
 AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
+
+OBSERVED_BYTES_MAX = 8 * 1_048_576
+"""Of entries that are not applied yet; few, since applying is durable soon after a commit."""
 
 _log = structlog.get_logger("node.raft")
 
@@ -64,6 +68,21 @@ class EntryAuthority:
             if block.time_ms > self._clock.time_ms() + AHEAD_MS_MAX:
                 return EntryAdmission.REFUSE
         return EntryAdmission.ACCEPT
+
+
+async def observe_stored(
+    store: LogStore, first: LogIndex, last: LogIndex, observe: Callable[[bytes, bytes], None]
+) -> None:
+    """Compare later entries with those that leaders signed before a restart."""
+    if first > last:
+        return
+    try:
+        entries = await store.read(first, last, OBSERVED_BYTES_MAX)
+    except ConsensusError as error:  # cut off meanwhile, or damaged: consensus sees to that
+        _log.warning("stored entries are not compared", reason=str(error))
+        return
+    for entry in entries:
+        observe(entry.header, entry.attestation)
 
 
 class RaftSender:

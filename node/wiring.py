@@ -38,7 +38,7 @@ from node.ledger.signing import secret_key
 from node.links import Links
 from node.naming import Naming
 from node.pool import Pool, PoolLimits
-from node.raft import EntryAuthority, RaftApplier, RaftSender
+from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored
 from node.rejoining import Rejoining
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
@@ -125,6 +125,8 @@ class Node:
         await self._resume(marker, ledger, reader)
         await self._serve(self._network.start, self._network.stop)
         await self._serve(self._raft.start, self._raft.stop)
+        unapplied = LogIndex(ledger.head.raft_index + 1), self._raft.status.last_index
+        await observe_stored(log_store, *unapplied, self._keeper.observe_entry)
         for loop in (
             self._watch_raft(),
             self._engine.propose(),

@@ -16,12 +16,14 @@ import msgspec
 import structlog
 
 from node.api.ports import EvidenceSummary
+from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.doubts import Doubt, Doubts
 from node.chain.evidence import (
     Evidence,
     EvidenceError,
     Finding,
+    RootStatement,
     decode_evidence,
     encode_evidence,
     judge,
@@ -135,6 +137,17 @@ class EvidenceKeeper:
                     continue
                 self._admit(finding)
                 self._kept[finding.id] = Kept(found_ms, body, finding)
+        newest = await self._reader.newest_certificate()
+        if newest is not None:
+            self._agree(parse_certificate(newest[1].decode()))
+
+    def _agree(self, certificate: Certificate) -> None:
+        """Remember who signed a head of ours, from before the restart."""
+        checkpoint = certificate.checkpoint
+        for line in certificate.cosignatures:
+            number = self._voters.by_cosigner[line.cosigner].number
+            said = RootStatement(checkpoint.size, checkpoint.root, line.blob)
+            self.doubts.agree(number, said)
 
     async def keep(self) -> None:
         """Store and pass on what is found; runs until cancelled."""

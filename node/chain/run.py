@@ -57,6 +57,11 @@ class OtherHistoryError(FalseRunError):
     It does not tell who is wrong: the peer, or the ledger that the run should continue.
     """
 
+    def __init__(self, reason: str, certificates: Sequence[Certificate]) -> None:
+        super().__init__(reason)
+        self.certificates = certificates
+        """Those of the run, verified."""
+
 
 class LeafRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A run as it travels."""
@@ -172,7 +177,7 @@ def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> ProvenRun:
     frontier = _grow(frontier, run.leaves, certificates)
     covering = certificates[sizes[-1]].checkpoint
     if not verify_consistency(end, covering.size, frontier.root(), covering.root, run.path):
-        raise OtherHistoryError("run is no part of the certified tree")
+        raise OtherHistoryError("run is no part of the certified tree", [*certificates.values()])
     within = {size: found for size, found in certificates.items() if size <= end}
     if any(not isinstance(leaves[size - run.first - 1][1], SealLeaf) for size in within):
         raise FalseRunError("certificate of a tree that ends within a block")
@@ -201,7 +206,8 @@ def _grow(
         frontier = frontier.append_hashes(hashes[done : size - first])
         done = size - first
         if frontier.root() != certificate.checkpoint.root:
-            raise OtherHistoryError(f"the tree of {size} leaves is certified with another root")
+            reason = f"the tree of {size} leaves is certified with another root"
+            raise OtherHistoryError(reason, [*certificates.values()])
     return frontier.append_hashes(hashes[done:])
 
 

@@ -20,13 +20,15 @@ from node.chain.proof import PROOF_HEADER, MalformedProofError, parse_proof
 from node.chain.tiles import TILE_WIDTH, MissingTileError, TileAddress, TileLookup, TileSubtrees
 from node.chain.verify import ProofInvalidError, verify_proof
 from node.chain.voters import VoterSet
-from node.cli.client import ApiClient, ProblemError
+from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
 from node.cli.context import client_of, load
 from node.cli.errors import CliError, UsageError
 from node.cli.proofs import read_file, read_genesis
 
 _HTTP_PORT = 80
 _TOKEN_BYTES_MAX = 4_096
+_PATIENCE_S = 5.0
+"""For a node that is busy or limits the rate of requests."""
 
 _Fetch = Callable[[str], bytes | None]
 """The bytes at a path of the log, such as `checkpoint` or `tile/0/000`; None: there are none."""
@@ -66,6 +68,8 @@ def compare_sources(
             result = compare(sides[0], sides[1], voters)
     except (ForgedError, UndecidedError) as error:
         raise SourceError(str(error)) from error
+    except (NodeUnreachableError, ProblemError) as error:  # exit code 1 would say: inconsistent
+        raise SourceError(str(error)) from error
     except MissingTileError as error:
         raise SourceError(f"a source lacks what its checkpoint covers: {error}") from error
     return {
@@ -86,7 +90,7 @@ def _write(
         if output is not None and len(evidence) > 1:
             file = output.with_name(f"{output.stem}.{finding.voter}{output.suffix}")
         if file is not None:
-            file.write_text(encode_evidence_file(item, voters), newline="")
+            _save(file, encode_evidence_file(item, voters))
         rows.append(
             {
                 "voter": finding.voter,
@@ -97,6 +101,13 @@ def _write(
             }
         )
     return rows
+
+
+def _save(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, newline="")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from error
 
 
 # --- Sources -------------------------------------------------------------------------------------
@@ -111,7 +122,9 @@ def _side(
     if path.is_dir():
         return _log_side(source, lambda name: _file(path / name))
     if path.suffix == ".toml":
-        return _log_side(source, _node_fetch(opened(client_of(load(path), "read"))))
+        return _log_side(
+            source, _node_fetch(opened(client_of(load(path), "read", patience_s=_PATIENCE_S)))
+        )
     return _file_side(source, read_file(path), voters)
 
 
@@ -179,7 +192,7 @@ def _client(url: str, tokens: list[Path]) -> ApiClient:
     if tokens:
         file = tokens.pop(0) if len(tokens) > 1 else tokens[0]
         token = read_private(file, _TOKEN_BYTES_MAX).decode("ascii", "replace").strip()
-    return ApiClient(parts.hostname, port, token)
+    return ApiClient(parts.hostname, port, token, patience_s=_PATIENCE_S)
 
 
 def _node_fetch(client: ApiClient) -> _Fetch:

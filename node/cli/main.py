@@ -170,8 +170,8 @@ def compare(
 
     A source is a node's URL or node.toml, a checkpoint or proof file, or a folder with a file
     `checkpoint` and tiles under `tile/`. No source is trusted. Exit code 0: the larger ledger
-    continues the smaller one. 1: it does not. 2: the sources do not hold enough to tell, or
-    are forged.
+    continues the smaller one. 1: it does not. 2: the sources do not hold enough to tell, do not
+    answer, or are forged.
     """
     from node.cli.comparing import compare_sources
 

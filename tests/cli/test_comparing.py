@@ -122,11 +122,16 @@ def test_a_single_liar_gets_the_name_that_was_asked_for(
         (("true", "https://127.0.0.1"), "http://HOST:PORT"),
         (("true", "http://127.0.0.1:99999"), "99999"),
         (("true", "http://127.0.0.1/path"), "http://HOST:PORT"),
+        (("true", "http://127.0.0.1:1"), "no answer"),
     ],
 )
 def test_what_cannot_be_concluded_is_exit_code_2(
-    sources: tuple[str, str], complaint: str, capsys: pytest.CaptureFixture[str]
+    sources: tuple[str, str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("node.cli.comparing._PATIENCE_S", 0.0)
     Path("empty").mkdir()
     for name in ("gap", "false"):
         write_tiles(Path(name), FORK, FORK.certify())
@@ -141,6 +146,12 @@ def test_what_cannot_be_concluded_is_exit_code_2(
     assert complaint in error
     assert "Traceback" not in error
     assert not Path("found").exists()
+
+
+def test_a_place_that_cannot_be_written_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = run(capsys, "compare", "larger", "fork", "-o", "nowhere/found")
+    assert code == 2
+    assert "nowhere" in error
 
 
 def test_a_changed_evidence_file_names_nobody(capsys: pytest.CaptureFixture[str]) -> None:

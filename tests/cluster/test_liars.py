@@ -16,8 +16,8 @@ import pytest
 from consensus.codec import encode
 from consensus.membership import Membership
 from consensus.messages import AppendRequest
-from consensus.ports import Admission
-from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
+from consensus.ports import Admission, AppendBatch
+from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, cosign
@@ -33,10 +33,11 @@ from node.gossip import CertificateMessage, StatementMessage, encode_control
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction, decode_transaction, encode_wire
 from node.links import RAFT_MESSAGE
-from node.raft import EntryAuthority
+from node.raft import EntryAuthority, observe_stored
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Marker
+from node.storage.raft_log import open_raft_log
 from node.witness import EvidenceKeeper
 from p2p.types import Link
 from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
@@ -208,6 +209,29 @@ async def test_two_entries_in_one_place_are_evidence_that_names_the_leader(
     assert [row[2] for row in await peers[2].reader.evidence(None, 10)] == [body]
 
 
+async def test_an_entry_in_the_log_counts_after_a_restart_too(
+    peers: list[Peer], tmp_path: Path
+) -> None:
+    first, second = (
+        make_entry(encode_block(Block(TERM, TIME_S * 1_000 + n, ()))) for n in range(2)
+    )
+    witness = peers[1]
+    marker = Marker.open(tmp_path / "log-marker")
+    store = await open_raft_log(tmp_path / "raft.db", marker)
+    await store.load()
+    await store.append(AppendBatch(HardState(Term(TERM), None), [first]))
+    await observe_stored(store, LogIndex(1), LogIndex(1), witness.keeper.observe_entry)
+    await observe_stored(store, LogIndex(2), LogIndex(1), witness.keeper.observe_entry)
+    await observe_stored(store, LogIndex(5), LogIndex(9), witness.keeper.observe_entry)
+    await store.close()
+    marker.close()
+
+    witness.authority.admit(second)
+    await keep(witness)
+    ((_, _, body),) = await witness.reader.evidence(None, 10)
+    assert judge(decode_evidence(body), witness.finality._voters).kind == "entries"
+
+
 async def test_no_leader_chooses_the_voters(peers: list[Peer]) -> None:
     alone = Membership((NodeId(LIAR),)).encode()
 
@@ -319,7 +343,7 @@ async def sign_other_roots(cluster: Cluster, impostor: Impostor, witnesses: list
     """Cosign another root at each of the newest heights."""
     status = cluster[witnesses[0]].status()
     key = secret_key(impostor.keys.cosign)
-    for height in range(max(1, status["final_height"] - 8), status["final_height"] + 1):
+    for height in range(max(1, status["final_height"] - 2), status["final_height"] + 1):
         seal = cluster[witnesses[0]].get(f"/v1/blocks/{height}")
         size = seal["first_index"] + seal["count"] + 1
         root = hashlib.sha256(b"another history %d" % height).digest()
@@ -419,6 +443,52 @@ async def test_a_voter_that_forks_its_history_is_named_by_two_verifiers_and_by_e
     )
     cluster.issue("after-the-fork")
     cluster.wait_equal()
+
+
+async def test_a_certified_other_history_stops_a_node_and_names_all_who_made_it(
+    cluster: Cluster,
+) -> None:
+    """Three of four collude. The fourth gets their certificate from one of them."""
+    status = cluster.wait_equal()
+    leader = status["raft"]["leader"]
+    teller, witness = [m for m in cluster.living if m.name != leader][:2]
+    liars = [member for member in cluster.members.values() if member is not witness]
+    heads = head_sizes(witness, status["final_height"])
+    size = max(set(range(status["tree_size"])) - heads)
+    leaves = [*read_leaves(witness, size)[:-1], b"false"]
+    signers = [(cluster.voters.by_node[m.name], m.keys()) for m in liars]
+    fork = Fork(cluster.voters, leaves, signers, TIME_S)
+    fork.certificate.verify(cluster.voters)
+
+    cluster.stop(teller.name)
+    height, note = status["final_height"], fork.certificate.encode()
+    async with Impostor(cluster, teller.name) as impostor:
+        message = CertificateMessage(height, note)
+        await impostor.say(witness.name, Link.GOSSIP, *encode_control(message))
+        await asyncio.to_thread(
+            wait_until,
+            "the node stops",
+            lambda: witness.ask("GET", "/readyz").status == 503,
+        )
+    assert f"certified another tree of {size} leaves" in witness.log_text()
+    assert witness.status()["tree_size"] == status["tree_size"], "reads go on"
+    sentence = f"that does not continue the one it cosigned for tree size {size}"
+    for member in cluster.living:
+        accused = await asyncio.to_thread(
+            wait_until,
+            f"{member.name} names who signed both",
+            lambda m=member: all_accused(m, sentence),
+        )
+        assert accused == {liar.name for liar in liars}
+    cluster.stop(witness.name)
+    cluster.start(witness.name, teller.name)
+    cluster.issue("with-open-eyes")
+    cluster.wait_equal()
+
+
+def all_accused(member: Member, sentence: str) -> set[str] | None:
+    accused = {e["voter"] for e in member.evidence() if sentence in e["sentence"]}
+    return accused if len(accused) == 3 else None
 
 
 def names(member: Member, sentence: str) -> dict[str, Any] | None:

@@ -305,8 +305,11 @@ async def test_a_run_of_another_history_of_this_network_is_told_apart(
     await copy.add()
     assembler = assembler_of(copy)
     run = await read(source, assembler.size)
-    with pytest.raises(OtherHistoryError):
+    with pytest.raises(OtherHistoryError) as raised:
         assembler.prove(run)
+    assert raised.value.certificates, "what was certified is evidence perhaps"
+    for certificate in raised.value.certificates:
+        certificate.verify(source.voters)
 
 
 # --- Certified, and yet not what this ledger comes to -------------------------------------------

@@ -236,6 +236,20 @@ async def test_after_a_restart_old_heads_are_found_on_disk(
     assert await again.settled() == [("issuer", "roots")], last.size
 
 
+async def test_a_stored_certificate_is_a_half_from_before_the_restart(
+    node: Witness, fork: list[AppliedBlock]
+) -> None:
+    await node.apply(1)
+    block = await node.apply(2)
+    await node.chronicle.certify(block)
+    again = Witness.of(node.chronicle)
+    await again.keeper.load()
+    again.finality.resume(2)
+    again.keeper.doubts.grown(block.size)
+    again.finality.receive(LIAR, statement(node.chronicle, LIAR, fork[0], height=2))
+    assert await again.settled() == [("issuer", "roots")]
+
+
 async def test_who_only_signed_the_other_history_is_not_accused(
     node: Witness, fork: list[AppliedBlock]
 ) -> None:
