@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,26 +13,18 @@ from node.cli import exporting
 from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError
+from node.cli.imports import register as register_imports
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
-from node.cli.output import message, plain, print_fields, print_json, print_table
+from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import post_and_wait, report
 
-if TYPE_CHECKING:
-    from node.importing.plan import Plan
-
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
+register_imports(app)
 _INPUT_BYTES_MAX = 4 << 20
 
 Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
 Claim = Annotated[int, typer.Option("--claim", min=0, help="Number of the claim on the invoice.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
-
-
-class Format(StrEnum):
-    """File formats that `import` reads."""
-
-    ONLINE_RETAIL = "online-retail"
-    UBL = "ubl"
 
 
 def operate(
@@ -104,64 +95,6 @@ def issue(
         operate("/v1/invoices:batch", {"invoices": body}, config, wait, timeout, as_json)
     else:
         operate("/v1/invoices", body, config, wait, timeout, as_json)
-
-
-@app.command(
-    "import",
-    epilog=example(
-        "piaolian invoice import sales.csv.gz --format online-retail --dry-run --json",
-        "piaolian invoice import sales.csv.gz --format online-retail --buyer 91310115358051750H",
-        "piaolian invoice import invoice.xml --format ubl --dry-run",
-    ),
-)
-def import_file(
-    file: Annotated[Path, typer.Argument(help="The file, plain or gzipped.")],
-    file_format: Annotated[Format, typer.Option("--format", help="What the file is.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and add up; needs no node.")
-    ] = False,
-    buyer: Annotated[
-        str | None,
-        typer.Option(help="Who the invoices are made out to. Default: the network's only payer."),
-    ] = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Import invoices and their cancellations; repeats are skipped, refused rows are named.
-
-    Refused rows are part of the answer: the exit code is 0 once the file was read to its end.
-    A UBL document is checked against the rules of EN 16931; a row is a line of the file.
-    """
-    if not file.is_file():
-        raise UsageError(f"{file}: no such file")
-    plan = _plan(file, file_format, dry_run=dry_run)
-    if dry_run:
-        from node.importing.summary import dry_run_summary
-
-        summary = dry_run_summary(plan)
-    else:
-        from node.cli.upload import upload_with_progress
-
-        summary = upload_with_progress(plan, config, buyer)
-    if as_json:
-        print_json(summary.document)
-    else:
-        totals = {name: value for name, value in summary.document.items() if name != "refused"}
-        print_fields(totals | {"refused": len(summary.refused)})
-        for refusal in summary.refused:
-            message(f"row {refusal.row}: {refusal.code}: {plain(refusal.message)}")
-
-
-def _plan(file: Path, file_format: Format, *, dry_run: bool) -> Plan:
-    """What a file asks for; the readers load when they are used."""
-    if file_format is Format.UBL:
-        from node.importing.ubl.plan import plan_ubl, read_ubl_file
-
-        return plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
-    from node.importing.online_retail import read_retail_file
-    from node.importing.retail_plan import plan_import
-
-    return plan_import(read_retail_file(file))
 
 
 app.command(

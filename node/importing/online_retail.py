@@ -17,6 +17,8 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from node.importing.columns import ERROR_COLUMNS
+
 COLUMNS = (
     "InvoiceNo",
     "StockCode",
@@ -93,10 +95,19 @@ def read_retail_file(path: Path) -> RetailFile:
     Raises:
         FileFormatError: missing, damaged, or not this format.
     """
+    return read_retail_rows(record for _, record in retail_records(path))
+
+
+def retail_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records of a file with their numbers, from 1, the header first.
+
+    Raises:
+        FileFormatError: missing or damaged.
+    """
     try:
         with path.open("rb") as raw, _decompressed(raw) as content:
             text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
-            return read_retail_rows(csv.reader(text))
+            yield from enumerate(csv.reader(text), start=1)
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise FileFormatError(f"{path}: {error}") from error
 
@@ -108,12 +119,15 @@ def read_retail_rows(records: Iterable[list[str]]) -> RetailFile:
         FileFormatError: another header, or more than `ROWS_MAX` rows.
     """
     iterator = iter(records)
-    header = next(iterator, [])
-    if tuple(name.strip() for name in header) != COLUMNS:
+    header = tuple(name.strip() for name in next(iterator, []))
+    # What an earlier import refused, corrected: the reasons stand in two more columns.
+    if header[: len(COLUMNS)] != COLUMNS or header[len(COLUMNS) :] not in {(), ERROR_COLUMNS}:
         raise FileFormatError(f"the first line must be {','.join(COLUMNS)}")
     documents: dict[str, RetailDocument] = {}
     strays: list[RowProblem] = []
     prices: dict[str, Decimal] = {}
+    if len(header) > len(COLUMNS):
+        iterator = (record[: len(COLUMNS)] for record in iterator)
     for row, record in _numbered(iterator):
         number = record[0].strip() if record else ""
         if not number or len(number) > _ORDER_ID_MAX:

@@ -79,6 +79,8 @@ class LateRed(msgspec.Struct, frozen=True):
     original: str
     by_number: bool
     reason: RedReason
+    currency: str
+    """Of the amounts that its lines name."""
     lines: tuple[RedLine, ...]
     head: bytes
     """`DetailsBody` as JSON."""

@@ -69,6 +69,12 @@ class Original(msgspec.Struct):
         Raises:
             RedLineError: a line is not there, or does not hold so much; nothing is taken.
         """
+        if letter.currency != self.currency and any(line.net is not None for line in letter.lines):
+            message = f"the original is in {self.currency}, not in {letter.currency}"
+            raise RedLineError(letter.row, "CURRENCY_MISMATCH", message)
+        positions = [line.line for line in letter.lines]
+        if len(set(positions)) < len(positions):
+            raise RedLineError(letter.row, "CONFLICT", "a line of the original stands twice")
         made = [self._line(line) for line in letter.lines]
         nets: dict[int, list[int]] = {}
         for line in made:

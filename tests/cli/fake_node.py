@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
 
+from node.api.drafts import invoice_draft
 from node.api.schemas import InvoiceBody, RedIssueBody
 
 ISSUER = "91310115337099624K"
@@ -141,21 +142,28 @@ class FakeNode:
         if order_id in self.found:
             return self.found[order_id]
         number = f"{len(self.invoices) + 1:020}"
-        groups = body.get("groups", [])
-        assert isinstance(groups, list)
+        groups = _groups(body) if "buyer" in body else []
         self.invoices[number] = {
             "number": number,
             "red_forms": [],
             "currency": body.get("currency", "GBP"),
             "details": {"lines": body.get("lines")},
             "buyer": body.get("buyer"),
-            "groups": [group | {"credited_net": 0, "credited_tax": 0} for group in groups],
+            "groups": groups,
         }
         self.found[order_id] = number
         return number
 
     def _done(self, **more: object) -> Json:
         return {"transaction": "ab" * 32, "state": "committed", **more}
+
+
+def _groups(body: Json) -> list[Json]:
+    draft = invoice_draft(InvoiceBody.model_validate_json(json.dumps(body)), ISSUER, "2026-11-20")
+    return [
+        {"rate": g.rate, "net": g.net, "tax": g.tax, "credited_net": 0, "credited_tax": 0}
+        for g in draft.groups
+    ]
 
 
 @contextmanager

@@ -1,0 +1,292 @@
+"""From documents of our own tables to a plan. Pure; needs no node.
+
+Each invoice is checked as the node will check it, so a dry run tells what the node would say, by
+row and column. Red letters of invoices in the file are worked out here; those of invoices that are
+only on the ledger when they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from node.api.drafts import MINOR_UNITS, DraftError, invoice_draft
+from node.api.schemas import InvoiceBody, RedIssueBody
+from node.importing.cells import (
+    CellError,
+    amount,
+    choice,
+    decimal_text,
+    line_number,
+    product,
+    rate,
+)
+from node.importing.documents import Document, Documents, Line
+from node.importing.plan import (
+    LateRed,
+    Letter,
+    Plan,
+    PlannedCancellation,
+    PlannedInvoice,
+    RedLine,
+    encode_json,
+)
+from node.importing.red_lines import Original, OriginalGroup, RedLineError
+
+HOME_CURRENCY = "CNY"
+_ISSUER = "0" * 18
+_SOME_BUYER = "0" * 18
+_DAY = "2000-01-01"
+"""The draft made here is thrown away: its date, issuer and missing buyer do not matter."""
+_LINE_TEXTS = ("code", "description", "model", "unit")
+_BUYER = "buyer_"
+_Value = TypeVar("_Value")
+
+
+def plan_table(found: Documents) -> Plan:
+    """Plan all documents of a table."""
+    refused = list(found.strays)
+    invoices: list[PlannedInvoice] = []
+    originals: dict[str, Original | None] = {}
+    for document in found.documents:
+        if not document.red:
+            planned = _plan_invoice(document)
+            originals[document.order_id] = None
+            if planned is not None:
+                invoices.append(planned[0])
+                originals[document.order_id] = planned[1]
+    cancellations = [
+        PlannedCancellation(document.order_id, document.row, tuple(letters))
+        for document in found.documents
+        if document.red and (letters := _plan_red(document, originals))
+    ]
+    for document in found.documents:
+        refused += document.problems
+    refused.sort(key=lambda refusal: refusal.row)
+    return Plan(tuple(invoices), tuple(cancellations), tuple(refused))
+
+
+# --- Invoices ---------------------------------------------------------------------------------
+
+
+def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
+    """The invoice, and what red letters may take from it; None when something is wrong."""
+    currency = document.head.get("currency", HOME_CURRENCY)
+    minor_units = MINOR_UNITS.get(currency, 100)
+    lines = [_line(document, line, minor_units) for line in document.lines]
+    details = _details(document)
+    kind = _read(document, document.lines[0], "invoice_type", _choice("invoice_type"))
+    if document.problems:
+        return None
+    body: dict[str, object] = {
+        "order_id": document.order_id,
+        "kind": kind or "ordinary",
+        "currency": currency,
+        "lines": lines,
+    }
+    if details:
+        body["details"] = details
+    buyer = document.head.get("buyer")
+    encoded = encode_json(body)
+    whole = encode_json(body | {"buyer": buyer or _SOME_BUYER})
+    try:
+        checked = InvoiceBody.model_validate_json(whole)
+        draft = invoice_draft(checked, _ISSUER, _DAY)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_context=False, include_input=False):
+            _note(document, [str(part) for part in item["loc"]], item["msg"])
+        return None
+    except DraftError as error:
+        _note(document, error.path.strip("/").split("/"), error.message)
+        return None
+    if draft.net <= 0 or draft.gross <= 0:
+        document.refuse(document.row, None, "NOTHING_TO_INVOICE", f"the total is {draft.net}")
+        return None
+    planned = PlannedInvoice(
+        order_id=document.order_id,
+        row=document.row,
+        buyer=buyer,
+        currency=currency,
+        net=draft.net,
+        tax=draft.tax,
+        body=encoded,
+    )
+    groups = {group.rate: OriginalGroup(group.net, group.tax) for group in draft.groups}
+    return planned, Original(currency, groups, lines)
+
+
+def _line(document: Document, line: Line, minor_units: int) -> dict[str, object]:
+    made: dict[str, object] = {name: line.cells[name] for name in _LINE_TEXTS if line.cell(name)}
+    for name in ("original", "original_number", "line", "reason"):
+        if line.cell(name):
+            document.refuse(line.row, name, "MALFORMED", "belongs to red letters only")
+    quantity = _read(document, line, "quantity", decimal_text)
+    unit_price = _read(document, line, "unit_price", decimal_text)
+    net = _read(document, line, "net", lambda text: amount(text, minor_units))
+    made_rate = _read(document, line, "rate", rate)
+    tax = _read(document, line, "tax", lambda text: amount(text, minor_units))
+    nature = _read(document, line, "nature", _choice("nature"))
+    if not line.cell("description"):
+        document.refuse(line.row, "description", "MISSING", "is missing")
+    if not line.cell("rate"):
+        document.refuse(line.row, "rate", "MISSING", "is missing")
+    if not line.cell("net"):
+        if quantity is None or unit_price is None:
+            if not (line.cell("quantity") and line.cell("unit_price")):
+                document.refuse(
+                    line.row, "net", "MISSING", "is missing, and so is quantity or unit_price"
+                )
+        else:
+            try:
+                net = product(quantity, unit_price, minor_units)
+            except CellError as error:
+                document.refuse(line.row, "net", "MALFORMED", str(error))
+    values = {
+        "quantity": quantity,
+        "unit_price": unit_price,
+        "net": net,
+        "rate": made_rate,
+        "tax": tax,
+        "nature": nature,
+    }
+    return made | {name: value for name, value in values.items() if value is not None}
+
+
+def _details(document: Document) -> dict[str, object]:
+    head = document.head
+    details: dict[str, object] = {
+        name: head[name]
+        for name in ("external_number", "external_date", "due_date", "remarks")
+        if name in head
+    }
+    buyer = {
+        name.removeprefix(_BUYER): text for name, text in head.items() if name.startswith(_BUYER)
+    }
+    if "external_date" in details:
+        details["external_date"] = str(details["external_date"]).replace(" ", "T")
+    return details | ({"buyer": buyer} if buyer else {})
+
+
+# --- Red letters ------------------------------------------------------------------------------
+
+
+def _plan_red(document: Document, originals: dict[str, Original | None]) -> list[Letter]:
+    """One letter for each invoice that the document names; none when something is wrong."""
+    by_original: dict[tuple[str, bool], list[RedLine]] = {}
+    reason = _read(document, document.lines[0], "reason", _choice("reason")) or "return"
+    details = _details(document)
+    for line in document.lines:
+        number, order_id = line.cell("original_number"), line.cell("original")
+        if bool(number) == bool(order_id):
+            document.refuse(line.row, "original", "MISSING", "or original_number must be given")
+            continue
+        if number and not (number.isascii() and number.isdecimal() and len(number) == 20):
+            document.refuse(line.row, "original_number", "MALFORMED", "has not 20 digits")
+            continue
+        red = _red_line(document, line, originals.get(order_id))
+        if red is not None:
+            by_original.setdefault((number or order_id, bool(number)), []).append(red)
+    if document.problems or not by_original:
+        return []
+    several = len(by_original) > 1
+    letters: list[Letter] = []
+    for count, ((original, by_number), lines) in enumerate(by_original.items(), start=1):
+        late = LateRed(
+            order_id=f"{document.order_id}/{count}" if several else document.order_id,
+            row=lines[0].row,
+            original=original,
+            by_number=by_number,
+            reason=reason,  # type: ignore[arg-type]  # one of the choices
+            currency=_currency(document, originals.get(original)),
+            lines=tuple(lines),
+            head=encode_json(details),
+        )
+        letter = _worked_out(document, late, originals)
+        if letter is None:
+            return []
+        letters.append(letter)
+    return letters
+
+
+def _worked_out(
+    document: Document, late: LateRed, originals: dict[str, Original | None]
+) -> Letter | None:
+    if late.by_number or late.original not in originals:
+        return late
+    original = originals[late.original]
+    if original is None:
+        message = f"the invoice of order {late.original} is refused itself"
+        document.refuse(late.row, "original", "NO_ORIGINAL", message)
+        return None
+    try:
+        letter = original.work_out(late)
+        RedIssueBody.model_validate_json(letter.body)
+    except RedLineError as error:
+        document.refuse(error.row, "line", error.code, str(error))
+        return None
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_context=False, include_input=False):
+            _note(document, [str(part) for part in item["loc"]], item["msg"])
+        return None
+    return letter
+
+
+def _currency(document: Document, original: Original | None) -> str:
+    default = HOME_CURRENCY if original is None else original.currency
+    return document.head.get("currency", default)
+
+
+def _red_line(document: Document, line: Line, original: Original | None) -> RedLine | None:
+    minor_units = MINOR_UNITS.get(_currency(document, original), 100)
+    before = len(document.problems)
+    position = _read(document, line, "line", line_number)
+    quantity = _read(document, line, "quantity", decimal_text)
+    net = _read(document, line, "net", lambda text: amount(text, minor_units))
+    if not line.cell("line"):
+        document.refuse(line.row, "line", "MISSING", "is missing: which line of the original?")
+    if net is not None and net <= 0:
+        document.refuse(line.row, "net", "MALFORMED", "must be positive: it is what is taken back")
+    if len(document.problems) > before:
+        return None
+    assert position is not None, "read or refused"
+    return RedLine(
+        row=line.row,
+        line=position,
+        quantity=quantity,
+        net=net,
+        description=line.cell("description") or None,
+    )
+
+
+# --- Cells and errors -------------------------------------------------------------------------
+
+
+def _read(
+    document: Document, line: Line, name: str, reader: Callable[[str], _Value]
+) -> _Value | None:
+    text = line.cell(name) or document.head.get(name, "")
+    if not text:
+        return None
+    try:
+        return reader(text)
+    except CellError as error:
+        document.refuse(document.head_rows.get(name, line.row), name, "MALFORMED", str(error))
+        return None
+
+
+def _choice(column: str) -> Callable[[str], str]:
+    return lambda text: choice(column, text)
+
+
+def _note(document: Document, path: Sequence[str], message: str) -> None:
+    """An error of the node's own check, at the cell that it is about."""
+    row, column = document.row, path[-1] if path else None
+    if len(path) > 1 and path[0] == "lines" and path[1].isdecimal():
+        row = document.lines[min(int(path[1]), len(document.lines) - 1)].row
+    elif len(path) > 2 and path[:2] == ["details", "buyer"]:
+        column = _BUYER + path[2]
+    if column is not None:
+        row = document.head_rows.get(column, row)
+    document.refuse(row, column, "INVALID_FIELDS", message)
