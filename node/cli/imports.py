@@ -97,6 +97,7 @@ def write_template(
     output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv or .xlsx.")],
     language: Annotated[Language, typer.Option("--lang", help="Of the headings.")] = Language.EN,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write an empty table to fill and import; its columns are explained in it."""
     from node.importing.template import write_template as write
@@ -107,7 +108,10 @@ def write_template(
         write(output, language.value)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    message(f"wrote {output}")
+    if as_json:
+        print_json({"file": str(output)})
+    else:
+        message(f"wrote {output}; fill it, then: piaolian invoice import {output} --dry-run")
 
 
 def register(app: typer.Typer) -> None:
