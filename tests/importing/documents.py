@@ -1,5 +1,6 @@
 """The EN 16931 examples, ways to change them, and what tests compare."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -100,3 +101,27 @@ def added(path: str, content: str, position: int | None = None) -> Edit:
             parent.insert(at, child)
 
     return edit
+
+
+def credit_note_of(content: bytes, number: str, original: str) -> bytes:
+    """The credit note that takes an invoice back whole, and names `original` as it."""
+    text_of = content.decode()
+    for before, after in (
+        ("Invoice-2", "CreditNote-2"),
+        ("UBL-Invoice-", "UBL-CreditNote-"),
+        ("<Invoice ", "<CreditNote "),
+        ("</Invoice>", "</CreditNote>"),
+        ("InvoiceLine>", "CreditNoteLine>"),
+        ("InvoicedQuantity", "CreditedQuantity"),
+        ("InvoiceTypeCode>380<", "InvoiceTypeCode>381<"),
+        ("InvoiceTypeCode", "CreditNoteTypeCode"),
+    ):
+        text_of = text_of.replace(before, after)
+    reference = (
+        f"<cac:BillingReference><cac:InvoiceDocumentReference><cbc:ID>{original}</cbc:ID>"
+        "</cac:InvoiceDocumentReference></cac:BillingReference>"
+    )
+    text_of = re.sub(r"<cbc:ID>[^<]*</cbc:ID>", f"<cbc:ID>{number}</cbc:ID>", text_of, count=1)
+    text_of = re.sub(r"<cbc:DueDate>[^<]*</cbc:DueDate>", "", text_of)
+    at = text_of.index("<cac:AccountingSupplierParty>")
+    return (text_of[:at] + reference + text_of[at:]).encode()
