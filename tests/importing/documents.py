@@ -8,7 +8,7 @@ from pathlib import Path
 from node.importing.ubl.breaches import Breach, Report
 from node.importing.ubl.mapping import UblDocument, map_ubl
 from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.tree import NAMESPACES, PREFIXES
+from node.importing.ubl.tree import NAMESPACES, PREFIXES, Node
 
 FOLDER = Path(__file__).parents[1] / "data" / "en16931"
 FILES = sorted(FOLDER.glob("*.xml"))
@@ -47,6 +47,11 @@ def broken(content: bytes) -> list[Breach]:
     outcome = map_ubl(read_ubl(content))
     assert isinstance(outcome, Report), "the document breaks no rule"
     return outcome.breaches
+
+
+def plain(node: Node) -> list[object]:
+    """A tree as lists, to be compared."""
+    return [node.name, node.text, dict(node.attributes), [plain(child) for child in node.children]]
 
 
 def find(root: ET.Element, path: str) -> ET.Element:

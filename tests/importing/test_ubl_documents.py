@@ -30,6 +30,7 @@ from tests.importing.documents import (
     edited,
     example,
     mapped,
+    plain,
     text,
     without,
 )
@@ -292,10 +293,6 @@ def trees(draw: st.DrawFn, depth: int = 4) -> Node:
     if not children:
         node.text = draw(_TEXTS)
     return node
-
-
-def plain(node: Node) -> list[object]:
-    return [node.name, node.text, dict(node.attributes), [plain(child) for child in node.children]]
 
 
 @settings(max_examples=80, deadline=None)

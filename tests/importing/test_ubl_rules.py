@@ -18,6 +18,7 @@ from tests.importing.documents import (
 
 SELLER = "cac:AccountingSupplierParty/cac:Party"
 BUYER = "cac:AccountingCustomerParty/cac:Party"
+COUNTRY = "cac:Country/cbc:IdentificationCode"
 TOTALS = "cac:LegalMonetaryTotal"
 LINE = "cac:InvoiceLine"
 CATEGORY = f"{LINE}/cac:Item/cac:ClassifiedTaxCategory"
@@ -57,6 +58,10 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-CL-01", M, "creditnote1", [text("cbc:CreditNoteTypeCode", "380")]),
     ("BR-05", M, "example4", [without("cbc:DocumentCurrencyCode")]),
     ("BR-CL-04", M, "example4", [text("cbc:DocumentCurrencyCode", "kr")]),
+    ("BR-CL-04", M, "example4", [text("cbc:DocumentCurrencyCode", "XQQ")]),
+    ("BR-CL-05", M, "example5", [text("cbc:TaxCurrencyCode", "EURO")]),
+    ("BR-CL-14", M, "example4", [text(f"{BUYER}/cac:PostalAddress/{COUNTRY}", "UK")]),
+    ("BR-CL-14", M, "example4", [text(f"{SELLER}/cac:PostalAddress/{COUNTRY}", "Denmark")]),
     ("BR-06", M, "example4", [without(f"{SELLER}/cac:PartyLegalEntity/cbc:RegistrationName")]),
     ("BR-06", M, "example4", [without("cac:AccountingSupplierParty")]),
     ("BR-07", M, "example4", [without(f"{BUYER}/cac:PartyLegalEntity")]),

@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from node.importing.ubl.amounts import amount_text, decimal, percent_text, to_date
+from node.importing.ubl.countries import country_code
 from node.importing.ubl.tree import CREDIT_NOTE, INVOICE, Node, UblError
 from node.importing.ubl.values import Fields
 
@@ -23,7 +24,6 @@ _ONE = "C62"
 """UN/ECE Recommendation 20: one piece."""
 _CODE_18 = re.compile("[0-9A-Z]{18}")
 _VAT_NUMBER = re.compile("[A-Z]{2}[0-9A-Z]{2,15}")
-_COUNTRY = re.compile("[A-Z]{2}")
 _HOME = "CN"
 """Where a participant's unified social credit code is issued."""
 
@@ -60,7 +60,7 @@ def native_tree(public: Public, details: Fields) -> Node:
     """The document of an invoice; a red invoice is a credit note.
 
     Raises:
-        UblError: a country is no ISO 3166-1 code.
+        UblError: the country of a party is not known.
     """
     root = Node(INVOICE if public.original is None else CREDIT_NOTE)
     lines = _list(details.get("lines")) or [_line_of_group(group) for group in public.groups]
@@ -139,13 +139,12 @@ def _address(party: Node, fields: Fields, reference: str) -> None:
     _put(address, "cbc:StreetName", _text(fields, "address"))
     if not country and _CODE_18.fullmatch(reference):
         country = _HOME
-    if not _COUNTRY.fullmatch(country):
-        side = "seller" if party.path.count("Supplier") else "buyer"
-        said = repr(country) if country else "not stated"
-        raise UblError(
-            f"the {side}'s country must be a code as CN or GB (ISO 3166-1): it is {said}"
-        )
-    _put(address, "cac:Country/cbc:IdentificationCode", country)
+    code = country_code(country)
+    if code is None:
+        side = "seller" if "Supplier" in party.path else "buyer"
+        said = f"no country: {country!r}" if country else "not stated"
+        raise UblError(f"the {side}'s country, which EN 16931 requires, is {said}")
+    _put(address, "cac:Country/cbc:IdentificationCode", code)
 
 
 def _contact(party: Node, fields: Fields) -> None:

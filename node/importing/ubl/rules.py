@@ -10,6 +10,7 @@ import re
 
 from node.importing.ubl.amounts import decimal, to_date
 from node.importing.ubl.breaches import Report
+from node.importing.ubl.countries import is_country_code, is_currency_code
 from node.importing.ubl.tree import INVOICE, Node
 
 _INVOICE_TYPES = (
@@ -73,8 +74,11 @@ def _head(root: Node, report: Report) -> None:
     if kind is not None and kind.text.strip() not in [*types, ""]:
         report.add("MALFORMED", "BR-CL-01", kind, f"{kind.text.strip()!r} is no type of this")
     currency = root.first("cbc:DocumentCurrencyCode")
-    if currency is not None and not re.fullmatch("[A-Z]{3}|", currency.text.strip()):
-        report.add("MALFORMED", "BR-CL-04", currency, "is no currency code")
+    if currency is not None and currency.text.strip():
+        _code(currency, report, "BR-CL-04", is_currency_code(currency.text.strip()))
+    accounting = root.first("cbc:TaxCurrencyCode")
+    if accounting is not None:
+        _code(accounting, report, "BR-CL-05", is_currency_code(accounting.text.strip()))
     if root.value("cbc:TaxPointDate") and root.value("cac:InvoicePeriod/cbc:DescriptionCode"):
         report.add("MALFORMED", "BR-CO-03", root, "a tax point date and a tax point code")
 
@@ -122,7 +126,12 @@ def _parties(root: Node, report: Report) -> None:
             report.add("MALFORMED", "BR-CO-09", party, "the VAT identifier names no country")
     address = root.first("cac:Delivery/cac:DeliveryLocation/cac:Address")
     if address is not None:
-        report.missing("BR-57", address, "cac:Country/cbc:IdentificationCode", "the country")
+        _country(address, report, "BR-57")
+
+
+def _code(node: Node, report: Report, rule: str, known: bool) -> None:
+    if not known:
+        report.add("MALFORMED", rule, node, f"{node.text.strip()[:20]!r} is in no code list")
 
 
 def vat_id(party: Node) -> str:
@@ -138,7 +147,14 @@ def _address(party: Node, report: Report, address_rule: str, country_rule: str) 
     if address is None:
         report.add("MALFORMED", address_rule, party, "the postal address is missing")
     else:
-        report.missing(country_rule, address, "cac:Country/cbc:IdentificationCode", "the country")
+        _country(address, report, country_rule)
+
+
+def _country(address: Node, report: Report, rule: str) -> None:
+    path = "cac:Country/cbc:IdentificationCode"
+    country = address.first(path)
+    if not report.missing(rule, address, path, "the country") and country is not None:
+        _code(country, report, "BR-CL-14", is_country_code(country.text.strip()))
 
 
 def _references(root: Node, report: Report) -> None:
