@@ -93,16 +93,7 @@ class Marker:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         data = os.pread(descriptor, 2 * SLOT_BYTES, 0)
         _sync_folder(path.parent)
-        slots = [_decode_slot(data[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
-        found = [slot for slot in slots if slot is not None]
-        if not data:
-            return cls(descriptor, Condition.MISSING, 0, Promises())
-        if not found:
-            return cls(descriptor, Condition.DAMAGED, 0, Promises())
-        generation, promises = max(found, key=lambda slot: slot[0])
-        first_write = generation == 1 and not any(data[SLOT_BYTES:])
-        whole = len(found) == 2 or first_write
-        return cls(descriptor, Condition.OK if whole else Condition.TORN, generation, promises)
+        return cls(descriptor, *decode_marker(data))
 
     @property
     def generation(self) -> int:
@@ -173,6 +164,20 @@ class Marker:
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Promises)
+
+
+def decode_marker(data: bytes) -> tuple[Condition, int, Promises]:
+    """Condition, generation and contents of a marker's bytes."""
+    slots = [_decode_slot(data[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
+    found = [slot for slot in slots if slot is not None]
+    if not data:
+        return Condition.MISSING, 0, Promises()
+    if not found:
+        return Condition.DAMAGED, 0, Promises()
+    generation, promises = max(found, key=lambda slot: slot[0])
+    first_write = generation == 1 and not any(data[SLOT_BYTES:])
+    whole = len(found) == 2 or first_write
+    return Condition.OK if whole else Condition.TORN, generation, promises
 
 
 def _encode_slot(generation: int, content: bytes) -> bytes:

@@ -43,12 +43,12 @@ SCHEMA = f"""
 {sqlite_chunks.SCHEMA}
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
 """
-_HARD_STATE = "hard state"
-_BASE = "base"
-_REPLACED = "replaced"
+HARD_STATE = "hard state"
+BASE = "base"
+REPLACED = "replaced"
 """Generation of the marker when entries were last replaced: while the marker has none newer, the
 end that it promises was given up at a leader's order."""
-_SCRUB = "scrub"
+SCRUB = "scrub"
 """There when a damaged record was read: the next start looks at all of them."""
 _ENTRY_BYTES = 150
 """Stored beside the payload, about."""
@@ -141,19 +141,19 @@ class SqliteStore(SqliteSnapshots):
         self._mark()
         if self._suspect and not promises.suspect:
             self._mark()  # into both slots, so that no damage to one brings back trust
-        self._file.transact(connection, lambda c: _drop(c, _REPLACED))
+        self._file.transact(connection, lambda c: _drop(c, REPLACED))
         self._loaded = True
         return recovered
 
     def _find(self, connection: sqlite3.Connection) -> Found:
         facts = dict(connection.execute("SELECT name, record FROM facts").fetchall())
-        base = _decode(_BASE, facts[_BASE], Base) if _BASE in facts else BEGINNING
-        hard_state = _decode(_HARD_STATE, facts.get(_HARD_STATE, b""), HardState)
-        replaced = _decode(_REPLACED, facts.get(_REPLACED, b""), int)
-        verified_bytes = _EVERYTHING if _SCRUB in facts else sqlite_log.VERIFIED_BYTES
+        base = decode_fact(BASE, facts[BASE], Base) if BASE in facts else BEGINNING
+        hard_state = decode_fact(HARD_STATE, facts.get(HARD_STATE, b""), HardState)
+        replaced = decode_fact(REPLACED, facts.get(REPLACED, b""), int)
+        verified_bytes = _EVERYTHING if SCRUB in facts else sqlite_log.VERIFIED_BYTES
         scan = sqlite_log.scan(connection, base or BEGINNING, verified_bytes)
-        if _SCRUB in facts and not scan.damaged:
-            self._file.transact(connection, lambda c: _drop(c, _SCRUB))
+        if SCRUB in facts and not scan.damaged:
+            self._file.transact(connection, lambda c: _drop(c, SCRUB))
         return Found(
             hard_state,
             base,
@@ -197,9 +197,9 @@ class SqliteStore(SqliteSnapshots):
         if not base.index < first <= end + 1:
             raise DamagedLogError(first, f"does not follow {base.index} to {end}")
         if batch.base is not None or (entries and not self._base_stored):
-            _put(connection, _BASE, base)
+            _put(connection, BASE, base)
         if batch.reset or first <= self._last_index:
-            _put(connection, _REPLACED, self._marker.generation)
+            _put(connection, REPLACED, self._marker.generation)
         if batch.reset:
             sqlite_log.discard_all(connection)
         elif entries and first <= self._occupied:
@@ -207,7 +207,7 @@ class SqliteStore(SqliteSnapshots):
         if entries:
             sqlite_log.insert(connection, entries)
         if batch.hard_state is not None:
-            _put(connection, _HARD_STATE, batch.hard_state)
+            _put(connection, HARD_STATE, batch.hard_state)
         if self._untrimmed:
             self._untrimmed = sqlite_log.trim(connection, base.index)
         self._tables.sweep(connection)
@@ -226,7 +226,7 @@ class SqliteStore(SqliteSnapshots):
             return sqlite_log.read(connection, first, last, bytes_max)
         except DamagedLogError:
             with suppress(sqlite3.Error, StoreFailedError):
-                self._file.transact(connection, lambda c: _put(c, _SCRUB, None))
+                self._file.transact(connection, lambda c: _put(c, SCRUB, None))
             raise
 
 
@@ -278,7 +278,8 @@ def _drop(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM facts WHERE name = ?", (name,))
 
 
-def _decode(name: str, record: object, kind: type[T]) -> T | None:
+def decode_fact(name: str, record: object, kind: type[T]) -> T | None:
+    """The fact of a row; None when its checksum or its form is wrong."""
     if not isinstance(record, bytes) or _crc(name, record[4:]) != record[:4]:
         return None
     try:

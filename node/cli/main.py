@@ -184,6 +184,33 @@ def compare(
         raise typer.Exit(REFUSED)
 
 
+@app.command(epilog=example("piaolian audit --config net/issuer/node.toml --json"))
+def audit(
+    from_height: Annotated[
+        int,
+        typer.Option(
+            "--from", min=0, metavar="H", help="Verify signatures from this height on only."
+        ),
+    ] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Check all that this node has stored, also while it runs. Exit code 0 only if it is valid."""
+    from node.cli.auditing import run_audit, verdict_of
+
+    result = run_audit(load(config), from_height=from_height, processes=processes)
+    if as_json:
+        print_json(result)
+    else:
+        typer.echo(verdict_of(result))
+        print_fields({name: value for name, value in result.items() if name != "first_error"})
+    if not result["valid"]:
+        raise typer.Exit(REFUSED)
+
+
 @app.command(epilog=example("piaolian demo --keep"))
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,

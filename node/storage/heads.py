@@ -25,7 +25,7 @@ from node.chain.head import NAME_BYTES_MAX, FalseHeadError, parse_head
 from node.chain.voters import VoterSet
 from node.storage.database import Database, open_writer
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS heads (idx INTEGER PRIMARY KEY, name BLOB NOT NULL, body BLOB NOT NULL)
 STRICT;
 CREATE TABLE IF NOT EXISTS arriving (
@@ -48,7 +48,7 @@ class HeadStore:
     @classmethod
     async def open(cls, path: Path, voters: VoterSet) -> HeadStore:
         """Open the file at `path`, or make it."""
-        return cls(await open_writer(path, _SCHEMA), voters)
+        return cls(await open_writer(path, SCHEMA), voters)
 
     async def close(self) -> None:
         """Close the file."""

@@ -33,7 +33,7 @@ newest first."""
 SCAN_MAX = 20_000
 """Invoices looked at for one page: a page may end short, with a cursor, before it is full."""
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS head (
     one INTEGER PRIMARY KEY CHECK (one = 1), height INTEGER NOT NULL
 ) STRICT;
@@ -306,7 +306,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def prepare_index(connection: sqlite3.Connection) -> int:
     """Make the tables that are not there yet; the last height indexed."""
-    connection.executescript(_SCHEMA)
+    connection.executescript(SCHEMA)
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("INSERT OR IGNORE INTO head VALUES (1, 0)")
     (height,) = connection.execute("SELECT height FROM head").fetchone()

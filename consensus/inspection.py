@@ -1,0 +1,118 @@
+"""Looking at the file of a stopped node: every record, also those that a start would not read.
+
+Changes nothing, not even what a start mends. Owns what counts as damage there; what a node may
+believe of its disk is `recovery`'s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from consensus import sqlite_log
+from consensus.frames import DamagedLogError, Frame
+from consensus.marker import Condition, Promises
+from consensus.ports import Recovered
+from consensus.recovery import Found, reconcile
+from consensus.snapshot import BEGINNING, Base
+from consensus.sqlite import BASE, HARD_STATE, REPLACED, SCRUB, decode_fact
+from consensus.types import Entry, HardState, LogIndex
+
+_FACTS: dict[str, type] = {HARD_STATE: HardState, BASE: Base, REPLACED: int}
+_READ_BYTES = 4 * 1_048_576
+
+
+class DamagedRecordError(ValueError):
+    """A record is not what was written."""
+
+    def __init__(self, table: str, row: str, reason: str) -> None:
+        super().__init__(reason)
+        self.table = table
+        self.row = row
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What the file says, as far as it can be said without other members."""
+
+    recovered: Recovered
+    suspect: bool
+    """The file and the marker contradict each other: a start would not trust them."""
+
+
+def inspect_log(
+    connection: sqlite3.Connection, promises: Promises, condition: Condition
+) -> Inspection:
+    """Check every record by its checksum, and the log against its marker.
+
+    Raises:
+        DamagedRecordError: at the first one that is not what was written.
+        sqlite3.DatabaseError: SQLite cannot read the file.
+    """
+    facts = _inspect_facts(connection)
+    _inspect_frames(connection)
+    for table in ("snapshots", "chunks"):
+        (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - one of two names
+        if rows:
+            raise DamagedRecordError(table, "", "a node keeps no snapshots here")
+    base = facts.get(BASE, BEGINNING)
+    assert isinstance(base, Base)
+    scan = sqlite_log.scan(connection, base, 0)
+    hard_state = facts.get(HARD_STATE)
+    assert hard_state is None or isinstance(hard_state, HardState)
+    found = Found(
+        hard_state,
+        base,
+        scan.positions,
+        scan.memberships,
+        scan.damaged,
+        scan.newest_term,
+        replaced=REPLACED in facts,
+    )
+    trusted = msgspec.structs.replace(promises, suspect=False)
+    recovered = reconcile(found, promises, condition)
+    return Inspection(recovered, reconcile(found, trusted, condition).suspect)
+
+
+def stored_entries(connection: sqlite3.Connection, recovered: Recovered) -> Iterator[Entry]:
+    """The entries after the base, checked and chained.
+
+    Raises:
+        DamagedRecordError: at the first that is not what was written.
+    """
+    index = LogIndex(recovered.base.index + 1)
+    last = LogIndex(recovered.base.index + len(recovered.positions))
+    while index <= last:
+        try:
+            entries = sqlite_log.read(connection, index, last, _READ_BYTES)
+        except DamagedLogError as error:
+            raise DamagedRecordError("frames", f"entry {error.index}", str(error)) from error
+        yield from entries
+        index = LogIndex(entries[-1].index + 1)
+
+
+def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    for name, record in connection.execute("SELECT name, record FROM facts ORDER BY name"):
+        if name == SCRUB:
+            raise DamagedRecordError("facts", f"name={name}", "a damaged record was read before")
+        kind = _FACTS.get(name)
+        fact = None if kind is None else decode_fact(name, record, kind)
+        if fact is None:
+            raise DamagedRecordError("facts", f"name={name}", "fails its checksum")
+        facts[name] = fact
+    return facts
+
+
+def _inspect_frames(connection: sqlite3.Connection) -> None:
+    for first, last, positions, data in connection.execute(
+        "SELECT first, last, positions, data FROM frames ORDER BY first"
+    ):
+        row = f"first={first}"
+        try:
+            frame = Frame(first, last, positions)
+            for _ in frame.entries(data, first, last):
+                pass
+        except (TypeError, ValueError, DamagedLogError) as error:
+            raise DamagedRecordError("frames", row, str(error)) from error

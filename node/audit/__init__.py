@@ -1,0 +1,1 @@
+"""Checks everything that a node has stored, from its files alone."""

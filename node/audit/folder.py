@@ -1,0 +1,236 @@
+"""A data folder as an audit sees it: one consistent state of each database. Changes nothing.
+
+A running node's databases are read beside it; each is held at one committed state, in an order in
+which no follower can be ahead of what it follows. The Raft log is the node's alone while it runs.
+Owns files, locks and what SQLite itself can tell of a file; knows no content.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.audit.faults import AuditError, fail
+
+LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
+MARKER = "marker"
+DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, RAFT)
+"""In the order in which their states are taken: the index follows the ledger."""
+_IDLE = {"lock", "rejoin"}
+"""Files whose content nobody reads."""
+_PAGE = re.compile(r"\bpage (\d+)", re.IGNORECASE)
+
+
+class Folder:
+    """The open folder. Made by `open_folder`."""
+
+    def __init__(self, path: Path, running: bool) -> None:
+        self.path = path
+        self.running = running
+        """Whether a node uses it."""
+        self.databases: dict[str, sqlite3.Connection] = {}
+
+    def open_databases(self) -> None:
+        """Take the state of every database that is there.
+
+        Raises:
+            AuditError: SQLite cannot read one of them.
+        """
+        for name in DATABASES:
+            path = self.path / name
+            if not path.exists() or (name == RAFT and self.running):
+                continue
+            try:
+                self.databases[name] = _snapshot(path)
+            except sqlite3.DatabaseError as error:
+                raise fail(f"SQLite cannot read it: {error}", name, offset=0) from error
+
+    def close(self) -> None:
+        """Let go of the databases."""
+        for connection in self.databases.values():
+            connection.close()
+        self.databases.clear()
+
+    @property
+    def marker(self) -> bytes:
+        """The bytes of the marker; of a running node perhaps in the middle of a write."""
+        return _read(self.path / MARKER)
+
+    def strangers(self) -> list[str]:
+        """Names of files that no part of the audit reads."""
+        known = {MARKER, *_IDLE, *(n + s for n in DATABASES for s in ("", "-wal", "-shm"))}
+        if self.running:
+            known -= {RAFT}
+        return sorted(p.name for p in self.path.iterdir() if p.name not in known)
+
+    def check_database(self, name: str, schema: str) -> None:
+        """Check structure, tables and write-ahead log of a database.
+
+        Args:
+            name: One of `DATABASES`, open.
+            schema: The statements that make its tables.
+
+        Raises:
+            AuditError: with the first fault.
+        """
+        connection = self.databases[name]
+        if not self.running:
+            check_write_ahead_log(self.path / name)
+        try:
+            (report,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if report != "ok":
+                raise _structure(connection, name, report)
+            _check_schema(connection, name, schema)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise fail(f"SQLite cannot read it: {error}", name, offset=0) from error
+
+
+@contextmanager
+def open_folder(path: Path) -> Iterator[tuple[Folder, int]]:
+    """The folder, and the descriptor of a lock that keeps a node from starting until it is closed.
+
+    A lock of -1: a node runs. Whoever has read the Raft log closes it; the rest may be read beside
+    a node that starts meanwhile.
+    """
+    lock = _lock(path)
+    folder = Folder(path, running=lock < 0)
+    try:
+        yield folder, lock
+    finally:
+        folder.close()
+
+
+def _lock(path: Path) -> int:
+    """A shared lock on the folder; -1 when a node holds it."""
+    try:
+        lock = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # a copy without it
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return -1
+    return lock
+
+
+def _snapshot(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{path}?mode=ro", uri=True, timeout=10.0, isolation_level=None
+    )
+    try:
+        for pragma in ("query_only=ON", "cell_size_check=ON", "cache_size=-32768"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _structure(connection: sqlite3.Connection, name: str, report: str) -> AuditError:
+    found = _PAGE.search(report)
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    offset = (int(found[1]) - 1) * page_bytes if found else 0
+    text = " ".join(report.replace("*** in database main ***", "").split())
+    return fail(f"SQLite's structure is broken: {text}", name, offset=offset)
+
+
+def _check_schema(connection: sqlite3.Connection, name: str, schema: str) -> None:
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    true = sqlite3.connect(":memory:")
+    try:
+        true.executescript(schema)
+        wanted = true.execute(query).fetchall()
+        (encoding,) = true.execute("PRAGMA encoding").fetchone()
+    finally:
+        true.close()
+    if connection.execute("PRAGMA encoding").fetchone() != (encoding,):
+        raise fail("the text encoding is another", name, offset=56)
+    found = connection.execute(query).fetchall()
+    for stored, expected in zip(found, wanted, strict=False):
+        if stored != expected:
+            raise fail(
+                f"the schema is not this program's: {stored[3]}", name, table="sqlite_schema"
+            )
+    if len(found) != len(wanted):
+        raise fail("the schema is not this program's", name, table="sqlite_schema")
+
+
+# --- The write-ahead log ---------------------------------------------------------------------
+
+_WAL_HEADER = struct.Struct(">8I")
+_FRAME_HEADER = struct.Struct(">6I")
+_WAL_MAGIC = 0x377F0682
+_SHM_LAST_FRAME = 16
+"""Where the index of the write-ahead log tells its last valid frame (mxFrame in wal.c)."""
+
+
+def check_write_ahead_log(database: Path) -> None:
+    """Check what SQLite passes over in silence: commits after a damaged frame.
+
+    The database must be open, and no node may use it. See https://sqlite.org/fileformat2.html#walformat.
+
+    Raises:
+        AuditError: a commit is there that cannot be read.
+    """
+    name = f"{database.name}-wal"
+    data = _read(database.with_name(name))
+    if len(data) <= _WAL_HEADER.size:
+        return
+    magic, _, page_bytes, _, *salts, sum0, sum1 = _WAL_HEADER.unpack_from(data)
+    big_endian = bool(magic & 1)
+    header = _checksum(data[: _WAL_HEADER.size - 8], (0, 0), big_endian=big_endian)
+    if magic & ~1 != _WAL_MAGIC or header != (sum0, sum1):
+        raise fail("its header fails its checksum: SQLite ignores all of it", name, offset=0)
+    frame_bytes = _FRAME_HEADER.size + page_bytes
+    last = _last_frame(database)
+    at = _WAL_HEADER.size + last * frame_bytes
+    chain = (sum0, sum1)
+    if last:
+        chain = _FRAME_HEADER.unpack_from(data, at - frame_bytes)[4:]
+    while at + frame_bytes <= len(data):
+        _, commit, salt0, salt1, *sums = _FRAME_HEADER.unpack_from(data, at)
+        if salt0 != salts[0] and salt1 != salts[1]:
+            return  # written before the log last began anew
+        chain = _checksum(data[at : at + 8], chain, big_endian=big_endian)
+        page = data[at + _FRAME_HEADER.size : at + frame_bytes]
+        chain = _checksum(page, chain, big_endian=big_endian)
+        if [salt0, salt1] != salts or list(chain) != sums or commit:
+            raise fail(
+                "a frame fails its checksum, so SQLite ignores it and all after it: damage, or the"
+                " last write of a node that was killed; a start of the node would mend the latter",
+                name,
+                offset=at,
+            )
+        at += frame_bytes
+
+
+def _last_frame(database: Path) -> int:
+    shared = _read(database.with_name(f"{database.name}-shm"))
+    if len(shared) < _SHM_LAST_FRAME + 4:
+        return 0
+    return int(struct.unpack_from("=I", shared, _SHM_LAST_FRAME)[0])
+
+
+def _checksum(data: bytes, start: tuple[int, ...], *, big_endian: bool) -> tuple[int, int]:
+    words = struct.unpack(f"{'>' if big_endian else '<'}{len(data) // 4}I", data)
+    a, b = start
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        a = (a + first + b) & 0xFFFFFFFF
+        b = (b + second + a) & 0xFFFFFFFF
+    return a, b

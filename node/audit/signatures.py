@@ -1,0 +1,112 @@
+"""Verifying many signatures, in this process or in several. Owns the workers and their queue.
+
+Each claim carries its place in the ledger; the one that fails at the lowest place is told. Work is
+handed over in large parts, because each part costs a message; the queue of parts is bounded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import msgspec
+
+from node.chain.certificate import CertificateError, parse_certificate
+from node.chain.voters import VoterSet
+from node.ledger.signing import verify
+
+_PART = 1_000
+_PARTS_WAITING_MAX = 4
+"""For each worker; the messages of one part take about half a megabyte."""
+
+Claim = tuple[int, bytes, bytes, bytes]
+"""Place, public key, message, signature."""
+
+
+class FalseClaim(msgspec.Struct, frozen=True):
+    """A signature that does not verify."""
+
+    place: int
+    reason: str
+
+
+class SignatureChecker:
+    """Takes claims and certificates; `finish` or `failure` tells the first that is false."""
+
+    def __init__(self, voters: VoterSet, workers: int) -> None:
+        self._voters = voters
+        self._workers = workers
+        self._claims: list[Claim] = []
+        self._notes: list[tuple[int, str]] = []
+        self._waiting: deque[Future[FalseClaim | None]] = deque()
+        self._pool: ProcessPoolExecutor | None = None
+        self.failure: FalseClaim | None = None
+        """The false one at the lowest place, as far as is known."""
+        self.count = 0
+        """Signatures taken."""
+        if workers:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, mp_context=context)
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def add(self, place: int, key: bytes, message: bytes, signature: bytes) -> None:
+        """Take a signature that is claimed at a place of the tree."""
+        self.count += 1
+        self._claims.append((place, key, message, signature))
+        if len(self._claims) >= _PART:
+            self._hand_over()
+
+    def add_certificate(self, place: int, note: str, signatures: int) -> None:
+        """Take a certificate that must be true as a whole."""
+        self.count += signatures
+        self._notes.append((place, note))
+        if len(self._notes) >= _PART // 4:
+            self._hand_over()
+
+    def finish(self) -> FalseClaim | None:
+        """Wait for everything that was taken; the false one at the lowest place."""
+        self._hand_over()
+        while self._waiting:
+            self._settle(self._waiting.popleft().result())
+        return self.failure
+
+    def _hand_over(self) -> None:
+        claims, self._claims = self._claims, []
+        notes, self._notes = self._notes, []
+        if not claims and not notes:
+            return
+        if self._pool is None:
+            self._settle(_check(claims, notes, self._voters))
+            return
+        self._waiting.append(self._pool.submit(_check, claims, notes, self._voters))
+        while len(self._waiting) > _PARTS_WAITING_MAX * self._workers or (
+            self._waiting and self._waiting[0].done()
+        ):
+            self._settle(self._waiting.popleft().result())
+
+    def _settle(self, failure: FalseClaim | None) -> None:
+        if failure is not None and (self.failure is None or failure.place < self.failure.place):
+            self.failure = failure
+
+
+def _check(
+    claims: Sequence[Claim], notes: Sequence[tuple[int, str]], voters: VoterSet
+) -> FalseClaim | None:
+    """The first of a part that is false. Runs in a worker."""
+    failures = [
+        FalseClaim(place, "the author's signature does not verify")
+        for place, key, message, signature in claims
+        if not verify(key, message, signature)
+    ]
+    for place, note in notes:
+        try:
+            parse_certificate(note).verify(voters)
+        except CertificateError as error:
+            failures.append(FalseClaim(place, f"certificate: {error}"))
+    return min(failures, key=lambda failure: failure.place, default=None)

@@ -1,0 +1,141 @@
+"""`piaolian audit`: everything that a node has stored, checked from its files. Owns the printing.
+
+The rate is told beside what the same processes do in bare signatures, measured before the audit.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+import msgspec
+
+from node.audit.run import Audit, NoLedgerError, Outcome
+from node.audit.run import Progress as Shown
+from node.bench.limits import verifications_per_second
+from node.cli.errors import UsageError
+from node.cli.output import console
+from node.config import NodeConfig
+from node.ledger.genesis import parse_genesis
+
+PROCESSES_MAX = 4
+"""One does the blocks again, the others verify signatures: more of them would wait for the one."""
+_GENESIS_BYTES_MAX = 1 << 20
+
+
+def run_audit(config: NodeConfig, *, from_height: int, processes: int | None) -> dict[str, object]:
+    """Audit the data folder of a node; the result as `--json` prints it.
+
+    Args:
+        config: The node's.
+        from_height: Below it signatures are taken for verified.
+        processes: How many; None: as many as there are cores, up to `PROCESSES_MAX`.
+
+    Raises:
+        UsageError: there is nothing to audit.
+        GenesisError: `network.toml` is no valid genesis.
+    """
+    chosen = processes or min(len(os.sched_getaffinity(0)), PROCESSES_MAX)
+    with config.node.network.open("rb") as file:
+        genesis = parse_genesis(file.read(_GENESIS_BYTES_MAX).decode("utf-8", "replace"))
+    limit = signature_limit(chosen)
+    started = time.perf_counter()
+    with _bar() as progress:
+        audit = Audit(
+            genesis,
+            config.node.name,
+            from_height=from_height,
+            workers=chosen - 1,
+            progress=progress,
+        )
+        try:
+            outcome = audit.run(config.node.data_dir)
+        except NoLedgerError as error:
+            raise UsageError(str(error)) from error
+    return result_of(outcome, time.perf_counter() - started, limit, chosen)
+
+
+def result_of(outcome: Outcome, seconds: float, limit: float, processes: int) -> dict[str, object]:
+    """The result of an audit that took so long.
+
+    `rate` is the greater of signatures and operations a second: a transaction of many operations
+    has one signature, and an empty block has only those of its certificate.
+    """
+    first = outcome.first
+    signatures, operations = outcome.signatures / seconds, outcome.operations / seconds
+    rate = max(signatures, operations)
+    counted: dict[str, object] = msgspec.to_builtins(outcome)
+    del counted["faults"]
+    return {
+        "valid": first is None,
+        **counted,
+        "first_error": None if first is None else msgspec.to_builtins(first),
+        "seconds": round(seconds, 3),
+        "processes": processes,
+        "signatures_per_second_limit": round(limit),
+        "signatures_per_second": round(signatures),
+        "operations_per_second": round(operations),
+        "rate": round(rate),
+        "ratio": round(rate / limit, 3),
+    }
+
+
+def verdict_of(result: dict[str, object]) -> str:
+    """One line for people."""
+    error = result["first_error"]
+    if not isinstance(error, dict):
+        return (
+            f"valid: {result['heights']} heights, {result['transactions']} transactions,"
+            f" final up to height {result['final_height']}"
+        )
+    place = [str(error["file"])]
+    if error["table"]:
+        place.append(f"table {error['table']}")
+    if error["row"]:
+        place.append(f"row {error['row']}")
+    if error["column"]:
+        place.append(f"column {error['column']}")
+    if error["leaf"] is not None:
+        place.append(f"leaf {error['leaf']}")
+    if error["offset"] is not None:
+        place.append(f"byte {error['offset']}")
+    if error["bit"] is not None:
+        place.append(f"bit {error['bit']}")
+    return f"NOT VALID: {error['reason']}\nfirst wrong byte: {', '.join(place)}"
+
+
+def signature_limit(processes: int) -> float:
+    """Bare verifications a second of so many processes at once."""
+    if processes == 1:
+        return verifications_per_second()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        list(pool.map(_nothing, range(processes)))  # started, before anything is measured
+        runs = [pool.submit(verifications_per_second) for _ in range(processes)]
+        return sum(run.result() for run in runs)
+
+
+def _nothing(number: int) -> int:
+    return number
+
+
+@contextmanager
+def _bar() -> Iterator[Shown]:
+    """A progress bar on standard error, if that is a terminal."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    shown = console(to_stderr=True)
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TaskProgressColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=shown, disable=not shown.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("audit", total=None)
+
+        def show(part: str, done: int, total: int) -> None:
+            bar.update(task, description=part, completed=done, total=total or None)
+
+        yield show

@@ -1,0 +1,67 @@
+"""How fast `piaolian audit` is beside bare signatures: `python -m tests.bench.audit`.
+
+Makes certified ledgers without a cluster, one invoice a transaction and many, audits each with one
+process and with two, and prints one JSON object. The limit is measured right before each audit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from node.audit.run import Audit
+from node.cli.auditing import result_of, signature_limit
+from node.ledger.genesis import Genesis
+from tests.audit.ledgers import write_ledger
+
+NEEDED = 0.4
+
+
+def measure(folder: Path, genesis: Genesis, processes: int) -> dict[str, object]:
+    """The result of one audit, as the command prints it."""
+    limit = signature_limit(processes)
+    started = time.perf_counter()
+    audit = Audit(genesis, "bureau", workers=processes - 1)
+    return result_of(audit.run(folder), time.perf_counter() - started, limit, processes)
+
+
+def main() -> int:
+    """Parse, run, print; 1 when an audit fails or is slower than it must be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.audit", description=__doc__)
+    parser.add_argument("--invoices", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, nargs="*", default=[1, 8, 50])
+    parser.add_argument("--details", type=int, default=300, help="bytes of each sealed blob")
+    parser.add_argument("--processes", type=int, nargs="*", default=[1, 2])
+    args = parser.parse_args()
+    good = True
+    results = {}
+    for batch in args.batch:
+        with tempfile.TemporaryDirectory(prefix="piaolian-audit-") as name:
+            folder = Path(name) / "data"
+            genesis = asyncio.run(
+                write_ledger(folder, args.invoices, batch=batch, details=args.details)
+            )
+            for processes in args.processes:
+                result = measure(folder, genesis, processes)
+                ratio = result["ratio"]
+                assert isinstance(ratio, float)
+                good = good and bool(result["valid"]) and ratio >= NEEDED
+                results[f"batch {batch}, processes {processes}"] = {
+                    key: result[key]
+                    for key in (
+                        *("valid", "transactions", "operations", "seconds", "rate", "ratio"),
+                        *("signatures_per_second_limit", "signatures_per_second"),
+                        "operations_per_second",
+                    )
+                }
+    print(json.dumps(results, indent=2))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
