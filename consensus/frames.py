@@ -134,6 +134,15 @@ class Frame:
             at += len(record)
             place += 1
 
+    def records(self, data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+        """Index, place in the data, bytes and checksum of each record; checks nothing."""
+        at = 0
+        for index, size, crc in zip(
+            range(self.first, self.last + 1), self._sizes, self._crcs, strict=True
+        ):
+            yield index, at, data[at : at + size], crc
+            at += size
+
     def cut(self, last: int, data: bytes) -> tuple[bytes, bytes]:
         """Positions and data of the entries up to `last`, with the checksums that they have."""
         count = last - self.first + 1

@@ -7,11 +7,14 @@ believe of its disk is `recovery`'s.
 from __future__ import annotations
 
 import sqlite3
+import struct
+import zlib
 from collections.abc import Iterator
 
 import msgspec
 
 from consensus import sqlite_log
+from consensus.crc import fallen_bit
 from consensus.frames import DamagedLogError, Frame
 from consensus.marker import Condition, Promises
 from consensus.ports import Recovered
@@ -22,15 +25,24 @@ from consensus.types import Entry, HardState, LogIndex
 
 _FACTS: dict[str, type] = {HARD_STATE: HardState, BASE: Base, REPLACED: int}
 _READ_BYTES = 4 * 1_048_576
+_PLACE = struct.Struct("<qq")
+_CRC_BYTES = 4
+
+Fallen = tuple[int, int] | None
+"""Byte of the column's value, and bit of it, that alone is wrong, if that can be told."""
 
 
 class DamagedRecordError(ValueError):
     """A record is not what was written."""
 
-    def __init__(self, table: str, row: str, reason: str) -> None:
+    def __init__(
+        self, table: str, row: str, reason: str, column: str = "", fallen: Fallen = None
+    ) -> None:
         super().__init__(reason)
         self.table = table
         self.row = row
+        self.column = column
+        self.fallen = fallen
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -100,7 +112,11 @@ def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
         kind = _FACTS.get(name)
         fact = None if kind is None else decode_fact(name, record, kind)
         if fact is None:
-            raise DamagedRecordError("facts", f"name={name}", "fails its checksum")
+            crc, content = record[:_CRC_BYTES], record[_CRC_BYTES:]
+            fallen = _fallen(content, int.from_bytes(crc, "little"), zlib.crc32(name.encode()))
+            raise DamagedRecordError(
+                "facts", f"name={name}", "fails its checksum", "record", fallen
+            )
         facts[name] = fact
     return facts
 
@@ -112,7 +128,25 @@ def _inspect_frames(connection: sqlite3.Connection) -> None:
         row = f"first={first}"
         try:
             frame = Frame(first, last, positions)
+        except ValueError as error:
+            crc, body = positions[:_CRC_BYTES], positions[_CRC_BYTES:]
+            start = zlib.crc32(_PLACE.pack(first, last))
+            fallen = _fallen(body, int.from_bytes(crc, "little"), start)
+            raise DamagedRecordError("frames", row, str(error), "positions", fallen) from error
+        for index, at, record, crc in frame.records(data):
+            if zlib.crc32(record) != crc:
+                place = fallen_bit(record, crc)
+                fallen = None if place is None else (at + place[0], place[1])
+                reason = f"raft log entry {index} fails its checksum"
+                raise DamagedRecordError("frames", row, reason, "data", fallen)
+        try:
             for _ in frame.entries(data, first, last):
                 pass
-        except (TypeError, ValueError, DamagedLogError) as error:
+        except DamagedLogError as error:
             raise DamagedRecordError("frames", row, str(error)) from error
+
+
+def _fallen(content: bytes, crc: int, start: int) -> Fallen:
+    """The bit that fell of a value that begins with its checksum."""
+    place = fallen_bit(content, crc, start)
+    return None if place is None else (_CRC_BYTES + place[0], place[1])

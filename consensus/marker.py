@@ -33,7 +33,9 @@ EXTRA_BYTES_MAX = 3_072
 _MAGIC = b"RFMARK01"
 _HEAD = struct.Struct(">8sIQI")
 _CONTENT_BYTES_MAX = SLOT_BYTES - _HEAD.size
-_CRC_FROM = 12
+CRC_AT = 8
+"""Place of the checksum in a slot; what it covers follows."""
+_CRC_FROM = CRC_AT + 4
 
 
 class Condition(IntEnum):

@@ -98,26 +98,40 @@ def open_folder(path: Path) -> Iterator[tuple[Folder, int]]:
     A lock of -1: a node runs. Whoever has read the Raft log closes it; the rest may be read beside
     a node that starts meanwhile.
     """
-    lock = _lock(path)
+    lock = _lock(path, fcntl.LOCK_SH)
     folder = Folder(path, running=lock < 0)
+    before = set(path.iterdir())
     try:
         yield folder, lock
     finally:
         folder.close()
+        if not folder.running:
+            _tidy(path, before)
 
 
-def _lock(path: Path) -> int:
-    """A shared lock on the folder; -1 when a node holds it."""
+def _lock(path: Path, kind: int) -> int:
+    """A lock on the folder; -1 when a node holds it."""
     try:
         lock = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # a copy without it
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
         return -1
     return lock
+
+
+def _tidy(path: Path, before: set[Path]) -> None:
+    """Remove what SQLite made beside the databases to read them, unless a node has started."""
+    lock = _lock(path, fcntl.LOCK_EX)
+    if lock < 0:
+        return
+    for made in set(path.iterdir()) - before:
+        if made.name in {name + suffix for name in DATABASES for suffix in ("-wal", "-shm")}:
+            made.unlink()
+    os.close(lock)
 
 
 def _snapshot(path: Path) -> sqlite3.Connection:

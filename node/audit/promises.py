@@ -11,8 +11,9 @@ import sqlite3
 
 import msgspec
 
+from consensus.crc import fallen_bit
 from consensus.inspection import DamagedRecordError, inspect_log, stored_entries
-from consensus.marker import SLOT_BYTES, Condition, Promises, decode_marker
+from consensus.marker import CRC_AT, SLOT_BYTES, Condition, Promises, decode_marker
 from consensus.ports import Recovered
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, EntryKind
@@ -49,8 +50,8 @@ def check_marker(data: bytes, voter: Voter | None) -> tuple[Promises, SignedChec
     """
     condition, _, promises = decode_marker(data)
     if condition is not Condition.OK:
-        offset = next((at for at in (0, SLOT_BYTES) if _slot_fails(data[at : at + SLOT_BYTES])), 0)
-        raise fail(f"a slot is {condition.name.lower()}", MARKER, offset=offset)
+        offset, bit = _damage(data)
+        raise fail(f"a slot is {condition.name.lower()}", MARKER, offset=offset, bit=bit)
     if not promises.extra:
         return promises, None
     try:
@@ -68,8 +69,17 @@ def check_marker(data: bytes, voter: Voter | None) -> tuple[Promises, SignedChec
     return promises, signed
 
 
-def _slot_fails(slot: bytes) -> bool:
-    return decode_marker(slot + bytes(SLOT_BYTES))[0] is Condition.DAMAGED
+def _damage(data: bytes) -> tuple[int, int | None]:
+    """Where the first bad slot is wrong; its beginning, unless one bit explains it."""
+    for start in (0, SLOT_BYTES):
+        slot = data[start : start + SLOT_BYTES]
+        if decode_marker(slot + bytes(SLOT_BYTES))[0] is Condition.DAMAGED:
+            crc = int.from_bytes(slot[CRC_AT : CRC_AT + 4], "big")
+            fallen = fallen_bit(slot[CRC_AT + 4 :], crc)
+            if fallen is not None:
+                return start + CRC_AT + 4 + fallen[0], fallen[1]
+            return start, None
+    return 0, None
 
 
 def check_signed(
@@ -140,7 +150,16 @@ def check_log(
             if _block_of(entry) is not None:
                 indexes.append(entry.index)
     except DamagedRecordError as error:
-        raise fail(str(error), RAFT, table=error.table, row=error.row) from error
+        offset, bit = error.fallen or (None, None)
+        raise fail(
+            str(error),
+            RAFT,
+            table=error.table,
+            row=error.row,
+            column=error.column or None,
+            offset=offset,
+            bit=bit,
+        ) from error
     if inspection.suspect:
         raise fail("the log is not what the marker promises: a start would not trust it", RAFT)
     return inspection.recovered, indexes

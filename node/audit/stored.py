@@ -196,6 +196,8 @@ def compare_rows(
         if expected == row:
             yield row
             continue
+        if expected is not None:
+            _check_key(file, table, columns, keys, row, expected)
         if expected is None or _order(row[:keys]) < _order(expected[:keys]):
             raise fail("a row that nothing makes", file, table=table, row=_key(columns, row, keys))
         if row[:keys] != expected[:keys]:
@@ -214,6 +216,26 @@ def compare_rows(
     expected = next(true, None)
     if expected is not None:
         raise fail("a row is missing", file, table=table, row=_key(columns, expected, keys))
+
+
+def _check_key(
+    file: str, table: str, columns: Sequence[str], keys: int, row: Row, expected: Row
+) -> None:
+    """Raise if the rows are one and the same but for a bit of the key."""
+    others = [n for n, (a, b) in enumerate(zip(row, expected, strict=True)) if a != b]
+    if len(others) != 1 or others[0] >= keys:
+        return
+    offset, bit = first_difference(_bytes(row[others[0]]), _bytes(expected[others[0]]))
+    if bit is not None:
+        raise fail(
+            f"a row under another key than {_key(columns, expected, keys)}",
+            file,
+            table=table,
+            row=_key(columns, row, keys),
+            column=columns[others[0]],
+            offset=offset,
+            bit=bit,
+        )
 
 
 def _hashes_to(blob_hash: bytes) -> Callable[[bytes], bool]:
