@@ -78,6 +78,10 @@ failover: $(INSTALLED) ## kill 50 leaders and measure; ARGS="--steady 600" looks
 bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so on
 	$(BIN)/piaolian bench $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: $(INSTALLED) ## measure `piaolian audit` beside bare signatures; ARGS="--invoices 50000"
+	$(BIN)/python -m tests.bench.audit $(ARGS)
+
 # --- Check ------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -112,6 +116,10 @@ soak: $(INSTALLED) ## simulate SEEDS=1000 Raft clusters in bad worlds
 .PHONY: soak-nodes
 soak-nodes: $(INSTALLED) ## the long campaigns over real files and daemons
 	$(BIN)/pytest -m soak --timeout 0
+
+.PHONY: audit-flips
+audit-flips: $(INSTALLED) ## flip FLIPS=200 bits in a stopped and in a killed node's folder; each is found or harmless
+	FLIPS=$(or $(FLIPS),200) $(BIN)/pytest -q -s --timeout 0 tests/cluster/test_audit.py -k flipped
 
 .PHONY: mutants
 mutants: $(INSTALLED) ## plant known bugs in consensus; each must be caught; ARGS="--only NAME"

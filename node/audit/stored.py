@@ -96,10 +96,14 @@ def check_blobs(ledger: sqlite3.Connection, walked: Walked) -> tuple[int, int]:
         AuditError: one is not what its hash says, or no applied operation names it.
     """
     held = 0
-    for blob_hash, body in ledger.execute("SELECT hash, body FROM blobs ORDER BY rowid"):
-        row = f"hash={bytes(blob_hash).hex()}"
+    for height, blob_hash, body in ledger.execute(
+        "SELECT height, hash, body FROM blobs ORDER BY height, hash"
+    ):
+        row = f"height={height} hash={bytes(blob_hash).hex()}"
         true = hashlib.sha256(body).digest()
-        named = walked.state.execute("SELECT 1 FROM named WHERE hash = ?", (blob_hash,))
+        named = walked.state.execute(
+            "SELECT 1 FROM named WHERE height = ? AND hash = ?", (height, blob_hash)
+        )
         is_named = named.fetchone() is not None
         if true != blob_hash and is_named:
             offset, bit = fallen_bit(body, _hashes_to(blob_hash)) or (None, None)
@@ -109,6 +113,7 @@ def check_blobs(ledger: sqlite3.Connection, walked: Walked) -> tuple[int, int]:
                 table="blobs",
                 row=row,
                 column="body",
+                height=height,
                 offset=offset,
                 bit=bit,
             )

@@ -46,7 +46,7 @@ class Walked(msgspec.Struct):
     head: Head
     """After the last block, but for the Raft index, which no leaf tells."""
     state: sqlite3.Connection
-    """Tables `state`, as after the last block, and `named`: hashes of blobs."""
+    """Tables `state`, as after the last block, and `named`: heights and the blobs they name."""
     final_height: int
     transactions: int
     operations: int
@@ -194,7 +194,7 @@ class Walk:
     ) -> list[CheckedTransaction]:
         """The transactions of the leaves; their signatures are handed to the checker."""
         checked = []
-        named: list[tuple[bytes]] = []
+        named: list[tuple[int, bytes]] = []
         verified = height >= self._from_height
         for position, leaf in enumerate(leaves):
             assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
@@ -212,9 +212,9 @@ class Walk:
             # The rules verify those of bare keys themselves, in this process.
             self._signatures.count += sum(isinstance(op, ByKey) for op in operations)
             if leaf.code == Code.OK:
-                named += [(blob_hash,) for blob_hash in named_blobs(transaction.body)]
+                named += [(height, blob_hash) for blob_hash in named_blobs(transaction.body)]
         self.walked.transactions += len(checked)
-        self.walked.state.executemany("INSERT OR IGNORE INTO named (hash) VALUES (?)", named)
+        self.walked.state.executemany("INSERT OR IGNORE INTO named VALUES (?, ?)", named)
         return checked
 
     def _check_certificate(self, height: int, frontier: Frontier, note: bytes) -> None:
@@ -415,6 +415,8 @@ def _scratch() -> sqlite3.Connection:
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-262144"):
         connection.execute(f"PRAGMA {pragma}")
     connection.executescript(SCHEMA)
-    connection.execute("CREATE TABLE named (hash BLOB PRIMARY KEY) WITHOUT ROWID")
+    connection.execute(
+        "CREATE TABLE named (height, hash, PRIMARY KEY (height, hash)) WITHOUT ROWID"
+    )
     connection.execute("BEGIN")
     return connection
