@@ -101,10 +101,11 @@ def read_xlsx(path: Path, sheet: str | None = None) -> Iterator[Row]:
     Raises:
         FileFormatError: missing, too large, no workbook, or a row out of bounds.
     """
-    with path_errors(path), warnings.catch_warnings():
+    # Opened here: openpyxl leaves a file that it cannot read open.
+    with path_errors(path), path.open("rb") as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl tells of features that it does not keep
         _check_archive(path)
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         try:
             names = [each.title for each in book.worksheets]
             if not names or (sheet is not None and sheet not in names):
