@@ -183,12 +183,20 @@ def verify_inclusion(
     index: int, size: int, leaf: bytes, path: Sequence[bytes], root: bytes
 ) -> bool:
     """Whether `path` shows the leaf hash `leaf` at `index` of the tree (RFC 9162, 2.1.3.2)."""
+    return path_root(index, size, leaf, path) == root
+
+
+def path_root(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes | None:
+    """The root of the one tree that has the leaf hash `leaf` at `index`, by this audit path.
+
+    None when the path has a hash too many or too few for the place.
+    """
     if not 0 <= index < size <= TREE_SIZE_MAX or not _are_hashes((leaf, *path)):
-        return False
+        return None
     number, last, result = index, size - 1, leaf
     for sibling in path:
         if last == 0:
-            return False
+            return None
         if number & 1 or number == last:
             result = node_hash(sibling, result)
             while not number & 1 and number:
@@ -196,7 +204,7 @@ def verify_inclusion(
         else:
             result = node_hash(result, sibling)
         number, last = number >> 1, last >> 1
-    return last == 0 and result == root
+    return result if last == 0 else None
 
 
 def verify_consistency(

@@ -17,6 +17,9 @@ Code18 = Annotated[str, msgspec.Meta(min_length=18, max_length=18, pattern="^[0-
 InvoiceNumber = Annotated[str, msgspec.Meta(min_length=20, max_length=20, pattern="^[0-9]{20}$")]
 """20 digits (2 year, 2 province, 1 channel, 15 serial), or the older 12-digit code with an
 8-digit number, written together."""
+WrappedKey = Annotated[bytes, msgspec.Meta(min_length=48, max_length=48)]
+"""A 32-byte content key, encrypted for one reader (`node.sealing`)."""
+WrapNonce = Annotated[bytes, msgspec.Meta(min_length=24, max_length=24)]
 Currency = Annotated[str, msgspec.Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
 Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -52,6 +55,10 @@ class Table(IntEnum):
     ORDER = 9
     PROPOSAL = 12
     REGION = 13
+    SHARE = 10
+    """Content keys of sealed details, wrapped for readers who came later."""
+    DISCREPANCY = 11
+    """What the tax bureau's node found wrong in sealed details."""
 
 
 class Role(IntEnum):
