@@ -24,6 +24,7 @@ from node.api.ports import (
     InvoiceDraft,
     Issued,
     NodeStatus,
+    NotDisclosableError,
     NotFinalError,
     RedDraft,
     Submission,
@@ -34,33 +35,36 @@ from node.api.ports import (
     WriteRefusedError,
 )
 from node.chain.certificate import parse_certificate
+from node.chain.disclosure import Disclosure
 from node.chain.evidence import EvidenceError, decode_evidence, judge
 from node.chain.evidence_file import encode_evidence_file
 from node.chain.leaf import TransactionLeaf, decode_leaf
-from node.chain.proof import build_proof
+from node.chain.proof import TooMuchDisclosedError, build_proof
 from node.chain.voters import VoterSet
 from node.intake import History, Intake, OutboxFullError
 from node.issuance import Issuance
+from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
 from node.ledger.operations import Operation
-from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
     Transaction,
     TransactionBody,
+    decode_body,
     decode_transaction,
     encode_body,
     encode_wire,
     signed_bytes,
 )
 from node.ledger.types import Table
-from node.sealing import open_details
+from node.readers import Readers
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Outcome, Tracker
+from node.unsealing import UnknownItemError, Unsealer
 
 VALIDITY_HEIGHTS = 20_000
 """Own transactions are valid for so many heights: over three minutes at the fastest pace."""
@@ -98,7 +102,7 @@ class Desk:
         voters: VoterSet,
         participant: str,
         signing_seed: bytes,
-        sealing_key: bytes,
+        keyring: Keyring,
         intake: Intake,
         outbox: Outbox,
         tracker: Tracker,
@@ -110,14 +114,15 @@ class Desk:
         self._voters = voters
         self._participant = participant
         self._key = secret_key(signing_seed)
-        self._sealing_key = sealing_key
         self._intake = intake
         self._outbox = outbox
         self._tracker = tracker
         self._reader = reader
         self._history = history
         self._vitals = vitals
-        self._issuance = Issuance(genesis, participant, sealing_key, outbox, reader)
+        readers = Readers(reader, tracker)
+        self._issuance = Issuance(participant, keyring, readers, outbox, reader)
+        self._unsealer = Unsealer(keyring, readers, reader)
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
 
@@ -266,11 +271,6 @@ class Desk:
         except OutboxFullError as error:
             raise BusyError(str(error)) from error
 
-    async def _invoice(self, number: str) -> InvoiceRow | None:
-        key = number.encode()
-        rows = await self._reader.rows(Table.INVOICE, [key])
-        return decode_invoice(rows[key]) if key in rows else None
-
     # --- Transactions and blocks -------------------------------------------------------------
 
     async def transaction(self, txid: bytes) -> TransactionStatus | None:
@@ -341,8 +341,10 @@ class Desk:
         """Blocks from `from_height` up."""
         return await self._reader.blocks(from_height, limit, bytes_max)
 
-    async def receipt(self, txid: bytes) -> str | None:
-        """The proof file of a transaction."""
+    async def receipt(
+        self, txid: bytes, disclose: Sequence[str] = (), operation: int | None = None
+    ) -> str | None:
+        """The proof file of a transaction, with the items of its details that it shall show."""
         status = await self.transaction(txid)
         if status is None:
             return None
@@ -353,14 +355,26 @@ class Desk:
             raise NotFinalError("no final block holds the transaction yet")
         certificate = parse_certificate(inclusion.certificate.decode())
         assert certificate.origin_signature is not None, "stored certificates are published"
-        proof = build_proof(
-            inclusion.index,
-            inclusion.path,
-            inclusion.leaf,
-            certificate,
-            certificate.origin_signature,
-            self._voters,
-        )
+        disclosures: Sequence[Disclosure] = ()
+        if disclose:
+            assert status.body is not None, "a final transaction has its leaf"
+            body = decode_body(status.body)
+            try:
+                disclosures = await self._unsealer.disclose(body, disclose, operation)
+            except UnknownItemError as error:
+                raise NotDisclosableError(str(error)) from error
+        try:
+            proof = build_proof(
+                inclusion.index,
+                inclusion.path,
+                inclusion.leaf,
+                certificate,
+                certificate.origin_signature,
+                self._voters,
+                disclosures,
+            )
+        except TooMuchDisclosedError as error:
+            raise TooLargeError(str(error)) from error
         return proof.encode()
 
     async def checkpoint(self) -> str | None:
@@ -390,14 +404,13 @@ class Desk:
 
     async def details(self, number: str) -> bytes | None:
         """Opened details of an invoice as JSON, if this participant can open them."""
-        row = await self._invoice(number)
-        if row is None:
-            return None
-        for blob_hash in row.blobs:
-            blob = await self._reader.blob(row.height, blob_hash)
-            if blob is not None:
-                return open_details(blob, self._sealing_key, row.details)
-        return None
+        opened = await self._unsealer.open(number)
+        return None if opened is None else opened.details
+
+    async def detail_paths(self, number: str) -> Sequence[str] | None:
+        """Paths of the items of an invoice's details, in the order of the commitment."""
+        opened = await self._unsealer.open(number)
+        return None if opened is None else [path for path, _ in opened.items]
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         """Stored evidence in the order of its id."""

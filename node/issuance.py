@@ -7,18 +7,25 @@ Knows no signature and no network.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 
 from node.api.ports import InvoiceDraft, RedDraft, RefusedError
+from node.keyring import Keyring
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis
 from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation
 from node.ledger.rows import decode_invoice, decode_segments, segments_key
-from node.ledger.types import Role, Table
-from node.sealing import RANDOM_BYTES, Sealed, details_salt, seal_details
+from node.ledger.types import Table
+from node.readers import Readers
+from node.sealing import RANDOM_BYTES, READERS_MAX, Sealed, details_salt, seal_details
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox
+
+SEALED_AT_ONCE = 50
+"""Invoices sealed before the event loop gets its turn: about 5 ms."""
+PARTIES_MAX = 16
+"""Parties of a red letter to whom its details are sealed at once; others are let in by sharing."""
 
 
 class Issuance:
@@ -26,18 +33,17 @@ class Issuance:
 
     def __init__(
         self,
-        genesis: Genesis,
         participant: str,
-        sealing_key: bytes,
+        keyring: Keyring,
+        readers: Readers,
         outbox: Outbox,
         reader: LedgerReader,
     ) -> None:
         self._participant = participant
-        self._sealing_key = sealing_key
+        self._keyring = keyring
+        self._readers = readers
         self._outbox = outbox
         self._reader = reader
-        self._sealing_keys = {p.id: bytes.fromhex(p.sealing_key) for p in genesis.participants}
-        self._bureaus = [p.id for p in genesis.participants if Role.TAX_BUREAU in p.role_set]
         self._serials: dict[str, int] | None = None
         """The next serial of each segment, by its first number."""
 
@@ -81,7 +87,9 @@ class Issuance:
         """
         operations: list[Operation] = []
         blobs: list[bytes] = []
-        for draft, number in zip(drafts, numbers, strict=True):
+        for place, (draft, number) in enumerate(zip(drafts, numbers, strict=True)):
+            if place and place % SEALED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             sealed = await self._seal(draft)
             operations.append(_operation(draft, number, sealed))
             if sealed is not None:
@@ -99,18 +107,29 @@ class Issuance:
     async def _seal(self, draft: InvoiceDraft | RedDraft) -> Sealed | None:
         if draft.details is None:
             return None
-        buyer = draft.buyer if isinstance(draft, InvoiceDraft) else await self._buyer(draft.invoice)
-        readers = [self._participant, buyer, *self._bureaus]
-        keys = [self._sealing_keys[r] for r in readers if r in self._sealing_keys]
-        salt = details_salt(self._sealing_key, draft.order)
-        return seal_details(draft.details, keys, salt, os.urandom(RANDOM_BYTES))
+        if isinstance(draft, InvoiceDraft):
+            parties = [draft.buyer]
+        else:
+            parties = await self._parties(draft.invoice)
+        parties = [self._participant, parties[0], *await self._readers.bureaus(), *parties[1:]]
+        keys = await self._readers.keys_of_all(parties)
+        salt = details_salt(self._keyring.salt_secret, draft.order)
+        return seal_details(
+            draft.details,
+            self._keyring.present,
+            keys[: READERS_MAX - 1],
+            salt,
+            os.urandom(RANDOM_BYTES),
+        )
 
-    async def _buyer(self, number: str) -> str:
+    async def _parties(self, number: str) -> list[str]:
+        """Who reads a red letter of this invoice beside the issuer: all whom it takes from."""
         key = number.encode()
         rows = await self._reader.rows(Table.INVOICE, [key])
         if key not in rows:
             raise RefusedError(Code.UNKNOWN_INVOICE, f"there is no invoice {number}")
-        return decode_invoice(rows[key]).buyer
+        row = decode_invoice(rows[key])
+        return [row.buyer, row.holder, *(claim.owner for claim in row.claims)][:PARTIES_MAX]
 
 
 def _operation(draft: InvoiceDraft | RedDraft, number: str, sealed: Sealed | None) -> Operation:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -38,7 +38,7 @@ from typing_extensions import override
 
 from node.chain.disclosure import SALT_BYTES, DetailsError, Item, commit, items_of
 from node.ledger.signing import secret_key
-from node.ledger.types import Hash, WrappedKey, WrapNonce
+from node.ledger.types import Hash, WrapNonce, WrappedKey
 
 READERS_MAX = 64
 """Wraps in one blob. Who comes later gets a wrap in the state (`ShareDetails`)."""
@@ -192,13 +192,16 @@ def wrap_later(opened: Opened, sealer: SealingKey, reader: bytes, nonce: bytes) 
 
 
 def open_details(
-    blob: bytes, key: SealingKey, commitment: bytes | None, later: Sequence[LaterWrap] = ()
+    blob: bytes,
+    keys: Mapping[bytes, SealingKey],
+    commitment: bytes | None,
+    later: Sequence[LaterWrap] = (),
 ) -> Opened | None:
-    """What the blob holds, if `key` may read it and it matches the commitment; else None.
+    """What the blob holds, if one of `keys` may read it and it matches the commitment; else None.
 
     Args:
         blob: The sealed bytes, from anyone.
-        key: The reader's.
+        keys: The reader's key pairs, by public key.
         commitment: From the ledger; None opens nothing.
         later: Wraps from the ledger's state; those for other readers are passed over.
     """
@@ -212,9 +215,8 @@ def open_details(
         LaterWrap(wrap.reader, sealed.sealer, sealed.nonce, wrap.wrapped) for wrap in sealed.wraps
     ]
     for wrap in (*wraps, *later):
-        if wrap.reader != key.public:
-            continue
-        content_key = _unwrap(wrap, key, commitment)
+        key = keys.get(wrap.reader)
+        content_key = None if key is None else _unwrap(wrap, key, commitment)
         opened = None if content_key is None else _open(sealed, content_key, commitment)
         if opened is not None:
             return opened

@@ -32,6 +32,7 @@ from node.engine import Engine, HaltedError, Leadership
 from node.finality import Cosigned, DivergedError, Finality
 from node.indexing import Indexer
 from node.intake import Intake
+from node.keyring import Keyring
 from node.keystore import NodeKeys
 from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
@@ -83,6 +84,7 @@ class Node:
                 bytes_max=config.limits.pool_bytes,
             )
         )
+        self._keyring = Keyring([keys.sealing])
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[Callable[[], Awaitable[object]]] = []
         self._files: list[Callable[[], Awaitable[object]]] = []
@@ -255,7 +257,7 @@ class Node:
             voters,
             participant.id,
             self._keys.signing,
-            self._keys.sealing,
+            self._keyring,
             self._intake,
             outbox,
             self._tracker,

@@ -132,5 +132,14 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
         "新密钥的自签名无效。",
     ),
     Code.SCOPE_INVALID: ("A signing key needs a scope, a sealing key has none.", "密钥用途无效。"),
+    Code.NO_DETAILS: ("The invoice has no sealed details.", "发票没有加密明细。"),
+    Code.TOO_MANY_SHARES: ("The details were shared with too many readers.", "明细共享对象过多。"),
+    Code.LINE_OVER_CREDIT: (
+        "A line takes back more than its original line has left.",
+        "红冲行超过原行剩余金额。",
+    ),
+    Code.ALREADY_RECORDED: ("This discrepancy is recorded already.", "该差异已登记。"),
+    Code.NO_DISCREPANCY: ("No such discrepancy is recorded.", "该差异未登记。"),
+    Code.DISCREPANCY_RESOLVED: ("The discrepancy is resolved already.", "该差异已处理。"),
 }
 """By code: English, Chinese. Complete: a test compares it with `Code`."""

@@ -71,6 +71,10 @@ class NotFinalError(FacadeError):
     """The transaction is known but not final, so there is no receipt yet (HTTP 409)."""
 
 
+class NotDisclosableError(FacadeError):
+    """No such item in details that this participant can open (HTTP 404)."""
+
+
 # --- Transactions ----------------------------------------------------------------------------
 
 
@@ -384,11 +388,19 @@ class NodeFacade(Protocol):
         """Blocks from `from_height` up: at least one if there is one, cut past `bytes_max`."""
         ...
 
-    async def receipt(self, txid: bytes) -> str | None:
+    async def receipt(
+        self, txid: bytes, disclose: Sequence[str] = (), operation: int | None = None
+    ) -> str | None:
         """The proof file; None when the id is unknown.
+
+        Args:
+            txid: The transaction.
+            disclose: Paths of items of the sealed details that the file shall show.
+            operation: Position of the operation whose details they are; None: the only one.
 
         Raises:
             NotFinalError: known, but no final block holds it.
+            NotDisclosableError: no such item in details that this participant can open.
         """
         ...
 
@@ -418,6 +430,10 @@ class NodeFacade(Protocol):
 
     async def details(self, number: str) -> bytes | None:
         """Opened details of an invoice as JSON; None unless this participant can open them."""
+        ...
+
+    async def detail_paths(self, number: str) -> Sequence[str] | None:
+        """Paths of the items of an invoice's details that a receipt may show; None as above."""
         ...
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:

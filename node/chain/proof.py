@@ -7,8 +7,9 @@
     (empty line)
     <certificate>           one origin signature and exactly q cosignatures
 
-There is one accepted form: reading writes again and compares. Disclosures of sealed details and
-handovers between voter sets have their places; this version knows neither, so both are empty.
+There is one accepted form: reading writes again and compares. A disclosure shows one item of the
+sealed details that the leaf commits to (`disclosure`), each once, in the order of operation and
+place. Handovers between voter sets have their place; this version knows none, so it is empty.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from typing import Annotated
 import msgspec
 
 from node.chain.certificate import Certificate, CertificateError, parse_certificate
+from node.chain.disclosure import Disclosure
 from node.chain.leaf import LEAF_BYTES_MAX
 from node.chain.merkle import HASH_BYTES
 from node.chain.note import MalformedNoteError, decode_base64, encode_base64
 from node.chain.voters import VoterSet
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
-PROOF_BYTES_MAX = 131_072
-"""A leaf in base64 needs 87,384; path and certificate less than 16,384."""
+PROOF_BYTES_MAX = 524_288
+"""A leaf and disclosures of `DISCLOSED_BYTES_MAX` need 436,911 in base64; path and certificate
+less than 16,384."""
+DISCLOSURES_MAX = 256
+DISCLOSED_BYTES_MAX = 262_144
+"""Of all disclosures of a proof together, encoded."""
 PATH_HASHES_MAX = 64
 
 
@@ -34,9 +40,13 @@ class MalformedProofError(ValueError):
     """Not a proof file in its one accepted form; says what is wrong."""
 
 
+class TooMuchDisclosedError(ValueError):
+    """More items, or more bytes of them, than one proof file may hold."""
+
+
 class _Extra(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     leaf: Annotated[bytes, msgspec.Meta(max_length=LEAF_BYTES_MAX)]
-    disclosures: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=0)] = ()
+    disclosures: Annotated[tuple[Disclosure, ...], msgspec.Meta(max_length=DISCLOSURES_MAX)] = ()
     handovers: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=0)] = ()
 
 
@@ -52,10 +62,11 @@ class Proof(msgspec.Struct, frozen=True):
     leaf: bytes
     """Canonical bytes of the leaf."""
     certificate: Certificate
+    disclosures: tuple[Disclosure, ...] = ()
 
     def encode(self) -> str:
         """The proof file."""
-        extra = encode_base64(_encoder.encode(_Extra(self.leaf)))
+        extra = encode_base64(_encoder.encode(_Extra(self.leaf, self.disclosures)))
         hashes = "".join(f"{encode_base64(value)}\n" for value in self.path)
         note = self.certificate.encode()
         return f"{PROOF_HEADER}\nextra {extra}\nindex {self.index}\n{hashes}\n{note}"
@@ -68,6 +79,7 @@ def build_proof(
     certificate: Certificate,
     origin_signature: bytes,
     voters: VoterSet,
+    disclosures: Sequence[Disclosure] = (),
 ) -> Proof:
     """The proof of a leaf under a final checkpoint.
 
@@ -78,9 +90,19 @@ def build_proof(
         certificate: A verified certificate of a tree larger than `index`.
         origin_signature: `checkpoint.sign_origin` of the certificate's checkpoint.
         voters: The voters in force; their q is the number of cosignatures that are kept.
+        disclosures: Items of sealed details to show, in any order.
+
+    Raises:
+        TooMuchDisclosedError: more than one proof file may hold.
     """
+    shown = {(item.operation, item.index): item for item in disclosures}
+    ordered = tuple(shown[place] for place in sorted(shown))
+    if len(ordered) > DISCLOSURES_MAX or len(_encoder.encode(ordered)) > DISCLOSED_BYTES_MAX:
+        raise TooMuchDisclosedError(
+            f"a proof shows at most {DISCLOSURES_MAX} items of {DISCLOSED_BYTES_MAX} bytes together"
+        )
     narrowed = certificate.narrowed(voters).published(origin_signature)
-    return Proof(index, tuple(path), leaf, narrowed)
+    return Proof(index, tuple(path), leaf, narrowed, ordered)
 
 
 def parse_proof(data: bytes | str) -> Proof:
@@ -100,11 +122,13 @@ def parse_proof(data: bytes | str) -> Proof:
     if len(lines) - 3 > PATH_HASHES_MAX:
         raise MalformedProofError("audit path is too long")
     try:
+        extra = _extra(lines[1])
         proof = Proof(
             index=_index(lines[2]),
             path=tuple(decode_base64(line) for line in lines[3:]),
-            leaf=_leaf(lines[1]),
+            leaf=extra.leaf,
             certificate=parse_certificate(note),
+            disclosures=extra.disclosures,
         )
     except (MalformedNoteError, CertificateError) as error:
         raise MalformedProofError(str(error)) from error
@@ -133,7 +157,7 @@ def _index(line: str) -> int:
     return int(digits)
 
 
-def _leaf(line: str) -> bytes:
+def _extra(line: str) -> _Extra:
     word, _, encoded = line.partition(" ")
     if word != "extra":
         raise MalformedProofError("proof file has no extra data")
@@ -144,4 +168,9 @@ def _leaf(line: str) -> bytes:
         raise MalformedProofError(f"extra data: {error}") from error
     if _encoder.encode(extra) != data:
         raise MalformedProofError("extra data is not canonical")
-    return extra.leaf
+    places = [(item.operation, item.index) for item in extra.disclosures]
+    if places != sorted(set(places)):
+        raise MalformedProofError("disclosures are not in their order, each once")
+    if len(_encoder.encode(extra.disclosures)) > DISCLOSED_BYTES_MAX:
+        raise MalformedProofError("disclosures are too large")
+    return extra

@@ -6,22 +6,40 @@ at its index in the one history that every honest voter keeps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from node.chain.certificate import CertificateError
+from node.chain.disclosure import Disclosure, disclosed_commitment, read_value
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.merkle import leaf_hash, verify_inclusion
 from node.chain.proof import MalformedProofError, Proof, parse_proof
 from node.chain.voters import VoterSet
 from node.ledger import signing
-from node.ledger.codes import LEAFLESS_MAX
+from node.ledger.bykey import decode_operation
+from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Genesis
+from node.ledger.operations import ByKey, IssueInvoice, IssueRedLetter, RequestRedLetter
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
     decode_transaction,
     encode_wire,
 )
+
+
+class Disclosed(msgspec.Struct, frozen=True):
+    """One item of the details that an operation of the transaction commits to."""
+
+    operation: int
+    """Position in the transaction."""
+    invoice: str
+    """Number of the invoice, blue or red; of a red-letter request, the invoice it is about."""
+    path: str
+    value: Any
+    """Decoded JSON."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -42,6 +60,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Leaves in the certified tree."""
     cosigners: tuple[str, ...] = ()
     """Node names, in voter order."""
+    disclosed: tuple[Disclosed, ...] = ()
+    """Items of sealed details that the file shows, each true of the operation it names."""
 
 
 class ProofInvalidError(ValueError):
@@ -95,6 +115,8 @@ def verify_proof(proof: Proof, voters: VoterSet) -> Verdict:
     )
     if isinstance(leaf, SealLeaf):
         _check_seal(leaf, proof.index, voters)
+        if proof.disclosures:
+            raise ProofInvalidError("a seal commits to no details")
         return verdict
     transaction = _check_transaction(leaf, voters)
     return msgspec.structs.replace(
@@ -102,6 +124,7 @@ def verify_proof(proof: Proof, voters: VoterSet) -> Verdict:
         transaction=transaction.txid.hex(),
         code=leaf.code,
         author=transaction.body.author,
+        disclosed=_check_disclosures(proof.disclosures, leaf.code, transaction),
     )
 
 
@@ -124,3 +147,33 @@ def _check_transaction(leaf: TransactionLeaf, voters: VoterSet) -> Transaction:
     if not signing.verify(transaction.body.key, transaction.signed_bytes, leaf.signature):
         raise ProofInvalidError("signature of the author does not verify")
     return transaction
+
+
+def _check_disclosures(
+    disclosures: Sequence[Disclosure], code: int, transaction: Transaction
+) -> tuple[Disclosed, ...]:
+    if disclosures and code != Code.OK:
+        raise ProofInvalidError("a refused transaction issued nothing whose details it could show")
+    return tuple(_check_disclosure(shown, transaction) for shown in disclosures)
+
+
+def _check_disclosure(shown: Disclosure, transaction: Transaction) -> Disclosed:
+    operations = transaction.body.operations
+    if shown.operation >= len(operations):
+        raise ProofInvalidError("a disclosure names an operation that the transaction lacks")
+    operation = operations[shown.operation]
+    if isinstance(operation, ByKey):
+        try:
+            operation = decode_operation(operation.operation)
+        except MalformedTransactionError as error:
+            raise ProofInvalidError(str(error)) from error
+    if isinstance(operation, IssueInvoice | IssueRedLetter):
+        number = operation.number
+    elif isinstance(operation, RequestRedLetter):
+        number = operation.invoice
+    else:
+        raise ProofInvalidError("a disclosure names an operation that commits to no details")
+    commitment = disclosed_commitment(shown)
+    if commitment is None or commitment != operation.details:
+        raise ProofInvalidError(f"{shown.path} is not what the operation commits to")
+    return Disclosed(shown.operation, number, shown.path, read_value(shown))

@@ -123,6 +123,14 @@ class Code(IntEnum):
     KEY_PROOF_INVALID = 266
     SCOPE_INVALID = 267
 
+    # Shares of sealed details, and discrepancies, 280–299.
+    NO_DETAILS = 280
+    TOO_MANY_SHARES = 281
+    LINE_OVER_CREDIT = 282
+    ALREADY_RECORDED = 283
+    NO_DISCREPANCY = 284
+    DISCREPANCY_RESOLVED = 285
+
 
 LEAFLESS_MAX = 19
 """Outcomes 1..19 leave no leaf and no txid record (ARCHITECTURE: Formats, Leaf)."""

@@ -17,6 +17,7 @@ import msgspec
 from node.ledger import (
     booking,
     claims,
+    discrepancies,
     freezing,
     governance,
     holding,
@@ -27,6 +28,7 @@ from node.ledger import (
     regions,
     registers,
     responses,
+    sharing,
 )
 from node.ledger import operations as ops
 from node.ledger.bykey import live_id, message_of
@@ -156,6 +158,10 @@ _INVOICE_RULES: dict[type, tuple[_InvoiceRule, bool]] = {
 
 _OTHER_RULES: dict[type, Callable[[Step, Any], Code]] = {
     ops.IssueInvoice: issuing.issue,
+    # A red invoice takes these too, and reading moves no value.
+    ops.ShareDetails: sharing.share,
+    ops.RecordDiscrepancy: discrepancies.record,
+    ops.ResolveDiscrepancy: discrepancies.resolve,
     ops.AllotSegment: registers.allot_segment,
     ops.GrantQuota: registers.grant_quota,
     ops.PublishTaxRates: registers.publish_tax_rates,
@@ -176,6 +182,7 @@ _OPEN_TO_KEYS = frozenset(
     {
         ops.RespondInvoice,
         ops.LapseResponse,
+        ops.ShareDetails,
         ops.OfferInvoice,
         ops.SignOffer,
         ops.RefuseOffer,

@@ -23,10 +23,12 @@ from node.ledger.rows import (
     RATES_FOR_ALL_KEY,
     RULES_KEY,
     allotment_key,
+    discrepancy_key,
     live_key,
     order_key,
     quota_key,
     segments_key,
+    share_key,
 )
 from node.ledger.transaction import MalformedTransactionError, Transaction
 from node.ledger.types import Table
@@ -101,21 +103,31 @@ class _Reads:
                     continue
                 identifier = live_id(operation.key, message_of(body, operation))
                 self.rows[Table.TXID, live_key(body.valid_until, identifier)] = None
+                actor = operation.key.hex()
             else:
                 inner = operation
+                actor = body.author
             reads = _READS.get(type(inner))
             if reads is None:
                 self.rows[Table.INVOICE, inner.invoice.encode()] = None  # type: ignore[union-attr]
             else:
-                reads(self, body.author, inner)
+                reads(self, actor, inner)
 
     def party(self, reference: str) -> None:
         if len(reference) == 18:
             self.rows[Table.PARTICIPANT, reference.encode()] = None
 
-    def receiver(self, _author: str, op: ops.OfferInvoice | ops.SubmitInvoice) -> None:
+    def receiver(self, _actor: str, op: ops.OfferInvoice | ops.SubmitInvoice) -> None:
         self.rows[Table.INVOICE, op.invoice.encode()] = None
         self.party(op.to)
+
+    def share(self, author: str, op: ops.ShareDetails) -> None:
+        self.rows[Table.INVOICE, op.invoice.encode()] = None
+        self.rows[Table.SHARE, share_key(op.invoice, op.reader, author)] = None
+
+    def discrepancy(self, _author: str, op: ops.RecordDiscrepancy | ops.ResolveDiscrepancy) -> None:
+        self.rows[Table.INVOICE, op.invoice.encode()] = None
+        self.rows[Table.DISCREPANCY, discrepancy_key(op.invoice, op.kind)] = None
 
     def issue(self, author: str, op: ops.IssueInvoice) -> None:
         rows = self.rows
@@ -206,6 +218,9 @@ _READS: dict[type, Callable[[_Reads, str, Any], None]] = {
     ops.IssueInvoice: _Reads.issue,
     ops.OfferInvoice: _Reads.receiver,
     ops.SubmitInvoice: _Reads.receiver,
+    ops.ShareDetails: _Reads.share,
+    ops.RecordDiscrepancy: _Reads.discrepancy,
+    ops.ResolveDiscrepancy: _Reads.discrepancy,
     ops.CancelInvoice: _Reads.cancel,
     ops.IssueRedLetter: _Reads.issue_red,
     ops.AllotSegment: _Reads.allot,

@@ -27,6 +27,8 @@ from node.ledger.types import (
     SignedAmount,
     Text64,
     TimeMs,
+    WrapNonce,
+    WrappedKey,
 )
 
 RATE_GROUPS_MAX = 16
@@ -154,6 +156,35 @@ class UnfreezeInvoice(_Operation, frozen=True, tag=15):
 
     invoice: InvoiceNumber
     case: Text64
+
+
+class ShareDetails(_Operation, frozen=True, tag=16):
+    """Pass the content key of an invoice's sealed details on to one more reader.
+
+    `reader` and `sealer` are X25519 public keys; `wrapped` is the content key, encrypted for that
+    pair (`node.sealing`). Whether it opens anything, only the reader can tell.
+    """
+
+    invoice: InvoiceNumber
+    reader: PublicKey
+    sealer: PublicKey
+    wrapped: WrappedKey
+    nonce: WrapNonce
+
+
+class RecordDiscrepancy(_Operation, frozen=True, tag=17):
+    """The tax bureau states what is wrong in an invoice's sealed details: `DiscrepancyKind`."""
+
+    invoice: InvoiceNumber
+    kind: Annotated[int, msgspec.Meta(ge=1, le=7)]
+
+
+class ResolveDiscrepancy(_Operation, frozen=True, tag=18):
+    """The tax bureau closes a discrepancy, with its reason."""
+
+    invoice: InvoiceNumber
+    kind: Annotated[int, msgspec.Meta(ge=1, le=7)]
+    reason: Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class OfferInvoice(_Operation, frozen=True, tag=20):
@@ -337,6 +368,9 @@ InvoiceOperation = (
     | RuleDispute
     | FreezeInvoice
     | UnfreezeInvoice
+    | ShareDetails
+    | RecordDiscrepancy
+    | ResolveDiscrepancy
     | OfferInvoice
     | SignOffer
     | RefuseOffer

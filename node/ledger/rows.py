@@ -25,6 +25,10 @@ FORMS_MAX = 64
 OPEN_FORMS_OF_ONE_SIDE_MAX = 16
 """Open forms of one requester on one invoice: a buyer cannot use up the issuer's room."""
 BOOKINGS_MAX = 64
+SHARES_OF_ONE_MAX = 64
+"""Readers that one party may add to one invoice: nobody uses up another's room."""
+SHARERS_MAX = 64
+"""Parties that may have added readers to one invoice: the bureau, both sides, and its holders."""
 SEGMENTS_MAX = 64
 """Segments with unused numbers that one issuer may hold."""
 EXCHANGE_RATES_MAX = 64
@@ -74,6 +78,25 @@ class FormState(IntEnum):
     REQUESTED = 0
     CONFIRMED = 1
     ISSUED = 2
+
+
+class DiscrepancyKind(IntEnum):
+    """What the tax bureau found wrong in sealed details."""
+
+    UNREADABLE = 1
+    """No sealed bytes, or bytes that do not open to what the invoice commits to."""
+    MALFORMED = 2
+    """They open, but are no details: a field is missing, unknown or of a wrong form."""
+    LINE_AMOUNT = 3
+    """A line is not quantity × unit price less its allowance, in the currency's minor unit."""
+    NET_MISMATCH = 4
+    """Lines − allowances + charges of a rate are not the net of its public group."""
+    TAX_MISMATCH = 5
+    """The taxes of a rate's lines are too far from the tax of its public group."""
+    LINE_OVER_CREDIT = 6
+    """A red line takes back more than its original line has left over all red letters."""
+    NO_LINES = 7
+    """A special invoice whose details name no line."""
 
 
 class RulesRow(msgspec.Struct, array_like=True, gc=False):
@@ -197,6 +220,30 @@ class OrderRow(msgspec.Struct, array_like=True, gc=False):
     """SHA-256 of the issuing operation without its number."""
 
 
+class ShareRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.SHARE`, key `share_key(number, reader, actor)`: a content key for a later reader."""
+
+    sealer: bytes
+    nonce: bytes
+    wrapped: bytes
+    height: int
+
+
+class DiscrepancyRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.DISCREPANCY`, key `discrepancy_key(number, kind)`. Never removed."""
+
+    number: str
+    kind: DiscrepancyKind
+    bureau: str
+    txid: bytes
+    """The transaction that recorded it."""
+    recorded_at: int
+    """Block time, milliseconds."""
+    resolved_at: int = 0
+    reason: str = ""
+    """Why it was resolved; empty while it is open."""
+
+
 class GroupRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Totals of one tax rate and what red letters took of them."""
 
@@ -277,6 +324,13 @@ class FormRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     blobs: tuple[bytes, ...] = ()
 
 
+class SharerRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How many readers one party has passed the content key on to."""
+
+    party: str
+    readers: int
+
+
 class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
     """`Table.INVOICE`, key: the number in ASCII. Blue, or red (`original` is set).
 
@@ -333,6 +387,7 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
     """The case that holds the invoice; empty: none."""
     replaced_by: str | None = None
     """The newest invoice that was issued to replace this one."""
+    sharers: tuple[SharerRow, ...] = ()
 
     @property
     def red(self) -> bool:
@@ -392,6 +447,16 @@ def order_key(issuer: str, order: bytes) -> bytes:
     return issuer.encode() + order
 
 
+def share_key(number: str, reader: bytes, actor: str) -> bytes:
+    """Key in `Table.SHARE`. One row a reader and sharer: nobody overwrites another's."""
+    return number.encode() + reader + actor.encode()
+
+
+def discrepancy_key(number: str, kind: int) -> bytes:
+    """Key in `Table.DISCREPANCY`: 21 bytes."""
+    return number.encode() + bytes((kind,))
+
+
 # --- Encoding --------------------------------------------------------------------------------
 
 encode_row = msgspec.msgpack.Encoder().encode
@@ -405,6 +470,8 @@ decode_quota = msgspec.msgpack.Decoder(QuotaRow).decode
 decode_tax_rates = msgspec.msgpack.Decoder(TaxRatesRow).decode
 decode_exchange_rate = msgspec.msgpack.Decoder(ExchangeRateRow).decode
 decode_order = msgspec.msgpack.Decoder(OrderRow).decode
+decode_share = msgspec.msgpack.Decoder(ShareRow).decode
+decode_discrepancy = msgspec.msgpack.Decoder(DiscrepancyRow).decode
 decode_invoice = msgspec.msgpack.Decoder(InvoiceRow).decode
 
 

@@ -100,6 +100,18 @@ def transaction_id(body_bytes: bytes) -> bytes:
     return hashlib.sha256(TXID_TAG + body_bytes).digest()
 
 
+def decode_body(data: bytes) -> TransactionBody:
+    """The body of a stored leaf's bytes, which were canonical when it was applied.
+
+    Raises:
+        MalformedTransactionError: they are no body.
+    """
+    try:
+        return _body_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise MalformedTransactionError(f"not a transaction: {error}") from error
+
+
 def decode_transaction(wire: bytes) -> Transaction:
     """Decode and check form: sizes, types, canonical encoding, blob hashes' number.
 

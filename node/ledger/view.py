@@ -199,6 +199,8 @@ class State:
         self.proposals = self._table(Table.PROPOSAL, membership_rows.decode_proposal, encode)
         self.regions = self._table(Table.REGION, membership_rows.decode_region, encode)
         self.regions_of = self._table(Table.REGION, membership_rows.decode_regions, encode)
+        self.shares = self._table(Table.SHARE, rows.decode_share, encode)
+        self.discrepancies = self._table(Table.DISCREPANCY, rows.decode_discrepancy, encode)
         self._tables = [found for found in vars(self).values() if isinstance(found, TableState)]
 
     def _table(

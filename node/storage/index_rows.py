@@ -18,7 +18,7 @@ import msgspec
 from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger import operations as ops
 from node.ledger.operations import ActForRetired, ByKey, DirectOperation
-from node.ledger.rows import FormState, InvoiceRow, Response, decode_invoice
+from node.ledger.rows import DiscrepancyKind, FormState, InvoiceRow, Response, decode_invoice
 from node.ledger.transaction import TransactionBody, transaction_id
 
 SEQUENCE_SHIFT = 10
@@ -108,6 +108,7 @@ class WaitingKind(IntEnum):
     """What it claimed and still locks: pay, or release."""
 
 
+DISCREPANCY_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in DiscrepancyKind}
 RESPONSE_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in Response}
 _StepFacts = tuple[int | None, str | None, int | None]
 """amount, other, reference."""
@@ -123,6 +124,9 @@ _FACTS: Mapping[type, Callable[[Any], _StepFacts]] = {
     ops.RuleDispute: lambda op: (None, "accepted" if op.accepted else "rejected", None),
     ops.FreezeInvoice: lambda op: (None, op.case, None),
     ops.UnfreezeInvoice: lambda op: (None, op.case, None),
+    ops.ShareDetails: _nothing,
+    ops.RecordDiscrepancy: lambda op: (None, DISCREPANCY_NAMES[op.kind], None),
+    ops.ResolveDiscrepancy: lambda op: (None, DISCREPANCY_NAMES[op.kind], None),
     ops.OfferInvoice: lambda op: (None, op.to, None),
     ops.SignOffer: _nothing,
     ops.RefuseOffer: _nothing,

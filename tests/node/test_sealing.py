@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -43,6 +44,12 @@ def seal(*readers: bytes, details: bytes = DETAILS, randomness: bytes = RANDOMNE
     return seal_details(details, SEALER, readers, SALT, randomness)
 
 
+def open_with(
+    blob: bytes, reader: SealingKey, commitment: bytes | None, later: Sequence[LaterWrap] = ()
+) -> Opened | None:
+    return open_details(blob, {reader.public: reader}, commitment, later)
+
+
 def details_of(opened: Opened | None) -> bytes | None:
     return None if opened is None else opened.details
 
@@ -51,8 +58,8 @@ def test_each_reader_opens_and_a_stranger_does_not() -> None:
     sealed = seal(FIRST.public, SECOND.public, FIRST.public)
 
     for reader in (SEALER, FIRST, SECOND):
-        assert details_of(open_details(sealed.blob, reader, sealed.commitment)) == DETAILS
-    assert open_details(sealed.blob, STRANGER, sealed.commitment) is None
+        assert details_of(open_with(sealed.blob, reader, sealed.commitment)) == DETAILS
+    assert open_with(sealed.blob, STRANGER, sealed.commitment) is None
     assert hashlib.sha256(sealed.blob).digest() == sealed.blob_hash
     assert len(msgspec.msgpack.decode(sealed.blob, type=SealedBlob).wraps) == 3
     for planted in (DETAILS, b"description", b"remarks", SALT):
@@ -65,7 +72,7 @@ def test_a_bare_key_reads_with_its_seed() -> None:
     assert reader is not None
     sealed = seal(reader)
 
-    opened = open_details(sealed.blob, sealing_key_of_bare(seed), sealed.commitment)
+    opened = open_with(sealed.blob, sealing_key_of_bare(seed), sealed.commitment)
 
     assert details_of(opened) == DETAILS
 
@@ -78,7 +85,7 @@ def test_bytes_that_are_no_bare_key_have_no_reader(bare: bytes) -> None:
 def test_a_key_to_which_nothing_can_be_sealed_is_left_out() -> None:
     sealed = seal(bytes(32), FIRST.public, b"short")
 
-    assert details_of(open_details(sealed.blob, FIRST, sealed.commitment)) == DETAILS
+    assert details_of(open_with(sealed.blob, FIRST, sealed.commitment)) == DETAILS
     assert len(msgspec.msgpack.decode(sealed.blob, type=SealedBlob).wraps) == 2
 
 
@@ -86,9 +93,9 @@ def test_details_that_break_the_commitment_are_not_shown() -> None:
     sealed = seal(FIRST.public)
     other = seal(FIRST.public, details=b'{"remarks":"C"}')
 
-    assert open_details(sealed.blob, FIRST, bytes(32)) is None
-    assert open_details(sealed.blob, FIRST, other.commitment) is None
-    assert open_details(sealed.blob, FIRST, None) is None
+    assert open_with(sealed.blob, FIRST, bytes(32)) is None
+    assert open_with(sealed.blob, FIRST, other.commitment) is None
+    assert open_with(sealed.blob, FIRST, None) is None
 
 
 def test_a_sealer_that_commits_to_other_details_than_it_seals_is_noticed() -> None:
@@ -100,19 +107,19 @@ def test_a_sealer_that_commits_to_other_details_than_it_seals_is_noticed() -> No
         forged = seal(FIRST.public)
     assert forged.commitment == claimed
 
-    assert open_details(forged.blob, FIRST, claimed) is None
+    assert open_with(forged.blob, FIRST, claimed) is None
 
 
 def test_no_changed_byte_of_a_blob_opens() -> None:
     """Also through a wrap that the state keeps: a blob is not trusted for having a reader."""
     sealed = seal(FIRST.public)
-    opened = open_details(sealed.blob, FIRST, sealed.commitment)
+    opened = open_with(sealed.blob, FIRST, sealed.commitment)
     assert opened is not None
     # Its own wrap stands at the end: a changed byte there leaves the sealer's wrap whole.
     for position in range(len(sealed.blob)):
         changed = bytearray(sealed.blob)
         changed[position] ^= 1
-        found = open_details(bytes(changed), FIRST, sealed.commitment)
+        found = open_with(bytes(changed), FIRST, sealed.commitment)
         in_wrap_of_sealer = sealed.blob.find(SEALER.public, 40)
         if found is not None:
             assert found.details == DETAILS
@@ -121,28 +128,28 @@ def test_no_changed_byte_of_a_blob_opens() -> None:
 
 def test_who_comes_later_reads_with_a_wrap_from_the_state() -> None:
     sealed = seal(FIRST.public)
-    opened = open_details(sealed.blob, FIRST, sealed.commitment)
+    opened = open_with(sealed.blob, FIRST, sealed.commitment)
     assert opened is not None
     later = wrap_later(opened, FIRST, SECOND.public, NONCE)
     assert later is not None
     junk = LaterWrap(SECOND.public, FIRST.public, NONCE, bytes(48))
 
-    assert open_details(sealed.blob, SECOND, sealed.commitment) is None
-    found = open_details(sealed.blob, SECOND, sealed.commitment, (junk, later))
+    assert open_with(sealed.blob, SECOND, sealed.commitment) is None
+    found = open_with(sealed.blob, SECOND, sealed.commitment, (junk, later))
     assert details_of(found) == DETAILS
-    assert open_details(sealed.blob, STRANGER, sealed.commitment, (later,)) is None
+    assert open_with(sealed.blob, STRANGER, sealed.commitment, (later,)) is None
     assert wrap_later(opened, FIRST, bytes(32), NONCE) is None
 
 
 def test_a_wrap_of_one_invoice_does_not_open_another() -> None:
     one, two = seal(FIRST.public), seal(details=b'{"remarks":"C"}')
-    opened = open_details(one.blob, FIRST, one.commitment)
+    opened = open_with(one.blob, FIRST, one.commitment)
     assert opened is not None
     later = wrap_later(opened, FIRST, SECOND.public, NONCE)
     assert later is not None
 
-    assert open_details(two.blob, SECOND, two.commitment, (later,)) is None
-    assert open_details(two.blob, SECOND, one.commitment, (later,)) is None
+    assert open_with(two.blob, SECOND, two.commitment, (later,)) is None
+    assert open_with(two.blob, SECOND, one.commitment, (later,)) is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,7 @@ def test_arguments_of_a_wrong_length_are_refused() -> None:
 
 def test_secrets_do_not_show_in_a_representation() -> None:
     sealed = seal()
-    opened = open_details(sealed.blob, SEALER, sealed.commitment)
+    opened = open_with(sealed.blob, SEALER, sealed.commitment)
     assert SEALER.secret.hex() not in repr(SEALER)
     assert repr(SEALER.secret) not in repr(SEALER)
     assert "remarks" not in repr(opened)

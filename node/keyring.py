@@ -1,0 +1,49 @@
+"""The keys by which this node opens sealed details. Owns which they are; seals and stores nothing.
+
+The participant's own sealing keys, the present one first: what was sealed to an earlier one stays
+readable after a rotation. Beside them the keys of the bare keys in the node's wallet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
+
+from node.sealing import SealingKey, sealing_key
+
+
+class Keyring:
+    """All readers that this node is."""
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        """Start with the participant's X25519 secrets, the present one first; at least one."""
+        own = [sealing_key(secret) for secret in secrets]
+        self._present = own[0]
+        self._first = own[-1]
+        self._keys = {key.public: key for key in own}
+
+    @override
+    def __repr__(self) -> str:
+        return f"Keyring({len(self._keys)} keys)"
+
+    @property
+    def present(self) -> SealingKey:
+        """The key with which this node seals."""
+        return self._present
+
+    @property
+    def salt_secret(self) -> bytes:
+        """Makes the salts of details. The oldest key's: a repeated order must get its salt again,
+        also after a rotation.
+        """
+        return self._first.secret
+
+    @property
+    def keys(self) -> Mapping[bytes, SealingKey]:
+        """Every key, by its public half."""
+        return self._keys
+
+    def add(self, key: SealingKey) -> None:
+        """Read with one more key, of the wallet."""
+        self._keys[key.public] = key

@@ -1,0 +1,191 @@
+"""Opening sealed details of the ledger, passing their key on, and disclosing single items.
+
+Owns where the blob and the wraps of an invoice are found. Knows no HTTP and signs nothing; the
+operations that it makes are for the desk to sign.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from node.chain.disclosure import Disclosure, disclose
+from node.keyring import Keyring
+from node.ledger.bykey import decode_operation
+from node.ledger.operations import (
+    ByKey,
+    IssueInvoice,
+    IssueRedLetter,
+    Operation,
+    RequestRedLetter,
+    ShareDetails,
+)
+from node.ledger.rows import (
+    SHARERS_MAX,
+    SHARES_OF_ONE_MAX,
+    InvoiceRow,
+    decode_invoice,
+    decode_share,
+)
+from node.ledger.transaction import MalformedTransactionError, TransactionBody
+from node.ledger.types import Table
+from node.readers import Readers
+from node.sealing import NONCE_BYTES, LaterWrap, Opened, SealedBlob, open_details, wrap_later
+from node.storage.ledger_reader import LedgerReader
+
+_SHARES_READ_MAX = 256
+"""Wraps that are tried for one key of ours: at most one a sharer, of whom there are fewer."""
+
+Sealing = IssueInvoice | IssueRedLetter | RequestRedLetter
+"""Operations that commit to details."""
+
+
+class UnknownItemError(LookupError):
+    """No such item in details that this node can open; names the path."""
+
+
+class Unsealer:
+    """Opens what is sealed to this node."""
+
+    def __init__(self, keyring: Keyring, readers: Readers, reader: LedgerReader) -> None:
+        self._keyring = keyring
+        self._readers = readers
+        self._reader = reader
+
+    async def open(self, number: str) -> Opened | None:
+        """The details of an invoice; None unless this node can open them."""
+        row = await self._row(number)
+        return None if row is None else await self.open_row(row)
+
+    async def open_row(self, row: InvoiceRow) -> Opened | None:
+        """The same from the invoice's state row."""
+        return await self._open(row.number, row.details, row.blobs)
+
+    async def share(self, number: str, actor: str, parties: Sequence[str]) -> list[ShareDetails]:
+        """Operations by which `actor` lets parties read the details of an invoice.
+
+        Nothing for those who read them already, and nothing at all when this node cannot open
+        them, or the ledger would not take another wrap from `actor`.
+        """
+        row = await self._row(number)
+        if row is None or row.details is None:
+            return []
+        readers = await self._readers.keys_of_all(parties)
+        wanted = [key for key in readers if not await self._reads(row, key, actor)]
+        made = next((sharer.readers for sharer in row.sharers if sharer.party == actor), 0)
+        others = sum(sharer.party != actor for sharer in row.sharers)
+        wanted = wanted[: SHARES_OF_ONE_MAX - made] if others < SHARERS_MAX else []
+        opened = await self.open_row(row) if wanted else None
+        if opened is None:
+            return []
+        operations = []
+        for key in wanted:
+            wrap = wrap_later(opened, self._keyring.present, key, os.urandom(NONCE_BYTES))
+            if wrap is not None:
+                operations.append(
+                    ShareDetails(number, wrap.reader, wrap.sealer, wrap.wrapped, wrap.nonce)
+                )
+        return operations
+
+    async def disclose(
+        self, body: TransactionBody, paths: Sequence[str], position: int | None
+    ) -> list[Disclosure]:
+        """Items of the details that a transaction commits to, with their proofs.
+
+        Args:
+            body: The transaction.
+            paths: Paths of items, as `paths` lists them.
+            position: Of the operation; None: the only one that commits to details.
+
+        Raises:
+            UnknownItemError: no such item, or this node cannot open the details.
+        """
+        found = _sealing(body, position)
+        if found is None:
+            raise UnknownItemError("say which operation of the transaction is meant")
+        place, operation = found
+        number = operation.invoice if isinstance(operation, RequestRedLetter) else operation.number
+        opened = await self._open(number, operation.details, operation.blobs)
+        if opened is None:
+            raise UnknownItemError("this node cannot open the details")
+        places = {path: index for index, (path, _) in enumerate(opened.items)}
+        for path in paths:
+            if path not in places:
+                raise UnknownItemError(f"the details have no item {path}")
+        return [disclose(opened.items, opened.salt, places[path], place) for path in paths]
+
+    async def _row(self, number: str) -> InvoiceRow | None:
+        key = number.encode()
+        rows = await self._reader.rows(Table.INVOICE, [key])
+        return decode_invoice(rows[key]) if key in rows else None
+
+    async def _open(
+        self, number: str, commitment: bytes | None, blobs: Sequence[bytes]
+    ) -> Opened | None:
+        if commitment is None:
+            return None
+        for blob_hash in blobs[:1]:  # the details come first; what follows are attachments
+            blob = await self._reader.blob(blob_hash)
+            if blob is None:
+                return None
+            opened = open_details(blob, self._keyring.keys, commitment)
+            if opened is not None:
+                return opened
+            later = await self._later(number)
+            return open_details(blob, self._keyring.keys, commitment, later) if later else None
+        return None
+
+    async def _later(self, number: str) -> list[LaterWrap]:
+        """The wraps in the state for any of this node's keys."""
+        found: list[LaterWrap] = []
+        for public in self._keyring.keys:
+            prefix = number.encode() + public
+            rows = await self._reader.scan(Table.SHARE, prefix, prefix + b"\xff", _SHARES_READ_MAX)
+            for _, value in rows:
+                row = decode_share(value)
+                found.append(LaterWrap(public, row.sealer, row.nonce, row.wrapped))
+        return found
+
+    async def _reads(self, row: InvoiceRow, key: bytes, actor: str) -> bool:
+        """Whether `key` has a wrap already that an honest party made: in the blob, or ours."""
+        if key in self._keyring.keys:
+            return True
+        shared = row.number.encode() + key + actor.encode()
+        if shared in await self._reader.rows(Table.SHARE, [shared]):
+            return True
+        for blob_hash in row.blobs[:1]:
+            blob = await self._reader.blob(blob_hash)
+            return blob is not None and key in readers_of(blob)
+        return False
+
+
+def readers_of(blob: bytes) -> frozenset[bytes]:
+    """The readers that a sealed blob names; none when it is malformed."""
+    try:
+        sealed = msgspec.msgpack.decode(blob, type=SealedBlob)
+    except (msgspec.MsgspecError, RecursionError):
+        return frozenset()
+    return frozenset(wrap.reader for wrap in sealed.wraps)
+
+
+def _sealing(body: TransactionBody, position: int | None) -> tuple[int, Sealing] | None:
+    operations = [_inner(operation) for operation in body.operations]
+    found = [
+        (place, operation)
+        for place, operation in enumerate(operations)
+        if isinstance(operation, Sealing)
+        and operation.details is not None
+        and position in {None, place}
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _inner(operation: Operation) -> Operation:
+    if not isinstance(operation, ByKey):
+        return operation
+    try:
+        return decode_operation(operation.operation)
+    except MalformedTransactionError:
+        return operation
