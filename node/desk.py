@@ -46,7 +46,7 @@ from node.issuance import Issuance
 from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
-from node.ledger.operations import Operation
+from node.ledger.operations import OfferInvoice, Operation, ShareDetails, SubmitInvoice
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
@@ -180,8 +180,12 @@ class Desk:
         blobs: Sequence[bytes] = (),
         idempotency: Idempotency | None = None,
     ) -> Submission:
-        """Sign one transaction with this node's key and store it in the outbox."""
+        """Sign one transaction with this node's key and store it in the outbox.
+
+        Whoever is offered an invoice, or is to reimburse it, gets the key of its details with it.
+        """
         self._check_writable()
+        operations = [*operations, *await self._shares(operations)]
         transaction = self._sign(operations, blobs)
         if idempotency is None:
             await self._promise(transaction, (), (), None)
@@ -210,6 +214,30 @@ class Desk:
             await self._promise(transaction, numbers, serials, idempotency)
             self._issuance.drawn(serials)
         return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
+
+    async def share(
+        self, number: str, party: str, idempotency: Idempotency | None = None
+    ) -> Submission:
+        """Let `party` read an invoice's details."""
+        self._check_writable()
+        operations = await self._unsealer.share(number, self._participant, (party,), again=True)
+        if not operations:
+            raise NotDisclosableError(
+                "this node cannot open the details, or may not share them, or there is no key"
+            )
+        return await self.submit_operations(operations, (), idempotency)
+
+    async def _shares(self, operations: Sequence[Operation]) -> list[ShareDetails]:
+        """What lets the receivers of these operations read the invoices they are about."""
+        shares: list[ShareDetails] = []
+        for operation in operations:
+            if isinstance(operation, OfferInvoice | SubmitInvoice) and (
+                isinstance(operation, OfferInvoice) or operation.amount
+            ):
+                shares += await self._unsealer.share(
+                    operation.invoice, self._participant, (operation.to,)
+                )
+        return shares
 
     def _check_writable(self) -> None:
         refusal = self._vitals.write_refusal()
@@ -358,9 +386,12 @@ class Desk:
         disclosures: Sequence[Disclosure] = ()
         if disclose:
             assert status.body is not None, "a final transaction has its leaf"
+            assert status.height is not None, "and a height"
             body = decode_body(status.body)
             try:
-                disclosures = await self._unsealer.disclose(body, disclose, operation)
+                disclosures = await self._unsealer.disclose(
+                    body, status.height, disclose, operation
+                )
             except UnknownItemError as error:
                 raise NotDisclosableError(str(error)) from error
         try:

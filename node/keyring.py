@@ -34,8 +34,9 @@ class Keyring:
 
     @property
     def salt_secret(self) -> bytes:
-        """Makes the salts of details. The oldest key's: a repeated order must get its salt again,
-        also after a rotation.
+        """Makes the salts of details.
+
+        It is the oldest key's, so that a repeated order gets its salt again after a rotation.
         """
         return self._first.secret
 

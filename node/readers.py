@@ -16,7 +16,7 @@ from node.storage.ledger_reader import LedgerReader
 from node.tracker import Tracker
 
 KEEP_HEIGHTS = 50
-"""So many blocks may pass before a participant's keys are read again: half a second at most pace."""
+"""So many blocks may pass before a participant's keys are read again: half a second, at most."""
 BUREAUS_KEEP_HEIGHTS = 1_000
 _KEPT_MAX = 10_000
 _PAGE = 500
@@ -77,5 +77,5 @@ class Readers:
             low = page[-1][0] + b"\0"
 
 
-def _sealing_keys(row: ParticipantRow, height: int) -> list[bytes]:  # noqa: ARG001 (keys that end)
-    return [key.key for key in row.sealing_keys]
+def _sealing_keys(row: ParticipantRow, height: int) -> list[bytes]:
+    return [key.key for key in row.sealing_keys if key.lives(height)]

@@ -5,7 +5,8 @@ as arguments; knows no storage and no rule. What the public commitment covers is
 `node.chain.disclosure`'s.
 
     plaintext   salt (32) ‖ details (canonical JSON)
-    blob        MessagePack [2, sealer (32), nonce (24), ciphertext, [[reader (32), wrapped (48)] …]]
+    blob        MessagePack [2, sealer (32), nonce (24), ciphertext, [wrap …]]
+    wrap        [reader (32), wrapped (48)]
     ciphertext  XChaCha20-Poly1305(content key, nonce, plaintext; data: tag ‖ commitment)
     wrapped     XChaCha20-Poly1305(pair key, nonce, content key; data: tag ‖ commitment ‖ reader)
     pair key    BLAKE2b-256(X25519 of sealer and reader, personal: tag, sealer ‖ reader)

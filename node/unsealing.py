@@ -61,19 +61,21 @@ class Unsealer:
 
     async def open_row(self, row: InvoiceRow) -> Opened | None:
         """The same from the invoice's state row."""
-        return await self._open(row.number, row.details, row.blobs)
+        return await self._open(row.number, row.height, row.details, row.blobs)
 
-    async def share(self, number: str, actor: str, parties: Sequence[str]) -> list[ShareDetails]:
+    async def share(
+        self, number: str, actor: str, parties: Sequence[str], *, again: bool = False
+    ) -> list[ShareDetails]:
         """Operations by which `actor` lets parties read the details of an invoice.
 
-        Nothing for those who read them already, and nothing at all when this node cannot open
-        them, or the ledger would not take another wrap from `actor`.
+        Nothing for those who read them already (unless `again`), and nothing at all when this node
+        cannot open them, or the ledger would not take another wrap from `actor`.
         """
         row = await self._row(number)
         if row is None or row.details is None:
             return []
         readers = await self._readers.keys_of_all(parties)
-        wanted = [key for key in readers if not await self._reads(row, key, actor)]
+        wanted = [key for key in readers if again or not await self._reads(row, key, actor)]
         made = next((sharer.readers for sharer in row.sharers if sharer.party == actor), 0)
         others = sum(sharer.party != actor for sharer in row.sharers)
         wanted = wanted[: SHARES_OF_ONE_MAX - made] if others < SHARERS_MAX else []
@@ -90,12 +92,13 @@ class Unsealer:
         return operations
 
     async def disclose(
-        self, body: TransactionBody, paths: Sequence[str], position: int | None
+        self, body: TransactionBody, height: int, paths: Sequence[str], position: int | None
     ) -> list[Disclosure]:
         """Items of the details that a transaction commits to, with their proofs.
 
         Args:
             body: The transaction.
+            height: Of the block that applied it.
             paths: Paths of items, as `paths` lists them.
             position: Of the operation; None: the only one that commits to details.
 
@@ -107,7 +110,7 @@ class Unsealer:
             raise UnknownItemError("say which operation of the transaction is meant")
         place, operation = found
         number = operation.invoice if isinstance(operation, RequestRedLetter) else operation.number
-        opened = await self._open(number, operation.details, operation.blobs)
+        opened = await self._open(number, height, operation.details, operation.blobs)
         if opened is None:
             raise UnknownItemError("this node cannot open the details")
         places = {path: index for index, (path, _) in enumerate(opened.items)}
@@ -122,12 +125,12 @@ class Unsealer:
         return decode_invoice(rows[key]) if key in rows else None
 
     async def _open(
-        self, number: str, commitment: bytes | None, blobs: Sequence[bytes]
+        self, number: str, height: int, commitment: bytes | None, blobs: Sequence[bytes]
     ) -> Opened | None:
         if commitment is None:
             return None
         for blob_hash in blobs[:1]:  # the details come first; what follows are attachments
-            blob = await self._reader.blob(blob_hash)
+            blob = await self._reader.blob(height, blob_hash)
             if blob is None:
                 return None
             opened = open_details(blob, self._keyring.keys, commitment)
@@ -156,7 +159,7 @@ class Unsealer:
         if shared in await self._reader.rows(Table.SHARE, [shared]):
             return True
         for blob_hash in row.blobs[:1]:
-            blob = await self._reader.blob(blob_hash)
+            blob = await self._reader.blob(row.height, blob_hash)
             return blob is not None and key in readers_of(blob)
         return False
 

@@ -215,6 +215,25 @@ async def show_invoice(api: Api, request: web.Request) -> web.Response:
     return json_response(_with(view, details))
 
 
+class DetailPaths(msgspec.Struct, frozen=True):
+    """What of an invoice's details a receipt can show, item by item."""
+
+    number: str
+    transaction: str
+    """The transaction that issued it: its receipt takes `disclose`."""
+    paths: list[str]
+
+
+async def show_detail_paths(api: Api, request: web.Request) -> web.Response:
+    """The items of an invoice's details, for a party that can open them."""
+    number = number_of(request)
+    row = await read_invoice(api, number)
+    paths = await api.node.detail_paths(number)
+    if paths is None:
+        raise not_found("this participant cannot open details of this invoice")
+    return json_response(DetailPaths(number, row.txid.hex(), list(paths)))
+
+
 async def trace_invoice(api: Api, request: web.Request) -> web.Response:
     """Every step of an invoice."""
     number = number_of(request)
@@ -355,6 +374,16 @@ ROUTES = (
         "invoices",
         Scope.READ,
         answers={200: InvoiceWithDetails},
+        refusals=(404,),
+    ),
+    Route(
+        "GET",
+        "/v1/invoices/{number}/details/paths",
+        show_detail_paths,
+        "What of the details a receipt can disclose, item by item",
+        "invoices",
+        Scope.READ,
+        answers={200: DetailPaths},
         refusals=(404,),
     ),
     Route(

@@ -14,11 +14,12 @@ from aiohttp import web
 from node.api import schemas
 from node.api.details import Body
 from node.api.errors import not_found
+from node.api.invoices import read_invoice
 from node.api.requests import number_of, path_integer, read_json, time_ms
-from node.api.routing import WAIT_QUERY, Api, Handler, Route
+from node.api.routing import WAIT_QUERY, Api, Handler, Route, check_writable
 from node.api.schemas import EmptyBody
 from node.api.security import Scope
-from node.api.writes import WriteAnswer, write_operations
+from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.ledger import operations as ops
 from node.ledger.operations import Operation
 from node.ledger.rows import Response
@@ -276,7 +277,30 @@ def _write_route(path: str, summary: str, tag: str, handler: Handler, model: typ
     )
 
 
+async def share_details(api: Api, request: web.Request) -> web.StreamResponse:
+    """Let one more party read the details of an invoice."""
+    number = number_of(request)
+    body, idempotency = await read_json(request, schemas.ShareBody, api.config)
+    await read_invoice(api, number)
+    check_writable(api)
+    with facade_errors():
+        submission = await api.node.share(number, body.to, idempotency)
+    return await answer_write(api, request, submission)
+
+
 ROUTES = (
+    Route(
+        "POST",
+        "/v1/invoices/{number}/share",
+        share_details,
+        "Let one more party read the sealed details",
+        "invoices",
+        Scope.OPERATE,
+        body=schemas.ShareBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=(404, *WRITE_REFUSALS),
+    ),
     *(
         _write_route(
             f"/v1/invoices/{{number}}/{name}", summary, "invoices", _action(model, make), model

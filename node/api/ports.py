@@ -362,6 +362,16 @@ class NodeFacade(Protocol):
         """
         ...
 
+    async def share(
+        self, number: str, party: str, idempotency: Idempotency | None = None
+    ) -> Submission:
+        """Let `party` read an invoice's details: pass their key on, in one transaction.
+
+        Raises: as `submit_operations`; NotDisclosableError when this participant cannot open them,
+        or the party has no key to seal to.
+        """
+        ...
+
     # Transactions and blocks.
 
     async def transaction(self, txid: bytes) -> TransactionStatus | None:

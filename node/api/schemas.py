@@ -174,6 +174,27 @@ class OfferBody(Body):
     expires: Time | None = Field(None, description="Left out: in seven days.")
 
 
+class ShareBody(Body):
+    """Let one more party read the sealed details."""
+
+    to: Party = Field(description="Participant id, or a bare public key in hex.")
+
+
+class DiscrepancyResolveBody(Body):
+    """The tax bureau closes a discrepancy."""
+
+    kind: Literal[
+        "unreadable",
+        "malformed",
+        "line_amount",
+        "net_mismatch",
+        "tax_mismatch",
+        "line_over_credit",
+        "no_lines",
+    ]
+    reason: Reason
+
+
 class SubmitBody(Body):
     """Submit an amount to a reimburser; a later one replaces it, 0 ends it."""
 

@@ -12,6 +12,7 @@ from node.api.ports import Submission, TransactionStatus
 from node.api.requests import (
     MSGPACK_TYPES,
     TRANSACTION_TYPE,
+    query_integer,
     query_wait,
     read_body,
     txid_of,
@@ -19,6 +20,7 @@ from node.api.requests import (
 from node.api.routing import (
     WAIT_QUERY,
     Api,
+    Query,
     Route,
     WaitSlot,
     check_writable,
@@ -27,6 +29,8 @@ from node.api.routing import (
 from node.api.security import Scope
 from node.api.views import OperationView, operation_views
 from node.api.writes import facade_errors, wait_submission
+from node.chain.disclosure import PATH_BYTES_MAX
+from node.chain.proof import DISCLOSURES_MAX
 from node.ledger.codes import Code
 
 TRANSACTIONS_BATCH_MAX = 2_000
@@ -138,9 +142,14 @@ async def show_transaction(api: Api, request: web.Request) -> web.Response:
 
 
 async def show_receipt(api: Api, request: web.Request) -> web.Response:
-    """The proof file of a final transaction."""
+    """The proof file of a final transaction, with the items of its details asked for."""
+    txid = txid_of(request)
+    disclose = request.query.getall("disclose", [])
+    if len(disclose) > DISCLOSURES_MAX or any(len(path) > PATH_BYTES_MAX for path in disclose):
+        raise bad_request(f"at most {DISCLOSURES_MAX} paths are disclosed")
+    operation = query_integer(request, "operation")
     with facade_errors():
-        receipt = await api.node.receipt(txid_of(request))
+        receipt = await api.node.receipt(txid, disclose, operation)
     if receipt is None:
         raise not_found("this node knows no such transaction")
     return web.Response(text=receipt, content_type="text/plain")
@@ -188,7 +197,19 @@ ROUTES = (
         "The proof file of a final transaction (C2SP tlog-proof)",
         "transactions",
         Scope.READ,
+        query=(
+            Query(
+                "disclose",
+                "Path of an item of the sealed details to show, as `…/details/paths` lists it; "
+                "may be given more than once.",
+            ),
+            Query(
+                "operation",
+                "Position of the operation whose details they are, if there are several.",
+                {"type": "integer", "minimum": 0},
+            ),
+        ),
         answers={200: "text/plain"},
-        refusals=(404, 409),
+        refusals=(400, 404, 409, 413),
     ),
 )

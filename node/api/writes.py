@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import msgspec
 from aiohttp import web
 
-from node.api.errors import ApiError, refused, too_many
+from node.api.errors import ApiError, not_found, refused, too_many
 from node.api.ports import (
     BusyError,
     FacadeError,
     Idempotency,
     IdempotencyConflictError,
+    NotDisclosableError,
     NotFinalError,
     RefusedError,
     Submission,
@@ -48,7 +49,7 @@ def facade_errors() -> Iterator[None]:
     """Turn what the facade raises into answers.
 
     Raises:
-        ApiError: 409, 413, 422, 429 or 503.
+        ApiError: 404, 409, 413, 422, 429 or 503.
     """
     try:
         yield
@@ -64,6 +65,8 @@ def facade_errors() -> Iterator[None]:
         raise ApiError(422, "IDEMPOTENCY_CONFLICT", str(error)) from error
     except NotFinalError as error:
         raise ApiError(409, "NOT_FINAL", str(error), headers={"Retry-After": "1"}) from error
+    except NotDisclosableError as error:
+        raise not_found(str(error)) from error
     except FacadeError as error:
         raise ApiError(500, "INTERNAL", "the node failed to answer") from error
 

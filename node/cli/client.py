@@ -144,7 +144,7 @@ class ApiClient:
             self._connection = None
 
     def get(self, path: str, **query: object) -> Answer:
-        """GET; parameters that are None are left out."""
+        """GET; parameters that are None are left out, a list gives its name several times."""
         return self._request("GET", path, query, None, None)
 
     def post(
@@ -167,8 +167,8 @@ class ApiClient:
         body: object,
         key: str | None,
     ) -> Answer:
-        given = {name.rstrip("_"): str(value) for name, value in query.items() if value is not None}
-        target = quote(path, safe="/:") + (f"?{urlencode(given)}" if given else "")
+        given = {name.rstrip("_"): value for name, value in query.items() if value is not None}
+        target = quote(path, safe="/:") + (f"?{urlencode(given, doseq=True)}" if given else "")
         headers = {"Accept": "application/json, text/plain", "User-Agent": "piaolian-cli"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"

@@ -193,6 +193,19 @@ def offer(
     operate(f"/v1/invoices/{number}/offer", body, config, wait, timeout, as_json)
 
 
+@app.command(epilog=example("piaolian invoice share 26310000000000000001 --to 91310115358051750H"))
+def share(
+    number: Number,
+    to: Annotated[str, typer.Option(help="Who may read the details: participant, or bare key.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Let one more party read the sealed details; it cannot be taken back."""
+    operate(f"/v1/invoices/{number}/share", {"to": to}, config, wait, timeout, as_json)
+
+
 @app.command(epilog=example("piaolian invoice sign 26310000000000000001"))
 def sign(
     number: Number,

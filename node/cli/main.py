@@ -102,18 +102,32 @@ def transaction(
         print_fields(value)
 
 
-@app.command(epilog=example("piaolian receipt 5b1f…e2 -o invoice.proof"))
+@app.command(
+    epilog=example(
+        "piaolian receipt 5b1f…e2 -o invoice.proof",
+        "piaolian receipt 5b1f…e2 --disclose /seller/name --disclose /lines/0 -o line.proof",
+    )
+)
 def receipt(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Transaction id, hex.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: standard output.")
     ] = None,
+    disclose: Annotated[
+        list[str] | None,
+        typer.Option(help="Path of an item of the sealed details to show; may be repeated."),
+    ] = None,
+    operation: Annotated[
+        int | None, typer.Option(min=0, help="Position of the operation whose details they are.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch the proof of a final transaction."""
+    """Fetch the proof of a final transaction, with the items of its details you choose to show."""
     with connect(config) as client:
-        text = client.get(f"/v1/transactions/{identity}/receipt").text
+        text = client.get(
+            f"/v1/transactions/{identity}/receipt", disclose=disclose or None, operation=operation
+        ).text
     if output is not None:
         output.write_text(text)
         message(f"wrote {output}; check it with: piaolian verify {output} --network network.toml")
@@ -141,7 +155,8 @@ def verify(
     if as_json:
         print_json(verdict)
     else:
-        print_fields({name: value for name, value in verdict.items() if value not in (None, "")})
+        shown = {name: value for name, value in verdict.items() if value not in (None, "", [])}
+        print_fields(shown)
     if not verdict["valid"]:
         raise typer.Exit(REFUSED)
 

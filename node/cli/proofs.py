@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from node.chain.evidence_file import is_evidence_file, verify_evidence_file
-from node.chain.verify import verify_proof_file
+from node.chain.verify import Verdict, verify_proof_file
 from node.cli.errors import UsageError
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, parse_genesis
@@ -73,7 +75,34 @@ def _proof(data: bytes, genesis: Genesis) -> dict[str, object]:
         "index": verdict.index,
         "size": verdict.size,
         "cosigners": list(verdict.cosigners),
+        "disclosed": [msgspec.to_builtins(item) for item in verdict.disclosed],
+        "proves": _proves(verdict),
+        "does_not_prove": list(_LIMITS) if verdict.valid else [],
     }
+
+
+_LIMITS = (
+    "that nothing happened later: ask a node for the invoice's present state",
+    "that the details not shown are complete or true: only what is shown was checked",
+    "that an order repeated within the network took this number: its first number counts",
+)
+
+
+def _proves(verdict: Verdict) -> str:
+    """What a valid proof shows, as a sentence."""
+    if not verdict.valid:
+        return ""
+    voters = f"{len(verdict.cosigners)} voters of this network"
+    if verdict.transaction is None:
+        return f"{voters} signed a ledger with this block's seal at height {verdict.height}"
+    outcome = "applied" if verdict.code == Code.OK else "refused"
+    text = (
+        f"{verdict.author} signed this transaction, and {voters} signed a ledger that holds it, "
+        f"{outcome}, at height {verdict.height}"
+    )
+    if verdict.disclosed:
+        text += "; the items shown are part of the details that it committed to"
+    return text
 
 
 def _read(path: Path, bytes_max: int) -> bytes:

@@ -53,12 +53,12 @@ class Table(IntEnum):
     EXCHANGE_RATE = 7
     INVOICE = 8
     ORDER = 9
-    PROPOSAL = 12
-    REGION = 13
     SHARE = 10
     """Content keys of sealed details, wrapped for readers who came later."""
     DISCREPANCY = 11
     """What the tax bureau's node found wrong in sealed details."""
+    PROPOSAL = 12
+    REGION = 13
 
 
 class Role(IntEnum):

@@ -17,6 +17,7 @@ from node.api.ports import (
     InvoiceDraft,
     Issued,
     NodeStatus,
+    NotDisclosableError,
     NotFinalError,
     PeerView,
     PoolView,
@@ -31,7 +32,7 @@ from node.api.ports import (
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Terms
-from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation, RateGroup
+from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation, RateGroup, ShareDetails
 from node.ledger.rows import GroupRow, InvoiceRow, encode_row
 from node.ledger.transaction import (
     MalformedTransactionError,
@@ -127,6 +128,8 @@ class FakeNode:
         self.final = 0
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.opened: dict[str, bytes] = {}
+        self.paths: list[str] = ["/lines/0", "/seller/name"]
+        self.disclosed: tuple[tuple[str, ...], int | None] | None = None
         self.found: list[EvidenceItem] = []
         self._pending: list[tuple[bytes, bytes, Code]] = []
         self._statuses: dict[bytes, TransactionStatus] = {}
@@ -362,12 +365,18 @@ class FakeNode:
     async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[FakeBlock]:
         return self.stored[from_height - 1 : from_height - 1 + limit]
 
-    async def receipt(self, txid: bytes) -> str | None:
+    async def receipt(
+        self, txid: bytes, disclose: Sequence[str] = (), operation: int | None = None
+    ) -> str | None:
         status = self._statuses.get(txid)
         if status is None:
             return None
         if not status.final:
             raise NotFinalError("not final yet")
+        for path in disclose:
+            if path not in self.paths:
+                raise NotDisclosableError(f"no item {path}")
+        self.disclosed = (tuple(disclose), operation)
         return "c2sp.org/tlog-proof@v1\n"
 
     async def checkpoint(self) -> str | None:
@@ -397,6 +406,17 @@ class FakeNode:
 
     async def details(self, number: str) -> bytes | None:
         return self.opened.get(number)
+
+    async def detail_paths(self, number: str) -> Sequence[str] | None:
+        return self.paths if number in self.opened else None
+
+    async def share(
+        self, number: str, party: str, idempotency: Idempotency | None = None
+    ) -> Submission:
+        if number not in self.opened:
+            raise NotDisclosableError("cannot open")
+        share = ShareDetails(number, bytes(32), bytes(32), bytes(48), bytes(24))
+        return await self.submit_operations((share,), (), idempotency)
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         return [item for item in self.found if after is None or item.id > after][:limit]

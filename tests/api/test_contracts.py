@@ -370,6 +370,39 @@ async def test_signed_transaction_is_accepted_and_followed_to_its_receipt(
     assert receipt.content.startswith(b"c2sp.org/tlog-proof@v1\n")
 
 
+async def test_a_receipt_shows_items_of_the_details(api: ApiClient, node: FakeNode) -> None:
+    identity = (await submit(api, wire(node))).json["id"]
+    path = f"/v1/transactions/{identity}/receipt"
+
+    shown = await api.get(f"{path}?disclose=/lines/0&disclose=/seller/name&operation=3")
+    assert shown.status == 200
+    assert node.disclosed == (("/lines/0", "/seller/name"), 3)
+    assert (await api.get(f"{path}?disclose=/lines/9")).status == 404
+    assert (await api.get(f"{path}?operation=x")).status == 400
+    many = "&".join(["disclose=/lines/0"] * 257)
+    assert (await api.get(f"{path}?{many}")).status == 400
+
+
+async def test_details_are_shared_and_their_items_listed_by_who_can_open_them(
+    api: ApiClient, node: FakeNode
+) -> None:
+    await submit(api, wire(node))
+    path = f"/v1/invoices/{NUMBER}"
+    assert (await api.get(f"{path}/details/paths")).status == 404
+    assert (await api.post(f"{path}/share", {"to": BUYER})).status == 404
+    node.opened[NUMBER] = b"{}"
+
+    paths = await api.get(f"{path}/details/paths")
+    shared = await api.post(f"{path}/share?wait=final", {"to": BUYER})
+
+    assert paths.json["paths"] == ["/lines/0", "/seller/name"]
+    assert len(paths.json["transaction"]) == 64
+    assert shared.status == 201
+    assert isinstance(node.operations[-1], ops.ShareDetails)
+    assert (await api.post(f"{path}/share", {"to": "x"})).status == 422
+    assert (await api.get(f"/v1/invoices/{'9' * 20}/details/paths")).status == 404
+
+
 async def test_submitting_again_answers_the_present_state(api: ApiClient, node: FakeNode) -> None:
     data = wire(node)
     await submit(api, data)

@@ -18,7 +18,7 @@ from node.chain.tiles import TileBuilder, TileSubtrees
 from node.chain.voters import VoterSet
 from node.ledger import signing
 from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
-from node.ledger.operations import WithdrawOffer
+from node.ledger.operations import Operation, WithdrawOffer
 from node.ledger.transaction import TransactionBody, encode_body, signed_bytes
 
 AUTHOR = "91310000MA1FL0000N"
@@ -87,7 +87,13 @@ def _rows(table: Mapping[str, object]) -> list[str]:
     return [f"{name} = {json.dumps(value)}" for name, value in table.items() if value is not None]
 
 
-def make_leaf(network_id: bytes, nonce: int, height: int, code: int = 0) -> TransactionLeaf:
+def make_leaf(
+    network_id: bytes,
+    nonce: int,
+    height: int,
+    code: int = 0,
+    operations: tuple[Operation, ...] = (WithdrawOffer("1" * 20),),
+) -> TransactionLeaf:
     """A signed transaction as a leaf."""
     key = seed("author/signing")
     body = encode_body(
@@ -97,7 +103,7 @@ def make_leaf(network_id: bytes, nonce: int, height: int, code: int = 0) -> Tran
             key=signing.public_key(key),
             nonce=nonce,
             valid_until=1_000,
-            operations=(WithdrawOffer("1" * 20),),
+            operations=operations,
         )
     )
     return TransactionLeaf(code, height, body, signing.sign(key, signed_bytes(body)))

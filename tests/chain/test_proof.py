@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import random  # noqa: TID251  # seeded
 from collections.abc import Iterator
 
@@ -14,12 +15,21 @@ from hypothesis import strategies as st
 
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import sign_origin
+from node.chain.disclosure import Disclosure, commit, disclose, items_of
 from node.chain.leaf import TransactionLeaf, encode_leaf
 from node.chain.merkle import leaf_hash
 from node.chain.note import encode_base64
-from node.chain.proof import MalformedProofError, Proof, parse_proof
+from node.chain.proof import (
+    DISCLOSURES_MAX,
+    MalformedProofError,
+    Proof,
+    TooMuchDisclosedError,
+    build_proof,
+    parse_proof,
+)
 from node.chain.verify import verify_proof_file
 from node.ledger.codes import Code
+from node.ledger.operations import IssueInvoice, RateGroup, WithdrawOffer
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, Network, make_genesis, make_leaf, seed
 
@@ -310,3 +320,150 @@ def test_a_proof_stays_valid_while_the_tree_grows_and_each_is_its_own() -> None:
 def test_a_certificate_without_cosignatures_is_not_a_proof() -> None:
     bare = Certificate(NETWORK.checkpoint, (), PROOF.certificate.origin_signature)
     reason(msgspec.structs.replace(PROOF, certificate=bare).encode())
+
+
+# --- Disclosures -------------------------------------------------------------------------------
+
+SALT = bytes(range(32))
+DETAILS = (
+    '{"lines":[{"description":"纸","net":900},{"description":"ink","net":100}],'
+    '"remarks":"r","seller":{"bank":"B","name":"卖方"}}'
+).encode()
+ITEMS = items_of(DETAILS)
+
+
+def issuing(number: str, details: bytes | None) -> IssueInvoice:
+    groups = (RateGroup(1300, 1_000, 130, 2),)
+    order = number.encode().rjust(32, b"0")
+    head = (number, False, AUTHOR, "CNY", "2026-11-18", groups, 1_000, 130, 1_130)
+    return IssueInvoice(*head, order, None, details, ())
+
+
+def disclosing(
+    *disclosures: Disclosure, code: int = 0, commitment: bytes | None = None
+) -> tuple[Network, Proof]:
+    """A proof over a transaction of two invoices, the second with `DETAILS`."""
+    network = Network()
+    operations = (
+        issuing("1" * 20, None),
+        issuing("2" * 20, commitment or commit(ITEMS, SALT)),
+        WithdrawOffer("1" * 20),
+    )
+    leaf = make_leaf(network.voters.network_id, 0, 1, code, operations)
+    network.append([encode_leaf(leaf)])
+    network.add_block()
+    certificate = network.certify()
+    origin = sign_origin(certificate.checkpoint, seed("bureau/origin"))
+    proof = build_proof(
+        0, network.path(0), network.leaves[0], certificate, origin, network.voters, disclosures
+    )
+    return network, proof
+
+
+def shown(*places: int, operation: int = 1) -> list[Disclosure]:
+    return [disclose(ITEMS, SALT, place, operation) for place in places]
+
+
+def test_a_proof_shows_single_items_of_the_details() -> None:
+    network, proof = disclosing(*shown(4, 0, 4))
+    verdict = verify_proof_file(proof.encode(), network.genesis)
+    assert verdict.valid
+    assert [(item.operation, item.invoice, item.path) for item in verdict.disclosed] == [
+        (1, "2" * 20, "/lines/0"),
+        (1, "2" * 20, "/seller/name"),
+    ]
+    assert verdict.disclosed[0].value == {"description": "纸", "net": 900}
+    assert "ink" not in base64.b64decode(proof.encode().split()[2]).decode("utf-8", "replace")
+
+
+def test_a_proof_of_every_item_is_read_back() -> None:
+    network, proof = disclosing(*shown(*range(len(ITEMS))))
+    assert parse_proof(proof.encode()) == proof
+    assert len(verify_proof_file(proof.encode(), network.genesis).disclosed) == len(ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("disclosures", "why"),
+    [
+        (shown(0, operation=0), "not what the operation commits to"),
+        (shown(0, operation=2), "commits to no details"),
+        (shown(0, operation=3), "the transaction lacks"),
+        ([msgspec.structs.replace(shown(0)[0], value=b'{"net":1}')], "not what the operation"),
+        ([msgspec.structs.replace(shown(0)[0], value=b'{"net": 1}')], "not what the operation"),
+        ([msgspec.structs.replace(shown(4)[0], path="/buyer/name")], "not what the operation"),
+    ],
+)
+def test_a_disclosure_of_something_else_is_refused(disclosures: list[Disclosure], why: str) -> None:
+    network, proof = disclosing(*disclosures)
+    verdict = verify_proof_file(proof.encode(), network.genesis)
+    assert not verdict.valid
+    assert why in verdict.reason
+    assert verdict.disclosed == ()
+
+
+def test_details_of_another_invoice_or_of_a_refused_one_are_not_shown() -> None:
+    network, proof = disclosing(*shown(0), commitment=commit(ITEMS, SALT[::-1]))
+    assert not verify_proof_file(proof.encode(), network.genesis).valid
+    network, proof = disclosing(*shown(0), code=int(Code.QUOTA_EXCEEDED))
+    assert "refused" in verify_proof_file(proof.encode(), network.genesis).reason
+
+
+def test_a_seal_has_nothing_to_disclose() -> None:
+    proof = msgspec.structs.replace(NETWORK.prove(3), disclosures=tuple(shown(0)))
+    assert "seal" in reason(proof.encode())
+
+
+def test_disclosures_stand_in_one_order() -> None:
+    _, proof = disclosing(*shown(0, 1))
+    for wrong in (proof.disclosures[::-1], proof.disclosures[:1] * 2):
+        with pytest.raises(MalformedProofError, match="order"):
+            parse_proof(msgspec.structs.replace(proof, disclosures=wrong).encode())
+
+
+def test_more_than_a_proof_may_hold_is_refused() -> None:
+    items = items_of(json.dumps({"x": ["y"] * 300}, separators=(",", ":")).encode())
+    many = [disclose(items, SALT, place, 1) for place in range(DISCLOSURES_MAX + 1)]
+    with pytest.raises(TooMuchDisclosedError):
+        disclosing(*many)
+    large = msgspec.structs.replace(shown(0)[0], value=b'"' + b"x" * 300_000 + b'"')
+    with pytest.raises(TooMuchDisclosedError):
+        disclosing(large)
+    _, proof = disclosing(*shown(0))
+    with pytest.raises(MalformedProofError, match="large"):
+        parse_proof(msgspec.structs.replace(proof, disclosures=(large,)).encode())
+
+
+def test_a_thousand_mutated_disclosing_proofs_are_refused() -> None:
+    """Random changes of the decoded parts, encoded well again, and of the file's characters."""
+    network, proof = disclosing(*shown(0, 3))
+    file = proof.encode()
+    assert verify_proof_file(file, network.genesis).valid
+    rng = random.Random(4)
+    for _ in range(1_000):
+        if rng.random() < 0.5:
+            at = rng.randrange(len(file))
+            mutated = file[:at] + rng.choice("AZaz09+/=\n -x") + file[at + 1 :]
+        else:
+            mutated = msgspec.structs.replace(proof, disclosures=_mutate(rng, proof)).encode()
+        if mutated != file:
+            assert not verify_proof_file(mutated, network.genesis).valid
+
+
+def _mutate(rng: random.Random, proof: Proof) -> tuple[Disclosure, ...]:
+    place = rng.randrange(len(proof.disclosures))
+    item = proof.disclosures[place]
+    field = rng.choice(["operation", "index", "count", "path", "value", "salt", "hashes"])
+    old = getattr(item, field)
+    new: object
+    if isinstance(old, int):
+        new = old + rng.choice((-1, 1)) if old else old + 1
+    elif isinstance(old, bytes):
+        at = rng.randrange(len(old))
+        new = old[:at] + bytes([old[at] ^ 1 << rng.randrange(8)]) + old[at + 1 :]
+    elif isinstance(old, str):
+        new = old + rng.choice("/0a")
+    else:
+        at = rng.randrange(len(old))
+        new = old[:at] + (bytes(32),) + old[at + 1 :]
+    changed = msgspec.structs.replace(item, **{field: new})
+    return (*proof.disclosures[:place], changed, *proof.disclosures[place + 1 :])
