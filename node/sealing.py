@@ -210,7 +210,7 @@ def open_details(
         return None
     try:
         sealed = msgspec.msgpack.decode(blob, type=SealedBlob)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     wraps = [
         LaterWrap(wrap.reader, sealed.sealer, sealed.nonce, wrap.wrapped) for wrap in sealed.wraps

@@ -164,7 +164,7 @@ def _extra(line: str) -> _Extra:
     data = decode_base64(encoded)
     try:
         extra = _decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
         raise MalformedProofError(f"extra data: {error}") from error
     if _encoder.encode(extra) != data:
         raise MalformedProofError("extra data is not canonical")

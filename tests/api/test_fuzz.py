@@ -76,6 +76,8 @@ def example(route: Route) -> Any:
         return {"invoices": [INVOICE, lines]}
     if route.path == "/v1/orders:find":
         return {"order_ids": ["A-1", "R"]}
+    if route.path.endswith("/share"):
+        return {"to": BUYER}
     if route.path.endswith("/red/{form}/issue"):
         return {"order_id": "R", "lines": [line]}
     pattern = route.path.split("/")[-1]
@@ -87,6 +89,7 @@ async def test_no_body_makes_a_write_fail(api: ApiClient, node: FakeNode, route:
     rng = random.Random(f"bodies of {route.path}")
     await node.submit_operations((issue("1" * 20),))
     node.operations.clear()
+    node.opened["1" * 20] = b"{}"
     seed, path = example(route), filled(route.path)
     statuses: set[int] = set()
     for _ in range(BODIES_EACH):

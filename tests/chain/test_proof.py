@@ -464,6 +464,6 @@ def _mutate(rng: random.Random, proof: Proof) -> tuple[Disclosure, ...]:
         new = old + rng.choice("/0a")
     else:
         at = rng.randrange(len(old))
-        new = old[:at] + (bytes(32),) + old[at + 1 :]
+        new = (*old[:at], bytes(32), *old[at + 1 :])
     changed = msgspec.structs.replace(item, **{field: new})
     return (*proof.disclosures[:place], changed, *proof.disclosures[place + 1 :])

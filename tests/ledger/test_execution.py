@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "b7b76f8c4071aca670c1248a893630cbf73f9b69d9454a78b0370d795317bff6"
+PINNED_DIGEST = "2b0b6d4bcea8df26d39cabc057714859efd309456430f290c141ae96aa5d1c6b"
 
 
 # --- Calendar ---
