@@ -42,6 +42,8 @@ class LocalNode:
         self.folder = folder
         self.config = config
         self.name = config.node.name
+        self.program: tuple[str, ...] = ("-m", "node")
+        """What the interpreter runs: `piaolian`, unless something is to watch it."""
 
     @property
     def log(self) -> Path:
@@ -74,7 +76,7 @@ class LocalNode:
             # -P: a folder called `node` where the user stands must not be imported.
             child = subprocess.Popen(  # noqa: S603
                 [
-                    *(sys.executable, "-P", "-m", "node"),
+                    *(sys.executable, "-P", *self.program),
                     *("start", "--config", str(self.folder / "node.toml")),
                 ],
                 stdin=subprocess.DEVNULL,

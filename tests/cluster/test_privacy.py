@@ -1,0 +1,197 @@
+"""What is sealed stays sealed: five daemons, one of which is no party and keeps every byte.
+
+The invoice lives its whole life: issued, submitted, reimbursed, credited in part. Then planted
+names and lines are looked for in everything that the bystander stored, logged, sent, got and
+answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
+from tests.cluster.plaintext import find_planted, search_folder, spellings
+from tests.cluster.recorded_node import RECORDING
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("tax-bureau", "issuer", "payer", "reimburser", "payer-2")
+BYSTANDER = "payer-2"
+BUYER_NAME = "Zephyrine Quillfeather Holdings"
+BUYER_NAME_ZH = "隐秘买方进出口有限公司"
+LINE = "Clandestine walnut escritoire"
+LINE_ZH = "不公开的胡桃木写字台"
+RED_LINE = "Returned walnut drawer"
+PLANTED = (BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH, RED_LINE)
+GROSS = 113_000
+
+
+@dataclass
+class Story:
+    """What happened to the invoice, and what the reimburser saw before the submission."""
+
+    cluster: Cluster
+    number: str
+    transaction: str
+    red: str
+    unread: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"/v1/invoices/{self.number}"
+
+    @property
+    def bystander(self) -> Member:
+        return self.cluster[BYSTANDER]
+
+
+def lines(*described: tuple[str, int], **more: Any) -> list[dict[str, Any]]:
+    return [{"description": text, "net": net, "rate": 1300, **more} for text, net in described]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    cluster = make_cluster(tmp_path_factory.mktemp("privacy") / "net", NAMES)
+    cluster[BYSTANDER].local.program = ("-m", "tests.cluster.recorded_node")
+    try:
+        cluster.start()
+        cluster.open_registers()
+        yield live(cluster)
+    finally:
+        cluster.close()
+
+
+def live(cluster: Cluster) -> Story:
+    issuer, payer, reimburser = (cluster[name] for name in ("issuer", "payer", "reimburser"))
+    issued = issuer.write(
+        "/v1/invoices",
+        {
+            "order_id": "sealed-1",
+            "buyer": payer.participant,
+            "currency": "CNY",
+            "lines": lines((LINE, 60_000), (LINE_ZH, 40_000)),
+            "details": {"buyer": {"name": BUYER_NAME}, "remarks": BUYER_NAME_ZH},
+        },
+    )
+    path = f"/v1/invoices/{issued['number']}"
+    cluster.wait_equal()
+    unread = reimburser.get(path)
+    submitted = {"to": reimburser.participant, "amount": 50_000}
+    payer.write(f"{path}/submit", submitted)
+    reimburser.write(f"{path}/claim", {"amount": 30_000})
+    payment = {"claim": 0, "amount": 30_000, "booking": "B-1", "payment": "P-1"}
+    reimburser.write(f"{path}/reimburse", payment)
+    issuer.write(f"{path}/red", {"amount": 11_300, "reason": "return"})
+    payer.write(f"{path}/red/0/confirm", {})
+    body = {"order_id": "red-1", "lines": lines((RED_LINE, 10_000), original=0)}
+    red = issuer.write(f"{path}/red/0/issue", body)
+    cluster.wait_equal()
+    return Story(cluster, issued["number"], issued["transaction"], red["number"], unread)
+
+
+def texts_of(answer: Any) -> list[str]:
+    return find_planted(json.dumps(answer, ensure_ascii=False).encode(), PLANTED)
+
+
+@pytest.mark.parametrize("name", ["tax-bureau", "issuer", "payer"])
+def test_the_parties_and_the_bureau_read_it(story: Story, name: str) -> None:
+    """The same search that finds nothing elsewhere finds everything here."""
+    blue, red = (story.cluster[name].get(f"/v1/invoices/{n}") for n in (story.number, story.red))
+    assert texts_of(blue) == [BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH]
+    assert texts_of(red) == [RED_LINE]
+
+
+def test_the_reimburser_reads_it_only_after_the_submission(story: Story) -> None:
+    assert story.unread["details"] is None
+    assert texts_of(story.unread) == []
+    reimburser = story.cluster["reimburser"]
+    assert texts_of(reimburser.get(story.path)) == [BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH]
+    steps = [step["operation"] for step in reimburser.get(f"{story.path}/trace")["steps"]]
+    assert steps[:3] == ["issue", "submit", "share"]
+
+
+def test_no_answer_of_the_bystander_holds_it(story: Story) -> None:
+    member = story.bystander
+    height = member.status()["height"]
+    paths = [
+        *("/v1/status", "/v1/invoices", "/v1/invoices?details=true", "/v1/inbox", "/metrics"),
+        *(f"{base}{end}" for base in _invoices(story) for end in ("", "/trace")),
+        *(f"/v1/blocks/{number}" for number in range(1, height + 1)),
+        f"/v1/transactions/{story.transaction}",
+        f"/v1/transactions/{story.transaction}/receipt",
+    ]
+    for path in paths:
+        answer = member.get(path)
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        assert find_planted(data, PLANTED) == [], path
+    assert member.get(story.path)["details"] is None
+    refusals = [
+        member.ask("GET", f"{story.path}/details/paths"),
+        member.ask("GET", f"/v1/transactions/{story.transaction}/receipt?disclose=/lines/0"),
+        member.ask("POST", f"{story.path}/share", {"to": member.participant}),
+    ]
+    assert [reply.status for reply in refusals] == [404] * 3
+
+
+def _invoices(story: Story) -> list[str]:
+    return [story.path, f"/v1/invoices/{story.red}"]
+
+
+def test_no_byte_of_the_bystander_s_folder_log_and_traffic_holds_it(story: Story) -> None:
+    folder = story.bystander.local.folder
+    assert search_folder(folder, PLANTED) == {}
+    traffic = (folder / RECORDING).read_bytes()
+    assert find_planted(traffic, [story.number]), "the traffic is recorded in clear"
+    kept = search_folder(folder / "data", [story.number])
+    assert any(name.startswith("ledger.db") for name in kept), "what is public is found there"
+
+
+def test_the_parties_folders_hold_no_plaintext_either(story: Story) -> None:
+    for name in ("tax-bureau", "issuer", "payer", "reimburser"):
+        assert search_folder(story.cluster[name].local.folder, PLANTED) == {}, name
+
+
+def test_a_party_shows_one_line_to_an_outsider_and_nothing_else(story: Story) -> None:
+    payer = story.cluster["payer"]
+    listed = payer.get(f"{story.path}/details/paths")
+    assert listed["paths"] == ["/buyer/name", "/lines/0", "/lines/1", "/remarks"]
+    receipt = payer.get(f"/v1/transactions/{listed['transaction']}/receipt?disclose=/lines/0")
+    verdict = story.cluster.verify(receipt)
+
+    assert verdict.valid
+    assert [(item.invoice, item.path) for item in verdict.disclosed] == [(story.number, "/lines/0")]
+    assert verdict.disclosed[0].value["description"] == LINE
+    extra = base64.b64decode(receipt.split(b"\n")[1].removeprefix(b"extra "))
+    assert find_planted(extra, PLANTED) == [LINE]
+
+
+def test_whoever_is_let_in_reads(story: Story) -> None:
+    """Last: it makes the bystander a reader."""
+    path, member = story.path, story.bystander
+    story.cluster["payer"].write(f"{path}/share", {"to": member.participant})
+    wait_until("the share arrives", lambda: member.get(path)["details"])
+    assert texts_of(member.get(path)) == [BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH]
+    assert member.get(f"/v1/invoices/{story.red}")["details"] is None
+
+
+@pytest.mark.parametrize("text", PLANTED)
+def test_the_search_finds_each_spelling(text: str) -> None:
+    for shift in range(3):
+        for data in (text.encode(), text.encode("utf-16-le"), json.dumps(text).encode()):
+            prefix = b"x" * shift
+            for coded in (
+                prefix + data,
+                base64.b64encode(prefix + data + b"tail"),
+                base64.urlsafe_b64encode(prefix + data),
+                (prefix + data).hex().encode(),
+            ):
+                assert find_planted(b"\xff" + coded + b"\xfe", [text]) == [text]
+    assert len(spellings(text)) > 20
+    assert find_planted(zlib.compress(b"nothing of the kind" * 9), PLANTED) == []
