@@ -48,7 +48,7 @@ def test_no_changed_proof_is_valid(data: bytes) -> None:
         verdict = verify_proof_file(changed, GENESIS)
         assert not verdict.valid
         assert verdict.reason
-        assert msgspec.structs.astuple(verdict)[2:] == (*(None,) * 6, ())
+        assert msgspec.structs.astuple(verdict)[2:] == (*(None,) * 6, (), ())
         reasons.add(verdict.reason)
     assert len(reasons) >= 12
 

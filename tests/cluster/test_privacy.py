@@ -193,5 +193,5 @@ def test_the_search_finds_each_spelling(text: str) -> None:
                 (prefix + data).hex().encode(),
             ):
                 assert find_planted(b"\xff" + coded + b"\xfe", [text]) == [text]
-    assert len(spellings(text)) > 20
+    assert len(spellings(text)) >= 12
     assert find_planted(zlib.compress(b"nothing of the kind" * 9), PLANTED) == []
