@@ -82,10 +82,18 @@ bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so
 bench-audit: $(INSTALLED) ## measure `piaolian audit` beside bare signatures; ARGS="--invoices 50000"
 	$(BIN)/python -m tests.bench.audit $(ARGS)
 
+# Debian's PDF and browser tools, which the tests of documents look with. Without the right to
+# install them those tests are skipped, and in CI they fail.
+.PHONY: browser-tools
+browser-tools: ## install chromium, its driver and poppler-utils (Debian)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && command -v pdftotext >/dev/null \
+		|| { apt-get update -q && apt-get install -y -q chromium chromium-driver poppler-utils; } \
+		|| { [[ $${CI:-} != true ]] && echo 'browser-tools: not installed, their tests are skipped'; }
+
 # --- Check ------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(INSTALLED) ## every test but the container and the soak tests
+test: $(INSTALLED) browser-tools ## every test but the container and the soak tests
 	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
 	$(BIN)/pytest -m '$(SLOW)'
 

@@ -85,6 +85,14 @@ class ApiSection(_Section):
     publish it on the host's loopback only, as the compose file does."""
     allowed_hosts: tuple[str, ...] = ()
     """Values of the Host header that are accepted besides loopback and `listen`."""
+    public_url: (
+        Annotated[
+            str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.:\[\]/_~-]+$", max_length=200)
+        ]
+        | None
+    ) = None
+    """Where people with a paper invoice reach this node's check page, through a proxy: it goes
+    into the QR code of every face, and its host is accepted as a Host header."""
     allowed_origins: tuple[str, ...] = ()
     """Values of the Origin header that are accepted besides the API's own."""
 

@@ -267,6 +267,7 @@ token_dir = "tokens"
 # expose = false
 # allowed_hosts = []    # Host headers accepted besides loopback
 # allowed_origins = []  # Origins accepted besides the API's own
+# public_url = "https://fapiao.example.org"  # where people reach /verify; goes into QR codes
 
 [log]
 format = "auto"  # auto, json or console

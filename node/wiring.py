@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random  # noqa: TID251 - the one place where an Rng is made
 from collections.abc import Awaitable, Callable, Coroutine
+from urllib.parse import urlsplit
 
 import prometheus_client
 import structlog
@@ -446,11 +447,17 @@ class Node:
 
     def _build_api(self, index: QueryIndex) -> ApiServer:
         host, port = split_address(self._config.api.listen)
+        public_url = self._config.api.public_url
         config = ApiConfig(
             host=host,
             port=port,
-            allowed_hosts=(*ApiConfig().allowed_hosts, *self._config.api.allowed_hosts),
+            allowed_hosts=(
+                *ApiConfig().allowed_hosts,
+                *self._config.api.allowed_hosts,
+                *([] if public_url is None else [urlsplit(public_url).netloc.lower()]),
+            ),
             allowed_origins=self._config.api.allowed_origins,
+            public_url=public_url,
         )
         tokens = load_tokens(self._config.api.token_dir)
         registry = prometheus_client.CollectorRegistry()

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from node.api import (
     chain,
     events,
+    faces,
     invoices,
     issuing,
     operations,
@@ -28,13 +29,14 @@ from node.api import (
     registers,
     system,
     transactions,
+    verifying,
 )
 from node.api.config import ApiConfig
 from node.api.errors import ApiError
 from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.openapi import openapi_document
 from node.api.ports import NodeFacade
-from node.api.routing import Api, Handler, Route
+from node.api.routing import Api, Route
 from node.api.security import Gate, TokenSet
 from node.clock import Clock, SystemClock
 from node.storage.index import QueryIndex
@@ -45,6 +47,8 @@ ROUTES: tuple[Route, ...] = (
     *chain.ROUTES,
     *issuing.ROUTES,
     *invoices.ROUTES,
+    *faces.ROUTES,
+    *verifying.ROUTES,
     *operations.ROUTES,
     *orders.ROUTES,
     *registers.ROUTES,
@@ -180,7 +184,7 @@ async def _close_streams(app: web.Application) -> None:
 def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
     scope, handler = route.scope, route.handler
     if scope is None:
-        return _open(api, handler)
+        return _open(api, gate, route)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         gate.check_token(request.headers, scope)
@@ -189,8 +193,12 @@ def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
     return handle
 
 
-def _open(api: Api, handler: Handler) -> _Bound:
+def _open(api: Api, gate: Gate, route: Route) -> _Bound:
+    handler, rated = route.handler, route.rated
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        if rated:
+            gate.check_public()
         return await handler(api, request)
 
     return handle
@@ -216,7 +224,8 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
             _log.exception("request failed", method=request.method, route=_pattern(request))
             response = ApiError(500, "INTERNAL", "the node failed to answer").response()
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)  # a page brings a policy of its own
             response.headers.setdefault("Cache-Control", "no-store")
         metrics.observe(request.method, _pattern(request), response.status, loop.time() - start_s)
         return response

@@ -20,6 +20,8 @@ class ApiConfig:
     answered 421: a page of another name cannot reach the node by rebinding its DNS record."""
     allowed_origins: tuple[str, ...] = ()
     """Accepted Origin headers. A request that carries any other is answered 403."""
+    public_url: str | None = None
+    """Where strangers reach this node's check page; goes into the QR code of a face."""
     json_bytes_max: int = MIB
     batch_bytes_max: int = 4 * MIB
     """Body of `POST /v1/transactions:batch`: equal to the largest Raft entry."""
@@ -29,6 +31,9 @@ class ApiConfig:
     requests_per_second: float = 1_000.0
     """For each token. A benchmark posts 200 batches a second and polls beside it."""
     requests_burst: float = 2_000.0
+    public_per_second: float = 50.0
+    """For all strangers together (`/v1/verify`). A check is two reads of one row."""
+    public_burst: float = 100.0
     failures_per_minute: float = 10.0
     """Failed authentications that are answered 401; more are answered 429."""
     wait_s_max: float = 60.0
@@ -49,6 +54,8 @@ class ApiConfig:
             self.keepalive_timeout_s,
             self.requests_per_second,
             self.requests_burst,
+            self.public_per_second,
+            self.public_burst,
             self.failures_per_minute,
             self.wait_s_max,
             self.waiting_max,

@@ -110,7 +110,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _operation_id(route: Route) -> str:
     words = re.findall(r"[A-Za-z0-9]+", _PATH_PARAMETER.sub(r"by_\1", route.path))
-    return "_".join([route.method.lower(), *(word for word in words if word != "v1")])
+    page = [] if words[0] == "v1" or route.answers.get(200) != "text/html" else ["page"]
+    return "_".join([route.method.lower(), *(word for word in words if word != "v1"), *page])
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

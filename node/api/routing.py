@@ -35,6 +35,8 @@ class Api:
     """Requests that wait now."""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
     """The tasks of event streams open now."""
+    printing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a face is made: one at a time."""
     closing: bool = False
     """Set on shutdown, before the streams are cancelled."""
     document: bytes = b""
@@ -73,6 +75,8 @@ class Route:
     """By status: a msgspec type of a JSON answer, or a string: another content type."""
     also: Mapping[int, str] = field(default_factory=dict)
     """By status: a second content type, chosen by Accept."""
+    rated: bool = False
+    """Without a token: asked by strangers, so all of them together are held to a rate."""
     refusals: tuple[int, ...] = ()
     """Statuses answered with a problem, beside those that every route has."""
 

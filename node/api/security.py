@@ -118,10 +118,21 @@ class Gate:
         self._failures = TokenBucket(
             config.failures_per_minute / 60.0, config.failures_per_minute, now
         )
+        self._public = TokenBucket(config.public_per_second, config.public_burst, now)
         self._buckets = {
             scope: TokenBucket(config.requests_per_second, config.requests_burst, now)
             for scope in Scope
         }
+
+    def check_public(self) -> None:
+        """Rate a request that needs no token, together with all others of its kind.
+
+        Raises:
+            ApiError: 429.
+        """
+        delay = self._public.take(self._monotonic_s())
+        if delay > 0:
+            raise too_many("strangers ask too often", int(delay) + 1)
 
     def check_address(self, headers: Mapping[str, str]) -> None:
         """Refuse a foreign Host (DNS rebinding) and a foreign Origin (any web page).

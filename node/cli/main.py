@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from node.cli import clusters, evidence, invoices, networks, redletters, registers, responses
+from node.cli import (
+    clusters,
+    evidence,
+    invoices,
+    networks,
+    printing,
+    redletters,
+    registers,
+    responses,
+)
 from node.cli.context import connect, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
@@ -30,6 +39,13 @@ app.add_typer(clusters.app, name="cluster")
 app.add_typer(invoices.app, name="invoice")
 invoices.app.add_typer(responses.app)
 invoices.app.add_typer(redletters.app, name="red")
+invoices.app.command(
+    "print",
+    epilog=example(
+        "piaolian invoice print 26310000000000000001",
+        "piaolian invoice print 26310000000000000001 -o face.html --lang zh",
+    ),
+)(printing.print_face)
 app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")
 app.add_typer(registers.rates, name="rates")

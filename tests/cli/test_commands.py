@@ -46,7 +46,17 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
             for step in (
                 *("issue", "import", "show", "list", "offer", "sign", "refuse", "withdraw"),
                 *("respond", "lapse", "rule", "freeze", "unfreeze"),
-                *("submit", "claim", "release", "reimburse", "book", "unbook", "cancel", "trace"),
+                *(
+                    "submit",
+                    "claim",
+                    "release",
+                    "reimburse",
+                    "book",
+                    "unbook",
+                    "cancel",
+                    "trace",
+                    "print",
+                ),
                 *("red request", "red confirm", "red deny", "red withdraw", "red issue"),
             )
         ),
