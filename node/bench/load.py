@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import aiohttp
 import msgspec
 
+from node.bench.sealed import Sealer
 from node.ledger.operations import IssueInvoice, RateGroup
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
@@ -37,6 +38,8 @@ class Issuer(msgspec.Struct, frozen=True):
     first_number: int
     """First of the 20-digit numbers that nobody else draws from."""
     issue_date: str
+    sealer: Sealer | None = None
+    """Seals details to every invoice; None: there are none."""
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -56,11 +59,16 @@ def sign_transactions(
     number = issuer.first_number
     for nonce in range(count):
         operations = []
+        blobs: list[bytes] = []
         for _ in range(batch):
             order = hashlib.sha256(b"%d/%d" % (run, number)).digest()
+            text = f"{number:020d}"
+            sealed = None if issuer.sealer is None else issuer.sealer.seal(text, order)
+            if sealed is not None:
+                blobs.append(sealed.blob)
             operations.append(
                 IssueInvoice(
-                    number=f"{number:020d}",
+                    number=text,
                     special=False,
                     buyer=issuer.buyer,
                     currency="CNY",
@@ -71,8 +79,8 @@ def sign_transactions(
                     gross=10_600,
                     order=order,
                     replaces=None,
-                    details=None,
-                    blobs=(),
+                    details=None if sealed is None else sealed.commitment,
+                    blobs=() if sealed is None else (sealed.blob_hash,),
                 )
             )
             number += 1
@@ -86,7 +94,8 @@ def sign_transactions(
                 operations=tuple(operations),
             )
         )
-        made.append(Signed(transaction_id(body), encode_wire(body, sign(key, signed_bytes(body)))))
+        wire = encode_wire(body, sign(key, signed_bytes(body)), tuple(blobs))
+        made.append(Signed(transaction_id(body), wire))
     return made
 
 

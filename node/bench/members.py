@@ -25,6 +25,7 @@ class Member(msgspec.Struct, frozen=True):
     token: str
     pid: int | None
     signing_seed: bytes
+    sealing_secret: bytes
 
     def cpu_seconds(self) -> float:
         """User and system time of the process so far; 0 when it runs elsewhere."""

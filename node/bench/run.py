@@ -29,8 +29,10 @@ from node.bench.load import (
     sign_transactions,
 )
 from node.bench.members import Member, registers_for
+from node.bench.sealed import Sealer
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
+from node.ledger.types import Role
 
 RAW_BLOCKS = "application/vnd.piaolian.block"
 IN_FLIGHT_MAX = 2_400
@@ -49,6 +51,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Transactions a second, open loop; None keeps the cluster busy."""
     batch: int = 1
     """Invoices a transaction."""
+    sealed: bool = False
+    """Every invoice with details, sealed to issuer, buyer and tax bureau."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: dict[str, float]
     nodes: int
     batch: int
+    sealed: bool
     seconds: float
     transactions: int
     blocks: int
@@ -88,14 +93,16 @@ async def run_bench(plan: Plan, genesis: Genesis, members: Sequence[Member], cor
     verify_limit = verifications_per_second() * cores / len(genesis.voters)
     rows = sqlite_rows_per_second()
     issuer = next(m for m in members if "issuer" in m.roles)
+    buyer = next(m.participant for m in members if "payer" in m.roles)
     run = secrets.randbits(24)
     load = Issuer(
         network_id=genesis.network_id,
         participant=issuer.participant,
         seed=issuer.signing_seed,
-        buyer=next(m.participant for m in members if "payer" in m.roles),
+        buyer=buyer,
         first_number=0,
         issue_date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        sealer=_sealer(genesis, issuer, buyer) if plan.sealed else None,
     )
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=90), connector=aiohttp.TCPConnector(limit=0)
@@ -105,6 +112,12 @@ async def run_bench(plan: Plan, genesis: Genesis, members: Sequence[Member], cor
         rate_max = plan.rate or SIGNED_PER_SECOND_MAX / (1 + 0.2 * plan.batch)
         signed = sign_transactions(load, int(plan.seconds * rate_max), plan.batch, run, height)
         return await _Run(plan, genesis, members, session, signed).go(verify_limit, rows)
+
+
+def _sealer(genesis: Genesis, issuer: Member, buyer: str) -> Sealer:
+    readers = [p for p in genesis.participants if p.id == buyer or Role.TAX_BUREAU in p.role_set]
+    keys = tuple(bytes.fromhex(participant.sealing_key) for participant in readers)
+    return Sealer.of(issuer.sealing_secret, keys)
 
 
 class _Run:
@@ -164,6 +177,7 @@ class _Run:
             },
             nodes=len(self._members),
             batch=self._plan.batch,
+            sealed=self._plan.sealed,
             seconds=round(seconds, 2),
             transactions=len(self._final),
             blocks=self._follower.height - blocks_before,

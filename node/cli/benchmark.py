@@ -79,4 +79,5 @@ def _member(genesis: Genesis, local: LocalNode) -> Member:
         token=token,
         pid=local.pid,
         signing_seed=keys.signing,
+        sealing_secret=keys.sealing,
     )

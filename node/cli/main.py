@@ -274,6 +274,9 @@ def bench(
         float | None, typer.Option(min=0.1, help="Transactions a second. Default: all it takes.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=200, help="Invoices a transaction.")] = 1,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Every invoice with sealed details.")
+    ] = False,
     nodes: Annotated[int, typer.Option(min=4, max=7, help="Nodes of a fresh cluster.")] = 4,
     network: Annotated[
         Path | None, typer.Option(help="Folder of a running network. Default: a fresh one.")
@@ -284,7 +287,7 @@ def bench(
     from node.bench.run import Plan
     from node.cli.benchmark import run
 
-    value = run(Plan(seconds, rate, batch), network, nodes)
+    value = run(Plan(seconds, rate, batch, sealed), network, nodes)
     if as_json:
         print_json(value)
     else:
