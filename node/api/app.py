@@ -27,6 +27,7 @@ from node.api import (
     operations,
     orders,
     registers,
+    statements,
     system,
     transactions,
     verifying,
@@ -52,6 +53,7 @@ ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *orders.ROUTES,
     *registers.ROUTES,
+    *statements.ROUTES,
     *events.ROUTES,
 )
 

@@ -29,6 +29,8 @@ _PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "number": ("Invoice number.", {"type": "string", "pattern": "^[0-9]{20}$"}),
     "form": ("Number of the form on its invoice.", {"type": "integer", "minimum": 0}),
     "height": ("Height of the block.", {"type": "integer", "minimum": 1}),
+    "issuer": ("Participant id.", {"type": "string", "pattern": "^[0-9A-Z]{18}$"}),
+    "month": ("YYYY-MM, UTC.", {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
     "path": ("Rest of the C2SP tile path.", {"type": "string"}),
 }
 _IDEMPOTENCY = {

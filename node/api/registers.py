@@ -144,7 +144,8 @@ def _segments(_: bytes, value: bytes) -> SegmentsView:
     return SegmentsView(row.issuer, [SegmentView(s.first, s.last, s.used) for s in row.segments])
 
 
-def _quota(_: bytes, value: bytes) -> QuotaView:
+def quota_view(value: bytes) -> QuotaView:
+    """The quota of a state row."""
     row = decode_quota(value)
     return QuotaView(
         issuer=row.issuer,
@@ -219,7 +220,7 @@ ROUTES = (
     _route(
         "quotas",
         "Quotas of issuers by month",
-        _page(Table.QUOTA, b"", _END, _quota, QuotasPage),
+        _page(Table.QUOTA, b"", _END, lambda _, value: quota_view(value), QuotasPage),
         QuotasPage,
     ),
     _route(

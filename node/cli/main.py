@@ -20,6 +20,7 @@ from node.cli import (
     redletters,
     registers,
     responses,
+    statements,
 )
 from node.cli.context import connect, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
@@ -57,6 +58,14 @@ app.command(
         "--role issuer --address node.example.org:7101"
     )
 )(networks.init)
+
+
+app.command(
+    epilog=example(
+        "piaolian statement 91310115337099624K 2026-11",
+        "piaolian statement 91310115337099624K 2026-11 --format csv -o november.csv",
+    )
+)(statements.statement)
 
 
 def _print_version(value: bool) -> None:

@@ -24,8 +24,15 @@ from node.storage.index_rows import (
     invoice_facts,
     party_key,
 )
+from node.storage.statement_rows import (
+    StatementKind,
+    StatementLine,
+    Sums,
+    add_document,
+    statement_lines,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ERA_SHIFT = 14
 """Ids of 16,384 leaves are kept together. Ids are random: in one order of all of them each would
 change a page of its own, those of one era share some 250 pages. A search looks into each era,
@@ -63,6 +70,11 @@ CREATE TABLE IF NOT EXISTS waiting (
     reference INTEGER NOT NULL, PRIMARY KEY (party, sequence, kind, reference)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS waiting_by_sequence ON waiting (sequence);
+CREATE TABLE IF NOT EXISTS statements (
+    issuer TEXT NOT NULL, month INTEGER NOT NULL, currency TEXT NOT NULL, kind INTEGER NOT NULL,
+    rate INTEGER NOT NULL, documents INTEGER NOT NULL, net TEXT NOT NULL, tax TEXT NOT NULL,
+    PRIMARY KEY (issuer, month, currency, kind, rate)
+) STRICT, WITHOUT ROWID;
 """
 
 
@@ -272,6 +284,19 @@ class QueryIndex:
 
         return await self._reader.run(job)
 
+    async def statement(self, issuer: str, month: int) -> list[StatementLine]:
+        """The sums of an issuer's month (yyyymm), by currency, kind and rate."""
+
+        def job(connection: sqlite3.Connection) -> list[StatementLine]:
+            rows = connection.execute(
+                "SELECT currency, kind, rate, documents, net, tax FROM statements"
+                " WHERE issuer = ? AND month = ? ORDER BY currency, kind, rate",
+                (issuer, month),
+            )
+            return statement_lines(rows)
+
+        return await self._reader.run(job)
+
     async def waiting(
         self, party: str, after: tuple[int, int, int], limit: int
     ) -> list[WaitingItem]:
@@ -347,6 +372,8 @@ def _write_invoices(
     parties: list[tuple[int, int]] = []
     waiting: list[tuple[int, int, int, int]] = []
     sequences: dict[str, int] = {}
+    sums: Sums = {}
+    cancelled = set(batch.cancelled)
     for number in batch.touched:
         body = rows.get(number)
         if body is None:
@@ -357,6 +384,8 @@ def _write_invoices(
             sequence = birth.sequence
             facets = (facts.state, facts.response, facts.frozen)
             inserts.append((sequence, number, *facets, facts.gross))
+            kind = StatementKind.RED if facts.row.red else StatementKind.ISSUED
+            add_document(sums, facts.row, kind)
         else:
             found = connection.execute(
                 "SELECT sequence FROM invoices WHERE number = ?", (number,)
@@ -366,6 +395,8 @@ def _write_invoices(
             (sequence,) = found
             updates.append((facts.state, facts.response, facts.frozen, sequence))
         sequences[number] = sequence
+        if number in cancelled:
+            add_document(sums, facts.row, StatementKind.CANCELLED)
         parties.extend((party_key(party), sequence) for party in facts.parties)
         waiting.extend((party_key(p), sequence, kind, ref) for p, kind, ref in facts.waiting)
     parties.extend(
@@ -380,6 +411,21 @@ def _write_invoices(
     connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?)", parties)
     connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[-1],) for u in updates])
     connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?)", waiting)
+    _write_sums(connection, sums)
+
+
+def _write_sums(connection: sqlite3.Connection, sums: Sums) -> None:
+    """Add to statements. Amounts are text: a month of the largest ones passes 64 bits."""
+    for key, (documents, net, tax) in sums.items():
+        held = connection.execute(
+            "SELECT documents, net, tax FROM statements WHERE issuer = ? AND month = ?"
+            " AND currency = ? AND kind = ? AND rate = ?",
+            key,
+        ).fetchone() or (0, "0", "0")
+        connection.execute(
+            "INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, held[0] + documents, str(int(held[1]) + net), str(int(held[2]) + tax)),
+        )
 
 
 # --- Reading ---------------------------------------------------------------------------------

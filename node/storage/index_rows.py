@@ -69,6 +69,7 @@ class InvoiceFacts(msgspec.Struct, frozen=True):
     """Issuer and buyer."""
     waiting: tuple[tuple[str, int, int], ...]
     """party, `WaitingKind`, reference."""
+    row: InvoiceRow
 
 
 Step = tuple[str, int, int, int, bytes, int, str, int | None, str | None, int | None]
@@ -89,6 +90,8 @@ class IndexBatch(msgspec.Struct, frozen=True):
     """number, party: its new holder, or whom it was submitted to. From operations, not from state
     rows, which may be of a later height: so any pace of following gives the same rows."""
     born: dict[str, Birth]
+    cancelled: list[str]
+    """Numbers of invoices that these blocks cancel."""
     touched: list[str]
     """Numbers whose state rows the index needs; each once."""
 
@@ -169,7 +172,7 @@ def index_batch(blocks: Sequence[LedgerBlock]) -> IndexBatch:
     Raises:
         msgspec.MsgspecError: a stored leaf is damaged.
     """
-    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [])
+    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], [])
     touched: dict[str, None] = {}
     for block in blocks:
         seal = _leaf_decoder.decode(block.leaves[-1])
@@ -203,6 +206,7 @@ def invoice_facts(body: bytes) -> InvoiceFacts:
         gross=row.gross,
         parties=(row.issuer, row.buyer),
         waiting=tuple(_waiting(row)) if waits else (),
+        row=row,
     )
 
 
@@ -250,6 +254,8 @@ def _add_steps(
         amount, other, reference = facts(inner)
         touched[number] = None
         batch.steps.append((number, *place, amount, other, reference))
+        if isinstance(inner, ops.CancelInvoice):
+            batch.cancelled.append(number)
         if isinstance(inner, ops.SignOffer):
             batch.joined.append((number, signer))
         elif isinstance(inner, ops.SubmitInvoice):

@@ -20,9 +20,11 @@ from node.api.ports import (
     TooLargeError,
     WriteRefusedError,
 )
+from node.api.requests import time_text
 from node.api.security import Scope
 from node.ledger import operations as ops
 from node.ledger.codes import Code
+from node.ledger.operations import RateGroup
 from node.ledger.rows import (
     ClaimRow,
     FormRow,
@@ -45,7 +47,7 @@ from node.ledger.rows import (
 from node.ledger.transaction import encode_wire, transaction_id
 from node.ledger.types import Role, Table
 from tests.api.client import NOW_MS, ApiClient
-from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode, invoice_row, issue
+from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue
 
 NUMBER = "26110000000000000001"
 INVOICE: dict[str, Any] = {
@@ -803,6 +805,50 @@ async def test_registers_are_read_from_the_state(api: ApiClient, node: FakeNode)
         "tax_rates": [{"issuer": None, "rates": [600, 1300]}]
     }
     assert (await api.get("/v1/exchange-rates")).json == {"exchange_rates": []}
+
+
+async def test_a_statement_adds_up_what_the_month_issued_and_took_back(
+    api: ApiClient, node: FakeNode
+) -> None:
+    node.rows[Table.PARTICIPANT, ISSUER.encode()] = encode_row(
+        ParticipantRow(ISSUER, "Paper Ltd", (Role.ISSUER,), (), ())
+    )
+    node.rows[Table.PARTICIPANT, BUYER.encode()] = encode_row(
+        ParticipantRow(BUYER, "Payer", (Role.PAYER,), (), ())
+    )
+    await node.submit_operations((issue(NUMBER), issue("2" * 20)))
+    red = ops.IssueRedLetter(
+        NUMBER,
+        0,
+        "3" * 20,
+        (RateGroup(1_300, 1_000, 130, 1),),
+        1_000,
+        130,
+        1_130,
+        bytes(32),
+        None,
+        (),
+    )
+    await node.submit_operations((red, ops.CancelInvoice("2" * 20, "wrong")))
+    month = time_text(START_MS)[:7]
+    quota = QuotaRow(ISSUER, int(month.replace("-", "")), 500, 120, 0, 2_000)
+    node.rows[Table.QUOTA, quota_key(ISSUER, quota.month)] = encode_row(quota)
+
+    answer = await api.get(f"/v1/statements/{ISSUER}/{month}", scope=Scope.READ)
+
+    assert answer.status == 200
+    (part,) = answer.json["currencies"]
+    assert part["issued"] == {"documents": 2, "net": 20_000, "tax": 2_600, "gross": 22_600}
+    assert part["cancelled"] == {"documents": 1, "net": 10_000, "tax": 1_300, "gross": 11_300}
+    assert part["red"] == {"documents": 1, "net": 1_000, "tax": 130, "gross": 1_130}
+    assert (part["net"], part["tax"], part["gross"]) == (9_000, 1_170, 10_170)
+    (rate,) = part["rates"]
+    assert (rate["rate"], rate["net"], rate["tax"]) == (1_300, 9_000, 1_170)
+    assert answer.json["quota"]["remaining"] == 380
+    empty = (await api.get(f"/v1/statements/{ISSUER}/1999-01")).json
+    assert (empty["currencies"], empty["quota"]) == ([], None)
+    for path in (f"{BUYER}/{month}", f"{'0' * 18}/{month}", f"{ISSUER}/2026-13", f"x/{month}"):
+        assert (await api.get(f"/v1/statements/{path}")).status == 404
 
 
 async def test_registers_page_by_key(api: ApiClient, node: FakeNode) -> None:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from node.cli.context import client_of
 from node.cli.main import main
 from node.cli.processes import find_nodes, stop_nodes
+from node.config import load_config
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 
@@ -42,6 +45,18 @@ def test_the_demo_does_the_main_job_and_leaves_a_cluster_that_knows_it(
     document = json.loads(capsys.readouterr().out)
     assert (document["accepted"], document["skipped"]) == (0, 2_299)
     assert (document["gross"], len(document["refused"])) == (0, 444)
+
+    issuer, bureau = (load_config(folder / name / "node.toml") for name in ("issuer", "tax-bureau"))
+    month = f"{datetime.now(UTC):%Y-%m}"
+    statements = []
+    for node in (issuer, bureau):
+        with client_of(node, "read") as client:
+            path = f"/v1/statements/{issuer.node.participant}/{month}"
+            statements.append(client.get(path).text)
+    assert statements[0] == statements[1]
+    (pounds,) = json.loads(statements[0])["currencies"]
+    assert (pounds["issued"]["documents"], pounds["red"]["documents"]) == (2_110, 199)
+    assert pounds["gross"] == 140_238_439
 
     proof = facts["proof"]["file"]
     assert main(["verify", proof, "--network", str(folder / "network.toml")]) == 0

@@ -18,6 +18,7 @@ from node.ledger.rows import (
     Document,
     FormRow,
     FormState,
+    GroupRow,
     InvoiceRow,
     OfferRow,
     Response,
@@ -35,6 +36,7 @@ from node.storage.index import (
     discard,
 )
 from node.storage.index_rows import WaitingKind, index_batch, invoice_facts
+from node.storage.statement_rows import WHOLE, StatementKind
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"
@@ -155,6 +157,83 @@ async def follow(index: QueryIndex, ledger: Ledger, *blocks: Block) -> None:
 async def listed(index: QueryIndex, limit: int = 100, **conditions: object) -> list[str]:
     page = await index.invoices(InvoiceFilter(**conditions), None, limit)  # type: ignore[arg-type]
     return [invoice.number for invoice in page.invoices]
+
+
+# --- Statements ------------------------------------------------------------------------------
+
+
+async def test_a_statement_counts_issued_red_and_cancelled_by_rate_at_any_pace(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    groups = (GroupRow(0, 40, 0, 1), GroupRow(1_300, 60, 8, 1))
+    month_ms = 31 * 86_400_000
+
+    def put(n: int, txid: bytes, **changes: object) -> None:
+        values = {"groups": groups, "net": 100, "tax": 8, "gross": 108, **changes}
+        ledger.put(row(number(n), txid, **values))  # type: ignore[arg-type]
+
+    first = ledger.body([issue(number(1)), issue(number(2))])
+    put(1, transaction_id(first))
+    put(2, transaction_id(first), document=Document.CANCELLED)
+    cancel = ledger.body([ops.CancelInvoice(number(2), "wrong")])
+    red = ledger.body(
+        [
+            ops.IssueRedLetter(
+                *(number(1), 0, number(3), (RateGroup(1_300, 60, 8, 1),), 60, 8, 68, bytes(32)),
+                *(None, ()),
+            )
+        ]
+    )
+    put(3, transaction_id(red), original=number(1), groups=groups[1:], net=60, gross=68)
+    later = ledger.body([issue(number(4))])
+    put(4, transaction_id(later), issued_at=month_ms)
+    repeated = ledger.body([issue(number(5))])
+    refused = ledger.body([issue(number(6)), ops.CancelInvoice(number(1), "no")])
+    blocks = [
+        ledger.block(first),
+        ledger.block(cancel, red),
+        ledger.block(later, repeated, (refused, 124)),
+    ]
+
+    found = []
+    for pace in (1, 2, 3):
+        opened = await QueryIndex.open(tmp_path / f"{pace}.db")
+        for start in range(0, len(blocks), pace):
+            await follow(opened, ledger, *blocks[start : start + pace])
+        found.append(
+            (await opened.statement(ISSUER, 197001), await opened.statement(ISSUER, 197002))
+        )
+        await opened.close()
+
+    assert found[0] == found[1] == found[2]
+    january, february = found[0]
+    assert [msgspec.structs.astuple(line)[1:] for line in january] == [
+        (StatementKind.ISSUED, WHOLE, 2, 200, 16),
+        (StatementKind.ISSUED, 0, 2, 80, 0),
+        (StatementKind.ISSUED, 1_300, 2, 120, 16),
+        (StatementKind.RED, WHOLE, 1, 60, 8),
+        (StatementKind.RED, 1_300, 1, 60, 8),
+        (StatementKind.CANCELLED, WHOLE, 1, 100, 8),
+        (StatementKind.CANCELLED, 0, 1, 40, 0),
+        (StatementKind.CANCELLED, 1_300, 1, 60, 8),
+    ]
+    assert [(line.kind, line.rate, line.documents) for line in february] == [
+        (StatementKind.ISSUED, WHOLE, 1),
+        (StatementKind.ISSUED, 0, 1),
+        (StatementKind.ISSUED, 1_300, 1),
+    ]
+
+
+async def test_sums_of_a_statement_pass_64_bits(index: QueryIndex, ledger: Ledger) -> None:
+    body = ledger.issue(number(1), gross=10**15)
+    await follow(index, ledger, ledger.block(body))
+    await index._writer.run(
+        lambda c: c.execute("UPDATE statements SET net = ?", (str(10**20),)).rowcount
+    )
+    await follow(index, ledger, ledger.block(ledger.issue(number(2), gross=10**15)))
+
+    (whole,) = await index.statement(ISSUER, 197001)
+    assert whole.net == 10**20 + 10**15
 
 
 # --- Following -------------------------------------------------------------------------------
