@@ -111,7 +111,7 @@ def added(path: str, content: str, position: int | None = None) -> Edit:
 def credit_note_of(content: bytes, number: str, original: str) -> bytes:
     """The credit note that takes an invoice back whole, and names `original` as it."""
     text_of = content.decode()
-    for before, after in (
+    for before, instead in (
         ("Invoice-2", "CreditNote-2"),
         ("UBL-Invoice-", "UBL-CreditNote-"),
         ("<Invoice ", "<CreditNote "),
@@ -121,12 +121,16 @@ def credit_note_of(content: bytes, number: str, original: str) -> bytes:
         ("InvoiceTypeCode>380<", "InvoiceTypeCode>381<"),
         ("InvoiceTypeCode", "CreditNoteTypeCode"),
     ):
-        text_of = text_of.replace(before, after)
+        text_of = text_of.replace(before, instead)
     reference = (
         f"<cac:BillingReference><cac:InvoiceDocumentReference><cbc:ID>{original}</cbc:ID>"
         "</cac:InvoiceDocumentReference></cac:BillingReference>"
     )
     text_of = re.sub(r"<cbc:ID>[^<]*</cbc:ID>", f"<cbc:ID>{number}</cbc:ID>", text_of, count=1)
     text_of = re.sub(r"<cbc:DueDate>[^<]*</cbc:DueDate>", "", text_of)
-    at = text_of.index("<cac:AccountingSupplierParty>")
+    later = ("Despatch", "Receipt", "Originator", "Contract", "Additional")
+    after = "|".join([*(f"{each}DocumentReference" for each in later), "AccountingSupplierParty"])
+    found = re.search(rf"<cac:(?:{after})>", text_of)
+    assert found is not None
+    at = found.start()
     return (text_of[:at] + reference + text_of[at:]).encode()

@@ -19,6 +19,7 @@ from tests.importing.documents import (
 SELLER = "cac:AccountingSupplierParty/cac:Party"
 BUYER = "cac:AccountingCustomerParty/cac:Party"
 COUNTRY = "cac:Country/cbc:IdentificationCode"
+ID = "cac:TaxCategory/cbc:ID"
 TOTALS = "cac:LegalMonetaryTotal"
 LINE = "cac:InvoiceLine"
 CATEGORY = f"{LINE}/cac:Item/cac:ClassifiedTaxCategory"
@@ -214,7 +215,8 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
         ],
     ),
     ("BR-CL-18", M, "example4", [text(f"{CATEGORY}/cbc:ID", "X")]),
-    ("BR-S-01", T, "example4", [without(f"{SUBTOTAL}[2]")]),
+    ("BR-S-01", T, "example3", [text(f"{SUBTOTAL}[{n}]/{ID}", "Z") for n in (1, 2)]),
+    ("BR-S-08", T, "example4", [without(f"{SUBTOTAL}[2]")]),
     ("BR-S-02", M, "example4", [without(f"{SELLER}/cac:PartyTaxScheme")]),
     ("BR-S-05", R, "example4", [text(f"{CATEGORY}/cbc:Percent", "0")]),
     ("BR-S-05", R, "example4", [without(f"{CATEGORY}/cbc:Percent")]),
@@ -230,7 +232,29 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-AE-10", M, "example3", zero_rated("AE")),
     ("BR-IC-10", M, "example3", zero_rated("K")),
     ("BR-G-10", M, "example3", zero_rated("G")),
+    ("BR-IC-12", M, "example3", reasoned("K")),
+    ("BR-IC-11", M, "example3", [*reasoned("K"), without("cac:InvoicePeriod")]),
     ("BR-O-05", R, "example3", zero_rated("O")),
+    ("BR-O-02", M, "example3", zero_rated("O")),
+    ("BR-O-11", M, "example3", zero_rated("O")),
+    ("BR-S-08", T, "example4", [text(f"{CATEGORY}/cbc:Percent", "24")]),
+    ("UBL-2.1", M, "example4", [added(".", "<cbc:ID>2</cbc:ID>", 1)]),
+    (
+        "UBL-2.1",
+        M,
+        "example4",
+        [added(TOTALS, '<cbc:PayableAmount currencyID="DKK">4675.00</cbc:PayableAmount>')],
+    ),
+    (
+        "UBL-2.1",
+        M,
+        "example4",
+        [
+            added(
+                LINE, '<cac:Price><cbc:PriceAmount currencyID="DKK">9</cbc:PriceAmount></cac:Price>'
+            )
+        ],
+    ),
     (
         "BR-AE-02",
         M,
@@ -272,9 +296,16 @@ def test_a_broken_rule_is_named_with_its_place(
     assert found.text.startswith(f"{rule}: /")
 
 
+DELIVERY = (
+    "<cac:Delivery><cac:DeliveryLocation><cac:Address><cac:Country><cbc:IdentificationCode>SE"
+    "</cbc:IdentificationCode></cac:Country></cac:Address></cac:DeliveryLocation></cac:Delivery>"
+)
+
+
 @pytest.mark.parametrize("category", ["E", "AE", "K", "G"])
 def test_a_category_of_rate_0_with_its_reason_is_taken(category: str) -> None:
-    groups = mapped(edited("example3", *reasoned(category))).body["groups"]
+    content = edited("example3", *reasoned(category), added(".", DELIVERY, 11))
+    groups = mapped(content).body["groups"]
     assert groups == [
         {"rate": 0, "net": 80_000, "tax": 0, "lines": 1},
         {"rate": 2_500, "net": 90_000, "tax": 22_500, "lines": 2},
@@ -282,14 +313,17 @@ def test_a_category_of_rate_0_with_its_reason_is_taken(category: str) -> None:
 
 
 def test_what_is_not_taxed_has_no_rate_and_is_a_group_of_rate_0() -> None:
-    edits = [
-        *reasoned("O"),
-        without(f"{LINE}[2]/cac:Item/cac:ClassifiedTaxCategory/cbc:Percent"),
-        without(f"{SUBTOTAL}[2]/cac:TaxCategory/cbc:Percent"),
-    ]
-    groups = mapped(edited("example3", *edits)).body["groups"]
-    assert isinstance(groups, list)
-    assert groups[0] == {"rate": 0, "net": 80_000, "tax": 0, "lines": 1}
+    category = "cac:CreditNoteLine/cac:Item/cac:ClassifiedTaxCategory"
+    content = edited(
+        "creditnote1",
+        without(f"{SELLER}/cac:PartyTaxScheme"),
+        without(f"{BUYER}/cac:PartyTaxScheme"),
+        text(f"{category}/cbc:ID", "O"),
+        without(f"{category}/cbc:Percent"),
+        text(f"{SUBTOTAL}/cac:TaxCategory/cbc:ID", "O"),
+        without(f"{SUBTOTAL}/cac:TaxCategory/cbc:Percent"),
+    )
+    assert mapped(content).body["groups"] == [{"rate": 0, "net": 10_011, "tax": 0, "lines": 1}]
 
 
 def test_every_broken_rule_is_named_not_only_the_first() -> None:

@@ -16,6 +16,7 @@ from node.importing.ubl.amounts import decimal, detail_decimal, plain_decimal, t
 from node.importing.ubl.breaches import Report
 from node.importing.ubl.residue import residue_of
 from node.importing.ubl.rules import check_terms, vat_id
+from node.importing.ubl.structure import check_structure
 from node.importing.ubl.sums import MISMATCH, Amounts, Item, check_sums
 from node.importing.ubl.tree import CREDIT_NOTE, Node
 from node.importing.ubl.values import Document
@@ -60,6 +61,7 @@ def order_id_of(kind: str, seller: str, number: str) -> str:
 def map_ubl(root: Node) -> UblDocument | Report:
     """The invoice that a document is, or all the rules that it breaks."""
     report = Report()
+    check_structure(root, report)
     check_terms(root, report)
     amounts = check_sums(root, report)
     if report.breaches:

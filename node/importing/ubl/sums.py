@@ -90,7 +90,7 @@ def check_sums(root: Node, report: Report) -> Amounts:
     net, gross = _check_totals(reading, lines, allowances, tax)
     _check_subtotals(reading, subtotals)
     _check_categories(reading, (*lines, *allowances), subtotals)
-    _check_identifiers(root, report, {item.category for item in (*lines, *allowances)})
+    _check_conditions(root, report, {item.category for item in (*lines, *allowances)})
     reading.read_others()
     return Amounts(reading.currency, reading.units, lines, allowances, subtotals, net, tax, gross)
 
@@ -130,16 +130,18 @@ class _Reading:
         net = self.amount(node.first(amount), term)
         charge = node.value("cbc:ChargeIndicator") in {"true", "1"}
         rule = "05" if node.name != _ALLOWANCE else "07" if charge else "06"
-        code, rate = self.category(node.first(category) or node, rule)
+        code, rate = self.category(node.first(category), rule)
         return Item(node, net, charge, code, rate)
 
-    def category(self, node: Node, number: str) -> Rated:
+    def category(self, node: Node | None, number: str) -> Rated:
         """Category and rate; a rate that the category or the ledger forbids is reported.
 
         Args:
-            node: The tax category.
+            node: The tax category; another rule reports a missing one.
             number: Of the rule on rates, in each category's rules; 48: of the breakdown.
         """
+        if node is None:
+            return "", 0
         code, text = node.value("cbc:ID"), node.value("cbc:Percent")
         name = _CATEGORIES.get(code)
         if name is None:
@@ -198,7 +200,7 @@ class _Reading:
         self.report.missing("BR-45", node, "cbc:TaxableAmount", "the taxable amount")
         self.report.missing("BR-46", node, "cbc:TaxAmount", "the tax")
         self.report.missing("BR-47", node, "cac:TaxCategory/cbc:ID", "the VAT category")
-        code, rate = self.category(node.first("cac:TaxCategory") or node, "48")
+        code, rate = self.category(node.first("cac:TaxCategory"), "48")
         return Subtotal(
             node,
             code,
@@ -326,8 +328,9 @@ def _check_categories(
     for key in used:
         name = _CATEGORIES.get(key[0])
         if name is not None and key not in stated:
+            rule = "08" if any(category == key[0] for category, _ in stated) else "01"
             message = f"{key[0]} at {key[1] / 100:g} % is not in the VAT breakdown"
-            reading.report.add(MISMATCH, f"BR-{name}-01", reading.root, message)
+            reading.report.add(MISMATCH, f"BR-{name}-{rule}", reading.root, message)
     for key, value in stated.items():
         name, expected = _CATEGORIES.get(key[0]), used.get(key, 0)
         if name is not None and value != expected:
@@ -336,8 +339,8 @@ def _check_categories(
             reading.report.add(MISMATCH, f"BR-{name}-08", nodes[key], message)
 
 
-def _check_identifiers(root: Node, report: Report, categories: set[str]) -> None:
-    """Check who must have a tax identifier (BR-x-02), by the categories in use."""
+def _check_conditions(root: Node, report: Report, categories: set[str]) -> None:
+    """Check what the categories in use ask of the parties and the delivery."""
     seller = root.first("cac:AccountingSupplierParty/cac:Party")
     buyer = root.first("cac:AccountingCustomerParty/cac:Party")
     representative = root.first("cac:TaxRepresentativeParty")
@@ -353,3 +356,14 @@ def _check_identifiers(root: Node, report: Report, categories: set[str]) -> None
             or not (vat_id(buyer) or buyer.value("cac:PartyLegalEntity/cbc:CompanyID"))
         ):
             report.add("MALFORMED", f"BR-{name}-02", root, "the buyer has no identifier")
+    if "K" in categories:
+        delivered = root.value("cac:Delivery/cbc:ActualDeliveryDate")
+        if not delivered and root.first("cac:InvoicePeriod") is None:
+            report.add("MALFORMED", "BR-IC-11", root, "a delivery date or a period is needed")
+        country = "cac:Delivery/cac:DeliveryLocation/cac:Address/cac:Country"
+        report.missing("BR-IC-12", root, f"{country}/cbc:IdentificationCode", "the country")
+    if "O" in categories:
+        if len(categories) > 1:
+            report.add("MALFORMED", "BR-O-11", root, "what is not taxed stands beside other VAT")
+        if any(party is not None and vat_id(party) for party in (seller, buyer, representative)):
+            report.add("MALFORMED", "BR-O-02", root, "what is not taxed names VAT identifiers")
