@@ -237,10 +237,12 @@ def test_many_equal_lines_cost_little() -> None:
             """<cac:TaxTotal><cbc:TaxAmount currencyID="DKK">118875.00</cbc:TaxAmount>
             <cac:TaxSubtotal><cbc:TaxableAmount currencyID="DKK">990000.00</cbc:TaxableAmount>
             <cbc:TaxAmount currencyID="DKK">118800.00</cbc:TaxAmount><cac:TaxCategory>
-            <cbc:ID>S</cbc:ID><cbc:Percent>12</cbc:Percent></cac:TaxCategory></cac:TaxSubtotal>
+            <cbc:ID>S</cbc:ID><cbc:Percent>12</cbc:Percent>
+            <cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:TaxCategory></cac:TaxSubtotal>
             <cac:TaxSubtotal><cbc:TaxableAmount currencyID="DKK">1500.00</cbc:TaxableAmount>
             <cbc:TaxAmount currencyID="DKK">375.00</cbc:TaxAmount><cac:TaxCategory>
-            <cbc:ID>S</cbc:ID><cbc:Percent>25</cbc:Percent></cac:TaxCategory></cac:TaxSubtotal>
+            <cbc:ID>S</cbc:ID><cbc:Percent>25</cbc:Percent>
+            <cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:TaxCategory></cac:TaxSubtotal>
             </cac:TaxTotal><cac:LegalMonetaryTotal>
             <cbc:LineExtensionAmount currencyID="DKK">991500.00</cbc:LineExtensionAmount>
             <cbc:TaxExclusiveAmount currencyID="DKK">991500.00</cbc:TaxExclusiveAmount>

@@ -19,6 +19,7 @@ from tests.importing.documents import (
 SELLER = "cac:AccountingSupplierParty/cac:Party"
 BUYER = "cac:AccountingCustomerParty/cac:Party"
 COUNTRY = "cac:Country/cbc:IdentificationCode"
+CURRENCY = "currencyID"
 ID = "cac:TaxCategory/cbc:ID"
 TOTALS = "cac:LegalMonetaryTotal"
 LINE = "cac:InvoiceLine"
@@ -60,6 +61,10 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-05", M, "example4", [without("cbc:DocumentCurrencyCode")]),
     ("BR-CL-04", M, "example4", [text("cbc:DocumentCurrencyCode", "kr")]),
     ("BR-CL-04", M, "example4", [text("cbc:DocumentCurrencyCode", "XQQ")]),
+    ("BR-CL-03", M, "example4", [attribute(f"{LINE}/cac:Price/cbc:PriceAmount", CURRENCY, "X")]),
+    ("BR-CO-04", M, "example4", [text(f"{CATEGORY}/cac:TaxScheme/cbc:ID", "GST")]),
+    ("BR-47", M, "example4", [without(f"{SUBTOTAL}/cac:TaxCategory/cac:TaxScheme/cbc:ID")]),
+    ("UBL-SR-53", M, "example4", [without(f"{SELLER}/cac:PartyTaxScheme/cbc:CompanyID")]),
     ("BR-CL-05", M, "example5", [text("cbc:TaxCurrencyCode", "EURO")]),
     ("BR-CL-14", M, "example4", [text(f"{BUYER}/cac:PostalAddress/{COUNTRY}", "UK")]),
     ("BR-CL-14", M, "example4", [text(f"{SELLER}/cac:PostalAddress/{COUNTRY}", "Denmark")]),

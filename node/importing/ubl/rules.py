@@ -35,6 +35,7 @@ def check_terms(root: Node, report: Report) -> None:
     _parties(root, report)
     _references(root, report)
     _payment(root, report)
+    _currencies(root, report)
     for node in root.all("cac:AllowanceCharge"):
         _allowance(node, report, document=True)
     _period(root, report, "BR-29", "BR-CO-19")
@@ -83,6 +84,14 @@ def _head(root: Node, report: Report) -> None:
         report.add("MALFORMED", "BR-CO-03", root, "a tax point date and a tax point code")
 
 
+def _currencies(node: Node, report: Report) -> None:
+    code = node.attributes.get("currencyID")
+    if code is not None and not is_currency_code(code):
+        report.add("MALFORMED", "BR-CL-03", node, f"{code[:20]!r} is no currency code")
+    for child in node.children:
+        _currencies(child, report)
+
+
 def _parties(root: Node, report: Report) -> None:
     for path, name_rule, address_rule, country_rule in (
         (_SUPPLIER, "BR-06", "BR-08", "BR-09"),
@@ -121,12 +130,22 @@ def _parties(root: Node, report: Report) -> None:
         if not vat_id(representative):
             report.add("MALFORMED", "BR-56", representative, "the VAT identifier is missing")
     for party in (seller, root.first(_CUSTOMER), representative):
+        for scheme in () if party is None else party.all("cac:PartyTaxScheme"):
+            report.missing("UBL-SR-53", scheme, "cbc:CompanyID", "the tax identifier")
         number = "" if party is None else vat_id(party)
         if party is not None and number and not re.match("[A-Z]{2}", number):
             report.add("MALFORMED", "BR-CO-09", party, "the VAT identifier names no country")
     address = root.first("cac:Delivery/cac:DeliveryLocation/cac:Address")
     if address is not None:
         _country(address, report, "BR-57")
+
+
+def check_category(node: Node, path: str, report: Report, rule: str) -> None:
+    """Report a tax category that is missing, or that is none of VAT."""
+    if not report.missing(rule, node, f"{path}/cbc:ID", "the VAT category") and (
+        node.value(f"{path}/cac:TaxScheme/cbc:ID").upper() != "VAT"
+    ):
+        report.add("MALFORMED", rule, node, f"{path} is of another tax than VAT")
 
 
 def _code(node: Node, report: Report, rule: str, known: bool) -> None:
@@ -193,7 +212,7 @@ def _allowance(node: Node, report: Report, *, document: bool) -> None:
         amount, category, reason = (
             ("BR-36", "BR-37", "BR-38") if charge else ("BR-31", "BR-32", "BR-33")
         )
-        report.missing(category, node, "cac:TaxCategory/cbc:ID", "the VAT category")
+        check_category(node, "cac:TaxCategory", report, category)
     else:
         amount, reason = ("BR-43", "BR-44") if charge else ("BR-41", "BR-42")
     report.missing(amount, node, "cbc:Amount", "the amount")
@@ -226,9 +245,9 @@ def _line(line: Node, report: Report) -> None:
         ("BR-24", "cbc:LineExtensionAmount", "the net amount"),
         ("BR-25", "cac:Item/cbc:Name", "the item's name"),
         ("BR-26", "cac:Price/cbc:PriceAmount", "the net price"),
-        ("BR-CO-04", "cac:Item/cac:ClassifiedTaxCategory/cbc:ID", "the VAT category"),
     ):
         report.missing(rule, line, path, what)
+    check_category(line, "cac:Item/cac:ClassifiedTaxCategory", report, "BR-CO-04")
     count = line.first(quantity)
     if count is not None:
         if not count.attributes.get("unitCode"):

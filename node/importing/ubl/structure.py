@@ -53,6 +53,8 @@ _SINGLE_ONLY = frozenset(
         "cac:Price",
         "cac:PartyLegalEntity",
         "cac:Country",
+        "cac:PartyTaxScheme",
+        "cac:TaxScheme",
         "cac:AccountingSupplierParty",
         "cac:AccountingCustomerParty",
         "cac:InvoiceDocumentReference",

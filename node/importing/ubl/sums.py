@@ -13,7 +13,7 @@ import msgspec
 
 from node.importing.ubl.amounts import amount_text, minor_units, to_basis_points, to_minor
 from node.importing.ubl.breaches import Report
-from node.importing.ubl.rules import line_name, vat_id
+from node.importing.ubl.rules import check_category, line_name, vat_id
 from node.importing.ubl.tree import Node
 
 MISMATCH = "TOTALS_MISMATCH"
@@ -199,7 +199,7 @@ class _Reading:
     def _subtotal(self, node: Node) -> Subtotal:
         self.report.missing("BR-45", node, "cbc:TaxableAmount", "the taxable amount")
         self.report.missing("BR-46", node, "cbc:TaxAmount", "the tax")
-        self.report.missing("BR-47", node, "cac:TaxCategory/cbc:ID", "the VAT category")
+        check_category(node, "cac:TaxCategory", self.report, "BR-47")
         code, rate = self.category(node.first("cac:TaxCategory"), "48")
         return Subtotal(
             node,
