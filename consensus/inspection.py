@@ -110,7 +110,9 @@ def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
         if name == SCRUB:
             raise DamagedRecordError("facts", f"name={name}", "a damaged record was read before")
         kind = _FACTS.get(name)
-        fact = None if kind is None else decode_fact(name, record, kind)
+        if kind is None:
+            raise DamagedRecordError("facts", f"name={name}", "is no fact", "name")
+        fact = decode_fact(name, record, kind)
         if fact is None:
             crc, content = record[:_CRC_BYTES], record[_CRC_BYTES:]
             fallen = _fallen(content, int.from_bytes(crc, "little"), zlib.crc32(name.encode()))

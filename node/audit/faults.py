@@ -41,8 +41,12 @@ class AuditError(Exception):
 
 
 def fail(reason: str, file: str, **place: str | int | None) -> AuditError:
-    """An error with its fault."""
-    return AuditError(msgspec.convert({"reason": reason, "file": file, **place}, Fault))
+    """An error with its fault. Text that is not UTF-8 is shown escaped."""
+    told = {
+        name: part.encode("utf-8", "backslashreplace").decode() if isinstance(part, str) else part
+        for name, part in {"reason": reason, "file": file, **place}.items()
+    }
+    return AuditError(msgspec.convert(told, Fault))
 
 
 def first_difference(stored: bytes, true: bytes) -> tuple[int, int | None]:

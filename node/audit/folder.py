@@ -48,7 +48,7 @@ class Folder:
                 continue
             try:
                 self.databases[name] = _snapshot(path)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 raise fail(f"SQLite cannot read it: {error}", name, offset=0) from error
 
     def close(self) -> None:
@@ -138,6 +138,8 @@ def _snapshot(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{path}?mode=ro", uri=True, timeout=10.0, isolation_level=None
     )
+    # SQLite does not look whether text is UTF-8; what is not must be comparable all the same.
+    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     try:
         for pragma in ("query_only=ON", "cell_size_check=ON", "cache_size=-32768"):
             connection.execute(f"PRAGMA {pragma}")

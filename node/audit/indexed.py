@@ -19,6 +19,7 @@ from node.ledger.types import Table
 from node.storage.index import SCHEMA_VERSION, prepare_index, write_batch
 from node.storage.index_rows import index_batch
 from node.storage.ledger_reader import StoredBlock
+from node.storage.ledger_rows import read_rows
 
 _BLOCKS_PER_BATCH = 256
 _LEAVES_PER_BATCH = 4_096
@@ -89,15 +90,8 @@ def _follow(
 ) -> None:
     for blocks in _batches(ledger, first):
         batch = index_batch(blocks)
-        rows: dict[str, bytes] = {}
-        for number in batch.touched:
-            found = walked.state.execute(
-                "SELECT value FROM state WHERE tbl = ? AND key = ?",
-                (Table.INVOICE, number.encode()),
-            ).fetchone()
-            if found is not None:
-                (rows[number],) = found
-        write_batch(index, batch, rows)
+        rows = read_rows(walked.state, Table.INVOICE, [n.encode() for n in batch.touched])
+        write_batch(index, batch, {key.decode(): row for key, row in rows.items()})
         progress(blocks[-1].first_index + len(blocks[-1].leaves))
 
 
@@ -123,6 +117,4 @@ def _compare(table: str, stored: sqlite3.Connection, true: sqlite3.Connection) -
     rest = [name for _, name, *_, place in columns if not place]
     names = [*key, *rest]
     query = f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(key)}"  # noqa: S608 - names of our own schema
-    rows = compare_rows(INDEX, table, names, len(key), stored.execute(query), true.execute(query))
-    for _ in rows:
-        pass
+    compare_rows(INDEX, table, names, len(key), stored.execute(query), true.execute(query))

@@ -67,7 +67,7 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     blobs: tuple[bytes, ...]
     txid: bytes
     wire: bytes
-    """The exact bytes that `decode_transaction` read."""
+    """The exact bytes that `decode_transaction` read; empty if it was read from a leaf."""
 
     @property
     def signed_bytes(self) -> bytes:
@@ -122,12 +122,10 @@ def decode_transaction(wire: bytes) -> Transaction:
         raise MalformedTransactionError("transaction is too large")
     try:
         envelope = _wire_decoder.decode(wire)
-        if len(envelope.body) + 64 > TRANSACTION_BYTES_MAX:
-            raise MalformedTransactionError("transaction body is too large")
-        body = _body_decoder.decode(envelope.body)
+        body = _decode_body(envelope.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
-    if _encoder.encode(body) != envelope.body or _encoder.encode(envelope) != wire:
+    if _encoder.encode(envelope) != wire:
         raise MalformedTransactionError("encoding is not canonical")
     if sum(map(len, envelope.blobs)) > BLOBS_BYTES_MAX:
         raise MalformedTransactionError("sealed blobs are too large")
@@ -139,3 +137,25 @@ def decode_transaction(wire: bytes) -> Transaction:
         txid=transaction_id(envelope.body),
         wire=wire,
     )
+
+
+def decode_leaf_transaction(body_bytes: bytes, signature: bytes) -> Transaction:
+    """The transaction of a leaf, which holds no blobs: as `decode_transaction` of the same bytes.
+
+    Raises:
+        MalformedTransactionError: with a reason.
+    """
+    try:
+        body = _decode_body(body_bytes)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise MalformedTransactionError(f"not a transaction: {error}") from error
+    return Transaction(body, body_bytes, signature, (), transaction_id(body_bytes), b"")
+
+
+def _decode_body(body_bytes: bytes) -> TransactionBody:
+    if len(body_bytes) + 64 > TRANSACTION_BYTES_MAX:
+        raise MalformedTransactionError("transaction body is too large")
+    body = _body_decoder.decode(body_bytes)
+    if _encoder.encode(body) != body_bytes:
+        raise MalformedTransactionError("encoding is not canonical")
+    return body

@@ -116,11 +116,20 @@ def _prefetch_many(
     for table, key in places:
         by_table.setdefault(table, []).append(key)
     for table, keys in by_table.items():
-        for start in range(0, len(keys), _ROWS_PER_STATEMENT):
-            part: list[bytes | None] = [*keys[start : start + _ROWS_PER_STATEMENT]]
-            part += [None] * (_ROWS_PER_STATEMENT - len(part))
-            for key, value in connection.execute(_GET_ROWS, (table, *part)):
-                rows[table, key] = value
+        for key, value in read_rows(connection, table, keys).items():
+            rows[table, key] = value
+
+
+def read_rows(
+    connection: sqlite3.Connection, table: Table, keys: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """The rows of these keys that exist."""
+    rows: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
+        part: list[bytes | None] = [*keys[start : start + _ROWS_PER_STATEMENT]]
+        part += [None] * (_ROWS_PER_STATEMENT - len(part))
+        rows.update(connection.execute(_GET_ROWS, (table, *part)).fetchall())
+    return rows
 
 
 def read_tile(connection: sqlite3.Connection, level: int, number: int) -> bytes | None:
