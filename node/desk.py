@@ -34,6 +34,7 @@ from node.api.ports import (
     WriteRefusal,
     WriteRefusedError,
 )
+from node.attachments import WaitingFiles
 from node.chain.certificate import parse_certificate
 from node.chain.disclosure import Disclosure
 from node.chain.evidence import EvidenceError, decode_evidence, judge
@@ -41,6 +42,7 @@ from node.chain.evidence_file import encode_evidence_file
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import TooMuchDisclosedError, build_proof
 from node.chain.voters import VoterSet
+from node.clock import SystemClock
 from node.intake import History, Intake, OutboxFullError
 from node.issuance import Issuance
 from node.keyring import Keyring
@@ -121,7 +123,8 @@ class Desk:
         self._history = history
         self._vitals = vitals
         readers = Readers(reader, tracker)
-        self._issuance = Issuance(participant, keyring, readers, outbox, reader)
+        self._files = WaitingFiles(lambda: SystemClock().monotonic_ms() / 1000)
+        self._issuance = Issuance(participant, keyring, readers, outbox, reader, self._files)
         self._unsealer = Unsealer(keyring, readers, reader)
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
@@ -437,6 +440,14 @@ class Desk:
         """Opened details of an invoice as JSON, if this participant can open them."""
         opened = await self._unsealer.open(number)
         return None if opened is None else opened.details
+
+    async def keep_attachment(self, content: bytes) -> bytes:
+        """Keep a file until an invoice names it; its SHA-256."""
+        return self._files.add(content)
+
+    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
+        """A file that the invoice's details name, if this participant can open it."""
+        return await self._unsealer.attachment(number, file_hash)
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         """Paths of the items of an invoice's details, in the order of the commitment."""

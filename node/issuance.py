@@ -8,17 +8,26 @@ Knows no signature and no network.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Sequence
 
 from node.api.ports import InvoiceDraft, RedDraft, RefusedError
+from node.attachments import WaitingFiles, seal_attachment
 from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation
 from node.ledger.rows import decode_invoice, decode_segments, segments_key
 from node.ledger.types import Table
 from node.readers import Readers
-from node.sealing import RANDOM_BYTES, READERS_MAX, Sealed, details_salt, seal_details
+from node.sealing import (
+    CONTENT_KEY_BYTES,
+    RANDOM_BYTES,
+    READERS_MAX,
+    Sealed,
+    details_salt,
+    seal_details,
+)
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox
 
@@ -38,12 +47,14 @@ class Issuance:
         readers: Readers,
         outbox: Outbox,
         reader: LedgerReader,
+        files: WaitingFiles,
     ) -> None:
         self._participant = participant
         self._keyring = keyring
         self._readers = readers
         self._outbox = outbox
         self._reader = reader
+        self._files = files
         self._serials: dict[str, int] | None = None
         """The next serial of each segment, by its first number."""
 
@@ -84,16 +95,18 @@ class Issuance:
 
         Raises:
             RefusedError: a red letter names an invoice that does not exist.
+            AttachmentMissingError: details name a file that was not handed in.
         """
         operations: list[Operation] = []
         blobs: list[bytes] = []
         for place, (draft, number) in enumerate(zip(drafts, numbers, strict=True)):
             if place and place % SEALED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            sealed = await self._seal(draft)
-            operations.append(_operation(draft, number, sealed))
+            sealed, files = await self._seal(draft)
+            hashes = [hashlib.sha256(file).digest() for file in files]
+            operations.append(_operation(draft, number, sealed, hashes))
             if sealed is not None:
-                blobs.append(sealed.blob)
+                blobs += [sealed.blob, *files]
         return operations, blobs
 
     async def _segments(self) -> list[tuple[str, int]]:
@@ -104,9 +117,10 @@ class Issuance:
         segments = decode_segments(rows[key]).segments
         return [(s.first, int(s.last) - int(s.first) + 1) for s in segments]
 
-    async def _seal(self, draft: InvoiceDraft | RedDraft) -> Sealed | None:
+    async def _seal(self, draft: InvoiceDraft | RedDraft) -> tuple[Sealed | None, list[bytes]]:
+        """The sealed details, and the blobs of the files that they name."""
         if draft.details is None:
-            return None
+            return None, []
         if isinstance(draft, InvoiceDraft):
             parties = [draft.buyer]
         else:
@@ -114,13 +128,15 @@ class Issuance:
         parties = [self._participant, parties[0], *await self._readers.bureaus(), *parties[1:]]
         keys = await self._readers.keys_of_all(parties)
         salt = details_salt(self._keyring.salt_secret, draft.order)
-        return seal_details(
-            draft.details,
-            self._keyring.present,
-            keys[: READERS_MAX - 1],
-            salt,
-            os.urandom(RANDOM_BYTES),
+        randomness = os.urandom(RANDOM_BYTES)
+        sealed = seal_details(
+            draft.details, self._keyring.present, keys[: READERS_MAX - 1], salt, randomness
         )
+        content_key = randomness[:CONTENT_KEY_BYTES]
+        return sealed, [
+            seal_attachment(file, content_key, sealed.commitment)
+            for file in self._files.named_by(draft.details)
+        ]
 
     async def _parties(self, number: str) -> list[str]:
         """Who reads a red letter of this invoice beside the issuer: all whom it takes from."""
@@ -132,9 +148,11 @@ class Issuance:
         return [row.buyer, row.holder, *(claim.owner for claim in row.claims)][:PARTIES_MAX]
 
 
-def _operation(draft: InvoiceDraft | RedDraft, number: str, sealed: Sealed | None) -> Operation:
+def _operation(
+    draft: InvoiceDraft | RedDraft, number: str, sealed: Sealed | None, files: Sequence[bytes]
+) -> Operation:
     commitment = None if sealed is None else sealed.commitment
-    hashes = () if sealed is None else (sealed.blob_hash,)
+    hashes = () if sealed is None else (sealed.blob_hash, *files)
     if isinstance(draft, InvoiceDraft):
         return IssueInvoice(
             number=number,

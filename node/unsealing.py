@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from node.attachments import named_attachments, open_attachment
 from node.chain.disclosure import Disclosure, disclose
 from node.keyring import Keyring
 from node.ledger.bykey import decode_operation
@@ -62,6 +63,23 @@ class Unsealer:
     async def open_row(self, row: InvoiceRow) -> Opened | None:
         """The same from the invoice's state row."""
         return await self._open(row.number, row.height, row.details, row.blobs)
+
+    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
+        """A file that the details of an invoice name; None unless this node can open it."""
+        row = await self._row(number)
+        opened = None if row is None else await self.open_row(row)
+        if row is None or opened is None:
+            return None
+        named = [named_hash for named_hash, _ in named_attachments(opened.details)]
+        for named_hash, blob_hash in zip(named, row.blobs[1:], strict=False):
+            if named_hash == file_hash:
+                blob = await self._reader.blob(row.height, blob_hash)
+                return (
+                    None
+                    if blob is None
+                    else open_attachment(blob, opened.content_key, opened.commitment, file_hash)
+                )
+        return None
 
     async def share(
         self, number: str, actor: str, parties: Sequence[str], *, again: bool = False

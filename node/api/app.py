@@ -19,6 +19,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
 from node.api import (
+    attachments,
     chain,
     events,
     faces,
@@ -49,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
     *issuing.ROUTES,
     *invoices.ROUTES,
     *faces.ROUTES,
+    *attachments.ROUTES,
     *verifying.ROUTES,
     *operations.ROUTES,
     *orders.ROUTES,

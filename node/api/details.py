@@ -16,7 +16,8 @@ from node.ledger.types import AMOUNT_MAX
 
 LINES_MAX = 5_000
 ALLOWANCES_MAX = 100
-ATTACHMENTS_MAX = 16
+ATTACHMENTS_MAX = 7
+"""An operation names at most 8 blobs; the details are one."""
 
 
 def _check_date(text: str) -> str:

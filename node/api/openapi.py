@@ -27,6 +27,7 @@ _SCHEME = "token"
 _PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "id": ("Transaction id.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "number": ("Invoice number.", {"type": "string", "pattern": "^[0-9]{20}$"}),
+    "hash": ("SHA-256 of the file.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "form": ("Number of the form on its invoice.", {"type": "integer", "minimum": 0}),
     "height": ("Height of the block.", {"type": "integer", "minimum": 1}),
     "issuer": ("Participant id.", {"type": "string", "pattern": "^[0-9A-Z]{18}$"}),

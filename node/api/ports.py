@@ -67,6 +67,10 @@ class IdempotencyConflictError(FacadeError):
     """The Idempotency-Key was used before with another request (HTTP 422)."""
 
 
+class AttachmentMissingError(FacadeError):
+    """Details name a file that was not handed in here (HTTP 422). Names its SHA-256."""
+
+
 class NotFinalError(FacadeError):
     """The transaction is known but not final, so there is no receipt yet (HTTP 409)."""
 
@@ -440,6 +444,14 @@ class NodeFacade(Protocol):
 
     async def details(self, number: str) -> bytes | None:
         """Opened details of an invoice as JSON; None unless this participant can open them."""
+        ...
+
+    async def keep_attachment(self, content: bytes) -> bytes:
+        """Keep a file until an invoice names it, in memory, for an hour; its SHA-256."""
+        ...
+
+    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
+        """A file that the invoice's details name; None unless this participant can open it."""
         ...
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import msgspec
 from aiohttp import web
 
-from node.api.errors import ApiError, not_found, refused, too_many
+from node.api.errors import ApiError, FieldError, not_found, refused, too_many
 from node.api.ports import (
+    AttachmentMissingError,
     BusyError,
     FacadeError,
     Idempotency,
@@ -63,6 +64,13 @@ def facade_errors() -> Iterator[None]:
         raise ApiError(413, "BODY_TOO_LARGE", str(error)) from error
     except IdempotencyConflictError as error:
         raise ApiError(422, "IDEMPOTENCY_CONFLICT", str(error)) from error
+    except AttachmentMissingError as error:
+        raise ApiError(
+            422,
+            "INVALID_FIELDS",
+            "an attachment must be handed in first: POST /v1/attachments",
+            errors=[FieldError("/details/attachments", f"{error} does not wait here")],
+        ) from error
     except NotFinalError as error:
         raise ApiError(409, "NOT_FINAL", str(error), headers={"Retry-After": "1"}) from error
     except NotDisclosableError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -128,6 +129,7 @@ class FakeNode:
         self.final = 0
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.opened: dict[str, bytes] = {}
+        self.files: dict[tuple[str, bytes], bytes] = {}
         self.paths: list[str] = ["/lines/0", "/seller/name"]
         self.disclosed: tuple[tuple[str, ...], int | None] | None = None
         self.found: list[EvidenceItem] = []
@@ -406,6 +408,13 @@ class FakeNode:
 
     async def details(self, number: str) -> bytes | None:
         return self.opened.get(number)
+
+    async def keep_attachment(self, content: bytes) -> bytes:
+        self._raise()
+        return hashlib.sha256(content).digest()
+
+    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
+        return self.files.get((number, file_hash))
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         return self.paths if number in self.opened else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -32,6 +34,18 @@ def face(member: Member, number: str) -> str:
     request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=20) as response:
         return str(response.read().decode())
+
+
+def raw(member: Member, path: str, scope: str, content: bytes | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(f"http://127.0.0.1:{member.port}{path}", content)
+    token = (member.data.parent / "tokens" / f"{scope}.token").read_text().strip()
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/octet-stream")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
 
 
 def verify(member: Member, number: str, gross: int, transaction: str) -> dict[str, Any]:
@@ -72,3 +86,41 @@ def test_every_node_tells_a_stranger_the_same(cluster: Cluster, number: str) -> 
         answer = verify(member, number, 11_300, transaction)
         assert answer["result"] == "locked"
         assert (answer["locked"], answer["available"]) == (4_000, 7_300)
+
+
+def test_an_attachment_travels_sealed_to_the_readers_of_its_invoice(cluster: Cluster) -> None:
+    content = "附件机密内容 planted attachment".encode() * 2_000
+    name = hashlib.sha256(content).hexdigest()
+    body = {
+        "order_id": "documents-2",
+        "buyer": cluster["payer"].participant,
+        "currency": "CNY",
+        "groups": [{"rate": 1300, "net": 10_000}],
+        "details": {
+            "attachments": [
+                {
+                    "hash": name,
+                    "name": "合同.pdf",
+                    "media_type": "application/pdf",
+                    "size": len(content),
+                }
+            ]
+        },
+    }
+    refused = cluster["issuer"].ask("POST", "/v1/invoices?wait=final", body)
+    assert (refused.status, refused.code) == (422, "INVALID_FIELDS")
+    assert raw(cluster["issuer"], "/v1/attachments", "operate", content)[0] == 201
+    number = cluster["issuer"].write("/v1/invoices", body)["number"]
+    path = f"/v1/attachments/{name}?invoice={number}"
+    for reader in ("issuer", "payer", "tax-bureau"):
+        assert raw(cluster[reader], path, "read") == (200, content)
+    assert raw(cluster["reimburser"], path, "read")[0] == 404
+
+    cluster["payer"].write(
+        f"/v1/invoices/{number}/submit",
+        {"to": cluster["reimburser"].participant, "amount": 11_300},
+    )
+    assert raw(cluster["reimburser"], path, "read") == (200, content), "let in with the details"
+    files = [file for file in cluster["reimburser"].data.rglob("*") if file.is_file()]
+    assert files
+    assert not any(b"planted attachment" in file.read_bytes() for file in files)
