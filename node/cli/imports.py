@@ -137,9 +137,12 @@ def _read_plan(
     """What a file asks for; the readers load when they are used."""
     match file_format:
         case Format.UBL:
-            from node.importing.ubl.plan import plan_ubl, read_ubl_file
+            from node.importing.ubl.plan import plan_ubl, read_ubl_file, unnamed_original
 
-            return plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
+            plan = plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
+            if (warning := unnamed_original(plan)) is not None:
+                message(warning)
+            return plan
         case Format.ONLINE_RETAIL:
             from node.importing.online_retail import read_retail_file
             from node.importing.retail_plan import plan_import

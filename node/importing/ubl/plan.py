@@ -77,6 +77,12 @@ def plan_ubl(content: bytes, *, for_ledger: bool) -> Plan:
     return Plan((_invoice(document),), (), ())
 
 
+def unnamed_original(plan: Plan) -> str | None:
+    """What to say of a plan that the ledger would refuse, although it reads and adds up."""
+    unnamed = any(isinstance(each, PlannedRed) and not each.original for each in plan.letters)
+    return f"the ledger will refuse this: NO_ORIGINAL: {NO_ORIGINAL}" if unnamed else None
+
+
 def _problem(document: UblDocument) -> tuple[str, str] | None:
     """Why the node would not take the body: code and message."""
     model: type[BaseModel] = RedIssueBody if document.credit_note else InvoiceBody
