@@ -24,28 +24,61 @@ class ExportFormat(StrEnum):
     """File formats that `export` writes."""
 
     UBL = "ubl"
+    CSV = "csv"
+    XLSX = "xlsx"
 
 
 def export(
-    numbers: Annotated[list[str], typer.Argument(help="Invoice numbers.", metavar="NUMBER…")],
     file_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    numbers: Annotated[
+        list[str] | None,
+        typer.Argument(help="Invoice numbers; a table needs none.", metavar="NUMBER…"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="A file, or for several invoices a directory. Default: standard output, for one.",
+            help="A file, or for several UBL documents a directory. Default: standard output.",
         ),
     ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Of a table: issued at or after. Date or time.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Of a table: issued before. Date or time.")
+    ] = None,
+    party: Annotated[
+        str | None, typer.Option(help="Of a table: issuer, buyer, reimburser or holder.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Of a table: issued, partly_credited, …")
+    ] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Of a table: a row for each line.")
+    ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Write invoices as EN 16931 documents in UBL 2.1; a red invoice is a credit note.
+    """Write invoices as a table with a row of totals for each currency, or as UBL documents.
 
-    An invoice that was imported from UBL comes back as it was. The node must be able to read the
-    invoice's details.
+    A table (csv, xlsx) has a row for each invoice, newest first, or for each line; red invoices
+    count below zero, cancelled ones nothing. What this node cannot read of the details is empty.
+
+    A UBL 2.1 document follows EN 16931; a red invoice is a credit note. An invoice that was
+    imported from UBL comes back as it was; the node must be able to read its details.
     """
-    assert file_format is ExportFormat.UBL
+    if file_format is not ExportFormat.UBL:
+        from node.cli.export_table import export_table
+
+        wanted = {"from_": since, "to": until, "party": party, "state": state}
+        workbook = file_format is ExportFormat.XLSX
+        export_table(
+            config, output, numbers or [], wanted, workbook=workbook, lines=lines, as_json=as_json
+        )
+        return
+    if not numbers:
+        raise UsageError("say which invoices to write as UBL")
     several = len(numbers) > 1
     if output is None and (several or as_json):
         raise UsageError("say where to write with --output")

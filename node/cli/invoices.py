@@ -99,6 +99,7 @@ def issue(
 
 app.command(
     epilog=example(
+        "piaolian invoice export --format xlsx --from 2026-11-01 --to 2026-12-01 -o november.xlsx",
         "piaolian invoice export 26310000000000000001 --format ubl -o invoice.xml",
         "piaolian invoice export 26310000000000000001 26310000000000000002 --format ubl -o folder",
     )

@@ -58,6 +58,17 @@ def test_the_demo_does_the_main_job_and_leaves_a_cluster_that_knows_it(
     assert (pounds["issued"]["documents"], pounds["red"]["documents"]) == (2_110, 199)
     assert pounds["gross"] == 140_238_439
 
+    at_issuer = ["--config", str(folder / "issuer" / "node.toml")]
+    for options in (["--format", "csv"], ["--format", "csv", "--lines"], ["--format", "xlsx"]):
+        table = folder / f"table.{options[1]}"
+        export = ["invoice", "export", *options, "--party", issuer.node.participant]
+        assert main([*export, "-o", str(table), "--json", *at_issuer]) == 0
+        exported = json.loads(capsys.readouterr().out)
+        assert exported["invoices"] == 2_110 + 199
+        assert exported["totals"]["GBP"]["net"] == "1168653.73"
+        assert table.stat().st_size > 100_000
+        assert not list(folder.glob(".table*"))
+
     proof = facts["proof"]["file"]
     assert main(["verify", proof, "--network", str(folder / "network.toml")]) == 0
     capsys.readouterr()
