@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from node.chain.certificate import Certificate
-from node.chain.tiles import TILE_WIDTH
+from node.chain.tiles import TILE_WIDTH, parse_tile_path
 from node.cli.main import main
 from tests.chain.mutations import mutations
 from tests.chain.network import Network, genesis_text
+from tests.cluster.fork import serve
 
 
 def history(*blocks: int, state: int = 0) -> Network:
@@ -107,6 +108,64 @@ def test_a_single_liar_gets_the_name_that_was_asked_for(
     assert run(capsys, "verify", "found")[0] == 0
 
 
+def test_a_liar_missing_under_the_newest_checkpoint_is_found_under_an_earlier_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A checkpoint has the first q cosignatures: the liar was late under the last."""
+    grown = {height: history(*([3] * height)) for height in range(1, 7)}
+    signers = {height: (1, 2, 3) if height in {3, 4} else (0, 2, 3) for height in grown}
+    asked: list[str] = []
+
+    def read(path: str) -> bytes | None:
+        asked.append(path)
+        if path == "/v1/checkpoint":
+            return grown[6].certify(*signers[6]).encode().encode()
+        if path.startswith("/v1/blocks?"):
+            return json.dumps({"blocks": [{"height": 6}]}).encode()
+        if path.startswith("/v1/blocks/"):
+            height = int(path.rpartition("/")[2])
+            note = grown[height].certify(*signers[height]).encode() if height != 5 else None
+            return json.dumps({"certificate": note}).encode()
+        address = parse_tile_path(path.removeprefix("/"))
+        assert address.level is not None
+        return grown[6].tiles[address.level, address.number][: address.width * 32]
+
+    line = FORK.certify().cosignatures[1]
+    write_tiles(Path("alone"), FORK, Certificate(FORK.checkpoint, (line,)))
+    with serve(read) as url:
+        for sources in ((url, "alone"), ("alone", url)):
+            code, value = run(capsys, "compare", *sources, "-o", "found.evidence")
+            assert (code, value["first_difference"]) == (1, 11)
+            assert [row["voter"] for row in value["evidence"]] == ["issuer"]
+            assert run(capsys, "verify", "found.evidence")[1]["voter"] == "issuer"
+    assert "/v1/blocks/4" in asked
+    assert "/v1/blocks/3" not in asked, "one is enough"
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"", b"[]", b'{"blocks": []}', b'{"blocks": [{"height": "x"}]}']
+)
+def test_a_server_without_blocks_costs_only_evidence(
+    nonsense: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(path: str) -> bytes | None:
+        if path == "/v1/checkpoint":
+            return LARGER.certify(0, 2, 3).encode().encode()
+        if path.startswith("/v1/blocks"):
+            return nonsense or None
+        address = parse_tile_path(path.removeprefix("/"))
+        assert address.level is not None
+        return LARGER.tiles[address.level, address.number][: address.width * 32]
+
+    line = FORK.certify().cosignatures[1]
+    write_tiles(Path("alone"), FORK, Certificate(FORK.checkpoint, (line,)))
+    with serve(read) as url:
+        code, value = run(capsys, "compare", url, "alone", "-o", "found")
+    assert (code, value["consistent"], value["evidence"]) == (1, False, [])
+    assert value["first_difference"] == 11
+    assert not Path("found").exists()
+
+
 @pytest.mark.parametrize(
     ("sources", "complaint"),
     [
@@ -131,7 +190,7 @@ def test_what_cannot_be_concluded_is_exit_code_2(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("node.cli.comparing._PATIENCE_S", 0.0)
+    monkeypatch.setattr("node.cli.sources._PATIENCE_S", 0.0)
     Path("empty").mkdir()
     for name in ("gap", "false"):
         write_tiles(Path(name), FORK, FORK.certify())
