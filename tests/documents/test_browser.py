@@ -22,6 +22,8 @@ pytestmark = [
 ]
 DESK = (0xF2, 0xF0, 0xEC)
 PAPER = (0xFF, 0xFF, 0xFF)
+SHOTS_MAX = 6
+"""A busy machine's browser may draw before all of the page is painted: two must be equal."""
 GOOD_GROUND = (0xE6, 0xF4, 0xEA)
 
 
@@ -37,11 +39,17 @@ def screenshot(page: HtmlPage, folder: Path, width: int, height: int) -> Image.I
     command = [
         *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--run-all-compositor-stages-before-draw", "--virtual-time-budget=2000"),
         *("--hide-scrollbars", f"--user-data-dir={folder / 'profile'}"),
         *(f"--screenshot={picture}", f"--window-size={width},{height}", source.as_uri()),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return Image.open(picture).convert("RGB")
+    shots: list[Image.Image] = []
+    for _ in range(SHOTS_MAX):
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        shots.append(Image.open(picture).convert("RGB"))
+        if len(shots) > 1 and shots[-1].tobytes() == shots[-2].tobytes():
+            break
+    return shots[-1]
 
 
 def test_the_face_lies_on_a_desk_on_a_wide_screen(tmp_path: Path) -> None:
