@@ -19,7 +19,6 @@ from node.ledger.types import Table
 from node.storage.index import SCHEMA_VERSION, prepare_index, write_batch
 from node.storage.index_rows import index_batch
 from node.storage.ledger_reader import StoredBlock
-from node.storage.ledger_rows import read_rows
 
 _BLOCKS_PER_BATCH = 256
 _LEAVES_PER_BATCH = 4_096
@@ -90,8 +89,9 @@ def _follow(
 ) -> None:
     for blocks in _batches(ledger, first):
         batch = index_batch(blocks)
-        rows = read_rows(walked.state, Table.INVOICE, [n.encode() for n in batch.touched])
-        write_batch(index, batch, {key.decode(): row for key, row in rows.items()})
+        get = walked.state.get
+        rows = {number: get(Table.INVOICE, number.encode()) for number in batch.touched}
+        write_batch(index, batch, {number: row for number, row in rows.items() if row is not None})
         progress(blocks[-1].first_index + len(blocks[-1].leaves))
 
 

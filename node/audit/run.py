@@ -209,6 +209,7 @@ class Audit:
         outcome.leaves = found.head.tree_size
         outcome.transactions = found.transactions
         outcome.operations = found.operations
+        outcome.blobs, outcome.erased_blobs = found.blobs, found.erased_blobs
         outcome.signatures = self._signatures.count
         try:
             yield found if complete else None
@@ -221,8 +222,7 @@ class Audit:
         self._progress("state", 0, 0)
         head = stored.check_head(ledger, walked, self._voters.network_id)
         outcome.state_rows = stored.check_state(ledger, walked)
-        outcome.blobs, outcome.erased_blobs = stored.check_blobs(ledger, walked)
-        stored.check_certificates(ledger, walked)
+        stored.check_strays(ledger, walked)
         outcome.evidence = stored.check_evidence(ledger, self._voters)
         promises.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))
         if OUTBOX in folder.databases:

@@ -1,20 +1,19 @@
 """Comparing what the ledger stores beside its leaves with what they come to. Owns that comparison.
 
-State rows and head follow from the leaves, blobs from the hashes that applied operations name, and
-evidence from its own signatures. When evidence was found (`found_ms`) is a note for people that
-nothing reads back; how often the file was synced (`synced`) is nothing at all.
+State rows and head follow from the leaves, evidence from its own signatures. When evidence was
+found (`found_ms`) is a note for people that nothing reads back; how often the file was synced
+(`synced`) is nothing at all.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
 
 import msgspec
 
-from node.audit.faults import AuditError, fail, fallen_bit, first_difference
+from node.audit.faults import AuditError, fail, first_difference
 from node.audit.folder import LEDGER
 from node.audit.walk import Walked
 from node.chain.evidence import EvidenceError, decode_evidence, judge
@@ -82,63 +81,18 @@ def check_state(ledger: sqlite3.Connection, walked: Walked) -> int:
     """
     query = "SELECT tbl, key, value FROM state ORDER BY tbl, key"
     columns = ("tbl", "key", "value")
-    return compare_rows(
-        LEDGER, "state", columns, 2, ledger.execute(query), walked.state.execute(query)
-    )
+    return compare_rows(LEDGER, "state", columns, 2, ledger.execute(query), walked.state.rows())
 
 
-def check_blobs(ledger: sqlite3.Connection, walked: Walked) -> tuple[int, int]:
-    """Check sealed blobs by their hashes; how many are there, and how many were erased.
-
-    Raises:
-        AuditError: one is not what its hash says, or no applied operation names it.
-    """
-    held = 0
-    names = walked.state.execute("SELECT height, hash FROM named ORDER BY height, hash")
-    name = next(names, None)
-    for height, blob_hash, body in ledger.execute(
-        "SELECT height, hash, body FROM blobs ORDER BY height, hash"
-    ):
-        while name is not None and name < (height, blob_hash):
-            name = next(names, None)
-        is_named = name == (height, blob_hash)
-        true = hashlib.sha256(body).digest()
-        if true != blob_hash and is_named:
-            row = f"height={height} hash={bytes(blob_hash).hex()}"
-            offset, bit = fallen_bit(body, _hashes_to(blob_hash)) or (None, None)
-            raise fail(
-                "a sealed blob is not what its hash says",
-                LEDGER,
-                table="blobs",
-                row=row,
-                column="body",
-                height=height,
-                offset=offset,
-                bit=bit,
-            )
-        if not is_named:
-            row = f"height={height} hash={bytes(blob_hash).hex()}"
-            offset, bit = first_difference(bytes(blob_hash), true)
-            raise fail(
-                "a sealed blob that no applied operation names",
-                LEDGER,
-                table="blobs",
-                row=row,
-                column="hash",
-                offset=offset if true != blob_hash else None,
-                bit=bit if true != blob_hash else None,
-            )
-        held += 1
-    (named,) = walked.state.execute("SELECT count(*) FROM named").fetchone()
-    return held, int(named) - held
-
-
-def check_certificates(ledger: sqlite3.Connection, walked: Walked) -> None:
-    """Every certificate is of a block; the walk has checked those that are.
+def check_strays(ledger: sqlite3.Connection, walked: Walked) -> None:
+    """Certificates and blobs are of a block; the walk has checked those that are.
 
     Raises:
         AuditError: one is of no block.
     """
+    (blobs,) = ledger.execute("SELECT count(*) FROM blobs").fetchone()
+    if blobs != walked.blobs:
+        raise fail("a sealed blob of a block that names none", LEDGER, table="blobs")
     row = ledger.execute(
         "SELECT height FROM certificates WHERE height < 1 OR height > ? LIMIT 1",
         (walked.head.height,),
@@ -188,8 +142,8 @@ def compare_rows(
     table: str,
     columns: Sequence[str],
     keys: int,
-    stored: sqlite3.Cursor,
-    true: sqlite3.Cursor,
+    stored: Iterator[Row],
+    true: Iterator[Row],
 ) -> int:
     """Compare two tables in the order of their keys, the first `keys` columns; how many rows.
 
@@ -198,7 +152,7 @@ def compare_rows(
     """
     count = 0
     while True:
-        found, expected = stored.fetchmany(_ROWS), true.fetchmany(_ROWS)
+        found, expected = list(islice(stored, _ROWS)), list(islice(true, _ROWS))
         if found != expected:
             raise _first_other(file, table, columns, keys, found, expected)
         if not found:
@@ -239,10 +193,6 @@ def _first_other(
         offset=offset,
         bit=bit,
     )
-
-
-def _hashes_to(blob_hash: bytes) -> Callable[[bytes], bool]:
-    return lambda body: hashlib.sha256(body).digest() == blob_hash
 
 
 def _order(key: Row) -> Row:

@@ -1,8 +1,8 @@
 """Doing the whole ledger again, block by block, from the genesis. Owns the comparison with it.
 
-Every block is made anew by the node's own rules over a state of this walk's own, in a temporary
-database that spills to disk by itself; nothing stored is believed but the leaves, and those must
-hash to the stored tiles and the certified roots. Knows no table of the state and no operation.
+Every block is made anew by the node's own rules over a state of this walk's own. Nothing stored is
+believed but the leaves, and those must hash to the stored tiles and the certified roots. Knows no
+table of the state and no operation.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from node.audit.blobs import check_blobs
 from node.audit.faults import AuditError, fail, fallen_bit, first_difference
 from node.audit.folder import LEDGER
 from node.audit.signatures import FalseClaim, SignatureChecker
+from node.audit.state import WalkedState
 from node.chain.certificate import Certificate, CertificateError, parse_certificate
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.merkle import HASH_BYTES, Frontier, leaf_hash, leaf_hashes
@@ -22,12 +24,12 @@ from node.chain.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileBuilder
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
-from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
+from node.ledger.execution import BlockContext, CheckedTransaction, RowChange, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.operations import ByKey
 from node.ledger.transaction import MalformedTransactionError, decode_leaf_transaction
-from node.storage.ledger_rows import Head, read_tile, write_rows
+from node.storage.ledger_rows import Head, read_tile
 from node.storage.making import BlockMaker
 
 _BLOCKS = (
@@ -45,11 +47,14 @@ class Walked(msgspec.Struct):
 
     head: Head
     """After the last block, but for the Raft index, which no leaf tells."""
-    state: sqlite3.Connection
-    """Tables `state`, as after the last block, and `named`: heights and the blobs they name."""
+    state: WalkedState
     final_height: int
     transactions: int
     operations: int
+    blobs: int = 0
+    """Sealed blobs that are stored."""
+    erased_blobs: int = 0
+    """Sealed blobs that are named and not stored."""
 
 
 class Walk:
@@ -85,10 +90,8 @@ class Walk:
         self._full_tiles = 0
         rows = genesis_rows(genesis)
         digest = StateDigest().apply([RowChange(t, k, None, v) for t, k, v in rows])
-        state = _scratch()
-        state.executemany("INSERT INTO state (tbl, key, value) VALUES (?, ?, ?)", rows)
         head = Head(0, 0, 0, Frontier().encode(), digest.accumulator, digest.rows)
-        self.walked = Walked(head, state, 0, 0, 0)
+        self.walked = Walked(head, WalkedState(rows), 0, 0, 0)
 
     def run(self) -> Walked:
         """Do all blocks again.
@@ -149,14 +152,15 @@ class Walk:
         checked = self._check(height, first_index, data, leaves)
         try:
             made = self._maker.make(
-                self.walked.state, head, seal.time_ms, checked, seal.term, seal.proposer
+                self._read, head, seal.time_ms, checked, seal.term, seal.proposer
             )
         except Exception as error:
             reason = f"cannot be done again: {type(error).__name__}: {error}"
             raise self._leaf_fault(height, last, data[-1], reason) from error
         if made.leaves != data:
             raise self._other_leaf(height, first_index, data, made.leaves, made.skipped)
-        write_rows(self.walked.state, made.changes)
+        self.walked.state.apply(made.changes)
+        self._check_blobs(height, checked, leaves)
         self._grow(height, data)
         frontier = self._tiles.frontier
         self.walked.head = Head(
@@ -194,7 +198,6 @@ class Walk:
     ) -> list[CheckedTransaction]:
         """The transactions of the leaves; their signatures are handed to the checker."""
         checked = []
-        named: list[tuple[int, bytes]] = []
         verified = height >= self._from_height
         for position, leaf in enumerate(leaves):
             assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
@@ -211,11 +214,24 @@ class Walk:
             self.walked.operations += len(operations)
             # The rules verify those of bare keys themselves, in this process.
             self._signatures.count += sum(isinstance(op, ByKey) for op in operations)
-            if leaf.code == Code.OK:
-                named += [(height, blob_hash) for blob_hash in named_blobs(transaction.body)]
         self.walked.transactions += len(checked)
-        self.walked.state.executemany("INSERT OR IGNORE INTO named VALUES (?, ?)", named)
         return checked
+
+    def _read(self, _: Sequence[CheckedTransaction], __: BlockContext) -> WalkedState:
+        return self.walked.state
+
+    def _check_blobs(
+        self, height: int, checked: Sequence[CheckedTransaction], leaves: Sequence[StoredLeaf]
+    ) -> None:
+        named = {
+            blob_hash
+            for item, leaf in zip(checked, leaves, strict=True)
+            if isinstance(leaf, TransactionLeaf) and leaf.code == Code.OK
+            for blob_hash in named_blobs(item.transaction.body)
+        }
+        held = check_blobs(self._ledger, height, named) if named else 0
+        self.walked.blobs += held
+        self.walked.erased_blobs += len(named) - held
 
     def _check_certificate(self, height: int, frontier: Frontier, note: bytes) -> None:
         place: dict[str, str | int] = {"row": f"height={height}", "height": height}
@@ -407,20 +423,3 @@ class Walk:
             "SELECT max(height) FROM blocks WHERE first_index <= ?", (index,)
         ).fetchone()
         return int(height or 0)
-
-
-def _scratch() -> sqlite3.Connection:
-    """A database of this process alone; SQLite keeps it in memory as long as it is small."""
-    connection = sqlite3.connect("", isolation_level=None, cached_statements=256)
-    for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-262144"):
-        connection.execute(f"PRAGMA {pragma}")
-    # One tree instead of the node's two: nobody here asks for the order of insertion.
-    connection.execute(
-        "CREATE TABLE state (tbl INTEGER, key BLOB, value BLOB, PRIMARY KEY (tbl, key))"
-        " WITHOUT ROWID"
-    )
-    connection.execute(
-        "CREATE TABLE named (height, hash, PRIMARY KEY (height, hash)) WITHOUT ROWID"
-    )
-    connection.execute("BEGIN")
-    return connection

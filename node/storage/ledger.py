@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,7 @@ from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
     SCHEMA,
     Head,
+    prefetch,
     read_tile,
     sync,
     write_block,
@@ -274,7 +276,9 @@ class Ledger:
         time_ms = max(block.time_ms, self.head.time_ms)
         checked = self._check(block)
         connection.execute("BEGIN IMMEDIATE")
-        made = self._maker.make(connection, self.head, time_ms, checked, entry.term, entry.leader)
+        made = self._maker.make(
+            partial(prefetch, connection), self.head, time_ms, checked, entry.term, entry.leader
+        )
         applied = self._write(connection, made, entry.index, 0, len(entry.payload))
         connection.execute("COMMIT")
         return applied
@@ -289,7 +293,7 @@ class Ledger:
         connection.execute("BEGIN IMMEDIATE")
         try:
             made = self._maker.make(
-                connection, head, seal.time_ms, checked, seal.term, seal.proposer
+                partial(prefetch, connection), head, seal.time_ms, checked, seal.term, seal.proposer
             )
             if made.leaves != block.leaves:
                 raise NotReproducedError(f"height {seal.height} comes to other leaves here")

@@ -1,13 +1,12 @@
 """What a block comes to: its leaves, its seal, the rows it changes. Owns that; stores nothing.
 
 The ledger makes blocks to store them, an audit to compare them with what is stored: what a block is
-must be said once. Runs in a connection's thread, and only reads the state through it.
+must be said once. Where the rows of the state come from is their business.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,10 +18,13 @@ from node.ledger.execution import (
     CheckedTransaction,
     Result,
     RowChange,
+    StateView,
     execute_block,
 )
 from node.ledger.genesis import Genesis
-from node.storage.ledger_rows import Head, prefetch
+from node.storage.ledger_rows import Head
+
+Read = Callable[[Sequence[CheckedTransaction], BlockContext], StateView]
 
 
 class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
@@ -81,17 +83,17 @@ class BlockMaker:
 
     def make(
         self,
-        connection: sqlite3.Connection,
+        read: Read,
         head: Head,
         time_ms: int,
         checked: Sequence[CheckedTransaction],
         term: int,
         proposer: int,
     ) -> MadeBlock:
-        """Run the rules on the state that `connection` reads; changes nothing.
+        """Run the rules on a state; changes nothing.
 
         Args:
-            connection: Holds the table `state` as it is after `head`.
+            read: Gives the rows, as they are after `head`, that transactions may read.
             head: The block before.
             time_ms: Block time.
             checked: The transactions in the order of the entry.
@@ -105,7 +107,7 @@ class BlockMaker:
             terms=self._genesis.terms,
             home_currency=self._genesis.home_currency,
         )
-        outcome = execute_block(prefetch(connection, checked, context), context, checked)
+        outcome = execute_block(read(checked, context), context, checked)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
         made = MadeBlock(context, head.tree_size, digest, outcome.changes)
         made.add(checked, outcome.results)
