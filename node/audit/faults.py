@@ -36,7 +36,7 @@ class AuditError(Exception):
     """The first fault of one part of the audit."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.reason)
+        super().__init__(fault)  # as it travels between processes
         self.fault = fault
 
 

@@ -47,7 +47,7 @@ class Folder:
             if not path.exists() or (name == RAFT and self.running):
                 continue
             try:
-                self.databases[name] = _snapshot(path)
+                self.databases[name] = open_snapshot(path)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 raise fail(f"SQLite cannot read it: {error}", name, offset=0) from error
 
@@ -134,7 +134,8 @@ def _tidy(path: Path, before: set[Path]) -> None:
     os.close(lock)
 
 
-def _snapshot(path: Path) -> sqlite3.Connection:
+def open_snapshot(path: Path) -> sqlite3.Connection:
+    """A database, read at one committed state until it is closed."""
     connection = sqlite3.connect(
         f"file:{path}?mode=ro", uri=True, timeout=10.0, isolation_level=None
     )

@@ -1,6 +1,7 @@
 """Comparing the query index with one that is made anew from the ledger. Owns that comparison.
 
-The index is made by its own code, in memory or a temporary file, and compared table by table. One
+The index is made by its own code, in memory or a temporary file, and compared table by table. Rows
+of the state are the stored ones, which the walk compares for itself: so both can go on at once. One
 that lags behind the ledger is brought forward first, as a copy: its own rows stay as they are.
 """
 
@@ -8,34 +9,45 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import msgspec
 
 from node.audit.faults import fail
-from node.audit.folder import INDEX
+from node.audit.folder import INDEX, LEDGER, open_snapshot
 from node.audit.stored import compare_rows
-from node.audit.walk import Walked
 from node.ledger.types import Table
 from node.storage.index import SCHEMA_VERSION, prepare_index, write_batch
 from node.storage.index_rows import index_batch
 from node.storage.ledger_reader import StoredBlock
+from node.storage.ledger_rows import read_rows
 
 _BLOCKS_PER_BATCH = 256
 _LEAVES_PER_BATCH = 4_096
 
 
+def check_index_at(path: Path) -> int:
+    """As `check_index`, of the files in a data folder, at a state of its own: for another process.
+
+    Raises:
+        AuditError: as there.
+    """
+    with (
+        closing(open_snapshot(path / INDEX)) as index,
+        closing(open_snapshot(path / LEDGER)) as ledger,
+    ):
+        return check_index(index, ledger, lambda _: None)
+
+
 def check_index(
-    index: sqlite3.Connection,
-    ledger: sqlite3.Connection,
-    walked: Walked,
-    progress: Callable[[int], None],
+    index: sqlite3.Connection, ledger: sqlite3.Connection, progress: Callable[[int], None]
 ) -> int:
     """Compare every row of every table; the height that the stored index has reached.
 
     Args:
         index: The stored one, no newer than `ledger`.
-        ledger: Whose blocks the walk found true.
-        walked: Its final state.
+        ledger: Whose blocks and rows the walk finds true, or names the fault.
         progress: Told the number of leaves that are indexed.
 
     Raises:
@@ -44,28 +56,26 @@ def check_index(
     (version,) = index.execute("PRAGMA user_version").fetchone()
     if version != SCHEMA_VERSION:
         raise fail(f"version {version} of the index: a node makes it anew", INDEX, offset=60)
+    (newest,) = ledger.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()
     row = index.execute("SELECT height FROM head").fetchone()
-    if row is None or not 0 <= row[0] <= walked.head.height:
+    if row is None or not 0 <= row[0] <= newest:
         raise fail("the index is of no height of the ledger", INDEX, table="head", column="height")
     (height,) = row
     true = _empty()
     stored = index
     try:
         prepare_index(true)
-        _follow(true, 1, ledger, walked, progress)
-        if height < walked.head.height:
+        _follow(true, 1, ledger, progress)
+        if height < newest:
             stored = _empty()
             index.backup(stored)
-            try:
-                _follow(stored, height + 1, ledger, walked, lambda _: None)
-            except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
-                raise fail(
-                    f"the index cannot go on from height {height}: {error}", INDEX
-                ) from error
+            _follow(stored, height + 1, ledger, lambda _: None)
         for (table,) in true.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid"
         ).fetchall():
             _compare(table, stored, true)
+    except (sqlite3.DatabaseError, msgspec.MsgspecError, AssertionError) as error:
+        raise fail(f"the index cannot be made anew: {error}", INDEX) from error
     finally:
         true.close()
         if stored is not index:
@@ -84,14 +94,12 @@ def _follow(
     index: sqlite3.Connection,
     first: int,
     ledger: sqlite3.Connection,
-    walked: Walked,
     progress: Callable[[int], None],
 ) -> None:
     for blocks in _batches(ledger, first):
         batch = index_batch(blocks)
-        get = walked.state.get
-        rows = {number: get(Table.INVOICE, number.encode()) for number in batch.touched}
-        write_batch(index, batch, {number: row for number, row in rows.items() if row is not None})
+        rows = read_rows(ledger, Table.INVOICE, [number.encode() for number in batch.touched])
+        write_batch(index, batch, {key.decode(): row for key, row in rows.items()})
         progress(blocks[-1].first_index + len(blocks[-1].leaves))
 
 

@@ -7,8 +7,10 @@ first fault; the verdict names the one at the lowest height.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,7 +96,7 @@ class Audit:
             genesis: The network's.
             node: This node's name in the voter list.
             from_height: Below it signatures are taken for verified; all else is still done.
-            workers: Processes that verify signatures; 0: this one does.
+            workers: Other processes, which verify signatures and make the index anew.
             progress: Told how far it is.
         """
         self._genesis = genesis
@@ -102,7 +104,12 @@ class Audit:
         self._me = self._voters.by_node.get(node)
         self._from_height = from_height
         self._progress = progress
-        self._signatures = SignatureChecker(self._voters, workers)
+        self._pool: ProcessPoolExecutor | None = None
+        if workers:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, mp_context=context)
+        self._signatures = SignatureChecker(self._voters, self._pool, workers)
+        self._index: Future[int] | None = None
         self.outcome = Outcome()
         self._promises = Promises()
         self._recovered: Recovered | None = None
@@ -124,7 +131,8 @@ class Audit:
         except AuditError as error:
             self.outcome.faults.append(error.fault)
         finally:
-            self._signatures.close()
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
         return self.outcome
 
     def _run(self, folder: Folder, lock: int) -> None:
@@ -138,9 +146,15 @@ class Audit:
             if lock >= 0:
                 os.close(lock)  # from here on a node may start
         self.outcome.skipped = folder.strangers()
-        with self._walk(folder) as walked:
-            if walked is not None:
-                self._compare(folder, walked, signed)
+        if self._pool is not None and INDEX in folder.databases:
+            self._index = self._pool.submit(indexed.check_index_at, folder.path)
+        try:
+            with self._walk(folder) as walked:
+                if walked is not None:
+                    self._compare(folder, walked, signed)
+        finally:
+            if self._index is not None:
+                wait([self._index])  # it reads the folder
 
     # --- While no node can start -----------------------------------------------------------------
 
@@ -228,11 +242,13 @@ class Audit:
         if OUTBOX in folder.databases:
             outbox = folder.databases[OUTBOX]
             outcome.promised = promises.check_outbox(outbox, self._voters.network_id)
-        if INDEX in folder.databases:
+        if self._index is not None:
+            self._progress("index", 0, 0)
+            outcome.index_height = self._index.result()
+        elif INDEX in folder.databases:
             outcome.index_height = indexed.check_index(
                 folder.databases[INDEX],
                 ledger,
-                walked,
                 lambda done: self._progress("index", done, walked.head.tree_size),
             )
 

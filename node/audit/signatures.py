@@ -1,4 +1,4 @@
-"""Verifying many signatures, in this process or in several. Owns the workers and their queue.
+"""Verifying many signatures, in this process and in others. Owns the queue between them.
 
 Each claim carries its place in the ledger; the one that fails at the lowest place is told. Work is
 handed over in large parts, because each part costs a message; the queue of parts is bounded.
@@ -6,7 +6,6 @@ handed over in large parts, because each part costs a message; the queue of part
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -35,25 +34,24 @@ class FalseClaim(msgspec.Struct, frozen=True):
 class SignatureChecker:
     """Takes claims and certificates; `finish` or `failure` tells the first that is false."""
 
-    def __init__(self, voters: VoterSet, workers: int) -> None:
+    def __init__(self, voters: VoterSet, pool: ProcessPoolExecutor | None, workers: int) -> None:
+        """Prepare.
+
+        Args:
+            voters: Of the certificates.
+            pool: Of other processes; None: all is verified in this one.
+            workers: How many processes it has.
+        """
         self._voters = voters
+        self._pool = pool
         self._workers = workers
         self._claims: list[Claim] = []
         self._notes: list[tuple[int, str]] = []
         self._waiting: deque[Future[FalseClaim | None]] = deque()
-        self._pool: ProcessPoolExecutor | None = None
         self.failure: FalseClaim | None = None
         """The false one at the lowest place, as far as is known."""
         self.count = 0
         """Signatures taken."""
-        if workers:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, mp_context=context)
-
-    def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
 
     def add(self, place: int, key: bytes, message: bytes, signature: bytes) -> None:
         """Take a signature that is claimed at a place of the tree."""
@@ -84,11 +82,12 @@ class SignatureChecker:
         if self._pool is None:
             self._settle(_check(claims, notes, self._voters))
             return
-        self._waiting.append(self._pool.submit(_check, claims, notes, self._voters))
-        while len(self._waiting) > _PARTS_WAITING_MAX * self._workers or (
-            self._waiting and self._waiting[0].done()
-        ):
+        while self._waiting and self._waiting[0].done():
             self._settle(self._waiting.popleft().result())
+        if len(self._waiting) >= _PARTS_WAITING_MAX * self._workers:
+            self._settle(_check(claims, notes, self._voters))  # rather than wait
+        else:
+            self._waiting.append(self._pool.submit(_check, claims, notes, self._voters))
 
     def _settle(self, failure: FalseClaim | None) -> None:
         if failure is not None and (self.failure is None or failure.place < self.failure.place):

@@ -5,12 +5,14 @@ The rate is told beside what the same processes do in bare signatures, measured 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -20,7 +22,8 @@ from node.bench.limits import verifications_per_second
 from node.cli.errors import UsageError
 from node.cli.output import console
 from node.config import NodeConfig
-from node.ledger.genesis import parse_genesis
+from node.daemon import GC_THRESHOLDS
+from node.ledger.genesis import Genesis, parse_genesis
 
 PROCESSES_MAX = 4
 """One does the blocks again, the others verify signatures: more of them would wait for the one."""
@@ -42,21 +45,41 @@ def run_audit(config: NodeConfig, *, from_height: int, processes: int | None) ->
     chosen = processes or min(len(os.sched_getaffinity(0)), PROCESSES_MAX)
     with config.node.network.open("rb") as file:
         genesis = parse_genesis(file.read(_GENESIS_BYTES_MAX).decode("utf-8", "replace"))
-    limit = signature_limit(chosen)
-    started = time.perf_counter()
     with _bar() as progress:
-        audit = Audit(
-            genesis,
-            config.node.name,
-            from_height=from_height,
-            workers=chosen - 1,
-            progress=progress,
-        )
         try:
-            outcome = audit.run(config.node.data_dir)
+            return audit_folder(
+                genesis,
+                config.node.name,
+                config.node.data_dir,
+                from_height=from_height,
+                processes=chosen,
+                progress=progress,
+            )
         except NoLedgerError as error:
             raise UsageError(str(error)) from error
-    return result_of(outcome, time.perf_counter() - started, limit, chosen)
+
+
+def audit_folder(
+    genesis: Genesis,
+    node: str,
+    path: Path,
+    *,
+    processes: int,
+    from_height: int = 0,
+    progress: Shown = lambda _part, _done, _total: None,
+) -> dict[str, object]:
+    """Measure the limit, audit a data folder, and compare.
+
+    Raises:
+        NoLedgerError: there is nothing to audit.
+    """
+    limit = signature_limit(processes)
+    gc.freeze()  # as in a node: what is loaded by now stays
+    gc.set_threshold(*GC_THRESHOLDS)
+    started = time.perf_counter()
+    audit = Audit(genesis, node, from_height=from_height, workers=processes - 1, progress=progress)
+    outcome = audit.run(path)
+    return result_of(outcome, time.perf_counter() - started, limit, processes)
 
 
 def result_of(outcome: Outcome, seconds: float, limit: float, processes: int) -> dict[str, object]:

@@ -11,23 +11,12 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from node.audit.run import Audit
-from node.cli.auditing import result_of, signature_limit
-from node.ledger.genesis import Genesis
+from node.cli.auditing import audit_folder
 from tests.audit.ledgers import write_ledger
 
 NEEDED = 0.4
-
-
-def measure(folder: Path, genesis: Genesis, processes: int) -> dict[str, object]:
-    """The result of one audit, as the command prints it."""
-    limit = signature_limit(processes)
-    started = time.perf_counter()
-    audit = Audit(genesis, "bureau", workers=processes - 1)
-    return result_of(audit.run(folder), time.perf_counter() - started, limit, processes)
 
 
 def main() -> int:
@@ -47,7 +36,7 @@ def main() -> int:
                 write_ledger(folder, args.invoices, batch=batch, details=args.details)
             )
             for processes in args.processes:
-                result = measure(folder, genesis, processes)
+                result = audit_folder(genesis, "bureau", folder, processes=processes)
                 ratio = result["ratio"]
                 assert isinstance(ratio, float)
                 good = good and bool(result["valid"]) and ratio >= NEEDED
