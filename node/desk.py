@@ -48,7 +48,13 @@ from node.issuance import Issuance
 from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
-from node.ledger.operations import OfferInvoice, Operation, ShareDetails, SubmitInvoice
+from node.ledger.operations import (
+    OfferInvoice,
+    Operation,
+    RequestRedLetter,
+    ShareDetails,
+    SubmitInvoice,
+)
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
@@ -199,6 +205,19 @@ class Desk:
                 return await self._known_submission(known.txid)
             await self._promise(transaction, (), (), idempotency)
         return Submission(transaction.txid, TransactionState.PENDING)
+
+    async def request_red(
+        self,
+        operation: RequestRedLetter,
+        details: bytes,
+        idempotency: Idempotency | None = None,
+    ) -> Submission:
+        """Ask for a red letter with details, sealed to the invoice's parties."""
+        sealed = await self._issuance.seal_form(operation.invoice, details)
+        operation = msgspec.structs.replace(
+            operation, details=sealed.commitment, blobs=(sealed.blob_hash,)
+        )
+        return await self.submit_operations((operation,), (sealed.blob,), idempotency)
 
     async def issue(
         self,
@@ -448,6 +467,11 @@ class Desk:
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the invoice's details name, if this participant can open it."""
         return await self._unsealer.attachment(number, file_hash)
+
+    async def form_details(self, number: str, form: int) -> bytes | None:
+        """What a red-letter form wants to take back, as JSON, if this participant can open it."""
+        opened = await self._unsealer.open_form(number, form)
+        return None if opened is None else opened.details
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         """Paths of the items of an invoice's details, in the order of the commitment."""

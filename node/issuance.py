@@ -109,6 +109,15 @@ class Issuance:
                 blobs += [sealed.blob, *files]
         return operations, blobs
 
+    async def seal_form(self, number: str, details: bytes) -> Sealed:
+        """Details of a red-letter form, sealed to the parties of its invoice and the bureau.
+
+        Raises:
+            RefusedError: there is no such invoice.
+        """
+        sealed, _ = await self._seal_to(await self._parties(number), details, os.urandom(32))
+        return sealed
+
     async def _segments(self) -> list[tuple[str, int]]:
         key = segments_key(self._participant)
         rows = await self._reader.rows(Table.SEGMENTS, [key])
@@ -125,18 +134,24 @@ class Issuance:
             parties = [draft.buyer]
         else:
             parties = await self._parties(draft.invoice)
-        parties = [self._participant, parties[0], *await self._readers.bureaus(), *parties[1:]]
-        keys = await self._readers.keys_of_all(parties)
         salt = details_salt(self._keyring.salt_secret, draft.order)
-        randomness = os.urandom(RANDOM_BYTES)
-        sealed = seal_details(
-            draft.details, self._keyring.present, keys[: READERS_MAX - 1], salt, randomness
-        )
-        content_key = randomness[:CONTENT_KEY_BYTES]
+        sealed, content_key = await self._seal_to(parties, draft.details, salt)
         return sealed, [
             seal_attachment(file, content_key, sealed.commitment)
             for file in self._files.named_by(draft.details)
         ]
+
+    async def _seal_to(
+        self, parties: Sequence[str], details: bytes, salt: bytes
+    ) -> tuple[Sealed, bytes]:
+        """Sealed to this node, the first party, the bureaus and the others; and the content key."""
+        parties = [self._participant, parties[0], *await self._readers.bureaus(), *parties[1:]]
+        keys = await self._readers.keys_of_all(parties)
+        randomness = os.urandom(RANDOM_BYTES)
+        sealed = seal_details(
+            details, self._keyring.present, keys[: READERS_MAX - 1], salt, randomness
+        )
+        return sealed, randomness[:CONTENT_KEY_BYTES]
 
     async def _parties(self, number: str) -> list[str]:
         """Who reads a red letter of this invoice beside the issuer: all whom it takes from."""
@@ -145,7 +160,9 @@ class Issuance:
         if key not in rows:
             raise RefusedError(Code.UNKNOWN_INVOICE, f"there is no invoice {number}")
         row = decode_invoice(rows[key])
-        return [row.buyer, row.holder, *(claim.owner for claim in row.claims)][:PARTIES_MAX]
+        return [row.buyer, row.issuer, row.holder, *(claim.owner for claim in row.claims)][
+            :PARTIES_MAX
+        ]
 
 
 def _operation(

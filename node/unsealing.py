@@ -60,6 +60,14 @@ class Unsealer:
         row = await self._row(number)
         return None if row is None else await self.open_row(row)
 
+    async def open_form(self, number: str, form: int) -> Opened | None:
+        """What a red-letter form of an invoice wants to take back; None as in `open`."""
+        row = await self._row(number)
+        found = next((f for f in row.forms if f.id == form), None) if row is not None else None
+        if found is None:
+            return None
+        return await self._open(number, found.height, found.details, found.blobs)
+
     async def open_row(self, row: InvoiceRow) -> Opened | None:
         """The same from the invoice's state row."""
         return await self._open(row.number, row.height, row.details, row.blobs)

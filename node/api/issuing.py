@@ -11,6 +11,7 @@ from node.api.errors import ApiError, FieldError, not_found
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
 from node.api.ports import Idempotency, InvoiceDraft, RedDraft
+from node.api.red_lines import lines_of_form
 from node.api.requests import number_of, read_json, time_text
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
@@ -62,6 +63,7 @@ async def issue_red(api: Api, request: web.Request) -> web.Response:
     """Issue the red invoice of a confirmed form."""
     number, form = number_of(request), form_of(request)
     body, idempotency = await read_json(request, RedIssueBody, api.config)
+    body = await lines_of_form(api, number, form, body)
     row = await read_invoice(api, number)
     found = next((f for f in row.forms if f.id == form), None)
     if found is None:

@@ -26,7 +26,7 @@ from node.ledger.rows import Response
 
 OFFER_DEFAULT_MS = 7 * 24 * 3_600_000
 """An offer without a term is open for a week."""
-_RED_REASONS: Mapping[str, int] = {
+RED_REASONS: Mapping[str, int] = {
     "issuing_error": 1,
     "return": 2,
     "service_ended": 3,
@@ -142,14 +142,6 @@ _ACTIONS: tuple[tuple[str, str, type[Body], Make], ...] = (
         "Cancel a fresh invoice that nobody has used",
         schemas.ReasonBody,
         lambda body, number, _: ops.CancelInvoice(number, body.reason),
-    ),
-    (
-        "red",
-        "Ask for a red letter over an amount",
-        schemas.RedBody,
-        lambda body, number, _: ops.RequestRedLetter(
-            number, body.amount, _RED_REASONS[body.reason]
-        ),
     ),
 )
 

@@ -15,7 +15,7 @@ import msgspec
 
 from node.ledger.codes import Code
 from node.ledger.genesis import Terms
-from node.ledger.operations import Operation, RateGroup
+from node.ledger.operations import Operation, RateGroup, RequestRedLetter
 from node.ledger.types import Table
 
 WriteRefusal = Literal["NO_QUORUM", "NOT_FINALISING", "NOT_READY"]
@@ -355,6 +355,18 @@ class NodeFacade(Protocol):
         """
         ...
 
+    async def request_red(
+        self,
+        operation: RequestRedLetter,
+        details: bytes,
+        idempotency: Idempotency | None = None,
+    ) -> Submission:
+        """Ask for a red letter with details, which are sealed to the invoice's parties.
+
+        Raises: as `submit_operations`.
+        """
+        ...
+
     async def issue(
         self,
         drafts: Sequence[InvoiceDraft | RedDraft],
@@ -452,6 +464,10 @@ class NodeFacade(Protocol):
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the invoice's details name; None unless this participant can open it."""
+        ...
+
+    async def form_details(self, number: str, form: int) -> bytes | None:
+        """What a red-letter form wants to take back, as JSON; None as above, or without lines."""
         ...
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:

@@ -17,6 +17,7 @@ from node.api.details import (
     Amount,
     Body,
     Date,
+    DecimalText,
     DetailsBody,
     LineBody,
     Rate,
@@ -235,11 +236,33 @@ class ReasonBody(Body):
     reason: Reason
 
 
+class RedLineBody(Body):
+    """What to take back of one line; with neither quantity nor net, all that it has left."""
+
+    line: int = Field(ge=0, lt=LINES_MAX, description="Position in the invoice, from 0.")
+    quantity: DecimalText | None = None
+    net: PositiveAmount | None = None
+
+
 class RedBody(Body):
     """Ask for a red letter."""
 
-    amount: PositiveAmount = Field(description="Gross, to take back.")
+    amount: PositiveAmount | None = Field(
+        None, description="Gross, to take back; with lines it may be left out."
+    )
     reason: Literal["issuing_error", "return", "service_ended", "allowance"]
+    lines: list[RedLineBody] | None = Field(
+        None,
+        min_length=1,
+        max_length=LINES_MAX,
+        description="By line: sealed to the parties, who must be able to read the invoice's lines.",
+    )
+
+    @model_validator(mode="after")
+    def _amount_or_lines(self) -> Self:
+        if self.amount is None and self.lines is None:
+            raise ValueError("give an amount or lines")
+        return self
 
 
 class ConsentBody(Body):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.cli.errors import UsageError
-from node.cli.invoices import Amount, Claim, operate, read_json_input
+from node.cli.invoices import Claim, operate, read_json_input
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
 
 app = typer.Typer(no_args_is_help=True, help="Red letters: request, confirm, issue.")
@@ -28,21 +28,41 @@ class RedReason(StrEnum):
 
 @app.command(
     epilog=example(
-        "piaolian invoice red request 26310000000000000001 --amount 11300 --reason return"
+        "piaolian invoice red request 26310000000000000001 --amount 11300 --reason return",
+        "piaolian invoice red request 26310000000000000001 --line 0:2 --line 3 --reason return",
     )
 )
 def request(
     number: Number,
-    amount: Amount,
+    amount: Annotated[int | None, typer.Option(min=1, help="Gross, in minor units.")] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE[:QUANTITY]",
+            help="A line of the invoice, from 0, whole or a quantity of it; may be repeated.",
+        ),
+    ] = None,
+    *,
     reason: Annotated[RedReason, typer.Option(help="issuing_error: in full only.")],
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
-    """Open a form for a gross amount."""
-    body = {"amount": amount, "reason": reason.value}
+    """Open a form for a gross amount, or for lines of the invoice."""
+    if amount is None and not line:
+        raise UsageError("give --amount or --line")
+    body: dict[str, object] = {"reason": reason.value}
+    body |= {} if amount is None else {"amount": amount}
+    body |= {"lines": [_line(text) for text in line]} if line else {}
     operate(f"/v1/invoices/{number}/red", body, config, wait, timeout, as_json)
+
+
+def _line(text: str) -> dict[str, object]:
+    place, _, quantity = text.partition(":")
+    if not place.isascii() or not place.isdigit():
+        raise UsageError(f"--line {text}: give a place, from 0, and perhaps a quantity: 3 or 3:1.5")
+    return {"line": int(place)} | ({"quantity": quantity} if quantity else {})
 
 
 @app.command(epilog=example("piaolian invoice red confirm 26310000000000000001 0"))

@@ -76,6 +76,7 @@ def request(step: Step, invoice: InvoiceRow, op: RequestRedLetter) -> Code:
         step.now,
         details=op.details,
         blobs=op.blobs,
+        height=step.height,
     )
     invoice.forms = (*invoice.forms, form)
     invoice.forms_made += 1

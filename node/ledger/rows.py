@@ -322,6 +322,8 @@ class FormRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     details: bytes | None = None
     """Commitment to what the requester wants to take back, line by line."""
     blobs: tuple[bytes, ...] = ()
+    height: int = 0
+    """Of the request, in whose block the blobs travelled."""
 
 
 class SharerRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -33,7 +33,14 @@ from node.api.ports import (
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Terms
-from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation, RateGroup, ShareDetails
+from node.ledger.operations import (
+    IssueInvoice,
+    IssueRedLetter,
+    Operation,
+    RateGroup,
+    RequestRedLetter,
+    ShareDetails,
+)
 from node.ledger.rows import GroupRow, InvoiceRow, encode_row
 from node.ledger.transaction import (
     MalformedTransactionError,
@@ -130,6 +137,7 @@ class FakeNode:
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.opened: dict[str, bytes] = {}
         self.files: dict[tuple[str, bytes], bytes] = {}
+        self.forms: dict[tuple[str, int], bytes] = {}
         self.paths: list[str] = ["/lines/0", "/seller/name"]
         self.disclosed: tuple[tuple[str, ...], int | None] | None = None
         self.found: list[EvidenceItem] = []
@@ -415,6 +423,18 @@ class FakeNode:
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         return self.files.get((number, file_hash))
+
+    async def form_details(self, number: str, form: int) -> bytes | None:
+        return self.forms.get((number, form))
+
+    async def request_red(
+        self,
+        operation: RequestRedLetter,
+        details: bytes,
+        idempotency: Idempotency | None = None,
+    ) -> Submission:
+        self.forms[operation.invoice, len(self.forms)] = details
+        return await self.submit_operations((operation,), (), idempotency)
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         return self.paths if number in self.opened else None

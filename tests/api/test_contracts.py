@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import msgspec
@@ -682,6 +683,45 @@ async def test_red_letter_is_issued_from_its_form_and_traced_both_ways(
     assert forward["steps"][-1]["form"] == 0
     assert back["back"] == [NUMBER]
     assert back["steps"][0]["other"] == NUMBER
+
+
+async def test_a_form_over_lines_comes_to_an_amount_and_is_issued_so(
+    api: ApiClient, node: FakeNode
+) -> None:
+    group = ops.RateGroup(1300, 10_000, 1_300, 2)
+    blue = issue(NUMBER, groups=(group,), net=10_000, tax=1_300, gross=11_300)
+    await node.submit_operations((blue,))
+    lines = [
+        {"description": "a", "net": 7_000, "rate": 1300, "quantity": "7", "unit_price": "10"},
+        {"description": "b", "net": 3_000, "rate": 1300},
+    ]
+    ask = {"reason": "return", "lines": [{"line": 0, "quantity": "2"}, {"line": 1, "net": 500}]}
+    blind = await api.post(f"{BASE}/red", ask)
+    node.opened[NUMBER] = json.dumps({"lines": lines}).encode()
+
+    asked = await api.post(f"{BASE}/red", ask)
+    wrong = await api.post(f"{BASE}/red", {**ask, "amount": 1})
+    neither = await api.post(f"{BASE}/red", {"reason": "return"})
+    gone = await api.post(f"{BASE}/red", {"reason": "return", "lines": [{"line": 2}]})
+    twice = await api.post(f"{BASE}/red", {"reason": "return", "lines": [{"line": 0}] * 2})
+    over = await api.post(
+        f"{BASE}/red", {"reason": "return", "lines": [{"line": 0, "quantity": "8"}]}
+    )
+
+    assert (blind.status, blind.json["code"]) == (409, "LINES_UNREADABLE")
+    assert asked.status == 202
+    assert [a.status for a in (wrong, neither, gone, twice)] == [422] * 4
+    assert (over.status, over.json["code"]) == (409, "LINE_OVER_CREDIT")
+    operation = node.operations[-1]
+    assert isinstance(operation, ops.RequestRedLetter)
+    assert (operation.amount, operation.reason) == (2_825, 2)
+    row = invoice_row(blue, ISSUER, transaction_id(b""), 1)
+    row.forms = (FormRow(0, False, 2_825, 2_825, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+    form = (await api.get(f"{BASE}/red/0")).json
+    assert [(n["net"], n["original"]) for n in form["details"]["lines"]] == [(2_000, 0), (500, 1)]
+    assert (await api.post(f"{BASE}/red/0/issue", {"order_id": "R-1"})).status == 202
+    assert (node.drafts[-1].net, node.drafts[-1].tax) == (2_500, 325)
 
 
 async def test_a_repeated_order_is_answered_with_its_first_number(

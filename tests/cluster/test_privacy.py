@@ -172,6 +172,32 @@ def test_a_party_shows_one_line_to_an_outsider_and_nothing_else(story: Story) ->
     assert find_planted(extra, PLANTED) == [LINE]
 
 
+def test_a_line_is_taken_back_as_the_buyer_asked(story: Story) -> None:
+    issuer, payer = story.cluster["issuer"], story.cluster["payer"]
+    asked = {"reason": "return", "lines": [{"line": 1, "net": 15_000}]}
+    payer.write(f"{story.path}/red", asked)
+    form = payer.get(story.path)["red_forms"][-1]
+    assert (form["amount"], form["asked_by"]) == (16_950, "buyer")
+    place = f"{story.path}/red/{form['form']}"
+    story.cluster.wait_equal()
+    (line,) = issuer.get(place)["details"]["lines"]
+    assert (line["description"], line["net"], line["original"]) == (LINE_ZH, 15_000, 1)
+    assert story.bystander.get(place)["details"] is None
+
+    issuer.write(f"{place}/confirm", {})
+    red = issuer.write(f"{place}/issue", {"order_id": "red-by-line"})["number"]
+    story.cluster.wait_equal()
+    taken = payer.get(f"/v1/invoices/{red}")
+    assert (taken["net"], taken["details"]["lines"][0]["original"]) == (15_000, 1)
+    for lines_, code in (
+        ([{"line": 1, "net": 25_001}], "LINE_OVER_CREDIT"),
+        ([{"line": 0, "net": 50_001}], "LINE_OVER_CREDIT"),
+        ([{"line": 7}], "INVALID_FIELDS"),
+    ):
+        refused = payer.ask("POST", f"{story.path}/red", {"reason": "return", "lines": lines_})
+        assert refused.code == code, refused
+
+
 def test_whoever_is_let_in_reads(story: Story) -> None:
     """Last: it makes the bystander a reader."""
     path, member = story.path, story.bystander

@@ -469,7 +469,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "2b0b6d4bcea8df26d39cabc057714859efd309456430f290c141ae96aa5d1c6b"
+PINNED_DIGEST = "7522fe8236046e8125ff611b85c6eb98d1798be6fb5d9ccdcb7978c38a1a2df6"
 
 
 # --- Calendar ---

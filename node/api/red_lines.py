@@ -1,0 +1,186 @@
+"""Red letters by line: what a requester wants to take back, line by line, sealed in the form.
+
+Owns how lines become an amount, and how the issuer takes them from the form again. The arithmetic
+is `node.importing.red_lines`. Without lines a form is over an amount alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from node.api.details import DetailsBody, LineBody
+from node.api.drafts import canonical_details
+from node.api.errors import ApiError, FieldError, not_found
+from node.api.invoice_views import FormView, invoice_view
+from node.api.invoices import read_invoice
+from node.api.operations import RED_REASONS, WRITE_REFUSALS, form_of
+from node.api.requests import number_of, read_json
+from node.api.routing import WAIT_QUERY, Api, Route, check_writable, json_response
+from node.api.schemas import GroupBody, RedBody, RedIssueBody, RedLineBody
+from node.api.security import Scope
+from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.importing.plan import LateRed, RedLine
+from node.importing.red_lines import Original, RedLineError
+from node.ledger.codes import Code
+from node.ledger.operations import RequestRedLetter
+from node.ledger.rows import InvoiceRow
+
+_EXTENSION = "red_letter"
+"""Under this name the form's details keep the totals by rate that its lines come to."""
+
+
+class FormDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A red-letter form, with its lines for whoever can open them."""
+
+    form: FormView
+    details: msgspec.Raw | None
+
+
+async def request_red(api: Api, request: web.Request) -> web.Response:
+    """Open a form over an amount, or over lines of the invoice."""
+    number = number_of(request)
+    body, idempotency = await read_json(request, RedBody, api.config)
+    reason = RED_REASONS[body.reason]
+    if body.lines is None:
+        assert body.amount is not None, "the schema wants one of them"
+        operation = RequestRedLetter(number, body.amount, reason)
+        return await write_operations(api, request, (operation,), idempotency)
+    check_writable(api)
+    row = await read_invoice(api, number)
+    amount, details = await _work_out(api, row, body.lines)
+    if body.amount is not None and body.amount != amount:
+        message = f"the lines come to {amount} gross"
+        raise ApiError(422, "INVALID_FIELDS", message, errors=(FieldError("/amount", message),))
+    with facade_errors():
+        submission = await api.node.request_red(
+            RequestRedLetter(number, amount, reason), details, idempotency
+        )
+    return await answer_write(api, request, submission)
+
+
+async def show_form(api: Api, request: web.Request) -> web.Response:
+    """One form of an invoice."""
+    number, form = number_of(request), form_of(request)
+    row = await read_invoice(api, number)
+    views = invoice_view(row, api.time_ms()).red_forms
+    view = next((view for view in views if view.form == form), None)
+    if view is None:
+        raise not_found("there is no such form")
+    details = await api.node.form_details(number, form)
+    return json_response(
+        FormDetails(form=view, details=None if details is None else msgspec.Raw(details))
+    )
+
+
+async def lines_of_form(api: Api, number: str, form: int, body: RedIssueBody) -> RedIssueBody:
+    """The body with the lines that the form was asked for over, if it names no amounts itself."""
+    if body.lines is not None or body.groups is not None:
+        return body
+    sealed = await api.node.form_details(number, form)
+    if sealed is None:
+        return body
+    document = msgspec.json.decode(sealed)
+    totals = document.get("extensions", {}).get(_EXTENSION)
+    if totals is None:
+        return body
+    return body.model_copy(
+        update={
+            "lines": [LineBody.model_validate(line) for line in document["lines"]],
+            "groups": [GroupBody.model_validate(group) for group in totals["groups"]],
+        }
+    )
+
+
+async def _work_out(api: Api, row: InvoiceRow, lines: Sequence[RedLineBody]) -> tuple[int, bytes]:
+    """Gross amount and sealed details of a form over these lines.
+
+    Raises:
+        ApiError: 409 when a line does not hold so much, or this node cannot read the lines.
+    """
+    original = await _original(api, row)
+    wanted = tuple(
+        RedLine(row=place, line=line.line, quantity=line.quantity, net=line.net)
+        for place, line in enumerate(lines)
+    )
+    letter = LateRed("", 0, row.number, True, "return", row.currency, wanted, b"{}")
+    try:
+        planned = original.work_out(letter)
+    except RedLineError as error:
+        raise _refused(error) from error
+    made = msgspec.json.decode(planned.body)
+    details = canonical_details(
+        DetailsBody(extensions={_EXTENSION: {"groups": made["groups"]}}),
+        [LineBody.model_validate(line) for line in made["lines"]],
+    )
+    assert details is not None
+    return planned.net + planned.tax, details
+
+
+async def _original(api: Api, row: InvoiceRow) -> Original:
+    """The invoice with its lines, and what earlier red letters took of each."""
+    document = await _document(api, row.number)
+    view: dict[str, Any] = {
+        "currency": row.currency,
+        "details": document,
+        "groups": [msgspec.to_builtins(g) for g in invoice_view(row, 0).groups],
+    }
+    try:
+        original = Original.of_view(view)
+    except LookupError as error:
+        raise ApiError(409, "LINES_UNREADABLE", str(error)) from error
+    taken: dict[int, int] = {}
+    for form in row.forms:
+        red = None if form.number is None else await _document(api, form.number)
+        for line in (red or {}).get("lines", ()):
+            place = line.get("original")
+            if place is not None:
+                taken[place] = taken.get(place, 0) + line["net"]
+    original.net_taken = taken
+    return original
+
+
+async def _document(api: Api, number: str) -> dict[str, Any] | None:
+    sealed = await api.node.details(number)
+    document: dict[str, Any] | None = None if sealed is None else msgspec.json.decode(sealed)
+    return document
+
+
+def _refused(error: RedLineError) -> ApiError:
+    path = f"/lines/{error.row}"
+    known = error.code in Code.__members__
+    return ApiError(
+        409 if known else 422,
+        error.code if known else "INVALID_FIELDS",
+        f"{path}: {error}",
+        errors=(FieldError(path, str(error)),),
+    )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/invoices/{number}/red",
+        request_red,
+        "Ask for a red letter over an amount, or over lines",
+        "red letters",
+        Scope.OPERATE,
+        body=RedBody,
+        query=WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=WRITE_REFUSALS,
+    ),
+    Route(
+        "GET",
+        "/v1/invoices/{number}/red/{form}",
+        show_form,
+        "One red-letter form; its lines for its parties",
+        "red letters",
+        Scope.READ,
+        answers={200: FormDetails},
+        refusals=(404,),
+    ),
+)
