@@ -13,6 +13,7 @@ from node.chain.verify import verify_proof_file
 from node.cli.main import main
 from tests.chain.mutations import mutations
 from tests.chain.network import Network, genesis_text, make_genesis, seed
+from tests.chain.test_proof import disclosing, shown
 
 NETWORK = Network()
 for _count in (3, 0, 40, 5, 260):
@@ -51,6 +52,17 @@ def test_no_changed_proof_is_valid(data: bytes) -> None:
         assert msgspec.structs.astuple(verdict)[2:] == (*(None,) * 6, (), ())
         reasons.add(verdict.reason)
     assert len(reasons) >= 12
+
+
+def test_no_changed_proof_with_disclosures_is_valid_or_shows_anything() -> None:
+    network, proof = disclosing(*shown(0, 4))
+    data = proof.encode().encode()
+    assert len(verify_proof_file(data, network.genesis).disclosed) == 2
+    for changed in mutations(data, SPLICED, 400, seed=5):
+        verdict = verify_proof_file(changed, network.genesis)
+        assert not verdict.valid
+        assert verdict.reason
+        assert verdict.disclosed == ()
 
 
 def test_signatures_in_other_lines_and_numbers_are_refused() -> None:
