@@ -131,7 +131,7 @@ class Desk:
         readers = Readers(reader, tracker)
         self._files = WaitingFiles(lambda: SystemClock().monotonic_ms() / 1000)
         self._issuance = Issuance(participant, keyring, readers, outbox, reader, self._files)
-        self._unsealer = Unsealer(keyring, readers, reader)
+        self.unsealer = Unsealer(keyring, readers, reader)
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
 
@@ -242,7 +242,7 @@ class Desk:
     ) -> Submission:
         """Let `party` read an invoice's details."""
         self._check_writable()
-        operations = await self._unsealer.share(number, self._participant, (party,), again=True)
+        operations = await self.unsealer.share(number, self._participant, (party,), again=True)
         if not operations:
             raise NotDisclosableError(
                 "this node cannot open the details, or may not share them, or there is no key"
@@ -256,7 +256,7 @@ class Desk:
             if isinstance(operation, OfferInvoice | SubmitInvoice) and (
                 isinstance(operation, OfferInvoice) or operation.amount
             ):
-                shares += await self._unsealer.share(
+                shares += await self.unsealer.share(
                     operation.invoice, self._participant, (operation.to,)
                 )
         return shares
@@ -411,9 +411,7 @@ class Desk:
             assert status.height is not None, "and a height"
             body = decode_body(status.body)
             try:
-                disclosures = await self._unsealer.disclose(
-                    body, status.height, disclose, operation
-                )
+                disclosures = await self.unsealer.disclose(body, status.height, disclose, operation)
             except UnknownItemError as error:
                 raise NotDisclosableError(str(error)) from error
         try:
@@ -457,7 +455,7 @@ class Desk:
 
     async def details(self, number: str) -> bytes | None:
         """Opened details of an invoice as JSON, if this participant can open them."""
-        opened = await self._unsealer.open(number)
+        opened = await self.unsealer.open(number)
         return None if opened is None else opened.details
 
     async def keep_attachment(self, content: bytes) -> bytes:
@@ -466,7 +464,7 @@ class Desk:
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the invoice's details name, if this participant can open it."""
-        return await self._unsealer.attachment(number, file_hash)
+        return await self.unsealer.attachment(number, file_hash)
 
     async def form_details(self, number: str, form: int) -> bytes | None:
         """What a red-letter form wants to take back, as JSON, if this participant can open it."""
@@ -475,7 +473,7 @@ class Desk:
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         """Paths of the items of an invoice's details, in the order of the commitment."""
-        opened = await self._unsealer.open(number)
+        opened = await self.unsealer.open(number)
         return None if opened is None else [path for path, _ in opened.items]
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:

@@ -47,6 +47,10 @@ class UnknownItemError(LookupError):
     """No such item in details that this node can open; names the path."""
 
 
+class MissingBlobError(LookupError):
+    """The sealed bytes are not stored here: erased, or never received."""
+
+
 class Unsealer:
     """Opens what is sealed to this node."""
 
@@ -56,9 +60,12 @@ class Unsealer:
         self._reader = reader
 
     async def open(self, number: str) -> Opened | None:
-        """The details of an invoice; None unless this node can open them."""
+        """The details of an invoice; None unless this node has them and can open them."""
         row = await self._row(number)
-        return None if row is None else await self.open_row(row)
+        try:
+            return None if row is None else await self.open_row(row)
+        except MissingBlobError:
+            return None
 
     async def open_form(self, number: str, form: int) -> Opened | None:
         """What a red-letter form of an invoice wants to take back; None as in `open`."""
@@ -69,7 +76,11 @@ class Unsealer:
         return await self._open(number, found.height, found.details, found.blobs)
 
     async def open_row(self, row: InvoiceRow) -> Opened | None:
-        """The same from the invoice's state row."""
+        """The details by the invoice's state row; None when they do not open for this node.
+
+        Raises:
+            MissingBlobError: the invoice names sealed bytes, and this node does not have them.
+        """
         return await self._open(row.number, row.height, row.details, row.blobs)
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
@@ -105,7 +116,7 @@ class Unsealer:
         made = next((sharer.readers for sharer in row.sharers if sharer.party == actor), 0)
         others = sum(sharer.party != actor for sharer in row.sharers)
         wanted = wanted[: SHARES_OF_ONE_MAX - made] if others < SHARERS_MAX else []
-        opened = await self.open_row(row) if wanted else None
+        opened = await self.open(number) if wanted else None
         if opened is None:
             return []
         operations = []
@@ -136,7 +147,10 @@ class Unsealer:
             raise UnknownItemError("say which operation of the transaction is meant")
         place, operation = found
         number = operation.invoice if isinstance(operation, RequestRedLetter) else operation.number
-        opened = await self._open(number, height, operation.details, operation.blobs)
+        try:
+            opened = await self._open(number, height, operation.details, operation.blobs)
+        except MissingBlobError as error:
+            raise UnknownItemError("this node does not have the details") from error
         if opened is None:
             raise UnknownItemError("this node cannot open the details")
         places = {path: index for index, (path, _) in enumerate(opened.items)}
@@ -158,7 +172,7 @@ class Unsealer:
         for blob_hash in blobs[:1]:  # the details come first; what follows are attachments
             blob = await self._reader.blob(height, blob_hash)
             if blob is None:
-                return None
+                raise MissingBlobError(number)
             opened = open_details(blob, self._keyring.keys, commitment)
             if opened is not None:
                 return opened

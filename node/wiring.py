@@ -23,6 +23,7 @@ from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import load_tokens
 from node.blockserver import BlockServer
+from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
@@ -134,6 +135,7 @@ class Node:
             self._watch_raft(),
             self._engine.propose(),
             self._indexer.run(),
+            self._examiner.run(),
             self._beat(),
             self._settle(),
         ):
@@ -265,6 +267,14 @@ class Node:
             reader,
             self._indexer,
             self._vitals,
+        )
+        self._examiner = Examiner(
+            participant.id,
+            self._desk.unsealer,
+            reader,
+            self._tracker,
+            self._desk,
+            Position(self._config.node.data_dir / POSITION_FILE),
         )
 
     def _join(

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from node.api import (
     attachments,
     chain,
+    discrepancies,
     events,
     faces,
     invoices,
@@ -58,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
     *orders.ROUTES,
     *registers.ROUTES,
     *statements.ROUTES,
+    *discrepancies.ROUTES,
     *events.ROUTES,
 )
 

@@ -191,7 +191,6 @@ class DiscrepancyResolveBody(Body):
         "net_mismatch",
         "tax_mismatch",
         "line_over_credit",
-        "no_lines",
     ]
     reason: Reason
 

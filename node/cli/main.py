@@ -13,6 +13,7 @@ import typer
 
 from node.cli import (
     clusters,
+    discrepancies,
     evidence,
     invoices,
     networks,
@@ -51,6 +52,7 @@ app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")
 app.add_typer(registers.rates, name="rates")
 app.add_typer(registers.participant, name="participant")
+app.add_typer(discrepancies.app, name="discrepancy")
 app.add_typer(evidence.app, name="evidence")
 app.command(
     epilog=example(

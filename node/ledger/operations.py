@@ -176,14 +176,14 @@ class RecordDiscrepancy(_Operation, frozen=True, tag=17):
     """The tax bureau states what is wrong in an invoice's sealed details: `DiscrepancyKind`."""
 
     invoice: InvoiceNumber
-    kind: Annotated[int, msgspec.Meta(ge=1, le=7)]
+    kind: Annotated[int, msgspec.Meta(ge=1, le=6)]
 
 
 class ResolveDiscrepancy(_Operation, frozen=True, tag=18):
     """The tax bureau closes a discrepancy, with its reason."""
 
     invoice: InvoiceNumber
-    kind: Annotated[int, msgspec.Meta(ge=1, le=7)]
+    kind: Annotated[int, msgspec.Meta(ge=1, le=6)]
     reason: Annotated[str, msgspec.Meta(max_length=256)]
 
 

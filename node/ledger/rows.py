@@ -95,8 +95,6 @@ class DiscrepancyKind(IntEnum):
     """The taxes of a rate's lines are too far from the tax of its public group."""
     LINE_OVER_CREDIT = 6
     """A red line takes back more than its original line has left over all red letters."""
-    NO_LINES = 7
-    """A special invoice whose details name no line."""
 
 
 class RulesRow(msgspec.Struct, array_like=True, gc=False):

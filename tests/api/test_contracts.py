@@ -28,6 +28,8 @@ from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
 from node.ledger.rows import (
     ClaimRow,
+    DiscrepancyKind,
+    DiscrepancyRow,
     FormRow,
     FormState,
     GroupRow,
@@ -40,6 +42,7 @@ from node.ledger.rows import (
     SegmentsRow,
     SubmissionRow,
     TaxRatesRow,
+    discrepancy_key,
     encode_row,
     order_key,
     quota_key,
@@ -203,6 +206,11 @@ OPERATIONS: list[tuple[str, dict[str, object], object]] = [
     (f"{BASE}/lapse", {}, ops.LapseResponse(NUMBER)),
     (f"{BASE}/rule", {"accepted": True, "reason": "r"}, ops.RuleDispute(NUMBER, True, "r")),
     (f"{BASE}/freeze", {"case": "C 1"}, ops.FreezeInvoice(NUMBER, "C 1")),
+    (
+        f"{BASE}/resolve",
+        {"kind": "net_mismatch", "reason": "r"},
+        ops.ResolveDiscrepancy(NUMBER, DiscrepancyKind.NET_MISMATCH, "r"),
+    ),
     (f"{BASE}/unfreeze", {"case": "C 1"}, ops.UnfreezeInvoice(NUMBER, "C 1")),
     (
         f"{BASE}/offer",
@@ -1022,3 +1030,62 @@ async def test_wrong_method_is_405_with_allow(api: ApiClient) -> None:
 
 def test_every_write_needs_the_operate_scope() -> None:
     assert {route.scope for route in ROUTES if route.method == "POST"} == {Scope.OPERATE}
+
+
+async def test_discrepancies_are_listed_by_invoice_and_state(
+    api: ApiClient, node: FakeNode
+) -> None:
+    for place in range(5):
+        number = f"{place:020d}"
+        row = DiscrepancyRow(number, DiscrepancyKind(1 + place % 2), ISSUER, bytes(32), NOW_MS)
+        if place == 1:
+            row.resolved_at, row.reason = NOW_MS + 1, "corrected"
+        node.rows[Table.DISCREPANCY, discrepancy_key(number, row.kind)] = encode_row(row)
+
+    every = (await api.get("/v1/discrepancies")).json
+    resolved = (await api.get("/v1/discrepancies?state=resolved")).json["discrepancies"]
+    one = (await api.get(f"/v1/discrepancies?number={3:020d}")).json["discrepancies"]
+    pages, cursor = [], ""
+    while True:
+        page = (await api.get(f"/v1/discrepancies?limit=2&state=open{cursor}")).json
+        pages.append([int(item["number"]) for item in page["discrepancies"]])
+        if "next_cursor" not in page:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+
+    assert [int(item["number"]) for item in every["discrepancies"]] == list(range(5))
+    assert [(item["kind"], item["reason"], item["open"]) for item in resolved] == [
+        ("malformed", "corrected", False)
+    ]
+    assert [item["kind"] for item in one] == ["malformed"]
+    assert [number for page in pages for number in page] == [0, 2, 3, 4]
+    for query in ("state=x", "number=1", "limit=0", "cursor=x"):
+        assert (await api.get(f"/v1/discrepancies?{query}")).status == 400
+
+
+async def test_a_red_line_beyond_its_original_is_refused_before_it_is_signed(
+    api: ApiClient, node: FakeNode
+) -> None:
+    operation = issue(NUMBER)
+    await node.submit_operations((operation,))
+    row = invoice_row(operation, ISSUER, bytes(32), 1)
+    row.groups = (GroupRow(1300, 160, 21, 2),)
+    row.forms = (FormRow(0, True, 113, 113, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+    line = {"description": "d", "net": 100, "rate": 1300}
+    node.opened[NUMBER] = json.dumps({"lines": [line, {**line, "net": 60}]}).encode()
+
+    async def issue_lines(*lines: dict[str, object]) -> Any:
+        body = {"order_id": "R", "lines": [line | each for each in lines]}
+        return await api.post(f"{BASE}/red/0/issue", body)
+
+    for refused in (
+        await issue_lines({"net": 100, "original": 1}),
+        await issue_lines({"net": 100, "original": 2}),
+        await issue_lines({"net": 61, "original": 1}, {"net": 39, "original": 0}),
+        await issue_lines({"net": 60, "original": 1}, {"net": 40, "original": 1}),
+    ):
+        assert (refused.status, refused.json["code"]) == (409, "LINE_OVER_CREDIT")
+    assert node.drafts == []
+    assert (await issue_lines({"net": 60, "original": 1}, {"net": 40, "original": 0})).status == 202
+    assert (await issue_lines({"net": 100})).status == 202

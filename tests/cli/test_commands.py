@@ -62,6 +62,7 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
         ),
         *("quota grant", "quota show", "segment allot", "segment list"),
         *("rates publish", "rates list", "rates exchange", "participant list"),
+        *("discrepancy list", "discrepancy resolve", "invoice share"),
         *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
     }
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from node.bureau import Position
 from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
+from tests.cluster.dishonest import DishonestIssuer, other_commitment
 from tests.cluster.plaintext import find_planted, search_folder, spellings
 from tests.cluster.recorded_node import RECORDING
 
@@ -113,8 +115,12 @@ def test_the_reimburser_reads_it_only_after_the_submission(story: Story) -> None
     assert texts_of(story.unread) == []
     reimburser = story.cluster["reimburser"]
     assert texts_of(reimburser.get(story.path)) == [BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH]
-    steps = [step["operation"] for step in reimburser.get(f"{story.path}/trace")["steps"]]
-    assert steps[:3] == ["issue", "submit", "share"]
+
+    def steps() -> list[str]:
+        trace = reimburser.get(f"{story.path}/trace")
+        return [step["operation"] for step in trace["steps"]]
+
+    wait_until("the trace tells", lambda: steps()[:3] == ["issue", "submit", "share"])
 
 
 def test_no_answer_of_the_bystander_holds_it(story: Story) -> None:
@@ -196,6 +202,64 @@ def test_a_line_is_taken_back_as_the_buyer_asked(story: Story) -> None:
     ):
         refused = payer.ask("POST", f"{story.path}/red", {"reason": "return", "lines": lines_})
         assert refused.code == code, refused
+
+
+def test_the_bureau_finds_what_a_dishonest_issuer_sealed(story: Story) -> None:
+    """By itself, once, also what was issued while its node was down; honest ones pass."""
+    cluster, bureau = story.cluster, story.cluster["tax-bureau"]
+    issuer = DishonestIssuer(cluster)
+    half = {"description": "h", "net": 50_000, "rate": 1300}
+    true = {"lines": [half, half]}
+    readers = ("tax-bureau", "payer")
+    expected = {
+        (issuer.issue(issuer.seal({"lines": [half]}, *readers)), "net_mismatch"),
+        (issuer.issue(issuer.seal(true, "payer")), "unreadable"),
+        (issuer.issue(issuer.seal(true, *readers), other_commitment()), "unreadable"),
+        (issuer.issue(None, other_commitment()), "unreadable"),
+    }
+    cluster.stop("tax-bureau")
+    expected.add((issuer.issue(issuer.seal({"lines": "none"}, *readers)), "malformed"))
+    priced = half | {"quantity": "3", "unit_price": "1.00"}
+    expected.add((issuer.issue(issuer.seal({"lines": [half, priced]}, *readers)), "line_amount"))
+    blue = issuer.issue(issuer.seal(true, *readers))
+    issuer.credit(blue, {"lines": [half | {"original": 1}]})
+    second = issuer.credit(blue, {"lines": [half | {"original": 1}]})
+    expected.add((second, "line_over_credit"))
+    cluster.start("tax-bureau")
+
+    def recorded() -> set[tuple[str, str]]:
+        found = cluster["payer"].get("/v1/discrepancies")["discrepancies"]
+        return {(item["number"], item["kind"]) for item in found}
+
+    wait_until("every discrepancy is recorded", lambda: recorded() >= expected)
+    assert recorded() == expected
+    number = min(number for number, kind in expected if kind == "net_mismatch")
+    closing = {"kind": "net_mismatch", "reason": "issued again"}
+    refused = cluster["payer"].ask("POST", f"/v1/invoices/{number}/resolve?wait=final", closing)
+    assert (refused.status, refused.code) == (409, "NOT_BUREAU")
+    bureau.write(f"/v1/invoices/{number}/resolve", closing)
+
+    def steps() -> list[str]:
+        trace = cluster["payer"].get(f"/v1/invoices/{number}/trace")
+        return [step["operation"] for step in trace["steps"]]
+
+    told = ["issue", "discrepancy", "discrepancy_resolve"]
+    wait_until("the trace tells", lambda: steps() == told)
+
+    # A lost position costs another look, and records nothing twice.
+    cluster.stop("tax-bureau")
+    (bureau.data / "examined").unlink()
+    cluster.start("tax-bureau")
+    head = cluster.wait_equal()["height"]
+    wait_until("all is examined again", lambda: position(bureau) >= head)
+    assert recorded() == expected
+    assert bureau.status()["outbox"] == 0
+    assert cluster.tracebacks() == []
+
+
+def position(member: Member) -> int:
+    """Up to which height the bureau's node has examined."""
+    return Position(member.data / "examined").read()
 
 
 def test_whoever_is_let_in_reads(story: Story) -> None:

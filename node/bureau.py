@@ -1,0 +1,259 @@
+"""The tax bureau's own look at every invoice, after it is final (DOMAIN §2). Owns that loop.
+
+Follows final blocks, opens the details of each invoice issued in them, blue and red, and records
+what is wrong on the ledger. How far it came is kept in a small file; the ledger refuses to record
+anything twice, so a lost file costs time only. Knows no rule of what is wrong (`examining`), and
+never runs ahead of consensus: judging is done in a thread, and after each batch it rests as long
+as the batch took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from node.api.ports import (
+    Block,
+    FacadeError,
+    Submission,
+    TransactionState,
+    TransactionStatus,
+    WaitFor,
+)
+from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.examining import Examined, examine
+from node.keystore import write_private
+from node.ledger.codes import Code
+from node.ledger.operations import (
+    ActForRetired,
+    IssueInvoice,
+    IssueRedLetter,
+    Operation,
+    RecordDiscrepancy,
+)
+from node.ledger.rows import (
+    DiscrepancyKind,
+    InvoiceRow,
+    decode_invoice,
+    decode_participant,
+    discrepancy_key,
+)
+from node.ledger.transaction import decode_body, transaction_id
+from node.ledger.types import Role, Table
+from node.storage.ledger_reader import LedgerReader
+from node.tracker import Tracker
+from node.unsealing import MissingBlobError, Unsealer
+
+POSITION_FILE = "examined"
+BLOCKS_AT_ONCE = 64
+BYTES_AT_ONCE = 1 << 20
+INVOICES_AT_ONCE = 25
+"""Judged in one go in the thread: about 5 ms."""
+RECORDS_MAX = 500
+"""Records in one transaction: 30 bytes each."""
+IDLE_S = 5.0
+RETRY_S = 2.0
+SETTLE_S = 30.0
+
+_log = structlog.get_logger("node.bureau")
+
+
+class Signer(Protocol):
+    """What signs and sends for the participant: the desk."""
+
+    async def submit_operations(self, operations: Sequence[Operation]) -> Submission:
+        """Sign one transaction and store it in the outbox."""
+        ...
+
+    async def wait(self, txid: bytes, until: WaitFor, timeout_s: float) -> TransactionStatus | None:
+        """The transaction's status once it is final, or at the timeout."""
+        ...
+
+
+class Position:
+    """Up to which height everything is examined: 8 bytes and their CRC-32, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> int:
+        """The height; 0 when the file is missing or damaged: then all is looked at again."""
+        try:
+            content = self._path.read_bytes()
+        except OSError:
+            return 0
+        height, checksum = content[:8], content[8:]
+        if len(content) != 12 or zlib.crc32(height).to_bytes(4, "big") != checksum:
+            return 0
+        return int.from_bytes(height, "big")
+
+    def write(self, height: int) -> None:
+        """Note a height."""
+        data = height.to_bytes(8, "big")
+        write_private(self._path, data + zlib.crc32(data).to_bytes(4, "big"))
+
+
+class Examiner:
+    """Examines for one participant, as long as it is a tax bureau."""
+
+    def __init__(
+        self,
+        participant: str,
+        unsealer: Unsealer,
+        reader: LedgerReader,
+        tracker: Tracker,
+        signer: Signer,
+        position: Position,
+    ) -> None:
+        self._participant = participant
+        self._unsealer = unsealer
+        self._reader = reader
+        self._tracker = tracker
+        self._signer = signer
+        self._position = position
+        self.height = position.read()
+        """Up to which height everything is examined."""
+        self.examined = 0
+        """Invoices looked at since the start."""
+
+    async def run(self) -> None:
+        """Examine as blocks become final; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            final = self._tracker.final_height
+            if self.height >= final or not await self._is_bureau():
+                await self._tracker.wait_heights(2**62, max(final, self.height), IDLE_S)
+                continue
+            started = loop.time()
+            blocks = await self._reader.blocks(self.height + 1, BLOCKS_AT_ONCE, BYTES_AT_ONCE)
+            blocks = [block for block in blocks if block.height <= final]
+            found = await self._examine(blocks)
+            if not await self._record(found):
+                await asyncio.sleep(RETRY_S)
+                continue
+            if blocks:
+                self.height = blocks[-1].height
+                await asyncio.to_thread(self._position.write, self.height)
+            await asyncio.sleep(loop.time() - started)
+
+    async def _is_bureau(self) -> bool:
+        key = self._participant.encode()
+        rows = await self._reader.rows(Table.PARTICIPANT, [key])
+        return key in rows and Role.TAX_BUREAU in decode_participant(rows[key]).roles
+
+    async def _examine(self, blocks: Sequence[Block]) -> list[RecordDiscrepancy]:
+        found: list[RecordDiscrepancy] = []
+        for block in blocks:
+            born = _issued_in(block)
+            for first in range(0, len(born), INVOICES_AT_ONCE):
+                found += await self._examine_some(born[first : first + INVOICES_AT_ONCE])
+        return found
+
+    async def _examine_some(self, born: Sequence[tuple[str, bytes]]) -> list[RecordDiscrepancy]:
+        rows = await self._rows([number for number, _ in born])
+        work: list[tuple[InvoiceRow, bytes, bytes | None, list[bytes]]] = []
+        judged: list[tuple[str, Examined]] = []
+        for number, txid in born:
+            row = rows.get(number)
+            if row is None or row.txid != txid or row.details is None:
+                continue  # a repeated order issued nothing; no details, nothing to open
+            self.examined += 1
+            try:
+                opened = await self._unsealer.open_row(row)
+            except MissingBlobError:
+                _log.warning("sealed details are not stored here", invoice=number)
+                continue
+            if opened is None:
+                unreadable = Examined((DiscrepancyKind.UNREADABLE,), "does not open")
+                judged.append((number, unreadable))
+                continue
+            blue, earlier = await self._original(row)
+            work.append((row, opened.details, blue, earlier))
+        if work:
+            results = await asyncio.to_thread(lambda: [examine(*item) for item in work])
+            judged += [(item[0].number, result) for item, result in zip(work, results, strict=True)]
+        records = []
+        for number, result in judged:
+            for kind in result.kinds:
+                _log.warning(
+                    "discrepancy", invoice=number, kind=kind.name.lower(), detail=result.detail
+                )
+                records.append(RecordDiscrepancy(number, kind))
+        return records
+
+    async def _rows(self, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
+        keys = [number.encode() for number in numbers]
+        rows = await self._reader.rows(Table.INVOICE, keys)
+        return {key.decode(): decode_invoice(value) for key, value in rows.items()}
+
+    async def _original(self, row: InvoiceRow) -> tuple[bytes | None, list[bytes]]:
+        """Of a red invoice: details of its blue one, and of the red ones issued before it."""
+        if row.original is None:
+            return None, []
+        blue = (await self._rows([row.original]))[row.original]
+        numbers = [form.number for form in blue.forms if form.number is not None]
+        reds = await self._rows(numbers)
+        place = [*sorted(reds.values(), key=_order_of_issue)]
+        before = place[: next(i for i, red in enumerate(place) if red.number == row.number)]
+        details = [await self._details(red) for red in before]
+        return await self._details(blue), [found for found in details if found is not None]
+
+    async def _details(self, row: InvoiceRow) -> bytes | None:
+        try:
+            opened = await self._unsealer.open_row(row)
+        except MissingBlobError:
+            return None
+        return None if opened is None else opened.details
+
+    async def _record(self, found: Sequence[RecordDiscrepancy]) -> bool:
+        """Record what is not on the ledger yet; False to try again later."""
+        keys = {discrepancy_key(record.invoice, record.kind): record for record in found}
+        known = await self._reader.rows(Table.DISCREPANCY, list(keys)) if keys else {}
+        wanted = [record for key, record in keys.items() if key not in known]
+        for first in range(0, len(wanted), RECORDS_MAX):
+            some = wanted[first : first + RECORDS_MAX]
+            outcome = await self._submit(some)
+            if outcome is Code.ALREADY_RECORDED and len(some) > 1:
+                # Another bureau was faster with one of them.
+                outcomes = [await self._submit([record]) for record in some]
+                if any(code not in {Code.OK, Code.ALREADY_RECORDED} for code in outcomes):
+                    return False
+            elif outcome not in {Code.OK, Code.ALREADY_RECORDED}:
+                return False
+        return True
+
+    async def _submit(self, records: Sequence[RecordDiscrepancy]) -> Code | None:
+        """The outcome once it is final; None when there is none in time."""
+        try:
+            submission = await self._signer.submit_operations(records)
+        except FacadeError as error:
+            _log.info("discrepancies wait", reason=str(error))
+            return None
+        if submission.txid is None or submission.state is TransactionState.REFUSED:
+            return submission.code
+        status = await self._signer.wait(submission.txid, "final", SETTLE_S)
+        return status.code if status is not None and status.final else None
+
+
+def _order_of_issue(row: InvoiceRow) -> tuple[int, str]:
+    return (row.height, row.number)
+
+
+def _issued_in(block: Block) -> list[tuple[str, bytes]]:
+    """Numbers issued in a block, blue and red, with their transactions."""
+    found: list[tuple[str, bytes]] = []
+    for data in block.leaves[:-1]:
+        leaf = decode_leaf(data)
+        if not isinstance(leaf, TransactionLeaf) or leaf.code != Code.OK:
+            continue
+        txid = transaction_id(leaf.body)
+        for operation in decode_body(leaf.body).operations:
+            inner = operation.operation if isinstance(operation, ActForRetired) else operation
+            if isinstance(inner, IssueInvoice | IssueRedLetter):
+                found.append((inner.number, txid))
+    return found
