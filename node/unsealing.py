@@ -85,8 +85,7 @@ class Unsealer:
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the details of an invoice name; None unless this node can open it."""
-        row = await self._row(number)
-        opened = None if row is None else await self.open_row(row)
+        row, opened = await self._row(number), await self.open(number)
         if row is None or opened is None:
             return None
         named = [named_hash for named_hash, _ in named_attachments(opened.details)]

@@ -253,7 +253,7 @@ def test_the_bureau_finds_what_a_dishonest_issuer_sealed(story: Story) -> None:
     head = cluster.wait_equal()["height"]
     wait_until("all is examined again", lambda: position(bureau) >= head)
     assert recorded() == expected
-    assert bureau.status()["outbox"] == 0
+    wait_until("nothing is left to send", lambda: bureau.status()["outbox"] == 0)
     assert cluster.tracebacks() == []
 
 
