@@ -468,7 +468,7 @@ class Desk:
 
     async def form_details(self, number: str, form: int) -> bytes | None:
         """What a red-letter form wants to take back, as JSON, if this participant can open it."""
-        opened = await self._unsealer.open_form(number, form)
+        opened = await self.unsealer.open_form(number, form)
         return None if opened is None else opened.details
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
