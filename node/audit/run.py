@@ -125,6 +125,8 @@ class Audit:
         """
         if not (path / LEDGER).is_file():
             raise NoLedgerError(f"{path} holds no ledger")
+        if self._pool is not None:
+            self._pool.submit(indexed.begin_process)  # while the files are opened here
         try:
             with open_folder(path) as (folder, lock):
                 self._run(folder, lock)

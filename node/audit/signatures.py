@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +32,14 @@ class FalseClaim(msgspec.Struct, frozen=True):
     reason: str
 
 
+class _Part(NamedTuple):
+    """What was handed over."""
+
+    future: Future[FalseClaim | None]
+    claims: Sequence[Claim]
+    notes: Sequence[tuple[int, str]]
+
+
 class SignatureChecker:
     """Takes claims and certificates; `finish` or `failure` tells the first that is false."""
 
@@ -47,7 +56,7 @@ class SignatureChecker:
         self._workers = workers
         self._claims: list[Claim] = []
         self._notes: list[tuple[int, str]] = []
-        self._waiting: deque[Future[FalseClaim | None]] = deque()
+        self._waiting: deque[_Part] = deque()
         self.failure: FalseClaim | None = None
         """The false one at the lowest place, as far as is known."""
         self.count = 0
@@ -71,7 +80,11 @@ class SignatureChecker:
         """Wait for everything that was taken; the false one at the lowest place."""
         self._hand_over()
         while self._waiting:
-            self._settle(self._waiting.popleft().result())
+            part = self._waiting.pop()  # the newest: no other process has begun it, if any is free
+            if part.future.cancel():
+                self._settle(_check(part.claims, part.notes, self._voters))
+            else:
+                self._settle(part.future.result())
         return self.failure
 
     def _hand_over(self) -> None:
@@ -79,15 +92,13 @@ class SignatureChecker:
         notes, self._notes = self._notes, []
         if not claims and not notes:
             return
-        if self._pool is None:
-            self._settle(_check(claims, notes, self._voters))
-            return
-        while self._waiting and self._waiting[0].done():
-            self._settle(self._waiting.popleft().result())
-        if len(self._waiting) >= _PARTS_WAITING_MAX * self._workers:
+        while self._waiting and self._waiting[0].future.done():
+            self._settle(self._waiting.popleft().future.result())
+        if self._pool is None or len(self._waiting) >= _PARTS_WAITING_MAX * self._workers:
             self._settle(_check(claims, notes, self._voters))  # rather than wait
         else:
-            self._waiting.append(self._pool.submit(_check, claims, notes, self._voters))
+            future = self._pool.submit(_check, claims, notes, self._voters)
+            self._waiting.append(_Part(future, claims, notes))
 
     def _settle(self, failure: FalseClaim | None) -> None:
         if failure is not None and (self.failure is None or failure.place < self.failure.place):

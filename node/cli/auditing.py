@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -25,24 +24,21 @@ from node.config import NodeConfig
 from node.daemon import GC_THRESHOLDS
 from node.ledger.genesis import Genesis, parse_genesis
 
-PROCESSES_MAX = 4
-"""One does the blocks again, the others verify signatures: more of them would wait for the one."""
 _GENESIS_BYTES_MAX = 1 << 20
 
 
-def run_audit(config: NodeConfig, *, from_height: int, processes: int | None) -> dict[str, object]:
+def run_audit(config: NodeConfig, *, from_height: int, processes: int) -> dict[str, object]:
     """Audit the data folder of a node; the result as `--json` prints it.
 
     Args:
         config: The node's.
         from_height: Below it signatures are taken for verified.
-        processes: How many; None: as many as there are cores, up to `PROCESSES_MAX`.
+        processes: How many work: one does the blocks again, the others verify signatures.
 
     Raises:
         UsageError: there is nothing to audit.
         GenesisError: `network.toml` is no valid genesis.
     """
-    chosen = processes or min(len(os.sched_getaffinity(0)), PROCESSES_MAX)
     with config.node.network.open("rb") as file:
         genesis = parse_genesis(file.read(_GENESIS_BYTES_MAX).decode("utf-8", "replace"))
     with _bar() as progress:
@@ -52,7 +48,7 @@ def run_audit(config: NodeConfig, *, from_height: int, processes: int | None) ->
                 config.node.name,
                 config.node.data_dir,
                 from_height=from_height,
-                processes=chosen,
+                processes=processes,
                 progress=progress,
             )
         except NoLedgerError as error:

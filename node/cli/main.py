@@ -235,8 +235,8 @@ def audit(
         ),
     ] = 0,
     processes: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")
-    ] = None,
+        int, typer.Option(min=1, max=8, help="More are faster, and take cores from the node.")
+    ] = 1,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
