@@ -10,7 +10,10 @@ import pytest
 from node.cli.context import client_of
 from node.cli.main import main
 from node.cli.processes import find_nodes, stop_nodes
+from node.cli.retail import sums_of_file, sums_of_ledger
 from node.config import load_config
+from node.importing.online_retail import read_retail_file
+from node.importing.retail_plan import plan_import
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 
@@ -57,6 +60,14 @@ def test_the_demo_does_the_main_job_and_leaves_a_cluster_that_knows_it(
     (pounds,) = json.loads(statements[0])["currencies"]
     assert (pounds["issued"]["documents"], pounds["red"]["documents"]) == (2_110, 199)
     assert pounds["gross"] == 140_238_439
+
+    file = read_retail_file(SLICE)
+    plan = plan_import(file)
+    accepted = {item.order_id for item in (*plan.invoices, *plan.cancellations)}
+    with client_of(issuer, "read") as client:
+        booked = sums_of_ledger(client, issuer.node.participant)
+    assert booked == sums_of_file(d for d in file.documents if d.number in accepted)
+    assert sum(each.cancelled for each in booked.values()) == 189
 
     at_issuer = ["--config", str(folder / "issuer" / "node.toml")]
     for options in (["--format", "csv"], ["--format", "csv", "--lines"], ["--format", "xlsx"]):
