@@ -63,7 +63,8 @@ def test_the_demo_does_the_main_job_and_leaves_a_cluster_that_knows_it(
 
     file = read_retail_file(SLICE)
     plan = plan_import(file)
-    accepted = {item.order_id for item in (*plan.invoices, *plan.cancellations)}
+    accepted = {invoice.order_id for invoice in plan.invoices}
+    accepted |= {cancellation.order_id for cancellation in plan.cancellations}
     with client_of(issuer, "read") as client:
         booked = sums_of_ledger(client, issuer.node.participant)
     assert booked == sums_of_file(d for d in file.documents if d.number in accepted)
