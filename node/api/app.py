@@ -29,6 +29,7 @@ from node.api import (
     operations,
     orders,
     red_lines,
+    pages,
     registers,
     statements,
     system,
@@ -40,8 +41,9 @@ from node.api.errors import ApiError
 from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.openapi import openapi_document
 from node.api.ports import NodeFacade
-from node.api.routing import Api, Route
+from node.api.routing import ACCESS_KEY, Api, Route
 from node.api.security import Gate, TokenSet
+from node.api.sessions import Sessions
 from node.clock import Clock, SystemClock
 from node.storage.index import QueryIndex
 
@@ -61,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     *statements.ROUTES,
     *discrepancies.ROUTES,
     *events.ROUTES,
+    *pages.ROUTES,
 )
 
 API_KEY: web.AppKey[Api] = web.AppKey("api", Api)
@@ -72,7 +75,9 @@ _HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
 }
+"""Of every answer that does not say otherwise itself."""
 _HTTP_CODES: Mapping[int, str] = {
     400: "BAD_REQUEST",
     404: "NOT_FOUND",
@@ -103,16 +108,22 @@ def create_app(
         registry: Where the API's metrics and the node's gauges are registered.
         clock: Wall and monotonic time.
     """
-    api = Api(config, node, index, registry, clock.time_ms)
-    api.document = _document(node.status().version)
+
+    def monotonic_s() -> float:
+        return clock.monotonic_ms() / 1000
+
+    status = node.status()
+    sessions = Sessions(f"{status.network_id}/{status.node}", monotonic_s)
+    api = Api(config, node, index, registry, sessions, clock.time_ms)
+    api.document = _document(status.version)
     registry.register(StatusCollector(node, clock.time_ms))
-    gate = Gate(config, tokens, lambda: clock.monotonic_ms() / 1000)
+    gate = Gate(config, tokens, monotonic_s, sessions.scope)
     app = web.Application(
         middlewares=[_around(gate, HttpMetrics(registry))],
         client_max_size=config.batch_bytes_max,
     )
     app[API_KEY] = api
-    for route in ROUTES:
+    for route in (*ROUTES, *pages.PAGES):
         app.router.add_route(route.method, route.path, _bind(api, gate, route))
     app.on_shutdown.append(_close_streams)
     return app
@@ -195,7 +206,9 @@ def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
         return _open(api, gate, route)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        gate.check_token(request.headers, scope)
+        request[ACCESS_KEY] = gate.check_access(
+            request.method, request.headers, request.cookies, scope
+        )
         return await handler(api, request)
 
     return handle
@@ -234,7 +247,6 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
         if not response.prepared:
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)  # a page brings a policy of its own
-            response.headers.setdefault("Cache-Control", "no-store")
         metrics.observe(request.method, _pattern(request), response.status, loop.time() - start_s)
         return response
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from node.api.errors import bad_request, not_found
+from node.api.errors import not_found
+from node.api.invoice_filters import FILTER_QUERY, RowFilter, query_party
 from node.api.invoice_views import (
     DOCUMENT_NAMES,
     RESPONSE_NAMES,
@@ -43,7 +44,6 @@ from node.storage.index_rows import WaitingKind
 
 _RESPONSES = {name: response for response, name in RESPONSE_NAMES.items()}
 _STATES = {name: state for state, name in DOCUMENT_NAMES.items()}
-_PARTY_CHARACTERS_MAX = 64
 DETAILS_PAGE_BYTES = 2 << 20
 """Details on one page of a list: at most this and one invoice more."""
 _WAITING_NAMES = {
@@ -152,9 +152,8 @@ async def _rows(api: Api, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
 async def list_invoices(api: Api, request: web.Request) -> web.Response:
     """A page of invoices, newest first."""
     state = query_choice(request, "state", tuple(_STATES))
-    party = request.query.get("party")
-    if party is not None and not (party.isascii() and len(party) <= _PARTY_CHARACTERS_MAX):
-        raise bad_request("party must be a participant id or a public key in hex")
+    rows_wanted = RowFilter(request)
+    party = query_party(request, "party") or rows_wanted.party
     response = query_choice(request, "response", tuple(_RESPONSES))
     frozen = query_choice(request, "frozen", ("true", "false"))
     wanted = InvoiceFilter(
@@ -171,7 +170,8 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
         wanted, None if cursor is None else cursor.before, query_limit(request)
     )
     now_ms = api.time_ms()
-    rows = await _rows(api, [item.number for item in page.invoices])
+    found = await _rows(api, [item.number for item in page.invoices])
+    rows = {number: row for number, row in found.items() if rows_wanted.fits(row)}
     views = [invoice_view(row, now_ms) for row in rows.values()]
     following = page.next_before
     if query_choice(request, "details", ("true", "false")) == "true":
@@ -353,6 +353,7 @@ ROUTES = (
             Query("response", "The buyer's word.", {"type": "string", "enum": list(_RESPONSES)}),
             Query("frozen", "Held for a case.", {"type": "string", "enum": ["true", "false"]}),
             Query("party", "Issuer, buyer, reimburser, or holder at any time."),
+            *FILTER_QUERY,
             Query("from", "Issued at or after this date or time."),
             Query("to", "Issued before this date or time."),
             Query(

@@ -24,6 +24,7 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 _WITH_TOKEN = (401, 403, 429)
 _ALWAYS = (400, 421)
 _SCHEME = "token"
+_COOKIE_SCHEME = "session"
 _PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "id": ("Transaction id.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "number": ("Invoice number.", {"type": "string", "pattern": "^[0-9]{20}$"}),
@@ -66,7 +67,15 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
                     "scheme": "bearer",
                     "description": "A token has a scope: read, operate or admin; each includes "
                     "the ones before. An operation names the scope it needs.",
-                }
+                },
+                _COOKIE_SCHEME: {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "piaolian-*",
+                    "description": "The cookie of this node's own pages, by a one-time link that "
+                    "`piaolian open` prints. It has a scope too, and counts for requests of the "
+                    "same origin only; writes carry `X-Piaolian-Page`.",
+                },
             },
         },
     }
@@ -95,7 +104,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.tag],
         "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
         "responses": _responses(route),
-        "security": [] if route.scope is None else [{_SCHEME: [route.scope.name.lower()]}],
+        "security": _security(route),
     }
     if route.body is not None:
         operation["parameters"].append(_IDEMPOTENCY)
@@ -109,6 +118,13 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {name: {} for name in route.binary},
         }
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.scope is None:
+        return []
+    scopes = [route.scope.name.lower()]
+    return [{_SCHEME: scopes}, {_COOKIE_SCHEME: scopes}]
 
 
 def _operation_id(route: Route) -> str:

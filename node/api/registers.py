@@ -38,6 +38,27 @@ class ParticipantView(msgspec.Struct, frozen=True):
     sealing_keys: list[str]
 
 
+class TermsView(msgspec.Struct, frozen=True):
+    """The network's terms, in milliseconds, and limits: those of its genesis."""
+
+    cancel_ms: int
+    """After the issue an invoice may be cancelled."""
+    red_confirm_ms: int
+    """The other side has to confirm a red-letter form."""
+    red_issue_ms: int
+    """The issuer has to issue the red invoice of a confirmed form."""
+    respond_ms: int
+    """The buyer has to answer; then the invoice counts as accepted."""
+    lock_ms: int
+    """A reimburser has to pay what it locked; then anyone may release it."""
+    offer_ms_max: int
+    """The longest term of an offer."""
+    validity_heights: int
+    """A transaction's last height may lie so far ahead."""
+    proposal_ms: int
+    """A proposal is open for votes."""
+
+
 class SegmentView(msgspec.Struct, frozen=True):
     """Consecutive numbers."""
 
@@ -168,6 +189,11 @@ def _exchange_rates(_: bytes, value: bytes) -> ExchangeRatesView:
     return ExchangeRatesView(row.currency, [DatedRateView(r.date, r.micro) for r in row.rates])
 
 
+async def show_terms(api: Api, _: web.Request) -> web.Response:
+    """The network's terms."""
+    return json_response(TermsView(**msgspec.structs.asdict(api.node.terms)))
+
+
 def _page(
     table: Table,
     low: bytes,
@@ -204,6 +230,15 @@ _END = b"\xff"
 """Past every key of these tables: they are ASCII."""
 
 ROUTES = (
+    Route(
+        "GET",
+        "/v1/terms",
+        show_terms,
+        "The network's terms and limits",
+        "registers",
+        Scope.READ,
+        answers={200: TermsView},
+    ),
     _route(
         "participants",
         "Participants of the network",

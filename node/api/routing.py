@@ -15,7 +15,8 @@ from node.api.config import ApiConfig
 from node.api.details import Body
 from node.api.errors import ApiError, too_many
 from node.api.ports import NodeFacade
-from node.api.security import Scope
+from node.api.security import Access, Scope
+from node.api.sessions import Sessions
 from node.storage.index import QueryIndex
 
 _json = msgspec.json.Encoder()
@@ -29,6 +30,7 @@ class Api:
     node: NodeFacade
     index: QueryIndex
     registry: CollectorRegistry
+    sessions: Sessions
     time_ms: Callable[[], int]
     """Wall clock: dates an invoice without a date, and the age of the head."""
     waiting: int = 0
@@ -42,6 +44,9 @@ class Api:
     document: bytes = b""
     """The OpenAPI document, encoded."""
 
+
+ACCESS_KEY: web.RequestKey[Access] = web.RequestKey("access", Access)
+"""How a request was let in, for routes that need a scope."""
 
 Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
 

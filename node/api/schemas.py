@@ -69,6 +69,12 @@ class EmptyBody(Body):
     """An empty object; the body may also be left out."""
 
 
+class SessionBody(Body):
+    """A one-time link to the web page."""
+
+    scope: Literal["read", "operate", "admin"] = "operate"
+
+
 class GroupBody(Body):
     """Totals of one tax rate; negative when more of it is taken back than sold."""
 

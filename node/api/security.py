@@ -1,7 +1,8 @@
-"""Who may ask what: tokens and scopes, Host and Origin, request rates.
+"""Who may ask what: tokens, cookies and scopes, Host and Origin, request rates.
 
 Owns the decisions, as plain functions and small classes; knows no route. Tokens are kept only as
-SHA-256 digests and compared in constant time.
+SHA-256 digests and compared in constant time. A browser sends a cookie by itself, so a request
+that has nothing else must show that it comes from a page of this very node.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hmac
 import re
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -18,6 +20,10 @@ from node.api.config import ApiConfig
 from node.api.errors import ApiError, bad_request, too_many
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+PAGE_HEADER = "X-Piaolian-Page"
+"""Sent by the node's own pages with each write. A page of another origin would have to ask for
+leave to send it (CORS preflight), and is never given it."""
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 
 
@@ -27,6 +33,14 @@ class Scope(IntEnum):
     READ = 1
     OPERATE = 2
     ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a request was let in."""
+
+    scope: Scope
+    by_cookie: bool
 
 
 class TokenError(ValueError):
@@ -108,12 +122,25 @@ class Gate:
     """Lets a request in, or raises the `ApiError` it is answered with."""
 
     def __init__(
-        self, config: ApiConfig, tokens: TokenSet, monotonic_s: Callable[[], float]
+        self,
+        config: ApiConfig,
+        tokens: TokenSet,
+        monotonic_s: Callable[[], float],
+        session_scope: Callable[[Mapping[str, str]], Scope | None],
     ) -> None:
+        """Prepare a gate.
+
+        Args:
+            config: Allow-lists and rates.
+            tokens: The node's tokens.
+            monotonic_s: A clock that never goes back, in seconds.
+            session_scope: The scope of the session among these cookies, or None.
+        """
         self._hosts = frozenset(config.allowed_hosts)
         self._origins = frozenset(config.allowed_origins)
         self._tokens = tokens
         self._monotonic_s = monotonic_s
+        self._session_scope = session_scope
         now = monotonic_s()
         self._failures = TokenBucket(
             config.failures_per_minute / 60.0, config.failures_per_minute, now
@@ -147,17 +174,23 @@ class Gate:
         if host.lower() not in self._hosts and match[1].lower() not in self._hosts:
             raise ApiError(421, "MISDIRECTED_REQUEST", "this node does not answer to that Host")
         origin = headers.get("Origin")
-        if origin is not None and origin not in self._origins:
-            raise ApiError(403, "FORBIDDEN", "requests from web pages are not accepted")
+        if origin is not None and origin not in self._origins and not _is_own(origin, host):
+            raise ApiError(403, "FORBIDDEN", "requests from other web pages are not accepted")
 
-    def check_token(self, headers: Mapping[str, str], needed: Scope) -> Scope:
-        """Authenticate, authorise and rate a request.
+    def check_access(
+        self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], needed: Scope
+    ) -> Access:
+        """Authenticate, authorise and rate a request whose address has been checked.
 
         Raises:
             ApiError: 401, 403 or 429.
         """
-        kind, _, token = headers.get("Authorization", "").partition(" ")
-        scope = self._tokens.scope(token.strip()) if kind.lower() == "bearer" else None
+        by_cookie = "Authorization" not in headers
+        if by_cookie:
+            scope = self._session_scope(cookies)
+        else:
+            kind, _, token = headers["Authorization"].partition(" ")
+            scope = self._tokens.scope(token.strip()) if kind.lower() == "bearer" else None
         now = self._monotonic_s()
         if scope is None:
             delay = self._failures.take(now)
@@ -169,9 +202,38 @@ class Gate:
                 "send Authorization: Bearer <token>",
                 headers={"WWW-Authenticate": 'Bearer realm="piaolian"'},
             )
+        if by_cookie:
+            check_page(method, headers)
         if scope < needed:
             raise ApiError(403, "FORBIDDEN", f"this needs a token of scope {needed.name.lower()}")
         delay = self._buckets[scope].take(now)
         if delay > 0:
             raise too_many("this token asks too often", int(delay) + 1)
-        return scope
+        return Access(scope, by_cookie)
+
+
+def check_page(method: str, headers: Mapping[str, str]) -> None:
+    """Refuse what did not come from a page of this node, for a request that a cookie lets in.
+
+    The cookie is SameSite=Strict, but ports of one host are one site.
+
+    Raises:
+        ApiError: 403.
+    """
+    safe = method in _SAFE_METHODS
+    # "none": typed, or opened from a bookmark. Browsers that do not send it send Origin.
+    site = headers.get("Sec-Fetch-Site", "none" if safe else "same-origin")
+    if site != "same-origin" and not (safe and site == "none"):
+        raise ApiError(403, "FORBIDDEN", "a cookie counts only for this node's own pages")
+    if safe:
+        return
+    if PAGE_HEADER not in headers or not _is_own(headers.get("Origin"), headers.get("Host", "")):
+        raise ApiError(403, "FORBIDDEN", "a cookie counts only for this node's own pages")
+
+
+def _is_own(origin: str | None, host: str) -> bool:
+    """Whether an Origin is that of this Host, which has been checked. A proxy may speak TLS."""
+    return origin is not None and origin.lower() in {
+        f"http://{host.lower()}",
+        f"https://{host.lower()}",
+    }

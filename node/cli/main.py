@@ -17,6 +17,7 @@ from node.cli import (
     evidence,
     invoices,
     networks,
+    opening,
     printing,
     redletters,
     registers,
@@ -61,6 +62,13 @@ app.command(
     )
 )(networks.init)
 
+app.command(
+    "open",
+    epilog=example(
+        "piaolian open --config net/payer/node.toml",
+        "piaolian open --scope read --url https://node.example.org",
+    ),
+)(opening.open_page)
 
 app.command(
     epilog=example(

@@ -80,6 +80,8 @@ def example(route: Route) -> Any:
         return {"to": BUYER}
     if route.path.endswith("/red/{form}/issue"):
         return {"order_id": "R", "lines": [line]}
+    if route.path == "/v1/sessions":
+        return {"scope": "read"}
     pattern = route.path.split("/")[-1]
     return next(body for path, body, _ in OPERATIONS if path.split("/")[-1] == pattern)
 
@@ -103,6 +105,7 @@ async def test_no_body_makes_a_write_fail(api: ApiClient, node: FakeNode, route:
         assert answer.json is not None
 
     assert statuses <= {200, 202, 400, 404, 422}, statuses
+    assert statuses <= {201, 202, 400, 404, 422}, statuses
     assert {400, 422} <= statuses
     # What passed is what the ledger can decode.
     for operation in node.operations:

@@ -1,0 +1,98 @@
+// The tax bureau's desk: numbers, quota and rates; disputes and freezes.
+import { getAll } from "../core/api.js";
+import { Loaded, useData } from "../core/data.js";
+import { html } from "../core/html.js";
+import { ActionForm, Actions, NeedsRole } from "../core/forms.js";
+import { t } from "../core/language.js";
+import { percent } from "../core/money.js";
+import { place, setQuery } from "../core/router.js";
+import { useStore } from "../core/store.js";
+import { Heading, Party, Section, Table, Tabs, number } from "../core/ui.js";
+import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./accountant.js";
+import { InvoiceTable, findInvoices } from "./invoices.js";
+import { actionsColumn, kindIs } from "./wallet.js";
+
+const SHOWN_MAX = 100;
+
+async function load(signal) {
+  const all = (path, field) => getAll(path, field, {}, 1_000, signal).then((found) => found.rows);
+  const [quotas, segments, rates, exchange, disputed, frozen] = await Promise.all([
+    all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/tax-rates", "tax_rates"),
+    all("/v1/exchange-rates", "exchange_rates"),
+    findInvoices({ response: "disputed" }, undefined, signal, SHOWN_MAX),
+    findInvoices({ frozen: "true" }, undefined, signal, SHOWN_MAX),
+  ]);
+  return { quotas, segments, rates, exchange, disputed: disputed.rows, frozen: frozen.rows };
+}
+
+export function Bureau() {
+  const { query } = useStore(place);
+  const tab = query.get("tab") ?? "quotas";
+  const data = useData(load, [], { live: true });
+  return html`<${Heading} title=${t("bureau.title")} sub=${t("bureau.sub")} /><${NeedsRole} role="tax_bureau" />
+    <${Loaded} of=${data}>${(found) => html`
+      <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
+        ["quotas", t("bureau.quotas")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")],
+        ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
+      ]} />
+      ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
+      ${tab === "segments" && html`<${Segments} rows=${found.segments} reload=${data.reload} />`}
+      ${tab === "rates" && html`<${Rates} rates=${found.rates} exchange=${found.exchange} reload=${data.reload} />`}
+      ${tab === "disputes" && html`<${Section} title=${t("bureau.disputes")}><${InvoiceTable} name=${t("bureau.disputes")} rows=${found.disputed} empty=${t("bureau.disputes_empty")} extra=${[actionsColumn(data.reload, kindIs("rule"))]} /><//>`}
+      ${tab === "freezes" && html`<${Freezes} rows=${found.frozen} reload=${data.reload} />`}`}<//>`;
+}
+
+const issuerField = (more = {}) => ({ name: "issuer", kind: "party", role: "issuer", self: true, label: t("invoice.issuer"), required: true, ...more });
+
+function Quotas({ rows, reload }) {
+  const now = new Date();
+  const month = `${now.getUTCFullYear()}-${String(now.getUTCMonth() + 1).padStart(2, "0")}`;
+  const start = `${month}-01T00:00:00`;
+  const end = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 0, 23, 59, 59)).toISOString().slice(0, 19);
+  const grant = {
+    id: "grant", primary: true, title: t("bureau.grant"), path: "/v1/quotas", currency: HOME_CURRENCY, hint: t("hint.quota"), fields: [
+      issuerField(), { name: "month", kind: "month", label: t("bureau.month"), required: true, initial: month },
+      { name: "net", kind: "amount", label: t("bureau.granted"), required: true },
+      { name: "valid_from", kind: "time", label: t("bureau.valid_from"), required: true, initial: start },
+      { name: "valid_to", kind: "time", label: t("bureau.valid_to"), required: true, initial: end },
+    ],
+  };
+  return html`<${Section} title=${t("bureau.quotas")} aside=${html`<${Actions} actions=${[grant]} done=${reload} />`}><${QuotaTable} rows=${rows} extra=${[{ label: t("invoice.issuer"), cell: (row) => html`<${Party} id=${row.issuer} />` }]} /><//>`;
+}
+
+function Segments({ rows, reload }) {
+  const allot = {
+    id: "allot", primary: true, title: t("bureau.allot"), path: "/v1/segments", hint: t("hint.segment"), fields: [
+      issuerField(), { name: "first", kind: "text", label: t("bureau.first"), required: true, most: 20, hint: t("hint.number") },
+      { name: "count", kind: "integer", min: 1, label: t("bureau.count"), required: true },
+    ],
+  };
+  const flat = rows.flatMap((row) => row.segments.map((segment) => ({ ...segment, issuer: row.issuer })));
+  return html`<${Section} title=${t("bureau.segments")} aside=${html`<${Actions} actions=${[allot]} done=${reload} />`}><${SegmentTable} rows=${flat} extra=${[{ label: t("invoice.issuer"), cell: (row) => html`<${Party} id=${row.issuer} />` }]} /><//>`;
+}
+
+function Rates({ rates, exchange, reload }) {
+  const basis = (values) => ({ ...values, rates: values.rates.split(/[\s,;%]+/).filter(Boolean).map((text) => Math.round(Number(text) * 100)) });
+  const set = { id: "rates", primary: true, title: t("bureau.set_rates"), path: "/v1/tax-rates", hint: t("hint.rates"), make: basis, fields: [issuerField({ required: false }), { name: "rates", kind: "text", label: t("bureau.rates"), required: true, placeholder: "0, 6, 9, 13", wide: true }] };
+  const publish = { id: "exchange", primary: true, title: t("bureau.publish"), path: "/v1/exchange-rates", hint: t("hint.exchange"), fields: [{ name: "currency", kind: "text", label: t("field.currency"), required: true, most: 3 }, { name: "micro", kind: "integer", min: 1, label: t("bureau.micro"), required: true }, { name: "date", kind: "date", label: t("bureau.from_date"), required: true }] };
+  return html`
+    <${Section} title=${t("bureau.rates")} aside=${html`<${Actions} actions=${[set]} done=${reload} />`}><${Table} name=${t("bureau.rates")} rows=${rates} columns=${[
+      { label: t("invoice.issuer"), cell: (row) => (row.issuer ? html`<${Party} id=${row.issuer} />` : t("bureau.everyone")) },
+      { label: t("bureau.rates"), wide: true, cell: (row) => row.rates.map(percent).join(", ") },
+    ]} /><//>
+    <${Section} title=${t("bureau.exchange")} aside=${html`<${Actions} actions=${[publish]} done=${reload} />`}><${Table} name=${t("bureau.exchange")} rows=${exchange.flatMap((row) => row.rates.map((rate) => ({ ...rate, currency: row.currency })))} empty=${t("bureau.no_exchange")} columns=${[
+      { label: t("field.currency"), cell: (row) => row.currency },
+      { label: t("bureau.from_date"), cell: (row) => row.date },
+      { label: t("bureau.micro"), right: true, cell: (row) => number(row.micro) },
+    ]} /><//>`;
+}
+
+function Freezes({ rows, reload }) {
+  const fields = [{ name: "number", kind: "text", label: t("invoice.number"), required: true, most: 20, hint: t("hint.number") }, { name: "case", kind: "text", label: t("field.case"), required: true, most: 64 }];
+  return html`
+    <${Section} title=${t("bureau.freezes")}><${InvoiceTable} name=${t("bureau.freezes")} rows=${rows} empty=${t("bureau.freezes_empty")} extra=${[
+      { label: t("field.case"), cell: (invoice) => html`<code>${invoice.frozen}</code>` }, actionsColumn(reload, kindIs("unfreeze")),
+    ]} /><//>
+    <${Section} title=${t("operation.freeze")}><${ActionForm} title=${t("operation.freeze")} danger hint=${t("hint.freeze")} fields=${fields} done=${reload}
+      path=${(body) => `/v1/invoices/${encodeURIComponent(body.number)}/freeze`} make=${({ case: id }) => ({ case: id })} /><//>`;
+}

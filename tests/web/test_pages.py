@@ -1,0 +1,213 @@
+"""The pages in a real browser, over four real nodes: each desk does its work, and all fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from node.api.pages import PAGE_PATHS
+from tests.cluster.cluster import Cluster
+from tests.web.browser import DESKTOP, PHONE, Page
+
+pytestmark = pytest.mark.slow
+
+DESKS = {
+    "issuer": ("/accountant", ("issue", "issued", "red", "quota")),
+    "payer": ("/wallet", ("inbox", "answer", "held")),
+    "reimburser": ("/expenses", ("submitted", "claimed", "paid", "doubles")),
+    "tax-bureau": ("/bureau", ("quotas", "segments", "rates", "disputes", "freezes")),
+}
+"""By node: its desk and the desk's tabs."""
+
+
+def sign_in(page: Page, cluster: Cluster, node: str, scope: str = "operate") -> None:
+    """Open a one-time link of a node."""
+    member = cluster[node]
+    link = member.ask("POST", "/v1/sessions", {"scope": scope})
+    assert link.status == 201, link
+    page.sign_in(f"http://127.0.0.1:{member.port}", link.body["path"])
+
+
+def invoice(cluster: Cluster, number: str) -> Any:
+    return cluster["tax-bureau"].get(f"/v1/invoices/{number}")
+
+
+def test_an_invoice_lives_through_every_desk(page: Page, cluster: Cluster) -> None:
+    # The accountant issues it, line by line.
+    sign_in(page, cluster, "issuer")
+    page.open("/accountant")
+    page.choose('[name="buyer"]', cluster["payer"].participant)
+    page.fill(".line .description input", "Paper, A4 复印纸")
+    page.fill(".line .quantity input", "3")
+    page.fill(".line .unit_price input", "33.335")
+    page.wait_text("CNY\u00a0113.01")  # 100.005 rounded half up, and 13.00 of tax
+    page.click('main form button[type="submit"]')
+    page.final()
+    number = page.find(".write a.number").text
+    issued = invoice(cluster, number)
+    assert (issued["net"], issued["tax"], issued["gross"]) == (10_001, 1_300, 11_301)
+    assert issued["details"]["lines"][0]["unit_price"] == "33.335"
+
+    # The payer accepts it and submits most of it.
+    sign_in(page, cluster, "payer")
+    page.open(f"/invoices/{number}")
+    page.wait_text("Paper, A4 复印纸")
+    page.act("respond", response="accepted")
+    page.act("submit", to=cluster["reimburser"].participant, amount="100.00")
+    assert invoice(cluster, number)["submissions"][0]["amount"] == 10_000
+
+    # The clerk claims and pays it at the desk.
+    sign_in(page, cluster, "reimburser")
+    page.open("/expenses")
+    page.wait_text(number)
+    page.act("claim", amount="80.00")
+    page.open("/expenses?tab=claimed")
+    page.act("reimburse-0", amount="75.50", booking="B-2026-1", payment="P-2026-1")
+    paid = invoice(cluster, number)
+    assert (paid["reimbursed"], paid["locked"], paid["available"]) == (7_550, 0, 3_751)
+
+    # The bureau freezes it for a case.
+    sign_in(page, cluster, "tax-bureau")
+    page.open("/bureau?tab=freezes")
+    page.fill('[name="number"]', number)
+    page.fill('[name="case"]', "2026-17")
+    page.click('main form button[type="submit"]')
+    page.final()
+    assert invoice(cluster, number)["frozen"] == "2026-17"
+
+    # Its trace shows every step, and each leads to a transaction with a proof.
+    page.open(f"/invoices/{number}")
+    script = (
+        "return [...document.querySelectorAll('.trace .what strong')].map((e) => e.textContent)"
+    )
+    steps = ["Issue", "Answer", "Submit for reimbursement", "Claim", "Reimburse", "Freeze"]
+    assert page.driver.execute_script(script) == steps
+    page.click(".trace .who a[href^='/transactions/']")
+    page.wait_text("final: it never changes again")
+    proof = page.find("a[download$='.proof']").get_attribute("href")
+    assert proof is not None
+    assert cluster.verify(cluster["payer"].receipt(proof.split("/")[-2])).valid
+
+
+def test_a_refusal_is_shown_with_its_code_in_both_languages(page: Page, cluster: Cluster) -> None:
+    number = cluster.issue("SO-refusal")["number"]
+    sign_in(page, cluster, "payer")
+    page.open(f"/invoices/{number}")
+    page.click('[data-action="respond"]')
+    page.choose('dialog [name="response"]', "rejected")
+    page.click('dialog button[type="submit"]')
+    page.wait_text("REASON_REQUIRED")
+    page.wait_text("A reason is required.")
+    page.wait_text("须填写原因。")
+    assert invoice(cluster, number)["response"]["state"] == "none"
+    # An answer of 409 is noted in the browser's own console.
+    assert all("409" in line for line in page.complaints())
+
+
+def test_a_red_letter_takes_back_one_line(page: Page, cluster: Cluster) -> None:
+    lines = [
+        {"description": "Chair", "net": 50_000, "rate": 1300},
+        {"description": "Desk", "net": 80_000, "rate": 1300},
+    ]
+    body = {"order_id": "SO-lines", "buyer": cluster["payer"].participant, "currency": "CNY"}
+    number = cluster["issuer"].write("/v1/invoices", {**body, "lines": lines})["number"]
+
+    sign_in(page, cluster, "issuer")
+    page.open(f"/invoices/{number}")
+    page.click('[data-action="red"]')
+    page.click('dialog input[aria-label="Take back: Chair"]')
+    page.until(
+        "the form asks for the line's gross",
+        "return document.querySelector('dialog [name=amount]').value === '565.00'",
+    )
+    page.choose('dialog [name="reason"]', "return")
+    page.click('dialog button[type="submit"]')
+    page.final("dialog")
+    page.click("dialog > header button")
+    page.click('[data-action="red_issue-0"]')
+    page.click('dialog input[aria-label="Take back: Chair"]')
+    page.click('dialog button[type="submit"]')
+    page.final("dialog")
+
+    credited = invoice(cluster, number)
+    assert (credited["state"], credited["credited"]) == ("partly_credited", 56_500)
+    red = invoice(cluster, credited["red_forms"][0]["number"])
+    assert [line["original"] for line in red["details"]["lines"]] == [0]
+
+
+def test_a_session_that_reads_offers_no_write(page: Page, cluster: Cluster) -> None:
+    sign_in(page, cluster, "issuer", "read")
+    page.open("/accountant")
+    page.wait_text("This session can only read.")
+    assert not page.find('main form button[type="submit"]').is_enabled()
+
+
+def test_the_language_is_switched_and_remembered(page: Page, cluster: Cluster) -> None:
+    sign_in(page, cluster, "issuer")
+    page.wait_text("Newest blocks")
+    page.click("[data-language]")
+    page.wait_text("最新区块")
+    page.open("/accountant")
+    page.wait_text("开票员工作台")
+    assert page.driver.execute_script("return document.documentElement.lang") == "zh-CN"
+    page.click("[data-language]")
+    page.wait_text("Accountant's desk")
+
+
+def test_new_blocks_appear_by_themselves(page: Page, cluster: Cluster) -> None:
+    sign_in(page, cluster, "payer")
+    page.wait_text("Newest blocks")
+    written = cluster.issue("SO-live")
+    page.until(
+        "the new block is listed",
+        "return document.querySelector(`main a[href='/blocks/${arguments[0]}']`) !== null",
+        written["height"],
+    )
+
+
+def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:
+    member = cluster["payer"]
+    path = member.ask("POST", "/v1/sessions", {"scope": "read"}).body["path"]
+    page.sign_in(f"http://127.0.0.1:{member.port}", path)
+    page.wait_text("Newest blocks")
+    page.click("[data-sign-out]")
+    page.wait_text("piaolian open")
+    page.open("/wallet")
+    page.wait_text("piaolian open")
+    page.open(path)
+    page.wait_text("This link was used already")
+
+
+def every_page(cluster: Cluster, node: str, written: dict[str, Any]) -> list[str]:
+    """The addresses of all pages that a node's user can reach."""
+    filled = {
+        "/blocks/{height:[0-9]+}": f"/blocks/{written['height']}",
+        "/transactions/{id:[0-9a-f]+}": f"/transactions/{written['transaction']}",
+        "/invoices/{number:[0-9]+}": f"/invoices/{written['number']}",
+    }
+    desk, tabs = DESKS[node]
+    desks = {path for path, _ in DESKS.values()}
+    pages = [filled.get(path, path) for path in PAGE_PATHS if path not in desks]
+    return [*pages, *(f"{desk}?tab={tab}" for tab in tabs)]
+
+
+@pytest.mark.parametrize("node", list(DESKS))
+def test_every_page_fits_a_desk_and_a_phone_in_both_languages(
+    page: Page, cluster: Cluster, node: str
+) -> None:
+    written = cluster.issue(f"SO-fits-{node}")
+    submission = {"to": cluster["reimburser"].participant, "amount": 500}
+    cluster["payer"].write(f"/v1/invoices/{written['number']}/submit", submission)
+    sign_in(page, cluster, node)
+    for path in every_page(cluster, node, written):
+        page.open(path)
+        for size in (DESKTOP, PHONE):
+            page.size(*size)
+            for _ in ("en", "zh"):
+                assert page.overflow() <= 0, (size, path, page.text()[:200])
+                # A key without a text would be shown as it is.
+                keys = "return document.body.innerText.match(/\\b[a-z_]+\\.[a-z_]{4,}\\b/g) ?? []"
+                shown = set(page.driver.execute_script(keys))
+                assert path == "/docs" or shown <= {"node.toml", "network.toml"}, path
+                page.click("[data-language]")
