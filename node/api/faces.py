@@ -266,17 +266,20 @@ async def show_face(api: Api, request: web.Request) -> web.Response:
                     body=body, content_type=PDF_TYPE, headers={"Content-Disposition": name}
                 )
             page = await asyncio.to_thread(render_face, face, language)
-    return html_response(page.text, page.policy)
+    return html_response(page.text, page.policy, framed=True)
 
 
-def html_response(text: str, policy: str, status: int = 200) -> web.Response:
-    """A page with its own content security policy."""
+def html_response(
+    text: str, policy: str, status: int = 200, *, framed: bool = False
+) -> web.Response:
+    """A page with its own content security policy; `framed`: the node's pages may show it."""
+    ancestors = "'self'" if framed else "'none'"
     return web.Response(
         text=text,
         status=status,
         content_type=HTML_TYPE,
         charset="utf-8",
-        headers={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"},
+        headers={"Content-Security-Policy": f"{policy}; frame-ancestors {ancestors}"},
     )
 
 

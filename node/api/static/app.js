@@ -93,7 +93,7 @@ function Header({ current, scope, me }) {
     ${scope && html`<span class="badge plain scope">${named("scope", scope)}</span><button type="button" class="plain" data-sign-out onClick=${signOut}>${t("session.out")}</button>`}
     <button type="button" class="menu" aria-expanded=${open} aria-controls="menu" onClick=${() => setOpen(!open)}>☰ <span>${t("nav.menu")}</span></button>
   </div>
-  <nav id="menu" class=${open ? "open" : ""} aria-label=${t("nav.menu")}>${shown.map(([key, path]) => html`<a key=${key} href=${path} aria-current=${key === current ? "page" : undefined}>${t(`nav.${key}`)}</a>`)}</nav></header>`;
+  <nav id="menu" class=${open ? "open" : ""} aria-label=${t("nav.menu")}>${shown.map(([key, path]) => html`<a key=${key} href=${path} aria-current=${key === current ? "page" : undefined}>${t(`nav.${key}`)}</a>`)}<a data-outside href="/verify?lang=${language.value}">${t("nav.verify")}</a></nav></header>`;
 }
 
 // A fault of a page is said on it, and the menu goes on working.

@@ -8,12 +8,13 @@ import { operationsOf } from "../core/operations.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Badge, Empty, Heading, Section, Table, Tabs, Time, number } from "../core/ui.js";
+import { Amount, Badge, Empty, Heading, Section, Tabs } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { IssueForm } from "./issuing.js";
+import { QuotaTable, SegmentTable } from "./registers.js";
+import { Statement } from "./statement.js";
 import { actionsColumn, kindIs } from "./wallet.js";
 
-export const HOME_CURRENCY = "CNY";
 const SHOWN_MAX = 200;
 
 async function load(signal) {
@@ -43,11 +44,12 @@ export function Accountant() {
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("accountant.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
         ["issue", t("accountant.issue")], ["issued", t("accountant.issued")],
-        ["red", `${t("accountant.red")} (${found.forms.length})`], ["quota", t("accountant.quota")],
+        ["red", `${t("accountant.red")} (${found.forms.length})`], ["statement", t("accountant.statement")], ["quota", t("accountant.quota")],
       ]} />
       ${tab === "issue" && html`<${IssueForm} rates=${found.rates} done=${data.reload} />`}
       ${tab === "issued" && html`<${Section} title=${t("accountant.issued")}><${InvoiceTable} name=${t("accountant.issued")} rows=${found.issued} empty=${t("accountant.issued_empty")} extra=${[actionsColumn(data.reload, kindIs("cancel", "red"))]} /><//>`}
       ${tab === "red" && html`<${RedLetters} found=${found} reload=${data.reload} />`}
+      ${tab === "statement" && html`<${Statement} issuer=${self.value.participant} />`}
       ${tab === "quota" && html`<${Quota} found=${found} />`}`}<//>`;
 }
 
@@ -68,27 +70,4 @@ function Quota({ found }) {
     <${Section} title=${t("bureau.quotas")}><${QuotaTable} rows=${found.quotas} /><//>
     <${Section} title=${t("bureau.segments")}><${SegmentTable} rows=${found.segments} /><//>
     <${Section} title=${t("bureau.rates")}>${found.rates.length ? html`<p>${found.rates.map((rate) => html`<span key=${rate} class="badge plain">${rate / 100}%</span> `)}</p>` : html`<${Empty} />`}<//>`;
-}
-
-export function QuotaTable({ rows, extra = [] }) {
-  const money = (value) => html`<${Amount} value=${value} currency=${HOME_CURRENCY} />`;
-  return html`<${Table} name=${t("bureau.quotas")} rows=${rows} empty=${t("bureau.no_quotas")} columns=${[
-    ...extra,
-    { label: t("bureau.month"), cell: (row) => row.month },
-    { label: t("bureau.granted"), right: true, cell: (row) => money(row.granted) },
-    { label: t("bureau.used"), right: true, cell: (row) => money(row.used) },
-    { label: t("bureau.remaining"), right: true, cell: (row) => money(row.remaining) },
-    { label: t("bureau.valid_from"), cell: (row) => html`<${Time} value=${row.valid_from} />` },
-    { label: t("bureau.valid_to"), cell: (row) => html`<${Time} value=${row.valid_to} />` },
-  ]} />`;
-}
-
-export function SegmentTable({ rows, extra = [] }) {
-  return html`<${Table} name=${t("bureau.segments")} rows=${rows} empty=${t("bureau.no_segments")} columns=${[
-    ...extra,
-    { label: t("bureau.first"), cell: (row) => html`<code>${row.first}</code>` },
-    { label: t("bureau.last"), cell: (row) => html`<code>${row.last}</code>` },
-    { label: t("bureau.numbers_used"), right: true, cell: (row) => number(row.used) },
-    { label: t("bureau.numbers_left"), right: true, cell: (row) => number(BigInt(row.last) - BigInt(row.first) + 1n - BigInt(row.used)) },
-  ]} />`;
 }

@@ -8,8 +8,9 @@ import { percent } from "../core/money.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
 import { Heading, Party, Section, Table, Tabs, number } from "../core/ui.js";
-import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./accountant.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
+import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
+import { Statement } from "./statement.js";
 import { actionsColumn, kindIs } from "./wallet.js";
 
 const SHOWN_MAX = 100;
@@ -32,12 +33,13 @@ export function Bureau() {
   return html`<${Heading} title=${t("bureau.title")} sub=${t("bureau.sub")} /><${NeedsRole} role="tax_bureau" />
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
-        ["quotas", t("bureau.quotas")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")],
+        ["quotas", t("bureau.quotas")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
         ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
       ]} />
       ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
       ${tab === "segments" && html`<${Segments} rows=${found.segments} reload=${data.reload} />`}
       ${tab === "rates" && html`<${Rates} rates=${found.rates} exchange=${found.exchange} reload=${data.reload} />`}
+      ${tab === "statements" && html`<${Statement} />`}
       ${tab === "disputes" && html`<${Section} title=${t("bureau.disputes")}><${InvoiceTable} name=${t("bureau.disputes")} rows=${found.disputed} empty=${t("bureau.disputes_empty")} extra=${[actionsColumn(data.reload, kindIs("rule"))]} /><//>`}
       ${tab === "freezes" && html`<${Freezes} rows=${found.frozen} reload=${data.reload} />`}`}<//>`;
 }

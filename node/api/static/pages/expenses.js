@@ -7,7 +7,7 @@ import { t } from "../core/language.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Heading, InvoiceLink, Notice, Party, Section, Table, Tabs } from "../core/ui.js";
+import { Amount, Heading, InvoiceLink, Notice, Party, Section, Table, Tabs, Time } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { actionsColumn, kindIs } from "./wallet.js";
 
@@ -25,7 +25,8 @@ async function load(signal) {
   const claimed = mine.rows.filter((invoice) => own(invoice).some((claim) => claim.locked > 0));
   const paid = mine.rows.filter((invoice) => own(invoice).some((claim) => claim.reimbursed > 0));
   const near = new Map([...submitted, ...claimed, ...paid].map((invoice) => [invoice.number, invoice]));
-  return { submitted, claimed, paid, warnings: await findDoubles([...near.values()], signal) };
+  const until = new Map(inbox.rows.filter((item) => item.kind === "lock").map((item) => [item.invoice.number, item]));
+  return { submitted, claimed, paid, until, warnings: await findDoubles([...near.values()], signal) };
 }
 
 function own(invoice) {
@@ -97,6 +98,7 @@ export function Expenses() {
       ${tab === "claimed" && html`<${Section} title=${t("expenses.claimed")} aside=${html`<span class="hint">${t("expenses.claimed_hint")}</span>`}>
         <${InvoiceTable} name=${t("expenses.claimed")} rows=${found.claimed} empty=${t("expenses.claimed_empty")} extra=${[
           { label: t("part.locked"), right: true, cell: (invoice) => html`<${Amount} value=${sum(invoice, "locked")} currency=${invoice.currency} />` },
+          { label: t("expenses.until"), cell: (invoice) => html`<${Time} value=${found.until.get(invoice.number)?.deadline} />` },
           actionsColumn(data.reload, kindIs("reimburse", "release")),
         ]} /><//>`}
       ${tab === "paid" && html`<${Section} title=${t("expenses.paid")}>

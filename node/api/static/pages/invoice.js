@@ -1,7 +1,7 @@
 // One invoice: what it is, what became of it, and what this participant may do with it.
 import { Problem, get, getAll } from "../core/api.js";
 import { Loaded, useData } from "../core/data.js";
-import { html } from "../core/html.js";
+import { html, useState } from "../core/html.js";
 import { Actions } from "../core/forms.js";
 import { known, language, named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
@@ -95,8 +95,13 @@ function Split({ invoice }) {
 }
 
 function Documents({ invoice }) {
-  const face = `/v1/invoices/${invoice.number}/face`;
-  return html`<p class="buttons"><a class="button" href="/transactions/${invoice.transaction}">${t("transaction.receipt")}</a></p>`;
+  const [shown, setShown] = useState(false);
+  const face = `/v1/invoices/${invoice.number}/face?lang=${language.value}`;
+  return html`<p class="buttons">
+      <button type="button" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${t("document.face")}</button>
+      <a class="button" data-outside target="_blank" rel="noopener" href="${face}&format=pdf">${t("document.pdf")}</a>
+      <a class="button" href="/transactions/${invoice.transaction}">${t("transaction.receipt")}</a></p>
+    ${shown && html`<iframe class="face" title=${t("document.face")} src="${face}&format=html"></iframe>`}`;
 }
 
 function Details({ invoice }) {

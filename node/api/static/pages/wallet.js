@@ -29,7 +29,7 @@ async function load(signal) {
     findInvoices({ buyer: me, unanswered: "true" }, undefined, signal, SHOWN_MAX),
     findInvoices({ holder: me, red: "false" }, undefined, signal, SHOWN_MAX),
   ]);
-  return { inbox: inbox.rows.filter((item) => item.kind !== "submission"), open: open.rows, held: held.rows };
+  return { inbox: inbox.rows.filter((item) => !["submission", "lock"].includes(item.kind)), open: open.rows, held: held.rows };
 }
 
 export function Wallet() {
