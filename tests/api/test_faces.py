@@ -189,7 +189,7 @@ async def test_the_pdf_has_a_name_and_the_page_a_policy_that_holds(
     answer = await api.get(PATH)
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    assert policy.endswith("frame-ancestors 'none'")
+    assert policy.endswith("frame-ancestors 'self'")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"
 

@@ -127,6 +127,7 @@ function Details({ invoice }) {
       { label: t("line.rate"), right: true, cell: (item) => percent(item.rate) },
     ]} />`}
     <${Facts} rows=${Object.entries(facts).map(([name, value]) => [label(name), String(value)])} />
+    ${attachments?.length > 0 && html`<h3>${t("details.attachments")}</h3><ul class="plain-list">${attachments.map((file) => html`<li key=${file.hash}><a data-outside download=${file.name} href="/v1/attachments/${file.hash}?invoice=${invoice.number}">${file.name}</a> <span class="faint">${file.media_type} · ${number(file.size)} B</span></li>`)}</ul>`}
     ${extensions && html`<details><summary>${t("details.extensions")}</summary><pre>${JSON.stringify(extensions, null, 2)}</pre></details>`}
   <//>`;
 }
