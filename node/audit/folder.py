@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from node.audit.faults import AuditError, fail
+from node.audit.faults import AuditError, fail, first_difference
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
 MARKER = "marker"
@@ -24,6 +24,7 @@ DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, RAFT)
 """In the order in which their states are taken: the index follows the ledger."""
 _IDLE = {"lock", "rejoin"}
 """Files whose content nobody reads."""
+_SCHEMA_COLUMNS = ("type", "name", "tbl_name", "sql")
 _PAGE = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 
 
@@ -168,7 +169,7 @@ def _structure(connection: sqlite3.Connection, name: str, report: str) -> AuditE
 
 
 def _check_schema(connection: sqlite3.Connection, name: str, schema: str) -> None:
-    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    query = f"SELECT {', '.join(_SCHEMA_COLUMNS)} FROM sqlite_schema ORDER BY type, name"  # noqa: S608 - constants
     true = sqlite3.connect(":memory:")
     try:
         true.executescript(schema)
@@ -180,9 +181,19 @@ def _check_schema(connection: sqlite3.Connection, name: str, schema: str) -> Non
         raise fail("the text encoding is another", name, offset=56)
     found = connection.execute(query).fetchall()
     for stored, expected in zip(found, wanted, strict=False):
-        if stored != expected:
+        for column, text, true_text in zip(_SCHEMA_COLUMNS, stored, expected, strict=True):
+            if text == true_text:
+                continue
+            here, there = ((t or "").encode("utf-8", "surrogateescape") for t in (text, true_text))
+            offset, bit = first_difference(here, there)
             raise fail(
-                f"the schema is not this program's: {stored[3]}", name, table="sqlite_schema"
+                f"the schema is not this program's: {text}",
+                name,
+                table="sqlite_schema",
+                row=f"name={stored[1]}",
+                column=column,
+                offset=offset,
+                bit=bit,
             )
     if len(found) != len(wanted):
         raise fail("the schema is not this program's", name, table="sqlite_schema")

@@ -16,6 +16,7 @@ import pytest
 
 from node.audit.faults import Fault
 from node.audit.run import Audit, NoLedgerError, Outcome
+from node.audit.state import WalkedState
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.evidence import RootEvidence, RootStatement, encode_evidence, judge
 from node.chain.leaf import TransactionLeaf, decode_leaf, encode_leaf
@@ -24,11 +25,13 @@ from node.chain.tiles import TileBuilder
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
+from node.ledger.transaction import decode_transaction
 from node.ledger.types import Table
+from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
 from tests.audit.flips import Flips
 from tests.audit.ledgers import write_index
 from tests.chain.network import seed
-from tests.node.chronicle import Chronicle, found, write_history
+from tests.node.chronicle import Chronicle, found, issue, write_history
 
 HEIGHTS = 7
 
@@ -142,6 +145,39 @@ def test_signatures_below_a_height_can_be_taken_for_verified(folder: Path) -> No
     assert part.first is None
     assert part.transactions == whole.transactions
     assert part.signatures < whole.signatures // 3
+
+
+async def test_the_outbox_is_checked_row_by_row(folder: Path) -> None:
+    wire = issue(found(), 9_000, details=200)
+    item = decode_transaction(wire)
+    outbox = await Outbox.open(folder / "outbox.db")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(outbox.run())
+        promised = OutboxItem(item.txid, wire, item.body.valid_until)
+        await outbox.keep(Promise([promised], [("a", 5)], "k", RememberedAnswer(b"r", b"a"), 7))
+        task.cancel()
+    await outbox.close()
+    outcome = audit(folder)
+    assert (outcome.first, outcome.promised) == (None, 1)
+
+    for table, statement in (
+        ("serials", "UPDATE serials SET next = 6"),
+        ("idempotency", "UPDATE idempotency SET answer = x'00'"),
+        ("outbox", "UPDATE outbox SET valid_until = 1"),
+        ("outbox", "UPDATE outbox SET txid = x'00'"),
+        ("outbox", "UPDATE outbox SET wire = CAST(wire || x'00' AS BLOB)"),
+    ):
+        change(folder, statement, file="outbox.db")
+        fault = fault_of(folder)
+        assert (fault.file, fault.table) == ("outbox.db", table), statement
+
+
+def test_a_state_that_does_not_fit_into_memory_is_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = audit(folder)
+    monkeypatch.setattr(WalkedState.__init__, "__defaults__", (10,))
+    assert audit(folder) == whole
 
 
 def test_a_folder_without_a_ledger_is_no_failed_audit(tmp_path: Path) -> None:
