@@ -19,7 +19,7 @@ from pathlib import Path
 from node.audit.faults import AuditError, fail, first_difference
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
-MARKER = "marker"
+MARKER, POSITION = "marker", "examined"
 DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, RAFT)
 """In the order in which their states are taken: the index follows the ledger."""
 _IDLE = {"lock", "rejoin"}
@@ -63,9 +63,19 @@ class Folder:
         """The bytes of the marker; of a running node perhaps in the middle of a write."""
         return _read(self.path / MARKER)
 
+    @property
+    def position(self) -> bytes:
+        """How far a tax bureau's node has examined invoices; empty for other nodes."""
+        return _read(self.path / POSITION)
+
     def strangers(self) -> list[str]:
         """Names of files that no part of the audit reads."""
-        known = {MARKER, *_IDLE, *(n + s for n in DATABASES for s in ("", "-wal", "-shm"))}
+        known = {
+            MARKER,
+            POSITION,
+            *_IDLE,
+            *(n + s for n in DATABASES for s in ("", "-wal", "-shm")),
+        }
         if self.running:
             known -= {RAFT}
         return sorted(p.name for p in self.path.iterdir() if p.name not in known)

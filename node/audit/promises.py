@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import zlib
 
 import msgspec
 
@@ -18,7 +19,7 @@ from consensus.ports import Recovered
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, EntryKind
 from node.audit.faults import fail, first_difference
-from node.audit.folder import HEADS, LEDGER, MARKER, OUTBOX, RAFT
+from node.audit.folder import HEADS, LEDGER, MARKER, OUTBOX, POSITION, RAFT
 from node.chain.block import Block, MalformedBlockError, decode_block
 from node.chain.checkpoint import Checkpoint, cosignature_time, verify_cosignature
 from node.chain.entry import verify_attestation
@@ -348,6 +349,25 @@ def _compare_position(snapshot: Snapshot, recovered: Recovered, index: int) -> N
             row=f"idx={index}",
             column="name",
         )
+
+
+# --- The position of the bureau's look -------------------------------------------------------
+
+
+def check_position(data: bytes, head: Head) -> None:
+    """Check how far invoices are examined: 8 bytes and their CRC-32, or no file.
+
+    Raises:
+        AuditError: it is not what was written, or beyond the ledger.
+    """
+    if not data:
+        return
+    number, crc = data[:8], int.from_bytes(data[8:], "big")
+    if len(data) != 12 or zlib.crc32(number) != crc:
+        offset, bit = fallen_bit(number, crc) or (8, None)
+        raise fail("fails its checksum", POSITION, offset=offset, bit=bit)
+    if int.from_bytes(number, "big") > head.height:
+        raise fail("is beyond the ledger", POSITION, offset=0)
 
 
 # --- The outbox ------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class Audit:
     def _run(self, folder: Folder, lock: int) -> None:
         self.outcome.running = folder.running
         try:
-            signed = self._marker(folder)
+            signed, position = self._marker(folder), folder.position
             folder.open_databases()
             self._read_files(folder)
             self._log(folder)
@@ -153,7 +153,7 @@ class Audit:
         try:
             with self._walk(folder) as walked:
                 if walked is not None:
-                    self._compare(folder, walked, signed)
+                    self._compare(folder, walked, signed, position)
         finally:
             if self._index is not None:
                 wait([self._index])  # it reads the folder
@@ -232,13 +232,16 @@ class Audit:
         finally:
             walk.close()
 
-    def _compare(self, folder: Folder, walked: Walked, signed: SignedCheckpoint | None) -> None:
+    def _compare(
+        self, folder: Folder, walked: Walked, signed: SignedCheckpoint | None, position: bytes
+    ) -> None:
         """Compare everything that follows from the leaves."""
         ledger, outcome = folder.databases[LEDGER], self.outcome
         self._progress("state", 0, 0)
         head = stored.check_head(ledger, walked, self._voters.network_id)
         outcome.state_rows = stored.check_state(ledger, walked)
         stored.check_strays(ledger, walked)
+        promises.check_position(position, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)
         promises.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))
         if OUTBOX in folder.databases:

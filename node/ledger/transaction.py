@@ -122,7 +122,7 @@ def decode_transaction(wire: bytes) -> Transaction:
         raise MalformedTransactionError("transaction is too large")
     try:
         envelope = _wire_decoder.decode(wire)
-        body = _decode_body(envelope.body)
+        body = _canonical_body(envelope.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
     if _encoder.encode(envelope) != wire:
@@ -146,13 +146,13 @@ def decode_leaf_transaction(body_bytes: bytes, signature: bytes) -> Transaction:
         MalformedTransactionError: with a reason.
     """
     try:
-        body = _decode_body(body_bytes)
+        body = _canonical_body(body_bytes)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
     return Transaction(body, body_bytes, signature, (), transaction_id(body_bytes), b"")
 
 
-def _decode_body(body_bytes: bytes) -> TransactionBody:
+def _canonical_body(body_bytes: bytes) -> TransactionBody:
     if len(body_bytes) + 64 > TRANSACTION_BYTES_MAX:
         raise MalformedTransactionError("transaction body is too large")
     body = _body_decoder.decode(body_bytes)

@@ -6,6 +6,7 @@ import asyncio
 import random  # noqa: TID251 - seeded
 import shutil
 import sqlite3
+import zlib
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -170,6 +171,18 @@ async def test_the_outbox_is_checked_row_by_row(folder: Path) -> None:
         change(folder, statement, file="outbox.db")
         fault = fault_of(folder)
         assert (fault.file, fault.table) == ("outbox.db", table), statement
+
+
+def test_how_far_the_bureau_looked_is_checked(folder: Path) -> None:
+    number = (5).to_bytes(8, "big")
+    (folder / "examined").write_bytes(number + zlib.crc32(number).to_bytes(4, "big"))
+    outcome = audit(folder)
+    assert (outcome.first, outcome.skipped) == (None, [])
+
+    data = (folder / "examined").read_bytes()
+    (folder / "examined").write_bytes(flipped(data, 6, 4))
+    fault = fault_of(folder)
+    assert (fault.file, fault.offset, fault.bit) == ("examined", 6, 4)
 
 
 def test_a_state_that_does_not_fit_into_memory_is_the_same(

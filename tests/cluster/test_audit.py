@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 FLIPS = int(os.environ.get("FLIPS", "20"))
 """Flipped bits of each folder."""
-STOPPED, KILLED = "payer", "issuer"
+STOPPED, KILLED = "tax-bureau", "issuer"
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def audit(cluster: Cluster, name: str, *more: str) -> tuple[int, dict[str, Any]]
 def test_a_living_node_passes_while_it_works(cluster: Cluster) -> None:
     part = signed_invoices(cluster, 200)
     assert cluster["payer"].submit([t.wire for t in part]).status == 202
-    code, result = audit(cluster, "tax-bureau", "--processes", "1")
+    code, result = audit(cluster, "tax-bureau")
 
     assert (code, result["valid"], result["running"]) == (0, True, True), result["first_error"]
-    assert result["skipped"] == ["raft.db"]
+    assert "raft.db" in result["skipped"]
     assert result["final_height"] >= 20
     assert result["operations"] >= 400
 
