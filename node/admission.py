@@ -21,6 +21,7 @@ from node.ledger.transaction import (
     Transaction,
     decode_transaction,
 )
+from node.members import Members
 
 VERIFIED_BYTES_MAX = 64 * 1024 * 1024
 
@@ -70,13 +71,17 @@ class VerifiedCache:
 
 
 class Admission:
-    """Judges received transactions against the genesis and the present height."""
+    """Judges received transactions against the participants and the present height."""
 
     def __init__(
-        self, genesis: Genesis, cache: VerifiedCache, knows: Callable[[bytes], bool]
+        self,
+        genesis: Genesis,
+        members: Members,
+        cache: VerifiedCache,
+        knows: Callable[[bytes], bool],
     ) -> None:
         self._network_id = genesis.network_id
-        self._keys = {p.id: bytes.fromhex(p.signing_key) for p in genesis.participants}
+        self._members = members
         self._window = genesis.terms.validity_heights
         self._cache = cache
         self._knows = knows
@@ -88,8 +93,10 @@ class Admission:
     def _judge(self, wire: bytes, height: int) -> Judged:
         known = self._cache.get(wire)
         if known is not None:
-            code = Code.DUPLICATE if self._knows(known.txid) else Code.OK
-            return Judged(known, code)
+            if self._knows(known.txid):
+                return Judged(known, Code.DUPLICATE)
+            # Its signature is good for ever, its key is not.
+            return Judged(known, self._members.refusal(known.body.author, known.body.key))
         try:
             transaction = decode_transaction(wire)
         except MalformedTransactionError as error:
@@ -99,8 +106,9 @@ class Admission:
         body = transaction.body
         if body.network != self._network_id:
             return Judged(transaction, Code.WRONG_NETWORK)
-        if self._keys.get(body.author) != body.key:
-            return Judged(transaction, Code.UNKNOWN_AUTHOR)
+        refusal = self._members.refusal(body.author, body.key)
+        if refusal:
+            return Judged(transaction, refusal)
         if body.valid_until <= height:
             return Judged(transaction, Code.EXPIRED)
         if body.valid_until > height + self._window:

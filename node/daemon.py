@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from node.config import ConfigError, NodeConfig
-from node.keystore import KeystoreError, NodeKeys, open_keystore
+from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_up_logging
 from node.loop import run_loop
@@ -44,20 +44,20 @@ def run(config: NodeConfig) -> int:
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         genesis = _load_genesis(config.node.network)
-        keys = open_keystore(config.keys.file, config.keys.passphrase_file)
-        _check_identity(config, genesis, keys)
+        key_file = open_key_file(config.keys.file, config.keys.passphrase_file)
+        _check_identity(config, genesis, key_file.keys)
         config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(config.node.data_dir)
     except (ConfigError, GenesisError, KeystoreError, OSError) as error:
         _log.error("cannot start", reason=str(error))
         return EXIT_CONFIG
     try:
-        return run_loop(_serve(config, genesis, keys))
+        return run_loop(_serve(config, genesis, key_file))
     finally:
         os.close(lock)
 
 
-async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:
+async def _serve(config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -68,7 +68,7 @@ async def _serve(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    node = Node(config, genesis, keys)
+    node = Node(config, genesis, key_file)
     try:
         await node.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
@@ -122,9 +122,9 @@ def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> Non
     held = (public.identity.hex(), public.cosign.hex(), public.origin.hex())
     if stated != held:
         raise ConfigError(f"{config.keys.file} does not hold the keys of voter {voter.node}")
-    participant = genesis.participant(config.node.participant)
-    if participant is None or participant.signing_key != public.signing.hex():
-        raise ConfigError(f"{config.keys.file} does not hold the key of {config.node.participant}")
+    # Whether its signing keys are live, the ledger says: they may have been rotated.
+    if voter.participant != config.node.participant:
+        raise ConfigError(f"{config.node.name} is a voter of {voter.participant}")
 
 
 def _lock(data_dir: Path) -> int:

@@ -55,7 +55,7 @@ from node.ledger.operations import (
     ShareDetails,
     SubmitInvoice,
 )
-from node.ledger.signing import secret_key, sign
+from node.ledger.signing import sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
@@ -68,7 +68,10 @@ from node.ledger.transaction import (
     signed_bytes,
 )
 from node.ledger.types import Table
+from node.members import Members
 from node.readers import Readers
+from node.retired import StandIn
+from node.signer import Signer
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Outcome, Tracker
@@ -109,7 +112,8 @@ class Desk:
         genesis: Genesis,
         voters: VoterSet,
         participant: str,
-        signing_seed: bytes,
+        members: Members,
+        signer: Signer,
         keyring: Keyring,
         intake: Intake,
         outbox: Outbox,
@@ -121,14 +125,15 @@ class Desk:
         self._genesis = genesis
         self._voters = voters
         self._participant = participant
-        self._key = secret_key(signing_seed)
+        self._signer = signer
+        self._stand_in = StandIn(participant, members, reader)
         self._intake = intake
         self._outbox = outbox
         self._tracker = tracker
         self._reader = reader
         self._history = history
         self._vitals = vitals
-        readers = Readers(reader, tracker)
+        readers = Readers(members)
         self._files = WaitingFiles(lambda: SystemClock().monotonic_ms() / 1000)
         self._issuance = Issuance(participant, keyring, readers, outbox, reader, self._files)
         self.unsealer = Unsealer(keyring, readers, reader)
@@ -194,7 +199,7 @@ class Desk:
         Whoever is offered an invoice, or is to reimburse it, gets the key of its details with it.
         """
         self._check_writable()
-        operations = [*operations, *await self._shares(operations)]
+        operations = [*await self._stand_in.wrap(operations), *await self._shares(operations)]
         transaction = self._sign(operations, blobs)
         if idempotency is None:
             await self._promise(transaction, (), (), None)
@@ -232,7 +237,7 @@ class Desk:
                 return Issued(known.numbers, await self._known_submission(known.txid))
             numbers, serials = await self._issuance.draw(len(drafts))
             operations, blobs = await self._issuance.operations(drafts, numbers)
-            transaction = self._sign(operations, blobs)
+            transaction = self._sign(await self._stand_in.wrap(operations), blobs)
             await self._promise(transaction, numbers, serials, idempotency)
             self._issuance.drawn(serials)
         return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
@@ -283,11 +288,12 @@ class Desk:
         return Submission(txid, status.state, status.code)
 
     def _sign(self, operations: Sequence[Operation], blobs: Sequence[bytes]) -> Transaction:
+        key = self._signer.signing_key(operations)
         body = encode_body(
             TransactionBody(
                 network=self._voters.network_id,
                 author=self._participant,
-                key=self._key[32:],
+                key=key[32:],
                 nonce=int.from_bytes(os.urandom(8), "big") >> 1,
                 valid_until=self._tracker.height
                 + min(VALIDITY_HEIGHTS, self._genesis.terms.validity_heights),
@@ -296,7 +302,7 @@ class Desk:
         )
         if len(body) + 64 > TRANSACTION_BYTES_MAX or sum(map(len, blobs)) > BLOBS_BYTES_MAX:
             raise TooLargeError("the operations do not fit one transaction")
-        signature = sign(self._key, signed_bytes(body))
+        signature = sign(key, signed_bytes(body))
         return decode_transaction(encode_wire(body, signature, tuple(blobs)))
 
     async def _promise(

@@ -145,8 +145,8 @@ class Issuance:
         self, parties: Sequence[str], details: bytes, salt: bytes
     ) -> tuple[Sealed, bytes]:
         """Sealed to this node, the first party, the bureaus and the others; and the content key."""
-        parties = [self._participant, parties[0], *await self._readers.bureaus(), *parties[1:]]
-        keys = await self._readers.keys_of_all(parties)
+        parties = [self._participant, parties[0], *self._readers.bureaus(), *parties[1:]]
+        keys = self._readers.keys_of_all(parties)
         randomness = os.urandom(RANDOM_BYTES)
         sealed = seal_details(
             details, self._keyring.present, keys[: READERS_MAX - 1], salt, randomness

@@ -18,10 +18,8 @@ class Keyring:
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         """Start with the participant's X25519 secrets, the present one first; at least one."""
-        own = [sealing_key(secret) for secret in secrets]
-        self._present = own[0]
-        self._first = own[-1]
-        self._keys = {key.public: key for key in own}
+        self._keys: dict[bytes, SealingKey] = {}
+        self.renew(secrets)
 
     @override
     def __repr__(self) -> str:
@@ -44,6 +42,13 @@ class Keyring:
     def keys(self) -> Mapping[bytes, SealingKey]:
         """Every key, by its public half."""
         return self._keys
+
+    def renew(self, secrets: Sequence[bytes]) -> None:
+        """Take up the participant's secrets after a rotation, the present one first."""
+        own = [sealing_key(secret) for secret in secrets]
+        self._present = own[0]
+        self._first = own[-1]
+        self._keys |= {key.public: key for key in own}
 
     def add(self, key: SealingKey) -> None:
         """Read with one more key, of the wallet."""

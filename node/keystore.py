@@ -28,7 +28,10 @@ from typing_extensions import override
 _MAGIC = b"PLKS"
 _VERSION = 1
 _HEADER_BYTES = 4 + 1 + 4 + 8 + 16
-_FILE_BYTES_MAX = 4_096
+KEYS_OF_A_KIND_MAX = 256
+"""Signing, or sealing, seeds in one file. Ended ones stay: old details open with them."""
+_FILE_BYTES_MAX = 32_768
+"""More than that many seeds of both kinds take."""
 PASSPHRASE_BYTES_MAX = 1_024
 
 Seed = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -79,10 +82,23 @@ class NodeKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Ed25519: signs the participant's transactions."""
     sealing: Seed
     """X25519: opens what is sealed to the participant."""
+    more_signing: Annotated[tuple[Seed, ...], msgspec.Meta(max_length=KEYS_OF_A_KIND_MAX - 1)] = ()
+    """Those that rotations brought, oldest first."""
+    more_sealing: Annotated[tuple[Seed, ...], msgspec.Meta(max_length=KEYS_OF_A_KIND_MAX - 1)] = ()
 
     @override
     def __repr__(self) -> str:
         return "NodeKeys(…)"
+
+    @property
+    def signing_seeds(self) -> tuple[bytes, ...]:
+        """All Ed25519 seeds that may sign for the participant, oldest first."""
+        return (self.signing, *self.more_signing)
+
+    @property
+    def sealing_seeds(self) -> tuple[bytes, ...]:
+        """All X25519 seeds, oldest first."""
+        return (self.sealing, *self.more_sealing)
 
     @property
     def public(self) -> PublicKeys:
@@ -97,7 +113,7 @@ class NodeKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class PublicKeys(msgspec.Struct, frozen=True):
-    """The public halves of `NodeKeys`, 32 bytes each."""
+    """The public halves of the first keys of `NodeKeys`, 32 bytes each."""
 
     identity: bytes
     cosign: bytes
@@ -108,7 +124,8 @@ class PublicKeys(msgspec.Struct, frozen=True):
 
 def generate_keys() -> NodeKeys:
     """Fresh keys from the operating system's random source."""
-    return NodeKeys(*(secrets.token_bytes(32) for _ in range(5)))
+    identity, cosign, origin, signing, sealing = (secrets.token_bytes(32) for _ in range(5))
+    return NodeKeys(identity, cosign, origin, signing, sealing)
 
 
 def save_keys(path: Path, keys: NodeKeys, passphrase: bytes, cost: KdfCost = MODERATE) -> None:
@@ -141,7 +158,55 @@ def load_keys(path: Path, passphrase: bytes) -> NodeKeys:
         KeyFileError: it is missing, readable by others, of another version, or malformed.
         WrongPassphraseError: the MAC does not match.
     """
-    content = read_private(path, _FILE_BYTES_MAX)
+    return KeyFile.open(path, passphrase).keys
+
+
+class KeyFile:
+    """An opened key file: its keys, and what it takes to read and write it without asking again."""
+
+    def __init__(self, path: Path, header: bytes, box: SecretBox, keys: NodeKeys) -> None:
+        self.path = path
+        self.keys = keys
+        self._header = header
+        self._box = box
+
+    @classmethod
+    def open(cls, path: Path, passphrase: bytes) -> KeyFile:
+        """Decrypt a key file.
+
+        Raises:
+            KeyFileError: as `load_keys`.
+            WrongPassphraseError: as `load_keys`.
+        """
+        content = read_private(path, _FILE_BYTES_MAX)
+        cost = _check_header(path, content)
+        box = _derive(passphrase, content[17:33], cost)
+        return cls(path, content[:_HEADER_BYTES], box, _decrypt(path, content, box))
+
+    def reload(self) -> None:
+        """Take up the keys that somebody has added to the file.
+
+        Raises:
+            KeystoreError: it cannot be read, or was made anew with another passphrase.
+        """
+        content = read_private(self.path, _FILE_BYTES_MAX)
+        self.keys = _decrypt(self.path, content, self._box)
+
+    def replace(self, keys: NodeKeys) -> None:
+        """Write other keys in the place of these; a crash leaves the old file or the new one.
+
+        Raises:
+            KeyFileError: it cannot be written.
+        """
+        encrypted = bytes(self._box.encrypt(msgspec.msgpack.encode(keys)))
+        try:
+            write_private(self.path, self._header + encrypted)
+        except OSError as error:
+            raise KeyFileError(f"{self.path}: {error.strerror or error}") from error
+        self.keys = keys
+
+
+def _check_header(path: Path, content: bytes) -> KdfCost:
     if len(content) < _HEADER_BYTES + 40 or content[:4] != _MAGIC:
         raise KeyFileError(f"{path}: not a Piaolian key file")
     if content[4] != _VERSION:
@@ -153,8 +218,12 @@ def load_keys(path: Path, passphrase: bytes) -> NodeKeys:
         and INTERACTIVE.memory_bytes <= cost.memory_bytes <= _MEMORY_BYTES_MAX
     ):
         raise KeyFileError(f"{path}: argon2id cost out of bounds")
+    return cost
+
+
+def _decrypt(path: Path, content: bytes, box: SecretBox) -> NodeKeys:
     try:
-        plain = _derive(passphrase, content[17:33], cost).decrypt(content[_HEADER_BYTES:])
+        plain = box.decrypt(content[_HEADER_BYTES:])
     except nacl.exceptions.CryptoError as error:
         raise WrongPassphraseError(f"{path}: wrong passphrase, or the file is damaged") from error
     try:
@@ -179,14 +248,23 @@ def copy_keys(source: Path, target: Path) -> None:
 
 
 def open_keystore(file: Path, passphrase_file: Path | None) -> NodeKeys:
+    """The keys of `open_key_file`.
+
+    Raises:
+        KeystoreError: as `open_key_file`.
+    """
+    return open_key_file(file, passphrase_file).keys
+
+
+def open_key_file(file: Path, passphrase_file: Path | None) -> KeyFile:
     """Decrypt a key file with the passphrase of a file, or one asked on the terminal.
 
     Raises:
         KeystoreError: as `load_keys`, or there is neither a file nor a terminal.
     """
     if passphrase_file is not None:
-        return load_keys(file, read_passphrase(passphrase_file))
-    return load_keys(file, ask_passphrase(f"Passphrase of {file}: "))
+        return KeyFile.open(file, read_passphrase(passphrase_file))
+    return KeyFile.open(file, ask_passphrase(f"Passphrase of {file}: "))
 
 
 def ask_passphrase(prompt: str) -> bytes:

@@ -48,8 +48,9 @@ from p2p.types import ItemId, Link, PeerId
 
 CONTROL_KINDS = 16
 RAFT_MESSAGE = 0
-DISHONEST = frozenset({Code.MALFORMED, Code.BAD_SIGNATURE, Code.WRONG_NETWORK, Code.UNKNOWN_AUTHOR})
-"""An honest node relays nothing of these: they need no knowledge of the ledger."""
+DISHONEST = frozenset({Code.MALFORMED, Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
+"""An honest node relays nothing of these: they need no knowledge of the ledger. An author's keys do
+need it, and the peer's ledger may be ahead of or behind this one."""
 
 _NOT_HONEST = (MalformedControlError, CertificateError, EvidenceError, UnaskedError)
 

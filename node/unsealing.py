@@ -110,7 +110,7 @@ class Unsealer:
         row = await self._row(number)
         if row is None or row.details is None:
             return []
-        readers = await self._readers.keys_of_all(parties)
+        readers = self._readers.keys_of_all(parties)
         wanted = [key for key in readers if again or not await self._reads(row, key, actor)]
         made = next((sharer.readers for sharer in row.sharers if sharer.party == actor), 0)
         others = sum(sharer.party != actor for sharer in row.sharers)

@@ -27,7 +27,8 @@ from node.api.ports import (
 from node.chain.voters import Voter, VoterSet
 from node.engine import Engine
 from node.intake import Intake
-from node.ledger.genesis import Genesis, ParticipantDocument
+from node.ledger.genesis import Genesis
+from node.members import Members
 from node.pool import Pool
 from node.storage.ledger import Ledger
 from node.tracker import Tracker
@@ -63,7 +64,8 @@ class NodeVitals:
         genesis: Genesis,
         voters: VoterSet,
         me: Voter,
-        participant: ParticipantDocument,
+        participant: str,
+        members: Members,
         raft: RaftNode,
         engine: Engine,
         ledger: Ledger,
@@ -77,6 +79,7 @@ class NodeVitals:
         self._voters = voters
         self._me = me
         self._participant = participant
+        self._members = members
         self._raft = raft
         self._engine = engine
         self._ledger = ledger
@@ -102,10 +105,11 @@ class NodeVitals:
         raft = self.raft()
         head = self._ledger.head
         leader = self._voters.get(raft.leader) if raft.leader is not None else None
+        row = self._members.get(self._participant)
         return NodeStatus(
             node=self._me.node,
-            participant=self._participant.id,
-            roles=self._participant.roles,
+            participant=self._participant,
+            roles=() if row is None else tuple(role.name.lower() for role in row.roles),
             network_id=self._voters.network_id.hex(),
             version=__version__,
             raft=RaftView(

@@ -35,14 +35,16 @@ from node.finality import Cosigned, DivergedError, Finality
 from node.indexing import Indexer
 from node.intake import Intake
 from node.keyring import Keyring
-from node.keystore import NodeKeys
+from node.keystore import KeyFile
 from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.links import Links
+from node.members import Members
 from node.naming import Naming
 from node.pool import Pool, PoolLimits
 from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored
 from node.rejoining import Rejoining
+from node.signer import Signer
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
@@ -70,10 +72,12 @@ _log = structlog.get_logger("node.wiring")
 class Node:
     """A whole node: built, started, stopped. Implements `engine.Outside`."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    def __init__(self, config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> None:
         self._config = config
         self._genesis = genesis
-        self._keys = keys
+        self._key_file = key_file
+        self._keys = key_file.keys
+        self._members = Members(genesis)
         self._voters = VoterSet.from_genesis(genesis)
         self._me = self._voters.by_node[config.node.name]
         self._clock = SystemClock()
@@ -86,7 +90,7 @@ class Node:
                 bytes_max=config.limits.pool_bytes,
             )
         )
-        self._keyring = Keyring([keys.sealing])
+        self._keyring = Keyring(self._keys.sealing_seeds[::-1])
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[Callable[[], Awaitable[object]]] = []
         self._files: list[Callable[[], Awaitable[object]]] = []
@@ -224,7 +228,7 @@ class Node:
             self._tracker,
             self._clock,
         )
-        admission = Admission(genesis, self._verified, self._pool.knows)
+        admission = Admission(genesis, self._members, self._verified, self._pool.knows)
         self._intake = Intake(
             admission,
             self._pool,
@@ -245,7 +249,8 @@ class Node:
             genesis,
             voters,
             self._me,
-            participant,
+            participant.id,
+            self._members,
             self._raft,
             self._engine,
             ledger,
@@ -255,11 +260,13 @@ class Node:
             self._links.peer_views,
             self._keeper.summary,
         )
+        self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
         self._desk = Desk(
             genesis,
             voters,
             participant.id,
-            self._keys.signing,
+            self._members,
+            self._signer,
             self._keyring,
             self._intake,
             outbox,
@@ -341,6 +348,7 @@ class Node:
         head = ledger.head
         self._tracker.height = head.height
         self._tracker.final_height = final
+        await self._members.load(reader, head.height)
         self._finality.resume(final)
         if newest is not None:
             self._engine.newest_certificate = (newest[0], newest[1].decode())
@@ -412,6 +420,9 @@ class Node:
 
     def tell_applied(self, block: AppliedBlock) -> None:
         """A block is stored, and signed if this voter may sign."""
+        self._members.applied(block.height, block.participants)
+        if block.participants:
+            self._signer.follow()
         self._raft.protect(LogIndex(block.raft_index))
         self._rejoining.on_applied(block.height, block.raft_index)
         self._intake.applied(block)

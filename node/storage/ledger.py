@@ -32,6 +32,7 @@ from node.ledger.transaction import (
     decode_transaction,
     encode_wire,
 )
+from node.ledger.types import Table
 from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
     SCHEMA,
@@ -83,6 +84,8 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     skipped: Sequence[tuple[bytes, Code]]
     """Txids that left no leaf, and why (duplicates, expired …)."""
     payload_bytes: int
+    participants: Sequence[bytes] = ()
+    """Rows of participants that the block changed, as it left them."""
 
 
 class CommittedEntry(msgspec.Struct, frozen=True):
@@ -356,6 +359,11 @@ class Ledger:
             transactions=made.transactions,
             skipped=made.skipped,
             payload_bytes=payload_bytes,
+            participants=[
+                change.new
+                for change in made.changes
+                if change.table is Table.PARTICIPANT and change.new is not None
+            ],
         )
 
 

@@ -4,10 +4,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from node.keystore import (
     INTERACTIVE,
+    KEYS_OF_A_KIND_MAX,
     KdfCost,
+    KeyFile,
     KeyFileError,
     NodeKeys,
     WrongPassphraseError,
@@ -105,7 +108,7 @@ def test_a_file_open_to_others_is_refused(saved: tuple[Path, NodeKeys], mode: in
 def test_a_folder_or_a_huge_file_is_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError):
         load_keys(tmp_path, PASSPHRASE)
-    write_private(tmp_path / "keys", b"PLKS" + bytes(5_000))
+    write_private(tmp_path / "keys", b"PLKS" + bytes(40_000))
     with pytest.raises(KeyFileError, match="larger"):
         load_keys(tmp_path / "keys", PASSPHRASE)
 
@@ -157,3 +160,36 @@ def test_the_derivation_cost_is_a_parameter_of_the_file(tmp_path: Path) -> None:
 
     assert tmp_path.joinpath("keys").read_bytes()[5:9] == (3).to_bytes(4, "big")
     load_keys(tmp_path / "keys", PASSPHRASE)
+
+
+def test_an_open_file_takes_up_what_another_process_added(
+    saved: tuple[Path, NodeKeys],
+) -> None:
+    running, other = KeyFile.open(saved[0], PASSPHRASE), KeyFile.open(saved[0], PASSPHRASE)
+    other.replace(replace(other.keys, more_signing=(bytes(32),), more_sealing=(bytes(32),)))
+
+    assert running.keys == saved[1]
+    running.reload()
+    assert running.keys == other.keys == load_keys(saved[0], PASSPHRASE)
+    assert running.keys.signing_seeds == (saved[1].signing, bytes(32))
+    assert stat.S_IMODE(saved[0].stat().st_mode) == 0o600
+
+
+def test_a_file_full_of_seeds_is_still_read(saved: tuple[Path, NodeKeys]) -> None:
+    file = KeyFile.open(saved[0], PASSPHRASE)
+    seeds = tuple(bytes([n]) * 32 for n in range(KEYS_OF_A_KIND_MAX - 1))
+    file.replace(replace(file.keys, more_signing=seeds, more_sealing=seeds))
+
+    assert load_keys(saved[0], PASSPHRASE).more_sealing == seeds
+
+
+def test_a_file_made_anew_with_another_passphrase_is_not_taken_up(
+    saved: tuple[Path, NodeKeys],
+) -> None:
+    file = KeyFile.open(saved[0], PASSPHRASE)
+    saved[0].unlink()
+    save_keys(saved[0], generate_keys(), b"another", INTERACTIVE)
+
+    with pytest.raises(WrongPassphraseError):
+        file.reload()
+    assert file.keys == saved[1]

@@ -10,6 +10,7 @@ import pytest
 from node.admission import Admission, VerifiedCache
 from node.clock import SystemClock
 from node.intake import Intake, OutboxFullError
+from node.members import Members
 from node.pool import Pool, PoolLimits
 from node.storage.outbox import Outbox, Promise
 from node.tracker import Tracker
@@ -20,7 +21,8 @@ from tests.node.transactions import make_transaction
 async def test_a_full_outbox_refuses_promises_and_stores_nothing(tmp_path: Path) -> None:
     outbox = await Outbox.open(tmp_path / "outbox.db")
     pool = Pool(PoolLimits())
-    admission = Admission(make_genesis(), VerifiedCache(), pool.knows)
+    genesis = make_genesis()
+    admission = Admission(genesis, Members(genesis), VerifiedCache(), pool.knows)
     intake = Intake(admission, pool, outbox, Tracker(), SystemClock(), outbox_max=2)
     transactions = [make_transaction(n) for n in range(3)]
     async with asyncio.TaskGroup() as group:
