@@ -33,6 +33,12 @@ _PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "height": ("Height of the block.", {"type": "integer", "minimum": 1}),
     "issuer": ("Participant id.", {"type": "string", "pattern": "^[0-9A-Z]{18}$"}),
     "month": ("YYYY-MM, UTC.", {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
+    "participant": (
+        "Unified social credit code.",
+        {"type": "string", "pattern": "^[0-9A-Z]{18}$"},
+    ),
+    "proposal": ("Proposal id.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+    "key": ("Public key.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "path": ("Rest of the C2SP tile path.", {"type": "string"}),
 }
 _IDEMPOTENCY = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from node.api import schemas
+from node.api import membership_bodies, schemas
 from node.api.details import Body
 from node.api.errors import not_found
 from node.api.invoices import read_invoice
@@ -21,6 +21,7 @@ from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.ledger import operations as ops
+from node.ledger.membership import AllotRegion
 from node.ledger.operations import Operation
 from node.ledger.rows import Response
 
@@ -186,6 +187,12 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
         "Allot invoice numbers to an issuer (tax bureau)",
         schemas.SegmentBody,
         lambda body: ops.AllotSegment(body.issuer, body.first, body.count),
+    ),
+    (
+        "regions",
+        "Allot invoice numbers to a regional bureau (head bureau)",
+        membership_bodies.RegionBody,
+        lambda body: AllotRegion(body.bureau, body.first, body.count),
     ),
     (
         "quotas",

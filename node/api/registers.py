@@ -1,4 +1,4 @@
-"""Routes that read the registers: participants, segments, quotas, rates. All from the state."""
+"""Routes that read the tax bureau's registers: segments, regions, quotas, rates; from the state."""
 
 from __future__ import annotations
 
@@ -11,31 +11,17 @@ from aiohttp import web
 from node.api.requests import encode_cursor, query_cursor, query_limit, time_text
 from node.api.routing import PAGE_QUERY, Api, Handler, Route, json_response
 from node.api.security import Scope
+from node.ledger.membership_rows import decode_regions
 from node.ledger.rows import (
     RATES_FOR_ALL_KEY,
-    ParticipantState,
     decode_exchange_rate,
-    decode_participant,
     decode_quota,
     decode_segments,
     decode_tax_rates,
 )
 from node.ledger.types import Table
 
-_STATE_NAMES = {state: state.name.lower() for state in ParticipantState}
 _KEY_BYTES_MAX = 256
-
-
-class ParticipantView(msgspec.Struct, frozen=True):
-    """A participant of the network."""
-
-    id: str
-    name: str
-    roles: list[str]
-    state: str
-    issuing_suspended: bool
-    signing_keys: list[str]
-    sealing_keys: list[str]
 
 
 class TermsView(msgspec.Struct, frozen=True):
@@ -74,6 +60,20 @@ class SegmentsView(msgspec.Struct, frozen=True):
     segments: list[SegmentView]
 
 
+class RangeView(msgspec.Struct, frozen=True):
+    """Consecutive numbers."""
+
+    first: str
+    last: str
+
+
+class RegionView(msgspec.Struct, frozen=True):
+    """Numbers that a regional bureau may allot."""
+
+    bureau: str
+    ranges: list[RangeView]
+
+
 class QuotaView(msgspec.Struct, frozen=True):
     """An issuer's quota of one month: net amounts in the home currency."""
 
@@ -108,17 +108,17 @@ class ExchangeRatesView(msgspec.Struct, frozen=True):
     rates: list[DatedRateView]
 
 
-class ParticipantsPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Participants by id."""
-
-    participants: list[ParticipantView]
-    next_cursor: str | None = None
-
-
 class SegmentsPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Segments by issuer."""
 
     segments: list[SegmentsView]
+    next_cursor: str | None = None
+
+
+class RegionsPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ranges by regional bureau."""
+
+    regions: list[RegionView]
     next_cursor: str | None = None
 
 
@@ -147,22 +147,14 @@ class _KeyCursor(msgspec.Struct, frozen=True, array_like=True):
     after: Annotated[bytes, msgspec.Meta(max_length=_KEY_BYTES_MAX)]
 
 
-def _participant(_: bytes, value: bytes) -> ParticipantView:
-    row = decode_participant(value)
-    return ParticipantView(
-        id=row.id,
-        name=row.name,
-        roles=[role.name.lower() for role in row.roles],
-        state=_STATE_NAMES[row.state],
-        issuing_suspended=row.issuing_suspended,
-        signing_keys=[key.key.hex() for key in row.signing_keys],
-        sealing_keys=[key.key.hex() for key in row.sealing_keys],
-    )
-
-
 def _segments(_: bytes, value: bytes) -> SegmentsView:
     row = decode_segments(value)
     return SegmentsView(row.issuer, [SegmentView(s.first, s.last, s.used) for s in row.segments])
+
+
+def _region(_: bytes, value: bytes) -> RegionView:
+    row = decode_regions(value)
+    return RegionView(row.bureau, [RangeView(held.first, held.last) for held in row.ranges])
 
 
 def quota_view(value: bytes) -> QuotaView:
@@ -240,17 +232,18 @@ ROUTES = (
         answers={200: TermsView},
     ),
     _route(
-        "participants",
-        "Participants of the network",
-        _page(Table.PARTICIPANT, b"", _END, _participant, ParticipantsPage),
-        ParticipantsPage,
-    ),
-    _route(
         "segments",
         "Numbers allotted to issuers",
         # `segments_key` begins with "i"; the other rows of the table are single allotments.
         _page(Table.SEGMENTS, b"i", b"j", _segments, SegmentsPage),
         SegmentsPage,
+    ),
+    _route(
+        "regions",
+        "Numbers allotted to regional bureaus",
+        # `regions_key` begins with "i"; the other rows of the table are single ranges.
+        _page(Table.REGION, b"i", b"j", _region, RegionsPage),
+        RegionsPage,
     ),
     _route(
         "quotas",

@@ -41,6 +41,8 @@ class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Number of the issued invoice."""
     numbers: tuple[str, ...] | None = None
     """Numbers of a batch, in its order."""
+    proposal: str | None = None
+    """Id of the proposal made."""
     height: int | None = None
     index: int | None = None
 
@@ -108,6 +110,7 @@ def write_answer(
     *,
     number: str | None = None,
     numbers: tuple[str, ...] | None = None,
+    proposal: str | None = None,
 ) -> web.Response:
     """201 once the state asked for is reached, else 202 with the state so far."""
     answer = WriteAnswer(
@@ -115,6 +118,7 @@ def write_answer(
         state=status.state,
         number=number,
         numbers=numbers,
+        proposal=proposal,
         height=status.height,
         index=status.index,
     )

@@ -16,6 +16,8 @@ from node.ledger.operations import DirectOperation
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
 from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS
+from tests.api.test_membership import OPERATIONS as MEMBERSHIP
+from tests.api.test_membership import put_proposal
 from tests.api.test_security import filled
 
 BODIES_EACH = 1_000
@@ -83,7 +85,8 @@ def example(route: Route) -> Any:
     if route.path == "/v1/sessions":
         return {"scope": "read"}
     pattern = route.path.split("/")[-1]
-    return next(body for path, body, _ in OPERATIONS if path.split("/")[-1] == pattern)
+    known = (*OPERATIONS, *MEMBERSHIP)
+    return next(body for path, body, _ in known if path.split("/")[-1] == pattern)
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.path)
@@ -92,6 +95,7 @@ async def test_no_body_makes_a_write_fail(api: ApiClient, node: FakeNode, route:
     await node.submit_operations((issue("1" * 20),))
     node.operations.clear()
     node.opened["1" * 20] = b"{}"
+    put_proposal(node, bytes(16))
     seed, path = example(route), filled(route.path)
     statuses: set[int] = set()
     for _ in range(BODIES_EACH):
@@ -100,6 +104,7 @@ async def test_no_body_makes_a_write_fail(api: ApiClient, node: FakeNode, route:
             path,
             data=encoded(rng, seed),
             headers={"Content-Type": "application/json"},
+            scope=route.scope,
         )
         statuses.add(answer.status)
         assert answer.json is not None

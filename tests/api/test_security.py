@@ -23,8 +23,17 @@ JSON = {"Content-Type": "application/json"}
 
 def filled(path: str) -> str:
     """A route's pattern with values for its parameters."""
-    values = {"{id}": "0" * 64, "{number}": "1" * 20, "{form}": "0", "{height}": "1"}
-    values |= {"{issuer}": "0" * 18, "{month}": "2026-11", "{hash}": "0" * 64}
+    values = {
+        "{id}": "0" * 64,
+        "{number}": "1" * 20,
+        "{form}": "0",
+        "{height}": "1",
+        "{issuer}": "0" * 18,
+        "{month}": "2026-11",
+        "{participant}": "1" * 18,
+        "{proposal}": "0" * 32,
+        "{key}": "0" * 64,
+    }
     for name, value in values.items():
         path = path.replace(name, value)
     return path.replace("{path:.+}", "0/000")
