@@ -11,7 +11,7 @@ import typer
 
 from node.cli import exporting
 from node.cli.client import ApiClient
-from node.cli.context import connect
+from node.cli.context import Scope, connect
 from node.cli.errors import UsageError
 from node.cli.imports import register as register_imports
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
@@ -28,10 +28,17 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
 
 
 def operate(
-    path: str, body: object, config: Path | None, until: Until, timeout_s: float, as_json: bool
+    path: str,
+    body: object,
+    config: Path | None,
+    until: Until,
+    timeout_s: float,
+    as_json: bool,
+    *,
+    scope: Scope = "operate",
 ) -> None:
     """Post one write, wait and report."""
-    with connect(config, "operate") as client:
+    with connect(config, scope) as client:
         result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s)
     report(result, until=until, as_json=as_json)
 

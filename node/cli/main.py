@@ -16,6 +16,8 @@ from node.cli import (
     discrepancies,
     evidence,
     invoices,
+    keys,
+    members,
     networks,
     opening,
     printing,
@@ -37,7 +39,7 @@ app = typer.Typer(
     help="Piaolian: a ledger of invoices that nobody has to take on trust.",
 )
 app.add_typer(networks.network, name="network")
-app.add_typer(networks.key, name="key")
+app.add_typer(keys.key, name="key")
 app.add_typer(clusters.app, name="cluster")
 app.add_typer(invoices.app, name="invoice")
 invoices.app.add_typer(responses.app)
@@ -52,8 +54,10 @@ invoices.app.command(
 app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")
 app.add_typer(registers.rates, name="rates")
-app.add_typer(registers.participant, name="participant")
 app.add_typer(discrepancies.app, name="discrepancy")
+app.add_typer(members.participant, name="participant")
+app.command(epilog=example("piaolian proposals --state open"))(members.proposals)
+app.command(epilog=example("piaolian vote 5b1f…e2 yes"))(members.vote)
 app.add_typer(evidence.app, name="evidence")
 app.command(
     epilog=example(

@@ -1,4 +1,4 @@
-"""`piaolian network …`, `init` and `key …`: folders of nodes and networks on disk."""
+"""`piaolian network …` and `init`: folders of nodes and networks on disk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from node.cli.errors import UsageError
-from node.cli.options import Config, Json, example
+from node.cli.options import Json, example
 from node.cli.output import message, print_fields, print_json
 
 network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
-key = typer.Typer(no_args_is_help=True, help="Show and back up a node's keys.")
 
 NetworkName = Annotated[str, typer.Option("--name", help="Name of the network.")]
 DEFAULT_NAME = "piaolian"
@@ -148,40 +147,3 @@ def init(
             "hand card.toml to the others, then: piaolian network assemble CARD... "
             f"--install {folder}"
         )
-
-
-@key.command(epilog=example("piaolian key show --config net/issuer/node.toml"))
-def show(config: Config = None, as_json: Json = False) -> None:
-    """Show the public keys; needs the passphrase."""
-    from node.cli.context import load
-    from node.keystore import open_keystore
-
-    loaded = load(config)
-    public = open_keystore(loaded.keys.file, loaded.keys.passphrase_file).public
-    result = {field: getattr(public, field).hex() for field in public.__struct_fields__}
-    if as_json:
-        print_json(result)
-    else:
-        print_fields(result)
-
-
-@key.command(epilog=example("piaolian key backup /media/safe/issuer.keys"))
-def backup(
-    target: Annotated[Path, typer.Argument(help="A file that does not exist yet.")],
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Copy the encrypted key file, after checking that the passphrase opens it.
-
-    The copy is as secret as its passphrase, which is not in it.
-    """
-    from node.cli.context import load
-    from node.keystore import copy_keys, open_keystore
-
-    loaded = load(config)
-    open_keystore(loaded.keys.file, loaded.keys.passphrase_file)
-    copy_keys(loaded.keys.file, target)
-    if as_json:
-        print_json({"backup": str(target)})
-    else:
-        message(f"backed up to {target}; keep the passphrase elsewhere")

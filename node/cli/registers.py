@@ -1,4 +1,4 @@
-"""`piaolian quota|segment|rates|participant …`: the registers."""
+"""`piaolian quota|segment|rates …`: the tax bureau's registers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from node.cli.output import message, print_json, print_table
 
 quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
+region = typer.Typer(no_args_is_help=True, help="Number ranges of regional bureaus.")
+segment.add_typer(region, name="region")
 rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
-participant = typer.Typer(no_args_is_help=True, help="Members of the network.")
 
 _PAGE = 500
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
@@ -164,6 +165,36 @@ def list_segments(
         _show("/v1/segments", "segments", columns, config, as_json, limit=limit, cursor=cursor)
 
 
+@region.command(
+    "allot",
+    epilog=example(
+        "piaolian segment region allot --bureau 11310115337099624K --first 26310000000000000001 "
+        "--count 1000000"
+    ),
+)
+def allot_region(
+    bureau: Annotated[str, typer.Option(help="The regional bureau's unified social credit code.")],
+    first: Annotated[str, typer.Option(help="First number, 20 digits.")],
+    count: Annotated[int, typer.Option(min=1, help="How many numbers.")],
+    config: Config = None,
+    wait: Wait = Until.FINAL,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Allot consecutive numbers to a regional bureau, for its issuers (head bureau)."""
+    body = {"bureau": bureau, "first": first, "count": count}
+    operate("/v1/regions", body, config, wait, timeout, as_json)
+
+
+@region.command("list", epilog=example("piaolian segment region list"))
+def list_regions(
+    limit: Limit = 50, cursor: Cursor = None, config: Config = None, as_json: Json = False
+) -> None:
+    """List the ranges of regional bureaus."""
+    columns = ["bureau", "ranges"]
+    _show("/v1/regions", "regions", columns, config, as_json, limit=limit, cursor=cursor)
+
+
 @rates.command(epilog=example("piaolian rates publish 0 300 600 900 1300"))
 def publish(
     rate: Annotated[list[int], typer.Argument(min=0, max=10_000, help="Basis points.")],
@@ -211,12 +242,3 @@ def list_rates(config: Config = None, as_json: Json = False) -> None:
         return
     print_table(_rows(tax, "tax_rates"), ["issuer", "rates"])
     print_table(_rows(exchanged, "exchange_rates"), ["currency", "rates"])
-
-
-@participant.command("list", epilog=example("piaolian participant list"))
-def list_participants(
-    limit: Limit = 50, cursor: Cursor = None, config: Config = None, as_json: Json = False
-) -> None:
-    """List participants, their roles and state."""
-    columns = ["id", "name", "roles", "state"]
-    _show("/v1/participants", "participants", columns, config, as_json, limit=limit, cursor=cursor)

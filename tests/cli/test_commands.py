@@ -61,6 +61,10 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
             )
         ),
         *("quota grant", "quota show", "segment allot", "segment list"),
+        *("segment region allot", "segment region list", "vote", "proposals"),
+        *("key rotate", "key add", "key revoke", "key list", "participant show"),
+        *(f"participant propose-{act}" for act in ("admit", "suspend", "retire", "roles")),
+        *("participant suspend-issuing", "participant resume-issuing"),
         *("rates publish", "rates list", "rates exchange", "participant list"),
         *("discrepancy list", "discrepancy resolve", "invoice share"),
         *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
