@@ -26,6 +26,8 @@ ScopeName = Literal["issue", "hold", "reimburse", "register", "govern", "keys"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_utf8)]
 ENDS_AFTER_DEFAULT = 1_000
 """Heights for which a rotated key still counts, so that what it has signed is applied."""
+ENDS_AFTER_MIN = 100
+"""A second at the fastest pace: fewer might have passed before the operation is applied."""
 
 
 class AddKeyBody(Body):
@@ -59,7 +61,7 @@ class RotateKeyBody(Body):
     new: HexKey
     ends_after: int = Field(
         ENDS_AFTER_DEFAULT,
-        ge=1,
+        ge=ENDS_AFTER_MIN,
         le=1_000_000,
         description="Heights from now for which the old key still counts.",
     )

@@ -119,7 +119,8 @@ def rotate(
         str | None, typer.Option(help="Public key to replace. Default: the newest live one held.")
     ] = None,
     ends_after: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Heights for which the old one still counts.")
+        int,
+        typer.Option(min=100, max=1_000_000, help="Heights for which the old one counts."),
     ] = ENDS_AFTER,
     config: Config = None,
     wait: Wait = Until.FINAL,

@@ -89,9 +89,9 @@ OPERATIONS: list[tuple[str, dict[str, object], object]] = [
     ),
     (
         f"{KEYS}/{KEY}/rotate",
-        {"kind": "signing", "new": OTHER, "ends_after": 5, "proof": PROOF},
+        {"kind": "signing", "new": OTHER, "ends_after": 500, "proof": PROOF},
         RotateKey(
-            KeyKind.SIGNING, bytes.fromhex(KEY), bytes.fromhex(OTHER), 5, bytes.fromhex(PROOF)
+            KeyKind.SIGNING, bytes.fromhex(KEY), bytes.fromhex(OTHER), 500, bytes.fromhex(PROOF)
         ),
     ),
     (
@@ -158,7 +158,7 @@ WRONG: list[tuple[str, dict[str, object], str]] = [
     (KEYS, {"kind": "other", "key": KEY}, "/kind"),
     (KEYS, {"kind": "signing", "key": KEY, "scopes": ["everything"]}, "/scopes/0"),
     (KEYS, {"kind": "signing", "key": KEY, "not_after": 0}, "/not_after"),
-    (f"{KEYS}/{KEY}/rotate", {"kind": "signing", "new": OTHER, "ends_after": 0}, "/ends_after"),
+    (f"{KEYS}/{KEY}/rotate", {"kind": "signing", "new": OTHER, "ends_after": 99}, "/ends_after"),
     ("/v1/proposals", {"action": "admit", "participant": BUYER}, ""),
     ("/v1/proposals", {"action": "suspend", "participant": BUYER, "name": "x"}, ""),
     ("/v1/proposals", {"action": "suspend", "participant": "x"}, "/participant"),
