@@ -16,6 +16,7 @@ from node.chain.disclosure import Disclosure, disclose
 from node.keyring import Keyring
 from node.ledger.bykey import decode_operation
 from node.ledger.operations import (
+    ActForRetired,
     ByKey,
     IssueInvoice,
     IssueRedLetter,
@@ -225,6 +226,8 @@ def _sealing(body: TransactionBody, position: int | None) -> tuple[int, Sealing]
 
 
 def _inner(operation: Operation) -> Operation:
+    if isinstance(operation, ActForRetired):
+        return operation.operation
     if not isinstance(operation, ByKey):
         return operation
     try:

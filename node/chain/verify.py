@@ -21,7 +21,13 @@ from node.ledger import signing
 from node.ledger.bykey import decode_operation
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Genesis
-from node.ledger.operations import ByKey, IssueInvoice, IssueRedLetter, RequestRedLetter
+from node.ledger.operations import (
+    ActForRetired,
+    ByKey,
+    IssueInvoice,
+    IssueRedLetter,
+    RequestRedLetter,
+)
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -167,6 +173,8 @@ def _check_disclosure(shown: Disclosure, transaction: Transaction) -> Disclosed:
             operation = decode_operation(operation.operation)
         except MalformedTransactionError as error:
             raise ProofInvalidError(str(error)) from error
+    elif isinstance(operation, ActForRetired):
+        operation = operation.operation
     if isinstance(operation, IssueInvoice | IssueRedLetter):
         number = operation.number
     elif isinstance(operation, RequestRedLetter):

@@ -376,11 +376,7 @@ def named_blobs(body: TransactionBody) -> list[bytes]:
     """Hashes of the sealed blobs that travel beside a transaction, in order."""
     named: list[bytes] = []
     for operation in body.operations:
-        kind = type(operation)
-        if kind in _CARRIERS:
-            named.extend(operation.blobs)  # type: ignore[union-attr]
-        elif kind is ActForRetired:
-            inner = operation.operation  # type: ignore[union-attr]
-            if isinstance(inner, ops.IssueRedLetter):
-                named.extend(inner.blobs)
+        inner = operation.operation if type(operation) is ActForRetired else operation
+        if type(inner) in _CARRIERS:
+            named.extend(inner.blobs)  # type: ignore[union-attr]
     return named

@@ -33,6 +33,7 @@ def filled(path: str) -> str:
         "{participant}": "1" * 18,
         "{proposal}": "0" * 32,
         "{key}": "0" * 64,
+        "{hash}": "0" * 64,
     }
     for name, value in values.items():
         path = path.replace(name, value)

@@ -176,7 +176,8 @@ def test_the_bureaus_node_issues_the_red_letter_of_who_has_retired(
 
     path = f"/v1/invoices/{newcomer.first + 40:020d}"
     bureau.write(f"{path}/red", {"amount": 11_300, "reason": "issuing_error"})
-    red = bureau.write(f"{path}/red/0/issue", {"order_id": "R-1"})
+    sealed = {"order_id": "R-1", "details": {"remarks": "issuer retired"}}
+    red = bureau.write(f"{path}/red/0/issue", sealed)
     shown = voting["payer"].get(f"/v1/invoices/{red['number']}")
 
     assert red["number"] == segment["first"]
@@ -210,7 +211,7 @@ def test_a_node_rotates_its_key_while_it_issues(voting: Cluster) -> None:
     thread.start()
     try:
         signing = command(issuer, "key", "rotate")
-        sealing = command(issuer, "key", "rotate", "--kind", "sealing", "--ends-after", "100")
+        sealing = command(issuer, "key", "rotate", "--kind", "sealing", "--ends-after", "900000")
         command(issuer, "key", "revoke", old)
         command(issuer, "key", "revoke", sealing["old"], "--kind", "sealing")
     finally:
