@@ -19,7 +19,7 @@ import msgspec
 from consensus.marker import Promises
 from consensus.ports import Recovered
 from consensus.sqlite import SCHEMA as RAFT_SCHEMA
-from node.audit import indexed, promises, stored
+from node.audit import indexed, log, promises, stored
 from node.audit.faults import AuditError, Fault, fail
 from node.audit.folder import HEADS, INDEX, LEDGER, OUTBOX, RAFT, Folder, open_folder
 from node.audit.signatures import SignatureChecker
@@ -185,13 +185,13 @@ class Audit:
             return
         self._progress("raft log", 0, 0)
         try:
-            recovered, indexes = promises.check_log(raft, self._promises, self._voters)
+            recovered, indexes = log.check_log(raft, self._promises, self._voters)
             self._recovered, self._indexes = recovered, indexes
             self.outcome.raft_entries = len(recovered.positions)
             row = ledger.execute("SELECT record FROM head").fetchone()
             head = msgspec.msgpack.decode(row[0], type=Head) if row else None
             if head is not None and not head.adopting:
-                promises.compare_log(raft, recovered, indexes, ledger, head)
+                log.compare_log(raft, recovered, indexes, ledger, head)
         except AuditError as error:
             self.outcome.faults.append(error.fault)  # the walk may find one below it
         except msgspec.MsgspecError:
@@ -261,7 +261,7 @@ class Audit:
         """Check the named heads; whether a start of the node goes on above the ledger's head."""
         newest, recovered = 0, self._recovered
         if HEADS in folder.databases:
-            newest = promises.check_heads(
+            newest = log.check_heads(
                 folder.databases[HEADS], folder.databases[LEDGER], head, self._voters, recovered
             )
         if recovered is None:
