@@ -31,6 +31,7 @@ from node.api.ports import (
     TooLargeError,
     TransactionState,
     TransactionStatus,
+    UnknownWalletKeyError,
     WriteRefusal,
     WriteRefusedError,
 )
@@ -46,16 +47,18 @@ from node.clock import SystemClock
 from node.intake import History, Intake, OutboxFullError
 from node.issuance import Issuance
 from node.keyring import Keyring
+from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
 from node.ledger.operations import (
+    ByKey,
     OfferInvoice,
     Operation,
     RequestRedLetter,
     ShareDetails,
     SubmitInvoice,
 )
-from node.ledger.signing import sign
+from node.ledger.signing import public_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
@@ -76,6 +79,7 @@ from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Outcome, Tracker
 from node.unsealing import UnknownItemError, Unsealer
+from node.wallet import Wallet, WalletError, claim_seed, claim_text, parse_claim_text
 
 VALIDITY_HEIGHTS = 20_000
 """Own transactions are valid for so many heights: over three minutes at the fastest pace."""
@@ -115,6 +119,7 @@ class Desk:
         members: Members,
         signer: Signer,
         keyring: Keyring,
+        wallet: Wallet,
         intake: Intake,
         outbox: Outbox,
         tracker: Tracker,
@@ -127,6 +132,8 @@ class Desk:
         self._participant = participant
         self._signer = signer
         self._stand_in = StandIn(participant, members, reader)
+        self._keyring = keyring
+        self._wallet = wallet
         self._intake = intake
         self._outbox = outbox
         self._tracker = tracker
@@ -193,14 +200,18 @@ class Desk:
         operations: Sequence[Operation],
         blobs: Sequence[bytes] = (),
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Sign one transaction with this node's key and store it in the outbox.
 
         Whoever is offered an invoice, or is to reimburse it, gets the key of its details with it.
         """
         self._check_writable()
-        operations = [*await self._stand_in.wrap(operations), *await self._shares(operations)]
-        transaction = self._sign(operations, blobs)
+        self._check_actor(actor)
+        shares = await self._shares(operations, self._reference(actor))
+        if actor is None:
+            operations = await self._stand_in.wrap(operations)
+        transaction = self._sign([*operations, *shares], blobs, actor)
         if idempotency is None:
             await self._promise(transaction, (), (), None)
             return Submission(transaction.txid, TransactionState.PENDING)
@@ -216,13 +227,14 @@ class Desk:
         operation: RequestRedLetter,
         details: bytes,
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Ask for a red letter with details, sealed to the invoice's parties."""
         sealed = await self._issuance.seal_form(operation.invoice, details)
         operation = msgspec.structs.replace(
             operation, details=sealed.commitment, blobs=(sealed.blob_hash,)
         )
-        return await self.submit_operations((operation,), (sealed.blob,), idempotency)
+        return await self.submit_operations((operation,), (sealed.blob,), idempotency, actor)
 
     async def issue(
         self,
@@ -243,27 +255,64 @@ class Desk:
         return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
 
     async def share(
-        self, number: str, party: str, idempotency: Idempotency | None = None
+        self,
+        number: str,
+        party: str,
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Let `party` read an invoice's details."""
         self._check_writable()
-        operations = await self.unsealer.share(number, self._participant, (party,), again=True)
+        self._check_actor(actor)
+        operations = await self.unsealer.share(number, self._reference(actor), (party,), again=True)
         if not operations:
             raise NotDisclosableError(
                 "this node cannot open the details, or may not share them, or there is no key"
             )
-        return await self.submit_operations(operations, (), idempotency)
+        return await self.submit_operations(operations, (), idempotency, actor)
 
-    async def _shares(self, operations: Sequence[Operation]) -> list[ShareDetails]:
+    def wallet_keys(self) -> Sequence[bytes]:
+        """Public keys of the wallet, oldest first."""
+        return self._wallet.keys
+
+    async def make_wallet_key(self) -> bytes:
+        """A fresh bare key in the wallet; its public half."""
+        try:
+            return await self._wallet.make()
+        except WalletError as error:
+            raise BusyError(str(error)) from error
+
+    async def import_wallet_key(self, text: str) -> bytes:
+        """Take a claim key over; its public half."""
+        try:
+            return await self._wallet.add(parse_claim_text(text))
+        except WalletError as error:
+            raise BusyError(str(error)) from error
+
+    def claim_buyer(self, order: bytes) -> str:
+        """The party reference of the claim key that belongs to an order of this participant."""
+        return public_key(claim_seed(self._keyring.salt_secret, order)).hex()
+
+    def claim_key(self, order: bytes, buyer: str) -> str | None:
+        """The claim key of an order, if `buyer` is the key made for it."""
+        seed = claim_seed(self._keyring.salt_secret, order)
+        return claim_text(seed) if public_key(seed).hex() == buyer else None
+
+    def _check_actor(self, actor: bytes | None) -> None:
+        if actor is not None and self._wallet.secret(actor) is None:
+            raise UnknownWalletKeyError("the wallet holds no such key")
+
+    def _reference(self, actor: bytes | None) -> str:
+        return self._participant if actor is None else actor.hex()
+
+    async def _shares(self, operations: Sequence[Operation], actor: str) -> list[ShareDetails]:
         """What lets the receivers of these operations read the invoices they are about."""
         shares: list[ShareDetails] = []
         for operation in operations:
             if isinstance(operation, OfferInvoice | SubmitInvoice) and (
                 isinstance(operation, OfferInvoice) or operation.amount
             ):
-                shares += await self.unsealer.share(
-                    operation.invoice, self._participant, (operation.to,)
-                )
+                shares += await self.unsealer.share(operation.invoice, actor, (operation.to,))
         return shares
 
     def _check_writable(self) -> None:
@@ -287,16 +336,28 @@ class Desk:
             return Submission(txid, TransactionState.PENDING)
         return Submission(txid, status.state, status.code)
 
-    def _sign(self, operations: Sequence[Operation], blobs: Sequence[bytes]) -> Transaction:
+    def _sign(
+        self,
+        operations: Sequence[Operation],
+        blobs: Sequence[bytes],
+        actor: bytes | None = None,
+    ) -> Transaction:
+        nonce = int.from_bytes(os.urandom(8), "big") >> 1
+        valid_until = self._tracker.height + min(
+            VALIDITY_HEIGHTS, self._genesis.terms.validity_heights
+        )
+        if actor is not None:
+            operations = [
+                self._by_key(actor, operation, nonce, valid_until) for operation in operations
+            ]
         key = self._signer.signing_key(operations)
         body = encode_body(
             TransactionBody(
                 network=self._voters.network_id,
                 author=self._participant,
                 key=key[32:],
-                nonce=int.from_bytes(os.urandom(8), "big") >> 1,
-                valid_until=self._tracker.height
-                + min(VALIDITY_HEIGHTS, self._genesis.terms.validity_heights),
+                nonce=nonce,
+                valid_until=valid_until,
                 operations=tuple(operations),
             )
         )
@@ -304,6 +365,17 @@ class Desk:
             raise TooLargeError("the operations do not fit one transaction")
         signature = sign(key, signed_bytes(body))
         return decode_transaction(encode_wire(body, signature, tuple(blobs)))
+
+    def _by_key(self, actor: bytes, operation: Operation, nonce: int, valid_until: int) -> ByKey:
+        """The operation as the wallet's key signs it, for this very transaction."""
+        secret = self._wallet.secret(actor)
+        assert secret is not None, "checked before"
+        assert not isinstance(operation, ByKey), "made here only"
+        encoded = encode_operation(operation)
+        message = by_key_message(
+            self._voters.network_id, self._participant, nonce, valid_until, encoded
+        )
+        return ByKey(actor, sign(secret, message), encoded)
 
     async def _promise(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from node.sealing import SealingKey, sealing_key
+from node.sealing import SealingKey, reader_of_bare, sealing_key
 
 
 class Keyring:
@@ -49,6 +49,11 @@ class Keyring:
         self._present = own[0]
         self._first = own[-1]
         self._keys |= {key.public: key for key in own}
+
+    def of_bare(self, public_key: bytes) -> SealingKey | None:
+        """The key pair by which a bare key of the wallet reads."""
+        reader = reader_of_bare(public_key)
+        return None if reader is None else self._keys.get(reader)
 
     def add(self, key: SealingKey) -> None:
         """Read with one more key, of the wallet."""

@@ -37,8 +37,8 @@ from node.readers import Readers
 from node.sealing import NONCE_BYTES, LaterWrap, Opened, SealedBlob, open_details, wrap_later
 from node.storage.ledger_reader import LedgerReader
 
-_SHARES_READ_MAX = 256
-"""Wraps that are tried for one key of ours: at most one a sharer, of whom there are fewer."""
+_SHARES_READ_MAX = SHARERS_MAX * SHARES_OF_ONE_MAX
+READER_BYTES = 32
 
 Sealing = IssueInvoice | IssueRedLetter | RequestRedLetter
 """Operations that commit to details."""
@@ -119,9 +119,11 @@ class Unsealer:
         opened = await self.open(number) if wanted else None
         if opened is None:
             return []
+        # A bare key passes on with its own: the participant's would say who it is.
+        bare = self._keyring.of_bare(bytes.fromhex(actor)) if len(actor) == 64 else None
         operations = []
         for key in wanted:
-            wrap = wrap_later(opened, self._keyring.present, key, os.urandom(NONCE_BYTES))
+            wrap = wrap_later(opened, bare or self._keyring.present, key, os.urandom(NONCE_BYTES))
             if wrap is not None:
                 operations.append(
                     ShareDetails(number, wrap.reader, wrap.sealer, wrap.wrapped, wrap.nonce)
@@ -182,13 +184,14 @@ class Unsealer:
 
     async def _later(self, number: str) -> list[LaterWrap]:
         """The wraps in the state for any of this node's keys."""
+        keys, prefix = self._keyring.keys, number.encode()
+        low, high = len(prefix), len(prefix) + READER_BYTES
+        rows = await self._reader.scan(Table.SHARE, prefix, prefix + b"\xff", _SHARES_READ_MAX)
         found: list[LaterWrap] = []
-        for public in self._keyring.keys:
-            prefix = number.encode() + public
-            rows = await self._reader.scan(Table.SHARE, prefix, prefix + b"\xff", _SHARES_READ_MAX)
-            for _, value in rows:
+        for place, value in rows:
+            if place[low:high] in keys:
                 row = decode_share(value)
-                found.append(LaterWrap(public, row.sealer, row.nonce, row.wrapped))
+                found.append(LaterWrap(place[low:high], row.sealer, row.nonce, row.wrapped))
         return found
 
     async def _reads(self, row: InvoiceRow, key: bytes, actor: str) -> bool:

@@ -54,6 +54,7 @@ from node.storage.outbox import Outbox
 from node.storage.raft_log import SqliteStore, open_raft_log
 from node.tracker import Tracker
 from node.vitals import NodeVitals
+from node.wallet import Wallet
 from node.witness import EvidenceKeeper
 from p2p.config import P2PConfig
 from p2p.errors import RemoteProtocolError
@@ -111,6 +112,8 @@ class Node:
         self._files.append(reader.close)
         outbox = await Outbox.open(data / "outbox.db")
         self._files.append(outbox.close)
+        self._wallet = await Wallet.open(data / "wallet.db", self._keys.identity, self._keyring)
+        self._files.append(self._wallet.close)
         index = await QueryIndex.open(data / "index.db")
         self._files.append(index.close)
         rejoin = Rejoining.is_asked(data)
@@ -268,6 +271,7 @@ class Node:
             self._members,
             self._signer,
             self._keyring,
+            self._wallet,
             self._intake,
             outbox,
             self._tracker,

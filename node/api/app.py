@@ -37,6 +37,7 @@ from node.api import (
     system,
     transactions,
     verifying,
+    wallet,
 )
 from node.api.config import ApiConfig
 from node.api.errors import ApiError
@@ -66,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
     *registers.ROUTES,
     *statements.ROUTES,
     *discrepancies.ROUTES,
+    *wallet.ROUTES,
     *events.ROUTES,
     *pages.ROUTES,
 )

@@ -20,6 +20,7 @@ from node.api.requests import (
     CursorInteger,
     encode_cursor,
     number_of,
+    query_actor,
     query_choice,
     query_cursor,
     query_integer,
@@ -56,6 +57,10 @@ _WAITING_NAMES = {
 
 
 _OF_FORMS = frozenset({WaitingKind.RED_CONFIRMATION, WaitingKind.RED_ISSUE})
+
+
+INBOX_KEYS_MAX = 500
+"""Keys of the wallet whose inbox is shown together; an older one's is asked for with `as`."""
 
 
 class InvoicesPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -292,12 +297,22 @@ def _step_view(step: IndexedStep) -> StepView:
     )
 
 
+def _inbox_parties(api: Api, request: web.Request) -> list[str]:
+    """The participant and the newest keys of its wallet, or the one key asked for."""
+    actor, keys = query_actor(request), api.node.wallet_keys()
+    if actor is None:
+        return [api.node.participant, *(key.hex() for key in keys[-INBOX_KEYS_MAX:])]
+    if actor not in keys:
+        raise not_found("this node's wallet has no such key")
+    return [actor.hex()]
+
+
 async def show_inbox(api: Api, request: web.Request) -> web.Response:
     """What waits for this participant."""
     limit = query_limit(request)
     cursor = query_cursor(request, _InboxCursor) or _InboxCursor(-1, -1, -1)
     found = await api.index.waiting(
-        api.node.participant, (cursor.sequence, cursor.kind, cursor.reference), limit
+        _inbox_parties(api, request), (cursor.sequence, cursor.kind, cursor.reference), limit
     )
     following = None
     if len(found) == limit:
@@ -402,11 +417,14 @@ ROUTES = (
         "GET",
         "/v1/inbox",
         show_inbox,
-        "What waits for this participant: offers, submissions, forms",
+        "What waits for this participant and its wallet: offers, submissions, forms",
         "invoices",
         Scope.READ,
-        query=PAGE_QUERY,
+        query=(
+            Query("as", "Only what waits for this bare key of the wallet (hex)."),
+            *PAGE_QUERY,
+        ),
         answers={200: InboxPage},
-        refusals=(400,),
+        refusals=(400, 404),
     ),
 )

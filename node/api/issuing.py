@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from aiohttp import web
 
 from node.api.details import LineBody
@@ -23,6 +24,9 @@ from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
 from node.ledger.rows import GroupRow, InvoiceRow, decode_order, order_key
 from node.ledger.types import Table
+
+CLAIM = "claim"
+"""As a buyer: a key that is made for the order, and told to the issuer."""
 
 
 def _today(api: Api) -> str:
@@ -46,7 +50,7 @@ async def issue_one(api: Api, request: web.Request) -> web.Response:
         draft = invoice_draft(body, api.node.participant, _today(api))
     except DraftError as error:
         raise _draft_error(error) from error
-    return await _issue(api, request, (draft,), idempotency)
+    return await _issue(api, request, (_with_buyer(api, draft),), idempotency)
 
 
 async def issue_batch(api: Api, request: web.Request) -> web.Response:
@@ -56,7 +60,7 @@ async def issue_batch(api: Api, request: web.Request) -> web.Response:
     drafts: list[InvoiceDraft] = []
     for position, item in enumerate(body.invoices):
         try:
-            drafts.append(invoice_draft(item, api.node.participant, today))
+            drafts.append(_with_buyer(api, invoice_draft(item, api.node.participant, today)))
         except DraftError as error:
             raise _draft_error(error, f"/invoices/{position}") from error
     return await _issue(api, request, drafts, idempotency, batch=True)
@@ -138,11 +142,26 @@ async def _issue(
         issued = await api.node.issue(drafts, idempotency)
     reached, status = await wait_submission(api, request, issued.submission)
     numbers = issued.numbers
+    keys = tuple(_claim_key(api, draft) for draft in drafts)
     if status.height is not None:
         numbers = await _first_numbers(api, drafts, numbers)
     if batch:
-        return write_answer(reached, status, numbers=numbers)
-    return write_answer(reached, status, number=numbers[0])
+        claim_keys = keys if any(keys) else None
+        return write_answer(reached, status, numbers=numbers, claim_keys=claim_keys)
+    return write_answer(reached, status, number=numbers[0], claim_key=keys[0])
+
+
+def _claim_key(api: Api, draft: InvoiceDraft | RedDraft) -> str | None:
+    if not isinstance(draft, InvoiceDraft) or len(draft.buyer) != 64:
+        return None
+    return api.node.claim_key(draft.order, draft.buyer)
+
+
+def _with_buyer(api: Api, draft: InvoiceDraft) -> InvoiceDraft:
+    """The draft with a claim key as its buyer, if it has none."""
+    if draft.buyer != CLAIM:
+        return draft
+    return msgspec.structs.replace(draft, buyer=api.node.claim_buyer(draft.order))
 
 
 async def _first_numbers(

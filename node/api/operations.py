@@ -15,8 +15,8 @@ from node.api import membership_bodies, schemas
 from node.api.details import Body
 from node.api.errors import not_found
 from node.api.invoices import read_invoice
-from node.api.requests import number_of, path_integer, read_json, time_ms
-from node.api.routing import WAIT_QUERY, Api, Handler, Route, check_writable
+from node.api.requests import number_of, path_integer, query_actor, read_json, time_ms
+from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
 from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
@@ -270,9 +270,9 @@ def _write_route(path: str, summary: str, tag: str, handler: Handler, model: typ
         tag,
         Scope.OPERATE,
         body=model,
-        query=WAIT_QUERY,
+        query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
+        refusals=(404, *WRITE_REFUSALS),
     )
 
 
@@ -283,7 +283,7 @@ async def share_details(api: Api, request: web.Request) -> web.StreamResponse:
     await read_invoice(api, number)
     check_writable(api)
     with facade_errors():
-        submission = await api.node.share(number, body.to, idempotency)
+        submission = await api.node.share(number, body.to, idempotency, query_actor(request))
     return await answer_write(api, request, submission)
 
 
@@ -296,7 +296,7 @@ ROUTES = (
         "invoices",
         Scope.OPERATE,
         body=schemas.ShareBody,
-        query=WAIT_QUERY,
+        query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=(404, *WRITE_REFUSALS),
     ),

@@ -75,6 +75,10 @@ class NotFinalError(FacadeError):
     """The transaction is known but not final, so there is no receipt yet (HTTP 409)."""
 
 
+class UnknownWalletKeyError(FacadeError):
+    """This node's wallet has no such key (HTTP 404)."""
+
+
 class NotDisclosableError(FacadeError):
     """No such item in details that this participant can open (HTTP 404)."""
 
@@ -345,10 +349,15 @@ class NodeFacade(Protocol):
         operations: Sequence[Operation],
         blobs: Sequence[bytes] = (),
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Sign one transaction with this node's key and store it in the outbox.
 
+        With `actor`, the public key of one of the wallet's bare keys, each operation is that
+        key's, and this participant's transaction carries it.
+
         Raises:
+            UnknownWalletKeyError: the wallet has no such key.
             RefusedError: known to be refused; nothing stored.
             TooLargeError: does not fit one transaction.
             IdempotencyConflictError: the key belongs to another request.
@@ -360,6 +369,7 @@ class NodeFacade(Protocol):
         operation: RequestRedLetter,
         details: bytes,
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Ask for a red letter with details, which are sealed to the invoice's parties.
 
@@ -379,13 +389,39 @@ class NodeFacade(Protocol):
         ...
 
     async def share(
-        self, number: str, party: str, idempotency: Idempotency | None = None
+        self,
+        number: str,
+        party: str,
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         """Let `party` read an invoice's details: pass their key on, in one transaction.
 
         Raises: as `submit_operations`; NotDisclosableError when this participant cannot open them,
         or the party has no key to seal to.
         """
+        ...
+
+    # The wallet of bare keys.
+
+    def wallet_keys(self) -> Sequence[bytes]:
+        """Public keys, oldest first."""
+        ...
+
+    async def make_wallet_key(self) -> bytes:
+        """A fresh bare key; its public half. BusyError when the wallet is full."""
+        ...
+
+    async def import_wallet_key(self, text: str) -> bytes:
+        """Take a claim key over; its public half. ValueError when it is mistyped."""
+        ...
+
+    def claim_buyer(self, order: bytes) -> str:
+        """The party reference of the claim key that belongs to an order of this participant."""
+        ...
+
+    def claim_key(self, order: bytes, buyer: str) -> str | None:
+        """The claim key of an order, if `buyer` is the key that was made for it."""
         ...
 
     # Transactions and blocks.

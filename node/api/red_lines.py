@@ -18,8 +18,8 @@ from node.api.errors import ApiError, FieldError, not_found
 from node.api.invoice_views import FormView, invoice_view
 from node.api.invoices import read_invoice
 from node.api.operations import RED_REASONS, WRITE_REFUSALS, form_of
-from node.api.requests import number_of, read_json
-from node.api.routing import WAIT_QUERY, Api, Route, check_writable, json_response
+from node.api.requests import number_of, query_actor, read_json
+from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
 from node.api.schemas import GroupBody, RedBody, RedIssueBody, RedLineBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
@@ -57,7 +57,10 @@ async def request_red(api: Api, request: web.Request) -> web.Response:
         raise ApiError(422, "INVALID_FIELDS", message, errors=(FieldError("/amount", message),))
     with facade_errors():
         submission = await api.node.request_red(
-            RequestRedLetter(number, amount, reason), details, idempotency
+            RequestRedLetter(number, amount, reason),
+            details,
+            idempotency,
+            query_actor(request),
         )
     return await answer_write(api, request, submission)
 
@@ -169,9 +172,9 @@ ROUTES = (
         "red letters",
         Scope.OPERATE,
         body=RedBody,
-        query=WAIT_QUERY,
+        query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
+        refusals=(404, *WRITE_REFUSALS),
     ),
     Route(
         "GET",

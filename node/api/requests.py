@@ -131,7 +131,9 @@ def _idempotency(request: web.Request, body: bytes) -> Idempotency | None:
         return None
     if not _KEY.fullmatch(key):
         raise bad_request("Idempotency-Key must be 1 to 128 printable ASCII characters")
-    parts = (request.method.encode(), request.path.encode("utf-8", "surrogateescape"), body)
+    actor = request.query.get("as", "").encode("utf-8", "surrogateescape")
+    path = request.path.encode("utf-8", "surrogateescape")
+    parts = (request.method.encode(), path, body, *((actor,) if actor else ()))
     return Idempotency(key, hashlib.sha256(b"\n".join(parts)).digest())
 
 
@@ -200,6 +202,20 @@ def query_limit(request: web.Request) -> int:
     if not 1 <= limit <= LIMIT_MAX:
         raise bad_request(f"limit must be 1 to {LIMIT_MAX}")
     return limit
+
+
+def query_actor(request: web.Request) -> bytes | None:
+    """`as`: the bare key of the wallet that acts, or None for the participant itself.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = request.query.get("as")
+    if text is None:
+        return None
+    if not _TXID.fullmatch(text):
+        raise bad_request("as must be a bare public key: 64 hex digits")
+    return bytes.fromhex(text)
 
 
 def query_choice(request: web.Request, name: str, choices: Sequence[str]) -> str | None:

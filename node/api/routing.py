@@ -121,6 +121,9 @@ def check_writable(api: Api) -> None:
         raise ApiError(503, refusal, headers={"Retry-After": "1"})
 
 
+AS_QUERY = Query(
+    "as", "Act as this bare key of the wallet (hex); the node's own transaction carries it."
+)
 WAIT_QUERY = (
     Query(
         "wait",

@@ -130,7 +130,10 @@ class InvoiceBody(_Amounts):
     )
 
     order_id: OrderId = Field(description="The issuer's own order: one invoice each, ever.")
-    buyer: Party = Field(description="Participant id, or a bare public key in hex.")
+    buyer: Party | Literal["claim"] = Field(
+        description="Participant id, a bare public key in hex, or `claim`: a key made for whoever "
+        "gets the answer's `claim_key`."
+    )
     kind: Literal["ordinary", "special"] = "ordinary"
     currency: CurrencyCode
     issue_date: Date | None = Field(None, description="Left out: today, UTC.")

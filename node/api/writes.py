@@ -22,9 +22,10 @@ from node.api.ports import (
     TooLargeError,
     TransactionState,
     TransactionStatus,
+    UnknownWalletKeyError,
     WriteRefusedError,
 )
-from node.api.requests import query_wait
+from node.api.requests import query_actor, query_wait
 from node.api.routing import Api, WaitSlot, check_writable, json_response
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
@@ -43,6 +44,10 @@ class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Numbers of a batch, in its order."""
     proposal: str | None = None
     """Id of the proposal made."""
+    claim_key: str | None = None
+    """Of an invoice whose buyer is `claim`: whoever has it acts as the buyer."""
+    claim_keys: tuple[str | None, ...] | None = None
+    """Of a batch with such an invoice, in its order."""
     height: int | None = None
     index: int | None = None
 
@@ -75,7 +80,7 @@ def facade_errors() -> Iterator[None]:
         ) from error
     except NotFinalError as error:
         raise ApiError(409, "NOT_FINAL", str(error), headers={"Retry-After": "1"}) from error
-    except NotDisclosableError as error:
+    except (NotDisclosableError, UnknownWalletKeyError) as error:
         raise not_found(str(error)) from error
     except FacadeError as error:
         raise ApiError(500, "INTERNAL", "the node failed to answer") from error
@@ -90,7 +95,9 @@ async def write_operations(
     """Submit operations in one transaction, and answer 201, 202 or a problem."""
     check_writable(api)
     with facade_errors():
-        submission = await api.node.submit_operations(operations, (), idempotency)
+        submission = await api.node.submit_operations(
+            operations, (), idempotency, query_actor(request)
+        )
     return await answer_write(api, request, submission)
 
 
@@ -111,6 +118,8 @@ def write_answer(
     number: str | None = None,
     numbers: tuple[str, ...] | None = None,
     proposal: str | None = None,
+    claim_key: str | None = None,
+    claim_keys: tuple[str | None, ...] | None = None,
 ) -> web.Response:
     """201 once the state asked for is reached, else 202 with the state so far."""
     answer = WriteAnswer(
@@ -119,6 +128,8 @@ def write_answer(
         number=number,
         numbers=numbers,
         proposal=proposal,
+        claim_key=claim_key,
+        claim_keys=claim_keys,
         height=status.height,
         index=status.index,
     )

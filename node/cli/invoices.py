@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from node.cli import exporting
@@ -20,11 +21,30 @@ from node.cli.writes import post_and_wait, report
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 register_imports(app)
+_ACTOR = "piaolian.actor"
 _INPUT_BYTES_MAX = 4 << 20
 
 Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
 Claim = Annotated[int, typer.Option("--claim", min=0, help="Number of the claim on the invoice.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
+
+
+@app.callback()
+def act_as(
+    context: typer.Context,
+    actor: Annotated[
+        str | None,
+        typer.Option("--as", help="Act as this bare key of the node's wallet (hex)."),
+    ] = None,
+) -> None:
+    """Issue, hand on, claim, book and correct invoices."""
+    context.meta[_ACTOR] = actor
+
+
+def _actor() -> str | None:
+    context = click.get_current_context(silent=True)
+    found: str | None = None if context is None else context.meta.get(_ACTOR)
+    return found
 
 
 def operate(
@@ -39,7 +59,7 @@ def operate(
 ) -> None:
     """Post one write, wait and report."""
     with connect(config, scope) as client:
-        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s)
+        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s, actor=_actor())
     report(result, until=until, as_json=as_json)
 
 

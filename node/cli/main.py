@@ -25,6 +25,7 @@ from node.cli import (
     registers,
     responses,
     statements,
+    wallet,
 )
 from node.cli.context import connect, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
@@ -54,6 +55,7 @@ invoices.app.command(
 app.add_typer(registers.quota, name="quota")
 app.add_typer(registers.segment, name="segment")
 app.add_typer(registers.rates, name="rates")
+app.add_typer(wallet.app, name="wallet")
 app.add_typer(discrepancies.app, name="discrepancy")
 app.add_typer(members.participant, name="participant")
 app.command(epilog=example("piaolian proposals --state open"))(members.proposals)

@@ -24,6 +24,7 @@ def post_and_wait(
     until: Until,
     timeout_s: float,
     idempotency_key: str | None = None,
+    actor: str | None = None,
 ) -> dict[str, object]:
     """Post, and follow the transaction until it is as far as asked, or the time is up.
 
@@ -35,7 +36,12 @@ def post_and_wait(
     wait = None if until is Until.NONE else until.value
     first = None if wait is None else min(timeout_s, _WAIT_S_MAX)
     answer = client.post(
-        path, body, idempotency_key=idempotency_key, wait=wait, timeout_s=_seconds(first)
+        path,
+        body,
+        idempotency_key=idempotency_key,
+        wait=wait,
+        timeout_s=_seconds(first),
+        as_=actor,
     )
     result = answer.fields
     while wait is not None and not reached(result, until):

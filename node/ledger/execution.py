@@ -376,7 +376,11 @@ def named_blobs(body: TransactionBody) -> list[bytes]:
     """Hashes of the sealed blobs that travel beside a transaction, in order."""
     named: list[bytes] = []
     for operation in body.operations:
-        inner = operation.operation if type(operation) is ActForRetired else operation
+        inner: object = operation
+        if isinstance(operation, ActForRetired):
+            inner = operation.operation
+        elif isinstance(operation, ByKey):
+            inner = inner_operation(operation)
         if type(inner) in _CARRIERS:
-            named.extend(inner.blobs)  # type: ignore[union-attr]
+            named.extend(inner.blobs)  # type: ignore[attr-defined]
     return named

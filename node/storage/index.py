@@ -8,6 +8,7 @@ are followed again. Row making is `node.storage.index_rows`; knows no HTTP.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -298,17 +299,19 @@ class QueryIndex:
         return await self._reader.run(job)
 
     async def waiting(
-        self, party: str, after: tuple[int, int, int], limit: int
+        self, parties: Sequence[str], after: tuple[int, int, int], limit: int
     ) -> list[WaitingItem]:
-        """What waits for a party after (sequence, kind, reference), oldest invoice first."""
+        """What waits for any of `parties` after (sequence, kind, reference), oldest first."""
+        keys = json.dumps([party_key(party) for party in parties])
 
         def job(connection: sqlite3.Connection) -> list[WaitingItem]:
             rows = connection.execute(
                 "SELECT w.kind, w.reference, i.sequence, i.number"
                 " FROM waiting w JOIN invoices i ON i.sequence = w.sequence"
-                " WHERE w.party = ? AND (w.sequence, w.kind, w.reference) > (?, ?, ?)"
+                " WHERE w.party IN (SELECT value FROM json_each(?))"
+                " AND (w.sequence, w.kind, w.reference) > (?, ?, ?)"
                 " ORDER BY w.sequence, w.kind, w.reference LIMIT ?",
-                (party_key(party), *after, limit),
+                (keys, *after, limit),
             )
             return [
                 WaitingItem(WaitingKind(kind), reference, IndexedInvoice(*rest))

@@ -27,6 +27,7 @@ from node.api.ports import (
     Submission,
     TransactionState,
     TransactionStatus,
+    UnknownWalletKeyError,
     WaitFor,
     WriteRefusal,
 )
@@ -42,6 +43,7 @@ from node.ledger.operations import (
     ShareDetails,
 )
 from node.ledger.rows import GroupRow, InvoiceRow, encode_row
+from node.ledger.signing import public_key
 from node.ledger.transaction import (
     MalformedTransactionError,
     TransactionBody,
@@ -51,6 +53,7 @@ from node.ledger.transaction import (
 )
 from node.ledger.types import Table
 from node.storage.index import QueryIndex
+from node.wallet import claim_seed, claim_text, parse_claim_text
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"
@@ -138,6 +141,8 @@ class FakeNode:
         self.opened: dict[str, bytes] = {}
         self.files: dict[tuple[str, bytes], bytes] = {}
         self.forms: dict[tuple[str, int], bytes] = {}
+        self.wallet: list[bytes] = []
+        self.actors: list[bytes | None] = []
         self.paths: list[str] = ["/lines/0", "/seller/name"]
         self.disclosed: tuple[tuple[str, ...], int | None] | None = None
         self.found: list[EvidenceItem] = []
@@ -209,8 +214,12 @@ class FakeNode:
         operations: Sequence[Operation],
         blobs: Sequence[bytes] = (),
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         self._raise()
+        if actor is not None and actor not in self.wallet:
+            raise UnknownWalletKeyError("no such key")
+        self.actors.append(actor)
         self.operations += operations
         return (await self._once((), operations, idempotency)).submission
 
@@ -432,20 +441,45 @@ class FakeNode:
         operation: RequestRedLetter,
         details: bytes,
         idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         self.forms[operation.invoice, len(self.forms)] = details
-        return await self.submit_operations((operation,), (), idempotency)
+        return await self.submit_operations((operation,), (), idempotency, actor)
 
     async def detail_paths(self, number: str) -> Sequence[str] | None:
         return self.paths if number in self.opened else None
 
     async def share(
-        self, number: str, party: str, idempotency: Idempotency | None = None
+        self,
+        number: str,
+        party: str,
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
     ) -> Submission:
         if number not in self.opened:
             raise NotDisclosableError("cannot open")
         share = ShareDetails(number, bytes(32), bytes(32), bytes(48), bytes(24))
-        return await self.submit_operations((share,), (), idempotency)
+        return await self.submit_operations((share,), (), idempotency, actor)
+
+    def wallet_keys(self) -> Sequence[bytes]:
+        return self.wallet
+
+    async def make_wallet_key(self) -> bytes:
+        return await self._hold(public_key(bytes([len(self.wallet)]) * 32))
+
+    async def import_wallet_key(self, text: str) -> bytes:
+        return await self._hold(public_key(parse_claim_text(text)))
+
+    async def _hold(self, key: bytes) -> bytes:
+        self._raise()
+        self.wallet += [] if key in self.wallet else [key]
+        return key
+
+    def claim_buyer(self, order: bytes) -> str:
+        return public_key(claim_seed(KEY, order)).hex()
+
+    def claim_key(self, order: bytes, buyer: str) -> str | None:
+        return claim_text(claim_seed(KEY, order)) if buyer == self.claim_buyer(order) else None
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         return [item for item in self.found if after is None or item.id > after][:limit]

@@ -67,6 +67,7 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
         *("participant suspend-issuing", "participant resume-issuing"),
         *("rates publish", "rates list", "rates exchange", "participant list"),
         *("discrepancy list", "discrepancy resolve", "invoice share"),
+        *("wallet list", "wallet make", "wallet import", "wallet claim-key"),
         *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
     }
 

@@ -204,6 +204,90 @@ def test_a_line_is_taken_back_as_the_buyer_asked(story: Story) -> None:
         assert refused.code == code, refused
 
 
+def test_a_company_buys_with_a_key_of_its_wallet(story: Story) -> None:
+    """Everyone sees the key, nobody whose it is; it reads, asks, submits and answers."""
+    cluster = story.cluster
+    issuer, payer, reimburser = (cluster[name] for name in ("issuer", "payer", "reimburser"))
+    key = payer.ask("POST", "/v1/wallet/keys", {}).body["key"]
+    body = {"order_id": "bare-1", "buyer": key, "currency": "CNY", "lines": lines((LINE, 100_000))}
+    number = issuer.write("/v1/invoices", body)["number"]
+    path = f"/v1/invoices/{number}"
+    cluster.wait_equal()
+    assert texts_of(payer.get(path)) == [LINE]
+    assert payer.get(path)["buyer"] == key
+    assert payer.participant not in str(issuer.get(path))
+
+    accepted = {"response": "accepted"}
+    refused = payer.ask("POST", f"{path}/respond?wait=final", accepted)
+    assert refused.code == "WRONG_PARTY"
+    act(payer, f"{path}/respond", key, accepted)
+    act(payer, f"{path}/submit", key, {"to": reimburser.participant, "amount": GROSS})
+    cluster.wait_equal()
+    assert texts_of(reimburser.get(path)) == [LINE]
+    asked = {"reason": "return", "lines": [{"line": 0, "net": 10_000}]}
+    act(payer, f"{path}/red", key, asked)
+    cluster.wait_equal()
+    assert texts_of(issuer.get(f"{path}/red/0")) == [LINE]
+    assert texts_of(payer.get(f"{path}/red/0")) == [LINE]
+    for place in (path, f"{path}/red/0"):
+        assert texts_of(story.bystander.get(place)) == []
+    # A wrap that the key made does not name the participant's own sealing key.
+    step = payer.get(f"/v1/transactions/{_newest_share(payer, path)}")
+    (share,) = [op for op in step["operations"] if op["kind"] == "share"]
+    assert share["signer"] == key
+    assert share["fields"]["sealer"] != payer.keys().public.sealing.hex()
+
+    cluster.stop("payer")
+    cluster.start("payer")
+    assert key in payer.get("/v1/wallet/keys")["keys"]
+    assert texts_of(payer.get(path)) == [LINE]
+
+
+def test_whoever_holds_the_claim_key_is_the_buyer(story: Story) -> None:
+    """An invoice for a buyer without keys; the holder moves it to a key that nobody else knows."""
+    cluster = story.cluster
+    issuer, payer = cluster["issuer"], cluster["payer"]
+    body = {"order_id": "claim-1", "buyer": "claim", "currency": "CNY", "lines": lines((LINE, 5))}
+    issued = issuer.write("/v1/invoices", body)
+    path = f"/v1/invoices/{issued['number']}"
+    again = issuer.ask("POST", "/v1/invoices?wait=final", body).body
+    assert (again["number"], again["claim_key"]) == (issued["number"], issued["claim_key"])
+    cluster.wait_equal()
+    assert issuer.get(f"{path}/claim-key")["claim_key"] == issued["claim_key"]
+    assert payer.ask("GET", f"{path}/claim-key").status == 404
+    assert payer.get(path)["details"] is None
+
+    taken = payer.ask("POST", "/v1/wallet/keys:import", {"claim_key": issued["claim_key"]})
+    claim = taken.body["key"]
+    assert texts_of(payer.get(path)) == [LINE]
+    own = payer.ask("POST", "/v1/wallet/keys", {}).body["key"]
+    act(payer, f"{path}/offer", claim, {"to": own})
+    waiting = wait_until("the offer waits", lambda: payer.get(f"/v1/inbox?as={own}")["items"])
+    assert [item["kind"] for item in waiting] == ["offer"]
+    act(payer, f"{path}/sign", own, {})
+    cluster.wait_equal()
+    assert issuer.get(path)["holder"] == own
+    assert issuer.ask("GET", f"{path}/claim-key").status == 404
+    for file in ("data", "node.log"):
+        folder = issuer.local.folder
+        found = search_folder(folder, [issued["claim_key"]])
+        assert not any(name.startswith(file) for name in found)
+
+
+def act(member: Member, path: str, key: str, body: object) -> None:
+    """A write by a bare key of the member's wallet."""
+    reply = member.ask("POST", f"{path}?wait=final&timeout_s=30&as={key}", body)
+    assert reply.status == 201, (path, reply)
+
+
+def _newest_share(member: Member, path: str) -> str:
+    def find() -> str | None:
+        steps = member.get(f"{path}/trace")["steps"]
+        return next((s["transaction"] for s in steps[::-1] if s["operation"] == "share"), None)
+
+    return wait_until("the trace has the share", find)
+
+
 def test_the_bureau_finds_what_a_dishonest_issuer_sealed(story: Story) -> None:
     """By itself, once, also what was issued while its node was down; honest ones pass."""
     cluster, bureau = story.cluster, story.cluster["tax-bureau"]

@@ -364,7 +364,7 @@ async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger)
             *[await of.invoices(InvoiceFilter(response=said), None, 500) for said in Response],
             await of.invoices(InvoiceFilter(frozen=True), None, 500),
             *[await of.steps(n, NEVER, 500) for n in live],
-            [(w.kind, w.invoice.number) for w in await of.waiting(PAYER, (-1, -1, -1), 500)],
+            [(w.kind, w.invoice.number) for w in await of.waiting([PAYER], (-1, -1, -1), 500)],
             of.height,
         ]
 
@@ -624,19 +624,19 @@ async def test_what_waits_leaves_when_it_is_done_and_pages(
         ledger.put(row(number(n), txid, offer=OfferRow(PAYER, 9)))
     await follow(index, ledger, ledger.block(body))
 
-    first = await index.waiting(PAYER, (-1, -1, -1), 3)
+    first = await index.waiting([PAYER], (-1, -1, -1), 3)
     last = first[-1]
-    rest = await index.waiting(PAYER, (last.invoice.sequence, last.kind, last.reference), 3)
+    rest = await index.waiting([PAYER], (last.invoice.sequence, last.kind, last.reference), 3)
     ledger.put(row(number(0), txid, holder=PAYER))
     await follow(index, ledger, ledger.block(ledger.body([ops.SignOffer(number(0))])))
-    after = await index.waiting(PAYER, (-1, -1, -1), 10)
+    after = await index.waiting([PAYER], (-1, -1, -1), 10)
 
     def numbers(items: list[WaitingItem]) -> list[str]:
         return [item.invoice.number for item in items]
 
     assert numbers(first + rest) == [number(n) for n in range(5)]
     assert numbers(after) == [number(n) for n in range(1, 5)]
-    assert await index.waiting(BUYER, (-1, -1, -1), 10) == []
+    assert await index.waiting([BUYER], (-1, -1, -1), 10) == []
 
 
 def test_a_batch_names_each_touched_invoice_once(ledger: Ledger) -> None:

@@ -1,0 +1,114 @@
+"""Bare keys survive a restart, open nothing without the node's key, and claim keys are checked."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from node import wallet as wallet_module
+from node.keyring import Keyring
+from node.ledger.signing import public_key, sign, verify
+from node.sealing import RANDOM_BYTES, open_details, reader_of_bare, seal_details, sealing_key
+from node.wallet import (
+    ClaimKeyError,
+    Wallet,
+    WalletError,
+    claim_seed,
+    claim_text,
+    parse_claim_text,
+)
+
+NODE = hashlib.sha256(b"node").digest()
+SEED = hashlib.sha256(b"claim").digest()
+
+
+def keyring() -> Keyring:
+    return Keyring([hashlib.sha256(b"sealing").digest()])
+
+
+async def test_keys_survive_a_restart_and_sign_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "wallet.db"
+    wallet = await Wallet.open(path, NODE, keyring())
+    made = await wallet.make()
+    taken = await wallet.add(SEED)
+    assert await wallet.add(SEED) == taken == public_key(SEED)
+    await wallet.close()
+    readers = keyring()
+    wallet = await Wallet.open(path, NODE, readers)
+    try:
+        assert wallet.keys == [made, taken]
+        for key in wallet.keys:
+            secret = wallet.secret(key)
+            assert secret is not None
+            assert verify(key, b"m", sign(secret, b"m"))
+            reader = reader_of_bare(key)
+            assert reader is not None
+            sealer = sealing_key(bytes(range(32)))
+            sealed = seal_details(b'{"a":1}', sealer, [reader], bytes(32), bytes(RANDOM_BYTES))
+            opened = open_details(sealed.blob, readers.keys, sealed.commitment)
+            assert opened is not None
+            assert readers.of_bare(key) is not None
+        assert wallet.secret(bytes(32)) is None
+    finally:
+        await wallet.close()
+
+
+async def test_the_file_holds_no_seed_and_opens_with_the_node_s_key_only(tmp_path: Path) -> None:
+    path = tmp_path / "wallet.db"
+    wallet = await Wallet.open(path, NODE, keyring())
+    await wallet.add(SEED)
+    await wallet.close()
+    for file in tmp_path.iterdir():
+        assert SEED not in file.read_bytes()
+    assert SEED.hex() not in repr(wallet)
+    with pytest.raises(WalletError, match="this node's key"):
+        await Wallet.open(path, NODE[::-1], keyring())
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE keys SET public = ?", (public_key(bytes(32)),))
+    connection.close()
+    with pytest.raises(WalletError, match="in the place of another"):
+        await Wallet.open(path, NODE, keyring())
+
+
+async def test_a_wallet_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wallet_module, "KEYS_MAX", 2)
+    wallet = await Wallet.open(tmp_path / "wallet.db", NODE, keyring())
+    try:
+        await wallet.make()
+        await wallet.add(SEED)
+        with pytest.raises(WalletError, match="no more"):
+            await wallet.make()
+        assert await wallet.add(SEED) == public_key(SEED)
+    finally:
+        await wallet.close()
+
+
+def test_the_claim_key_of_an_order_is_the_same_again_and_another_for_another() -> None:
+    one, two = hashlib.sha256(b"1").digest(), hashlib.sha256(b"2").digest()
+    assert claim_seed(NODE, one) == claim_seed(NODE, one)
+    assert len({claim_seed(NODE, one), claim_seed(NODE, two), claim_seed(NODE[::-1], one)}) == 3
+
+
+def test_a_claim_key_is_read_however_it_was_typed() -> None:
+    text = claim_text(SEED)
+    assert text.startswith("plck1-")
+    for typed in (text, text.upper(), text.replace("-", ""), f"  {text.replace('-', ' ')}\n"):
+        assert parse_claim_text(typed) == SEED
+
+
+def test_every_mistyped_letter_of_a_claim_key_is_noticed() -> None:
+    text = claim_text(SEED)
+    for at, letter in enumerate(text):
+        for other in "a7z1é":
+            if other != letter and letter != "-":
+                with pytest.raises(ClaimKeyError):
+                    parse_claim_text(text[:at] + other + text[at + 1 :])
+        if letter != "-":
+            with pytest.raises(ClaimKeyError):
+                parse_claim_text(text[:at] + text[at + 1 :])
+    for wrong in ("", "plck1", "plck2-" + text[6:], text + "a", "plck1-" + "a" * 90, text * 3):
+        with pytest.raises(ClaimKeyError):
+            parse_claim_text(wrong)
