@@ -40,6 +40,9 @@ def _check_time(text: str) -> str:
 
 ParticipantCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
 Party = Annotated[str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64})$", max_length=64)]
+PartyOrClaim = Annotated[
+    str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64}|claim)$", max_length=64)
+]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{20}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Time = Annotated[
@@ -130,7 +133,7 @@ class InvoiceBody(_Amounts):
     )
 
     order_id: OrderId = Field(description="The issuer's own order: one invoice each, ever.")
-    buyer: Party | Literal["claim"] = Field(
+    buyer: PartyOrClaim = Field(
         description="Participant id, a bare public key in hex, or `claim`: a key made for whoever "
         "gets the answer's `claim_key`."
     )

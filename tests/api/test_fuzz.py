@@ -13,6 +13,7 @@ from node.api.app import ROUTES
 from node.api.config import ApiConfig
 from node.api.routing import Route
 from node.ledger.operations import DirectOperation
+from node.wallet import claim_text
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
 from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS
@@ -78,6 +79,10 @@ def example(route: Route) -> Any:
         return {"invoices": [INVOICE, lines]}
     if route.path == "/v1/orders:find":
         return {"order_ids": ["A-1", "R"]}
+    if route.path == "/v1/wallet/keys":
+        return {}
+    if route.path == "/v1/wallet/keys:import":
+        return {"claim_key": claim_text(bytes(range(32)))}
     if route.path.endswith("/share"):
         return {"to": BUYER}
     if route.path.endswith("/red/{form}/issue"):
