@@ -16,8 +16,9 @@ from node.ledger.transaction import (
     encode_wire,
     signed_bytes,
 )
+from tests.ledger.member_moves import MEMBER_KINDS, MemberMoves
 from tests.ledger.moves import BARE, KINDS, SEED, Draw, Moves, invoices, opening
-from tests.ledger.world import HOUR, PARTICIPANTS, STRANGER, World, key_of, seed_of
+from tests.ledger.world import HOUR, PARTICIPANTS, STRANGER, World, seed_of
 
 _BLOCK_MAX = 5
 
@@ -35,11 +36,10 @@ class SigningWorld(World):
     """A world whose transactions carry real signatures, so that any node can apply them."""
 
     def sign(self, author: str, operations: tuple[ops.Operation, ...], seal_by: int) -> Transaction:
-        key = secret_key(seed_of(author))
+        public = self.signing_key(author)
+        key = secret_key(self.seeds.get(public, seed_of(author)))
         body = encode_body(
-            TransactionBody(
-                self.network_id, author, key_of(author), self.nonce, seal_by, operations
-            )
+            TransactionBody(self.network_id, author, public, self.nonce, seal_by, operations)
         )
         return decode_transaction(encode_wire(body, sign(key, signed_bytes(body))))
 
@@ -68,16 +68,20 @@ def random_history(seed: int, blocks: int) -> tuple[SigningWorld, list[PastBlock
 
     for who, operation in opening(500_000):
         apply([world.signed(who, operation)])
-    moves = Moves(world)
+    moves, members = Moves(world), MemberMoves(world)
     for _ in range(blocks):
         if rng.random() < 0.05:
             world.later(rng.choice((1, 5, 25, 73, 16 * 24)) * HOUR)
-        apply([_step(rng, world, moves) for _ in range(rng.randrange(1, _BLOCK_MAX + 1))])
+        apply([_step(rng, world, moves, members) for _ in range(rng.randrange(1, _BLOCK_MAX + 1))])
     return world, past
 
 
-def _step(rng: random.Random, world: SigningWorld, moves: Moves) -> Transaction:
+def _step(
+    rng: random.Random, world: SigningWorld, moves: Moves, members: MemberMoves
+) -> Transaction:
     draw: Draw = (rng.randrange(10_000), rng.randrange(10_000))
+    if rng.random() < 0.1 and invoices(world):
+        return world.signed(*members.make(rng.choice(MEMBER_KINDS), draw))
     blues = [row for row in invoices(world).values() if not row.red]
     if not blues or rng.random() < 0.06:
         return world.signed(*moves.issue(draw))

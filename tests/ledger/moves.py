@@ -206,7 +206,7 @@ class Moves:
         return ops.RespondInvoice(row.number, said, part, "why")
 
     def _red(self, row: InvoiceRow, form: int, amount: int) -> ops.IssueRedLetter:
-        groups, net, tax = _group_left(row, amount)
+        groups, net, tax = group_left(row, amount)
         groups = groups or (ops.RateGroup(600, 1, 0, 1),)
         serial = self._next(row.issuer)
         return make_red(serial, row.number, form, net=net, tax=tax, groups=groups)
@@ -216,7 +216,7 @@ class Moves:
         return ISSUERS.index(issuer) * SEGMENT + self.serials[issuer]
 
 
-def _group_left(row: InvoiceRow, amount: int) -> tuple[tuple[ops.RateGroup, ...], int, int]:
+def group_left(row: InvoiceRow, amount: int) -> tuple[tuple[ops.RateGroup, ...], int, int]:
     """Rate groups for a red letter of `amount` gross, taken from the groups in order."""
     if amount == row.gross - row.credited:
         left = [

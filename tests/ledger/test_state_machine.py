@@ -16,10 +16,28 @@ from node.ledger.digest import StateDigest
 from node.ledger.rows import Document, InvoiceRow, Response, decode_invoice, encode_row
 from node.ledger.types import Table
 from node.ledger.view import RowChange
+from tests.ledger.member_moves import (
+    BUREAU_SERIAL,
+    MEMBER_KINDS,
+    MemberMoves,
+    check_members,
+)
 from tests.ledger.moves import ISSUERS, KINDS, SEED, Draw, Moves, invoices, opening
-from tests.ledger.world import DAY, HOUR, MONTH, PARTICIPANTS, START, STRANGER, World
+from tests.ledger.world import (
+    BUREAU,
+    DAY,
+    HOUR,
+    MONTH,
+    PARTICIPANTS,
+    START,
+    STRANGER,
+    World,
+    number,
+)
 
 INVOICES = 5
+_LEAFLESS = {Code.AUTHOR_NOT_ACTIVE, Code.UNKNOWN_AUTHOR}
+"""Suspended or retired, or not admitted yet."""
 _SAID = frozenset(Response) - {Response.NONE, Response.RECEIVED, Response.DISPUTED}
 
 
@@ -30,6 +48,7 @@ class Ledger(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.moves = Moves(self.world)
+        self.members = MemberMoves(self.world)
         self.before: dict[str, InvoiceRow] = {}
         self.applied = 0
 
@@ -92,6 +111,12 @@ class Ledger(RuleBasedStateMachine):
         _, operation = self.moves.make(kind, self._blue(place), draw)
         self._apply(who, operation)
 
+    @rule(kinds=st.lists(st.sampled_from(MEMBER_KINDS), min_size=1, max_size=6), draw=draws)
+    def change_members(self, kinds: list[str], draw: Draw) -> None:
+        for place, kind in enumerate(kinds):
+            self._apply(*self.members.make(kind, (draw[0] + place, draw[1] + 11 * place)))
+            check_members(self.world)
+
     @rule(hours=st.sampled_from([1, 1, 5, 24, 73, 16 * 24, 31 * 24]))
     def wait(self, hours: int) -> None:
         self.world.later(hours * HOUR)
@@ -108,7 +133,7 @@ class Ledger(RuleBasedStateMachine):
             result = world.block([carried]).results[0]
         else:
             result = world.run(who, *operations)
-        assert result.leaf
+        assert result.leaf or result.code in _LEAFLESS
         if result.code is Code.OK:
             self.applied += 1
             return
@@ -153,8 +178,14 @@ class Ledger(RuleBasedStateMachine):
                 )
                 if (Table.QUOTA, f"{issuer}{month}".encode()) in self.world.store:
                     assert self.world.quota(issuer, month).used == charged
-            if own:
-                assert sum(s.used for s in self.world.segments(issuer).segments) == len(own)
+            drawn = [row for row in own if row.number < number(BUREAU_SERIAL)]
+            if drawn:
+                assert sum(s.used for s in self.world.segments(issuer).segments) == len(drawn)
+        by_bureau = [row for row in rows.values() if row.number >= number(BUREAU_SERIAL)]
+        assert all(row.red for row in by_bureau)
+        if by_bureau:
+            used = sum(s.used for s in self.world.segments(BUREAU).segments)
+            assert used == len(by_bureau)
 
     @invariant()
     def nothing_is_taken_back(self) -> None:

@@ -32,6 +32,7 @@ from node.ledger.rows import (
     QuotaRow,
     SegmentsRow,
     decode_invoice,
+    decode_participant,
     decode_quota,
     decode_segments,
     quota_key,
@@ -125,6 +126,8 @@ class World:
         self.height = 0
         self.now = START
         self.nonce = 0
+        self.seeds: dict[bytes, bytes] = {}
+        """Of keys that were added or rotated to: seed by public key."""
         self.digest = StateDigest()
         self.log: list[RowChange] = []
         self._write([RowChange(t, k, None, v) for t, k, v in genesis_rows(self.genesis)])
@@ -135,6 +138,18 @@ class World:
         return BlockContext(
             self.network_id, self.height, self.now, self.genesis.home_currency, self.genesis.terms
         )
+
+    def signing_key(self, author: str) -> bytes:
+        """The founding key as long as it lives, then the newest with every scope."""
+        founding = key_of(author)
+        value = self.store.get((Table.PARTICIPANT, author.encode()))
+        if value is None:
+            return founding
+        live = [k for k in decode_participant(value).signing_keys if k.lives(self.height + 1)]
+        if any(key.key == founding for key in live):
+            return founding
+        newest = max(live, key=lambda key: key.scope.bit_count(), default=None)
+        return founding if newest is None else newest.key
 
     def transaction(
         self,
@@ -149,7 +164,7 @@ class World:
         fields: dict[str, object] = {
             "network": self.network_id,
             "author": author,
-            "key": key_of(author),
+            "key": self.signing_key(author),
             "nonce": self.nonce,
             "valid_until": self.height + 10,
             "operations": tuple(operations),
