@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from node.api.app import ROUTES
+from node.api.discrepancies import KIND_NAMES
 from node.api.drafts import MINOR_UNITS
 from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.invoices import _WAITING_NAMES
@@ -35,6 +36,7 @@ NAMED = {
     "form": {state.name.lower() for state in FormState},
     "raft": set(get_args(RaftView.__annotations__["state"])) or {"leader"},
     "tag": {route.tag for route in ROUTES},
+    "discrepancy": set(KIND_NAMES.values()),
     "reason": {"issuing_error", "return", "service_ended", "allowance"},
     "scope": {"read", "operate", "admin"},
     "write": {*("sending", "pending", "committed", "final"), *("refused", "expired", "failed")},

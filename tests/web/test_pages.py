@@ -16,7 +16,10 @@ DESKS = {
     "issuer": ("/accountant", ("issue", "issued", "red", "statement", "quota")),
     "payer": ("/wallet", ("inbox", "answer", "held")),
     "reimburser": ("/expenses", ("submitted", "claimed", "paid", "doubles")),
-    "tax-bureau": ("/bureau", ("quotas", "segments", "rates", "statements", "disputes", "freezes")),
+    "tax-bureau": (
+        "/bureau",
+        ("quotas", "segments", "rates", "statements", "discrepancies", "disputes", "freezes"),
+    ),
 }
 """By node: its desk and the desk's tabs."""
 

@@ -15,6 +15,9 @@ export function operationsOf(invoice, me, roles) {
   if (!invoice.frozen && !isClosed(invoice)) {
     found.push(...answers(make), ...holding(make), ...claiming(make), ...cancelling(make));
   }
+  if (invoice.details_commitment && ([invoice.issuer, invoice.buyer, invoice.holder].includes(me) || make.bureau)) {
+    found.push({ id: "share", hint: t("hint.share"), fields: [{ name: "to", kind: "party", key: true, label: t("field.reader"), required: true }] });
+  }
   found.push(...booking(make), ...redLetters(make), ...ruling(make));
   return found.map((action) => ({
     currency: invoice.currency, title: t(`operation.${action.id.split("-")[0]}`), ...action,

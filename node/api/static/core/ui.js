@@ -109,10 +109,10 @@ export function Table({ columns, rows, name, empty, id = (row, position) => posi
   if (rows.length === 0) return html`<${Empty}>${empty}<//>`;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${name}>
-      <table>
+      <table class=${columns.length > 3 ? "stack" : ""}>
         <thead><tr>${columns.map((column) => html`<th key=${column.label} scope="col" class="${column.right ? "right" : ""} ${column.label === "#" ? "tiny" : ""}">${column.label}</th>`)}</tr></thead>
         <tbody>${rows.map((row, position) => html`
-          <tr key=${id(row, position)}>${columns.map((column) => html`<td key=${column.label} class="${column.right ? "right" : ""} ${column.wide ? "wide" : ""}">${column.cell(row, position)}</td>`)}</tr>`)}
+          <tr key=${id(row, position)}>${columns.map((column) => html`<td key=${column.label} data-label=${column.label} class="${column.right ? "right" : ""} ${column.wide ? "wide" : ""}">${column.cell(row, position)}</td>`)}</tr>`)}
         </tbody>
       </table>
     </div>`;

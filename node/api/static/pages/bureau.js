@@ -3,11 +3,11 @@ import { getAll } from "../core/api.js";
 import { Loaded, useData } from "../core/data.js";
 import { html } from "../core/html.js";
 import { ActionForm, Actions, NeedsRole } from "../core/forms.js";
-import { t } from "../core/language.js";
+import { named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Heading, Party, Section, Table, Tabs, number } from "../core/ui.js";
+import { Hash, Heading, InvoiceLink, Party, Section, Table, Tabs, Time, number } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
@@ -17,13 +17,14 @@ const SHOWN_MAX = 100;
 
 async function load(signal) {
   const all = (path, field) => getAll(path, field, {}, 1_000, signal).then((found) => found.rows);
-  const [quotas, segments, rates, exchange, disputed, frozen] = await Promise.all([
+  const [quotas, segments, rates, exchange, discrepancies, disputed, frozen] = await Promise.all([
     all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/tax-rates", "tax_rates"),
     all("/v1/exchange-rates", "exchange_rates"),
+    getAll("/v1/discrepancies", "discrepancies", { state: "open" }, 500, signal).then((found) => found.rows),
     findInvoices({ response: "disputed" }, undefined, signal, SHOWN_MAX),
     findInvoices({ frozen: "true" }, undefined, signal, SHOWN_MAX),
   ]);
-  return { quotas, segments, rates, exchange, disputed: disputed.rows, frozen: frozen.rows };
+  return { quotas, segments, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows };
 }
 
 export function Bureau() {
@@ -34,12 +35,13 @@ export function Bureau() {
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
         ["quotas", t("bureau.quotas")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
-        ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
+        ["discrepancies", `${t("bureau.discrepancies")} (${found.discrepancies.length})`], ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
       ]} />
       ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
       ${tab === "segments" && html`<${Segments} rows=${found.segments} reload=${data.reload} />`}
       ${tab === "rates" && html`<${Rates} rates=${found.rates} exchange=${found.exchange} reload=${data.reload} />`}
       ${tab === "statements" && html`<${Statement} />`}
+      ${tab === "discrepancies" && html`<${Discrepancies} rows=${found.discrepancies} reload=${data.reload} />`}
       ${tab === "disputes" && html`<${Section} title=${t("bureau.disputes")}><${InvoiceTable} name=${t("bureau.disputes")} rows=${found.disputed} empty=${t("bureau.disputes_empty")} extra=${[actionsColumn(data.reload, kindIs("rule"))]} /><//>`}
       ${tab === "freezes" && html`<${Freezes} rows=${found.frozen} reload=${data.reload} />`}`}<//>`;
 }
@@ -86,6 +88,22 @@ function Rates({ rates, exchange, reload }) {
       { label: t("field.currency"), cell: (row) => row.currency },
       { label: t("bureau.from_date"), cell: (row) => row.date },
       { label: t("bureau.micro"), right: true, cell: (row) => number(row.micro) },
+    ]} /><//>`;
+}
+
+// What the bureau's node found by itself in the sealed details of final invoices.
+function Discrepancies({ rows, reload }) {
+  const resolve = (row) => ({
+    id: "resolve", title: t("operation.discrepancy_resolve"), short: t("bureau.resolve"), path: `/v1/invoices/${row.number}/resolve`, make: (values) => ({ ...values, kind: row.kind }),
+    fields: [{ name: "reason", kind: "text", label: t("field.reason"), required: true, hint: t("hint.public"), wide: true }],
+  });
+  return html`<${Section} title=${t("bureau.discrepancies")} aside=${html`<span class="hint">${t("bureau.discrepancies_hint")}</span>`}>
+    <${Table} name=${t("bureau.discrepancies")} rows=${rows} empty=${t("bureau.discrepancies_empty")} id=${(row) => `${row.number} ${row.kind}`} columns=${[
+      { label: t("invoice.number"), cell: (row) => html`<${InvoiceLink} number=${row.number} />` },
+      { label: t("evidence.kind"), cell: (row) => named("discrepancy", row.kind) },
+      { label: t("evidence.found"), cell: (row) => html`<${Time} value=${row.time} />` },
+      { label: t("transaction.one"), cell: (row) => html`<${Hash} value=${row.transaction} href="/transactions/${row.transaction}" copy=${false} />` },
+      { label: t("desk.do"), cell: (row) => html`<${Actions} small actions=${[resolve(row)]} done=${reload} />` },
     ]} /><//>`;
 }
 

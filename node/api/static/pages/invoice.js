@@ -104,7 +104,19 @@ function Documents({ invoice }) {
     ${shown && html`<iframe class="face" title=${t("document.face")} src="${face}&format=html"></iframe>`}`;
 }
 
+// A proof file that shows chosen items of the details, and nothing else of them.
+function Disclose({ invoice }) {
+  const data = useData((signal) => get(`/v1/invoices/${invoice.number}/details/paths`, {}, signal), [invoice.number]);
+  const [chosen, setChosen] = useState([]);
+  const query = new URLSearchParams(chosen.map((path) => ["disclose", path]));
+  const toggle = (path) => setChosen(chosen.includes(path) ? chosen.filter((one) => one !== path) : [...chosen, path]);
+  return html`<p class="hint">${t("disclose.hint")}</p><${Loaded} of=${data}>${({ paths }) => html`
+    <div class="paths">${paths.map((path) => html`<label key=${path}><input type="checkbox" checked=${chosen.includes(path)} onChange=${() => toggle(path)} /> <code>${path}</code></label>`)}</div>
+    ${chosen.length > 0 && html`<p><a class="button primary" data-outside download="${invoice.number}.proof" href="/v1/transactions/${invoice.transaction}/receipt?${query}">${t("disclose.download", { count: chosen.length })}</a></p>`}`}<//>`;
+}
+
 function Details({ invoice }) {
+  const [disclosing, setDisclosing] = useState(false);
   if (!invoice.details_commitment) return null;
   if (!invoice.details) return html`<${Section} title=${t("details.title")}><${Empty}>${t("details.sealed")}<//><//>`;
   const { lines = [], allowances = [], seller, buyer, extensions, attachments, ...facts } = invoice.details;
@@ -128,6 +140,7 @@ function Details({ invoice }) {
     ]} />`}
     <${Facts} rows=${Object.entries(facts).map(([name, value]) => [label(name), String(value)])} />
     ${attachments?.length > 0 && html`<h3>${t("details.attachments")}</h3><ul class="plain-list">${attachments.map((file) => html`<li key=${file.hash}><a data-outside download=${file.name} href="/v1/attachments/${file.hash}?invoice=${invoice.number}">${file.name}</a> <span class="faint">${file.media_type} · ${number(file.size)} B</span></li>`)}</ul>`}
+    <details onToggle=${(event) => setDisclosing(event.currentTarget.open)}><summary>${t("disclose.title")}</summary>${disclosing && html`<${Disclose} invoice=${invoice} />`}</details>
     ${extensions && html`<details><summary>${t("details.extensions")}</summary><pre>${JSON.stringify(extensions, null, 2)}</pre></details>`}
   <//>`;
 }
