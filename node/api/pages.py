@@ -54,6 +54,7 @@ PAGE_PATHS = (
     "/expenses",
     "/bureau",
     "/participants",
+    "/proposals",
     "/evidence",
     "/docs",
 )

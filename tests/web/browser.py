@@ -146,7 +146,7 @@ class Page:
         assert isinstance(option, WebElement)
         option.click()
 
-    def act(self, action: str, **fields: str) -> None:
+    def act(self, action: str, /, **fields: str) -> None:
         """Open the form of an operation, fill it, send it, wait until it is final, close it."""
         self.click(f'[data-action="{action}"]')
         for name, value in fields.items():

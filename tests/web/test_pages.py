@@ -18,7 +18,16 @@ DESKS = {
     "reimburser": ("/expenses", ("submitted", "claimed", "paid", "doubles")),
     "tax-bureau": (
         "/bureau",
-        ("quotas", "segments", "rates", "statements", "discrepancies", "disputes", "freezes"),
+        (
+            "quotas",
+            "issuers",
+            "segments",
+            "rates",
+            "statements",
+            "discrepancies",
+            "disputes",
+            "freezes",
+        ),
     ),
 }
 """By node: its desk and the desk's tabs."""
@@ -214,3 +223,27 @@ def test_every_page_fits_a_desk_and_a_phone_in_both_languages(
                 shown = set(page.driver.execute_script(keys))
                 assert path == "/docs" or shown <= {"node.toml", "network.toml"}, path
                 page.click("[data-language]")
+
+
+def test_the_bureau_suspends_an_issuer_and_governs_members(page: Page, cluster: Cluster) -> None:
+    payer = cluster["payer"].participant
+    sign_in(page, cluster, "tax-bureau", "admin")
+    page.open("/bureau?tab=issuers")
+    page.act("suspend", case="2026-18")
+    refused = cluster["issuer"].ask("POST", "/v1/invoices?wait=final", draft(cluster, "SO-no"))
+    assert refused.code == "ISSUING_SUSPENDED"
+    page.act("resume", case="2026-18")
+
+    # The bureau is the only governor here: its proposal is its vote, and carries.
+    page.open("/proposals")
+    for action, state in (("suspend", "suspended"), ("reinstate", "active")):
+        page.act("member", action=action, participant=payer, reason=f"{action}: case 9")
+        page.wait_text(f"{action}: case 9")
+        assert cluster["issuer"].get(f"/v1/participants/{payer}")["state"] == state
+    assert {p["state"] for p in cluster["issuer"].get("/v1/proposals")["proposals"]} == {"carried"}
+
+
+def draft(cluster: Cluster, order: str) -> dict[str, Any]:
+    buyer = cluster["payer"].participant
+    groups = [{"rate": 1300, "net": 100}]
+    return {"order_id": order, "buyer": buyer, "currency": "CNY", "groups": groups}

@@ -13,6 +13,7 @@ import { Bureau } from "./pages/bureau.js";
 import { Docs } from "./pages/docs.js";
 import { Entrance } from "./pages/entrance.js";
 import { Expenses } from "./pages/expenses.js";
+import { Governance } from "./pages/governance.js";
 import { Invoice } from "./pages/invoice.js";
 import { Invoices } from "./pages/invoices.js";
 import { Block, Transaction } from "./pages/ledger.js";
@@ -33,12 +34,13 @@ const PAGES = [
   [/^\/expenses$/, Expenses, () => ({}), "expenses"],
   [/^\/bureau$/, Bureau, () => ({}), "bureau"],
   [/^\/participants$/, Participants, () => ({}), "participants"],
+  [/^\/proposals$/, Governance, () => ({}), "proposals"],
   [/^\/docs$/, Docs, () => ({}), "docs", true],
 ];
 // [key, path, role without which it is left out of the menu]
 const MENU = [
   ["overview", "/"], ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
-  ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"], ["participants", "/participants"], ["docs", "/docs"],
+  ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"], ["participants", "/participants"], ["proposals", "/proposals"], ["docs", "/docs"],
 ];
 
 function App() {

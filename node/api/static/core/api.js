@@ -56,8 +56,10 @@ export async function signOut() {
   session.set({ scope: null });
 }
 
-export function mayWrite() {
-  return ["operate", "admin"].includes(session.value?.scope);
+// Whether this session's scope includes that of a write.
+export function mayWrite(needed = "operate") {
+  const scopes = ["read", "operate", "admin"];
+  return scopes.indexOf(session.value?.scope) >= scopes.indexOf(needed);
 }
 
 // All rows of a register or list, page by page, up to `most`: what is beyond is said, not hidden.

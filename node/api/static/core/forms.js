@@ -42,6 +42,8 @@ export function Input({ field, value, change, error, prefix, currency }) {
     time: () => html`<input type="datetime-local" step="1" ...${common} />`,
     month: () => html`<input type="text" inputmode="numeric" placeholder="2026-01" pattern="[0-9]{4}-(0[1-9]|1[0-2])" ...${common} />`,
     check: () => html`<input type="checkbox" id=${id} name=${field.name} checked=${value === true} onChange=${(event) => change(event.target.checked)} />`,
+    several: () => html`<div role="group" id=${id} class="several">${field.options.map(([key, label]) => html`<label key=${key}><input type="checkbox" checked=${(value || []).includes(key)}
+      onChange=${() => change((value || []).includes(key) ? value.filter((one) => one !== key) : [...(value || []), key])} /> ${label}</label>`)}</div>`,
     choice: () => html`<select ...${common}>${!value && html`<option value="">${t("ui.choose")}</option>`}
       ${field.options.map(([key, label]) => html`<option key=${key} value=${key} selected=${String(key) === String(value)}>${label}</option>`)}</select>`,
     party: () => html`<${PartyInput} field=${field} common=${common} value=${value} change=${change} />`,
@@ -75,6 +77,11 @@ export function readFields(fields, values, currency) {
       body[field.name] = value === true;
       continue;
     }
+    if (field.kind === "several") {
+      if (value?.length) body[field.name] = value;
+      else if (field.required) wrong[field.name] = t("form.required");
+      continue;
+    }
     const text = String(value ?? "").trim();
     if (text === "") {
       if (field.required) wrong[field.name] = t("form.required");
@@ -102,7 +109,7 @@ export function fieldErrors(error) {
 }
 
 // One operation: fields, a button, and the way of its write.
-export function ActionForm({ title, path, fields = [], currency = "CNY", initial = {}, hint, danger, make, done, label }) {
+export function ActionForm({ title, path, fields = [], currency = "CNY", initial = {}, hint, danger, make, done, label, scope = "operate" }) {
   const [values, setValues] = useState(() => ({
     ...Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""])), ...initial,
   }));
@@ -130,8 +137,8 @@ export function ActionForm({ title, path, fields = [], currency = "CNY", initial
     <div class="fields">${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${values[field.name]} error=${wrong[field.name]} prefix=${prefix} currency=${currency}
       change=${(value) => setValues((old) => ({ ...old, [field.name]: value }))} />`)}</div>
     ${entry && html`<${WriteState} entry=${entry} />`}
-    <div class="buttons"><button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || !mayWrite() || entry?.state === "final"}>${label ?? title}</button></div>
-    ${!mayWrite() && html`<p class="hint">${t("session.read_only")}</p>`}
+    <div class="buttons"><button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || !mayWrite(scope) || entry?.state === "final"}>${label ?? title}</button></div>
+    ${!mayWrite(scope) && html`<p class="hint">${t(scope === "admin" ? "session.admin_only" : "session.read_only")}</p>`}
   </form>`;
 }
 

@@ -44,9 +44,9 @@ export function Failure({ error, retry }) {
 }
 
 const TONES = {
-  good: "issued accepted deemed_accepted final active confirmed ok leader connected reimbursed applied",
+  good: "issued accepted deemed_accepted final active carried confirmed ok leader connected reimbursed applied",
   wait: "pending committed sending requested received partly_accepted offered unknown partly_credited locked follower observer candidate none",
-  bad: "refused expired failed rejected disputed cancelled suspended retired frozen credited lost",
+  bad: "refused expired failed rejected disputed cancelled suspended retired revoked withdrawn frozen credited lost",
 };
 
 export function Badge({ group, value, children }) {

@@ -7,7 +7,7 @@ import { named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Hash, Heading, InvoiceLink, Party, Section, Table, Tabs, Time, number } from "../core/ui.js";
+import { Badge, Hash, Heading, InvoiceLink, Party, Section, Table, Tabs, Time, number } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
@@ -17,14 +17,15 @@ const SHOWN_MAX = 100;
 
 async function load(signal) {
   const all = (path, field) => getAll(path, field, {}, 1_000, signal).then((found) => found.rows);
-  const [quotas, segments, rates, exchange, discrepancies, disputed, frozen] = await Promise.all([
-    all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/tax-rates", "tax_rates"),
+  const [quotas, segments, regions, rates, exchange, discrepancies, disputed, frozen] = await Promise.all([
+    all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/regions", "regions"), all("/v1/tax-rates", "tax_rates"),
     all("/v1/exchange-rates", "exchange_rates"),
     getAll("/v1/discrepancies", "discrepancies", { state: "open" }, 500, signal).then((found) => found.rows),
     findInvoices({ response: "disputed" }, undefined, signal, SHOWN_MAX),
     findInvoices({ frozen: "true" }, undefined, signal, SHOWN_MAX),
   ]);
-  return { quotas, segments, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows };
+  const participants = await all("/v1/participants", "participants");
+  return { issuers: participants.filter((party) => party.roles.includes("issuer")), quotas, segments, regions, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows };
 }
 
 export function Bureau() {
@@ -34,11 +35,12 @@ export function Bureau() {
   return html`<${Heading} title=${t("bureau.title")} sub=${t("bureau.sub")} /><${NeedsRole} role="tax_bureau" />
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
-        ["quotas", t("bureau.quotas")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
+        ["quotas", t("bureau.quotas")], ["issuers", t("bureau.issuers")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
         ["discrepancies", `${t("bureau.discrepancies")} (${found.discrepancies.length})`], ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
       ]} />
       ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
-      ${tab === "segments" && html`<${Segments} rows=${found.segments} reload=${data.reload} />`}
+      ${tab === "issuers" && html`<${Issuers} rows=${found.issuers} reload=${data.reload} />`}
+      ${tab === "segments" && html`<${Segments} rows=${found.segments} regions=${found.regions} reload=${data.reload} />`}
       ${tab === "rates" && html`<${Rates} rates=${found.rates} exchange=${found.exchange} reload=${data.reload} />`}
       ${tab === "statements" && html`<${Statement} />`}
       ${tab === "discrepancies" && html`<${Discrepancies} rows=${found.discrepancies} reload=${data.reload} />`}
@@ -64,15 +66,40 @@ function Quotas({ rows, reload }) {
   return html`<${Section} title=${t("bureau.quotas")} aside=${html`<${Actions} actions=${[grant]} done=${reload} />`}><${QuotaTable} rows=${rows} extra=${[{ label: t("invoice.issuer"), cell: (row) => html`<${Party} id=${row.issuer} />` }]} /><//>`;
 }
 
-function Segments({ rows, reload }) {
+function Issuers({ rows, reload }) {
+  const change = (party, name) => ({
+    id: name, danger: name === "suspend", title: t(`operation.${name}_issuing`), path: `/v1/issuers/${party.id}/${name}`,
+    fields: [{ name: "case", kind: "text", label: t("field.case"), required: true, most: 64 }],
+  });
+  return html`<${Section} title=${t("bureau.issuers")} aside=${html`<span class="hint">${t("bureau.issuers_hint")}</span>`}><${Table} name=${t("bureau.issuers")} rows=${rows} id=${(party) => party.id} columns=${[
+    { label: t("participants.name"), cell: (party) => html`<strong>${party.name}</strong>` },
+    { label: t("participants.code"), cell: (party) => html`<code>${party.id}</code>` },
+    { label: t("invoice.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
+    { label: t("field.case"), cell: (party) => party.issuing_case ?? "–" },
+    { label: t("desk.do"), cell: (party) => html`<${Actions} small done=${reload} actions=${[change(party, party.issuing_suspended ? "resume" : "suspend")]} />` },
+  ]} /><//>`;
+}
+
+function Segments({ rows, regions, reload }) {
   const allot = {
     id: "allot", primary: true, title: t("bureau.allot"), path: "/v1/segments", hint: t("hint.segment"), fields: [
       issuerField(), { name: "first", kind: "text", label: t("bureau.first"), required: true, most: 20, hint: t("hint.number") },
       { name: "count", kind: "integer", min: 1, label: t("bureau.count"), required: true },
     ],
   };
+  const region = {
+    id: "region", title: t("operation.allot_region"), path: "/v1/regions", hint: t("hint.region"), fields: [
+      { name: "bureau", kind: "party", role: "tax_bureau", label: t("bureau.region"), required: true }, ...allot.fields.slice(1),
+    ],
+  };
+  const ranges = regions.flatMap((row) => row.ranges.map((range) => ({ ...range, bureau: row.bureau })));
   const flat = rows.flatMap((row) => row.segments.map((segment) => ({ ...segment, issuer: row.issuer })));
-  return html`<${Section} title=${t("bureau.segments")} aside=${html`<${Actions} actions=${[allot]} done=${reload} />`}><${SegmentTable} rows=${flat} extra=${[{ label: t("invoice.issuer"), cell: (row) => html`<${Party} id=${row.issuer} />` }]} /><//>`;
+  return html`<${Section} title=${t("bureau.segments")} aside=${html`<${Actions} actions=${[allot]} done=${reload} />`}><${SegmentTable} rows=${flat} extra=${[{ label: t("invoice.issuer"), cell: (row) => html`<${Party} id=${row.issuer} />` }]} /><//>
+    <${Section} title=${t("bureau.regions")} aside=${html`<${Actions} actions=${[region]} done=${reload} />`}><${Table} name=${t("bureau.regions")} rows=${ranges} empty=${t("bureau.no_regions")} columns=${[
+      { label: t("bureau.region"), cell: (row) => html`<${Party} id=${row.bureau} />` },
+      { label: t("bureau.first"), cell: (row) => html`<code>${row.first}</code>` },
+      { label: t("bureau.last"), cell: (row) => html`<code>${row.last}</code>` },
+    ]} /><//>`;
 }
 
 function Rates({ rates, exchange, reload }) {

@@ -106,13 +106,19 @@ function Documents({ invoice }) {
 
 // A proof file that shows chosen items of the details, and nothing else of them.
 function Disclose({ invoice }) {
-  const data = useData((signal) => get(`/v1/invoices/${invoice.number}/details/paths`, {}, signal), [invoice.number]);
+  const data = useData(async (signal) => {
+    const [found, transaction] = await Promise.all([
+      get(`/v1/invoices/${invoice.number}/details/paths`, {}, signal), get(`/v1/transactions/${invoice.transaction}`, {}, signal),
+    ]);
+    // A batch issues many invoices in one transaction.
+    const place = transaction.operations.findIndex((operation) => operation.fields.number === invoice.number);
+    return { ...found, place: Math.max(place, 0) };
+  }, [invoice.number]);
   const [chosen, setChosen] = useState([]);
-  const query = new URLSearchParams(chosen.map((path) => ["disclose", path]));
   const toggle = (path) => setChosen(chosen.includes(path) ? chosen.filter((one) => one !== path) : [...chosen, path]);
-  return html`<p class="hint">${t("disclose.hint")}</p><${Loaded} of=${data}>${({ paths }) => html`
+  return html`<p class="hint">${t("disclose.hint")}</p><${Loaded} of=${data}>${({ paths, place }) => html`
     <div class="paths">${paths.map((path) => html`<label key=${path}><input type="checkbox" checked=${chosen.includes(path)} onChange=${() => toggle(path)} /> <code>${path}</code></label>`)}</div>
-    ${chosen.length > 0 && html`<p><a class="button primary" data-outside download="${invoice.number}.proof" href="/v1/transactions/${invoice.transaction}/receipt?${query}">${t("disclose.download", { count: chosen.length })}</a></p>`}`}<//>`;
+    ${chosen.length > 0 && html`<p><a class="button primary" data-outside download="${invoice.number}.proof" href="/v1/transactions/${invoice.transaction}/receipt?${new URLSearchParams([["operation", place], ...chosen.map((path) => ["disclose", path])])}">${t("disclose.download", { count: chosen.length })}</a></p>`}`}<//>`;
 }
 
 function Details({ invoice }) {

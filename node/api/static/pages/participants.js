@@ -8,7 +8,7 @@ import { Badge, Hash, Heading, Section, Table } from "../core/ui.js";
 
 export function Participants() {
   const data = useData((signal) => getAll("/v1/participants", "participants", {}, 1_000, signal), [], { live: true });
-  const keys = (list) => list.filter((key) => key.live).map(({ key }) => html`<div key=${key}><${Hash} value=${key} /></div>`);
+  const keys = (list) => list.map((key) => html`<div key=${key.key} class="nowrap"><${Hash} value=${key.key} />${!key.live && html` <${Badge} group="key" value="revoked" />`}</div>`);
   return html`<${Heading} title=${t("participants.title")} sub=${t("participants.sub")} />
     <${Loaded} of=${data}>${({ rows }) => html`<${Section} title=${t("participants.title")}>
       <${Table} name=${t("participants.title")} rows=${rows} id=${(party) => party.id} columns=${[
