@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -34,6 +35,7 @@ class BlockContext(msgspec.Struct, frozen=True):
         return _day_of(self.time_ms).isoformat()
 
 
+@lru_cache(maxsize=4_096)  # a block's invoices have one time
 def month_of(time_ms: int) -> int:
     """The month of a time in UTC milliseconds: yyyymm."""
     day = _day_of(time_ms)

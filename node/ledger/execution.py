@@ -8,7 +8,6 @@ is verified by the caller.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -358,14 +357,15 @@ def travelling_blobs(
     named = named_blobs(transaction.body)
     if not named and not transaction.blobs:
         return (), Code.OK
-    blobs = tuple((hashlib.sha256(blob).digest(), blob) for blob in transaction.blobs)
-    found = [blob_hash for blob_hash, _ in blobs]
+    found = list(transaction.blob_hashes)
     if some:
         left = iter(named)
         matches = all(blob_hash in left for blob_hash in found)
     else:
         matches = found == named
-    return (blobs, Code.OK) if matches else ((), Code.BLOB_MISMATCH)
+    if not matches:
+        return (), Code.BLOB_MISMATCH
+    return tuple(zip(found, transaction.blobs, strict=True)), Code.OK
 
 
 _CARRIERS = frozenset({ops.IssueInvoice, ops.IssueRedLetter, ops.RequestRedLetter})

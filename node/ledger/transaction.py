@@ -68,6 +68,8 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     txid: bytes
     wire: bytes
     """The exact bytes that `decode_transaction` read; empty if it was read from a leaf."""
+    blob_hashes: tuple[bytes, ...] = ()
+    """SHA-256 of each blob: made once, since admission and applying both need them."""
 
     @property
     def signed_bytes(self) -> bytes:
@@ -136,6 +138,7 @@ def decode_transaction(wire: bytes) -> Transaction:
         blobs=envelope.blobs,
         txid=transaction_id(envelope.body),
         wire=wire,
+        blob_hashes=tuple([hashlib.sha256(blob).digest() for blob in envelope.blobs]),
     )
 
 

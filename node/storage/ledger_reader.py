@@ -18,7 +18,7 @@ from node.chain.run import LeafRun
 from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
-from node.storage.ledger_rows import read_blob, read_tile
+from node.storage.ledger_rows import read_blob, read_rows, read_tile
 from node.storage.runs import read_run
 
 _BLOCK = (
@@ -164,18 +164,7 @@ class LedgerReader:
 
     async def rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The state rows that exist."""
-
-        def job(connection: sqlite3.Connection) -> dict[bytes, bytes]:
-            found = {}
-            for key in keys:
-                row = connection.execute(
-                    "SELECT value FROM state WHERE tbl = ? AND key = ?", (table, key)
-                ).fetchone()
-                if row is not None:
-                    found[key] = row[0]
-            return found
-
-        return await self._database.run(job)
+        return await self._database.run(lambda connection: read_rows(connection, table, keys))
 
     async def scan(
         self, table: Table, low: bytes, high: bytes, limit: int

@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS head (
 _ROWS_PER_STATEMENT = 64
 """Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
 under load to get it back costs more than the row."""
+_FEW_ROWS = 8
+"""Below so many, each by itself is cheaper than one statement most of whose places are empty."""
 _GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
 _PLACEHOLDERS = ", ".join("?" * _ROWS_PER_STATEMENT)
 _GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
@@ -125,6 +127,12 @@ def read_rows(
 ) -> dict[bytes, bytes]:
     """The rows of these keys that exist."""
     rows: dict[bytes, bytes] = {}
+    if len(keys) < _FEW_ROWS:
+        for key in keys:
+            found = connection.execute(_GET_ROW, (table, key)).fetchone()
+            if found is not None:
+                (rows[key],) = found
+        return rows
     for start in range(0, len(keys), _ROWS_PER_STATEMENT):
         part: list[bytes | None] = [*keys[start : start + _ROWS_PER_STATEMENT]]
         part += [None] * (_ROWS_PER_STATEMENT - len(part))
