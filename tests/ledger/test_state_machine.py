@@ -215,10 +215,10 @@ class Ledger(RuleBasedStateMachine):
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
-    max_examples=200,
+    max_examples=140,
     stateful_step_count=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-"""200 histories: more than 10,000 transactions a run."""
+"""140 histories: more than 10,000 transactions a run."""
