@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 DESKS = {
     "issuer": ("/accountant", ("issue", "issued", "red", "statement", "quota")),
-    "payer": ("/wallet", ("inbox", "answer", "held")),
+    "payer": ("/wallet", ("inbox", "answer", "held", "keys")),
     "reimburser": ("/expenses", ("submitted", "claimed", "paid", "doubles")),
     "tax-bureau": (
         "/bureau",
@@ -174,6 +174,22 @@ def test_new_blocks_appear_by_themselves(page: Page, cluster: Cluster) -> None:
         "return document.querySelector(`main a[href='/blocks/${arguments[0]}']`) !== null",
         written["height"],
     )
+
+
+def test_a_claim_key_taken_over_makes_the_buyer(page: Page, cluster: Cluster) -> None:
+    body = draft(cluster, "SO-claim") | {"buyer": "claim"}
+    issued = cluster["issuer"].write("/v1/invoices", body)
+
+    sign_in(page, cluster, "payer")
+    page.open("/wallet?tab=keys")
+    page.fill('[name="claim_key"]', issued["claim_key"])
+    page.click("form.action .joined button")
+    page.wait_text("Bare keys (1)")
+    page.open(f"/invoices/{issued['number']}")
+    page.act("respond", response="accepted")
+    answered = invoice(cluster, issued["number"])
+    assert answered["response"]["state"] == "accepted"
+    assert answered["buyer"] == cluster["payer"].get("/v1/wallet/keys")["keys"][0]
 
 
 def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:

@@ -63,6 +63,7 @@ function PartyInput({ field, common, value, change }) {
       <button type="button" class="plain" onClick=${() => { setTyped(false); change(""); }}>${t("form.list")}</button></div>`;
   }
   return html`<div class="joined"><select ...${common}>${html`<option value="">${t("ui.choose")}</option>`}
+    ${field.claim && html`<option value="claim" selected=${value === "claim"}>${t("form.claim")}</option>`}
     ${choices.map((party) => html`<option key=${party.id} value=${party.id} selected=${party.id === value}>${party.name}</option>`)}</select>
     ${field.key && html`<button type="button" class="plain" onClick=${() => { setTyped(true); change(""); }}>${t("form.bare")}</button>`}</div>`;
 }
@@ -150,6 +151,7 @@ export function WriteState({ entry }) {
     <ol class="steps">${steps.map((step, position) => html`<li key=${step} class=${position <= reached ? "done" : ""}>${t(`write.${step}`)}</li>`)}</ol>
     ${reached < 0 && html`<${Badge} group="write" value=${entry.state} />`}
     ${entry.number && html`<span>${t("invoice.one")} <${InvoiceLink} number=${entry.number} /></span>`}
+    ${entry.claimKey && html`<span>${t("wallet.claim_key")} <${Hash} value=${entry.claimKey} length=${16} /></span>`}
     ${entry.transaction && html`<span>${t("transaction.one")} <${Hash} value=${entry.transaction} href="/transactions/${entry.transaction}" copy=${false} /></span>`}
     ${entry.error && html`<${Failure} error=${entry.error} />`}
     ${entry.state === "unknown" && html`<p>${t("write.unknown_hint")} <button type="button" onClick=${() => attempt(entry)}>${t("ui.again")}</button></p>`}

@@ -3,12 +3,25 @@
 import { creditable, isClosed, openForms } from "./facets.js";
 import { named, t } from "./language.js";
 import { toMajor } from "./money.js";
-import { terms } from "./registry.js";
+import { keys, self, terms } from "./registry.js";
 import { RedIssueForm, RedRequestForm } from "./redforms.js";
 
 const WORDS = ["received", "accepted", "partly_accepted", "rejected", "disputed"];
 
-export function operationsOf(invoice, me, roles) {
+// What this node may do with an invoice: as its participant, and as each bare key of its wallet that
+// has a part in it.
+export function operationsFor(invoice) {
+  const { participant, roles } = self.value;
+  const own = operationsOf(invoice, participant, roles);
+  const taken = new Set(own.map((action) => action.id));
+  const parties = [invoice.buyer, invoice.holder, invoice.offer?.to];
+  const asKeys = keys.value.filter((key) => parties.includes(key)).flatMap((key) => operationsOf(invoice, key, [])
+    .filter((action) => !taken.has(action.id))
+    .map((action) => ({ ...action, path: `${action.path}?as=${key}`, hint: [action.hint, t("wallet.as", { key: key.slice(0, 12) })].filter(Boolean).join(" ") })));
+  return [...own, ...asKeys];
+}
+
+function operationsOf(invoice, me, roles) {
   if (invoice.original) return []; // a red invoice takes no operation
   const make = { invoice, me, base: `/v1/invoices/${invoice.number}`, bureau: roles.includes("tax_bureau") };
   const found = [];

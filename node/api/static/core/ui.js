@@ -3,7 +3,7 @@ import { Problem, Unreachable } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { language, named, t, tag } from "./language.js";
 import { format } from "./money.js";
-import { parties, texts } from "./registry.js";
+import { keys, parties, texts } from "./registry.js";
 
 export function Loading() {
   return html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${t("ui.loading")}</p>`;
@@ -96,7 +96,10 @@ export function Copy({ value }) {
 export function Party({ id, you }) {
   if (!id) return html`<span class="faint">–</span>`;
   const known = parties.value.get(id);
-  if (!known) return html`<span class="party"><${Hash} value=${id} copy=${false} /></span>`;
+  if (!known) {
+    const own = keys.value.includes(id);
+    return html`<span class="party"><${Hash} value=${id} copy=${false} />${own && html` <span class="you">${t("ui.you")}</span>`}</span>`;
+  }
   return html`<span class="party" title=${id}>${known.name}${you === id && html` <span class="you">${t("ui.you")}</span>`}</span>`;
 }
 

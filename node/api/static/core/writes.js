@@ -38,7 +38,7 @@ export async function attempt(entry) {
     const answer = await post(entry.path, entry.body, entry.key);
     put(entry, {
       state: answer.state, transaction: answer.transaction,
-      number: answer.number, numbers: answer.numbers,
+      number: answer.number, numbers: answer.numbers, claimKey: answer.claim_key,
     });
     await follow(entry);
   } catch (error) {

@@ -4,7 +4,7 @@ import { Loaded, useData } from "../core/data.js";
 import { html } from "../core/html.js";
 import { Actions, NeedsRole } from "../core/forms.js";
 import { t } from "../core/language.js";
-import { operationsOf } from "../core/operations.js";
+import { operationsFor } from "../core/operations.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
@@ -60,7 +60,7 @@ function RedLetters({ found, reload }) {
     <${Section} title=${t("accountant.red_open")} aside=${html`<span class="hint">${t("accountant.red_hint")}</span>`}>
       <${InvoiceTable} name=${t("accountant.red_open")} rows=${open} empty=${t("accountant.red_none")} extra=${[
         { label: t("invoice.forms"), cell: (invoice) => invoice.red_forms.filter((form) => form.state !== "issued").map((form) => html`<span key=${form.form} class="nowrap"><${Badge} group="form" value=${form.state} /> <${Amount} value=${form.amount} currency=${invoice.currency} /> </span>`) },
-        { label: t("desk.do"), cell: (invoice) => html`<${Actions} small done=${reload} actions=${operationsOf(invoice, self.value.participant, self.value.roles).filter((action) => action.id.startsWith("red_"))} />` },
+        { label: t("desk.do"), cell: (invoice) => html`<${Actions} small done=${reload} actions=${operationsFor(invoice).filter((action) => action.id.startsWith("red_"))} />` },
       ]} /><//>
     <${Section} title=${t("accountant.red_issued")}><${InvoiceTable} name=${t("accountant.red_issued")} rows=${red} empty=${t("accountant.red_issued_none")} /><//>`;
 }

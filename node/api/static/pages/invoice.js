@@ -1,13 +1,13 @@
 // One invoice: what it is, what became of it, and what this participant may do with it.
-import { Problem, get, getAll } from "../core/api.js";
+import { get, getAll, mayWrite } from "../core/api.js";
 import { Loaded, useData } from "../core/data.js";
 import { html, useState } from "../core/html.js";
 import { Actions } from "../core/forms.js";
 import { known, language, named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
-import { operationsOf } from "../core/operations.js";
+import { operationsFor } from "../core/operations.js";
 import { parties, self, terms } from "../core/registry.js";
-import { Amount, Badge, Empty, Facts, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
+import { Amount, Badge, Empty, Facts, Failure, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
 import { States } from "./invoices.js";
 
 async function load(text, signal) {
@@ -32,7 +32,7 @@ export function Invoice({ number: text }) {
 }
 
 function Shown({ invoice, trace, reload }) {
-  const actions = operationsOf(invoice, self.value.participant, self.value.roles);
+  const actions = operationsFor(invoice);
   return html`
     ${invoice.frozen && html`<${Notice} kind="bad">${t("invoice.frozen", { case: invoice.frozen })}<//>`}
     ${invoice.original && html`<${Notice}>${t("invoice.red_of")} <${InvoiceLink} number=${invoice.original} /><//>`}
@@ -65,6 +65,14 @@ function Shown({ invoice, trace, reload }) {
     <${Details} invoice=${invoice} />
     <${Uses} invoice=${invoice} />
     <${Trace} trace=${trace} invoice=${invoice} />`;
+}
+
+// The secret that a buyer without keys gets on the face; shown only when asked for.
+function ClaimKey({ invoice }) {
+  const [state, setState] = useState({});
+  const show = () => get(`/v1/invoices/${invoice.number}/claim-key`).then((found) => setState({ key: found.claim_key }), (error) => setState({ error }));
+  if (state.error) return html`<${Failure} error=${state.error} />`;
+  return state.key ? html`<p>${t("wallet.claim_key")} <${Hash} value=${state.key} length=${120} /></p>` : html`<p><button type="button" onClick=${show}>${t("wallet.show_claim")}</button></p>`;
 }
 
 // The buyer's word, or until when it may be given.
@@ -101,6 +109,7 @@ function Documents({ invoice }) {
       <button type="button" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${t("document.face")}</button>
       <a class="button" data-outside target="_blank" rel="noopener" href="${face}&format=pdf">${t("document.pdf")}</a>
       <a class="button" href="/transactions/${invoice.transaction}">${t("transaction.receipt")}</a></p>
+    ${invoice.issuer === self.value.participant && !parties.value.has(invoice.buyer) && mayWrite() && html`<${ClaimKey} invoice=${invoice} />`}
     ${shown && html`<iframe class="face" title=${t("document.face")} src="${face}&format=html"></iframe>`}`;
 }
 

@@ -23,7 +23,7 @@ function freshOrder() {
 }
 
 const HEAD = () => [
-  { name: "buyer", kind: "party", key: true, label: t("invoice.buyer"), required: true },
+  { name: "buyer", kind: "party", key: true, claim: true, label: t("invoice.buyer"), required: true },
   { name: "order_id", kind: "text", label: t("field.order"), required: true, most: 128, hint: t("hint.order") },
   { name: "kind", kind: "choice", label: t("invoice.kind"), options: ["ordinary", "special"].map((kind) => [kind, named("kind", kind)]) },
   { name: "currency", kind: "choice", label: t("field.currency"), options: CURRENCIES.map((code) => [code, code]) },
