@@ -50,6 +50,8 @@ class Wild:
                 return self.rng.random() < 0.5
             case inspect.NoneType():
                 return None
+            case inspect.EnumType():
+                return self.rng.choice(list(kind.cls))
             case inspect.UnionType():
                 return self.value(self.rng.choice(kind.types))
             case inspect.VarTupleType():
