@@ -17,6 +17,7 @@ from node.api.invoices import _WAITING_NAMES
 from node.api.pages import assets
 from node.api.ports import RaftView
 from node.api.views import OPERATION_NAMES
+from node.importing.columns import COLUMNS
 from node.ledger.rows import FormState, ParticipantState
 from node.ledger.types import Role
 
@@ -89,6 +90,15 @@ def test_the_pages_count_minor_units_as_the_node_does() -> None:
         "NO_MINOR_UNIT": {code for code, units in MINOR_UNITS.items() if units == 1},
         "THOUSAND_MINOR_UNITS": {code for code, units in MINOR_UNITS.items() if units == 1_000},
     }
+
+
+def test_the_pages_import_the_columns_of_the_command_line() -> None:
+    code = SCRIPTS["pages/importing.js"]
+    table = code[code.index("export const COLUMNS") : code.index("};")]
+    found = dict(re.findall(r'(\w+): "([^"]+)"', table))
+
+    assert found.keys() >= {"order_id", "buyer", "description", "net", "rate"}
+    assert found.items() <= {(column.name, column.chinese) for column in COLUMNS}
 
 
 @pytest.mark.parametrize(

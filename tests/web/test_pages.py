@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.web.browser import DESKTOP, PHONE, Page
 pytestmark = pytest.mark.slow
 
 DESKS = {
-    "issuer": ("/accountant", ("issue", "issued", "red", "statement", "quota")),
+    "issuer": ("/accountant", ("issue", "import", "issued", "red", "statement", "quota")),
     "payer": ("/wallet", ("inbox", "answer", "held", "keys")),
     "reimburser": ("/expenses", ("submitted", "claimed", "paid", "doubles")),
     "tax-bureau": (
@@ -190,6 +191,37 @@ def test_a_claim_key_taken_over_makes_the_buyer(page: Page, cluster: Cluster) ->
     answered = invoice(cluster, issued["number"])
     assert answered["response"]["state"] == "accepted"
     assert answered["buyer"] == cluster["payer"].get("/v1/wallet/keys")["keys"][0]
+
+
+def test_a_table_is_imported_row_by_row(page: Page, cluster: Cluster, tmp_path: Path) -> None:
+    payer = cluster["payer"].participant
+    cluster.issue("CSV-old")
+    rows = [
+        "order_id,buyer,description,quantity,unit_price,net,rate,buyer_name",
+        f'CSV-1,{payer},"Paper, A4",10,25.00,,13%,"Fu ""An"""',
+        f"CSV-1,{payer},Delivery,,,20.00,6,",
+        f"CSV-2,{payer},At a rate that is not in force,1,1,,77,",
+        f"CSV-3,{payer},Desk,,,800.00,13,",
+        f"CSV-4,{payer},No amount,,,,13,",
+        f"CSV-old,{payer},Known already,,,100.00,13,",
+    ]
+    file = tmp_path / "orders.csv"
+    file.write_text("\n".join(rows))
+
+    sign_in(page, cluster, "issuer")
+    page.open("/accountant?tab=import")
+    page.find("#import-file").send_keys(str(file))
+    page.click("[data-import-start]:not(:disabled)")
+    page.wait_text("2 issued, 1 skipped, 2 refused")
+    page.wait_text("RATE_NOT_ALLOWED")
+    assert all("409" in line for line in page.complaints())
+    found = cluster["issuer"].ask(
+        "POST", "/v1/orders:find", {"order_ids": ["CSV-1", "CSV-2", "CSV-3"]}
+    )
+    orders = {order["order_id"]: order["number"] for order in found.body["orders"]}
+    assert orders.keys() == {"CSV-1", "CSV-3"}
+    first = invoice(cluster, orders["CSV-1"])
+    assert (first["net"], first["details"]["buyer"]["name"]) == (27_000, 'Fu "An"')
 
 
 def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:

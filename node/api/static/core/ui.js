@@ -107,7 +107,9 @@ export function InvoiceLink({ number: text }) {
   return html`<a class="number" href="/invoices/${text}">${text}</a>`;
 }
 
-// columns: { label, cell(row), right, wide, tiny }
+const titled = (label) => label.charAt(0).toUpperCase() + label.slice(1);
+
+// columns: { label, cell(row), right, wide }
 export function Table({ columns, rows, name, empty, id = (row, position) => position }) {
   if (rows.length === 0) return html`<${Empty}>${empty}<//>`;
   return html`
@@ -115,7 +117,7 @@ export function Table({ columns, rows, name, empty, id = (row, position) => posi
       <table class=${columns.length > 3 ? "stack" : ""}>
         <thead><tr>${columns.map((column) => html`<th key=${column.label} scope="col" class="${column.right ? "right" : ""} ${column.label === "#" ? "tiny" : ""}">${column.label}</th>`)}</tr></thead>
         <tbody>${rows.map((row, position) => html`
-          <tr key=${id(row, position)}>${columns.map((column) => html`<td key=${column.label} data-label=${column.label} class="${column.right ? "right" : ""} ${column.wide ? "wide" : ""}">${column.cell(row, position)}</td>`)}</tr>`)}
+          <tr key=${id(row, position)}>${columns.map((column) => html`<td key=${column.label} data-label=${titled(column.label)} class="${column.right ? "right" : ""} ${column.wide ? "wide" : ""}">${column.cell(row, position)}</td>`)}</tr>`)}
         </tbody>
       </table>
     </div>`;

@@ -9,6 +9,7 @@ import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
 import { Amount, Badge, Empty, Heading, Section, Tabs } from "../core/ui.js";
+import { Import } from "./importing.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { IssueForm } from "./issuing.js";
 import { QuotaTable, SegmentTable } from "./registers.js";
@@ -43,10 +44,11 @@ export function Accountant() {
   return html`<${Heading} title=${t("accountant.title")} sub=${t("accountant.sub")} /><${NeedsRole} role="issuer" />
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("accountant.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
-        ["issue", t("accountant.issue")], ["issued", t("accountant.issued")],
+        ["issue", t("accountant.issue")], ["import", t("import.title")], ["issued", t("accountant.issued")],
         ["red", `${t("accountant.red")} (${found.forms.length})`], ["statement", t("accountant.statement")], ["quota", t("accountant.quota")],
       ]} />
       ${tab === "issue" && html`<${IssueForm} rates=${found.rates} done=${data.reload} />`}
+      ${tab === "import" && html`<${Import} done=${data.reload} />`}
       ${tab === "issued" && html`<${Section} title=${t("accountant.issued")}><${InvoiceTable} name=${t("accountant.issued")} rows=${found.issued} empty=${t("accountant.issued_empty")} extra=${[actionsColumn(data.reload, kindIs("cancel", "red"))]} /><//>`}
       ${tab === "red" && html`<${RedLetters} found=${found} reload=${data.reload} />`}
       ${tab === "statement" && html`<${Statement} issuer=${self.value.participant} />`}
