@@ -60,6 +60,10 @@ def test_the_wheel_holds_the_three_packages_and_the_command(tmp_path: Path) -> N
         "p2p",
     }
     assert b"piaolian = node.cli.main:main" in entry_points
+    static = ROOT / "node" / "api" / "static"
+    pages = {str(path.relative_to(ROOT)) for path in static.rglob("*") if path.is_file()}
+    assert len(pages) > 30
+    assert pages <= set(names)
 
 
 def test_only_the_three_packages_and_the_tests_are_importable_from_the_root() -> None:

@@ -66,6 +66,13 @@ def test_an_invoice_lives_through_every_desk(page: Page, cluster: Cluster) -> No
     sign_in(page, cluster, "payer")
     page.open(f"/invoices/{number}")
     page.wait_text("Paper, A4 复印纸")
+    page.click("main p.buttons button")
+    page.until(
+        "the face is shown",
+        "return document.querySelector('iframe')?.contentDocument?.body.innerText"
+        ".includes(arguments[0])",
+        number,
+    )
     page.act("respond", response="accepted")
     page.act("submit", to=cluster["reimburser"].participant, amount="100.00")
     assert invoice(cluster, number)["submissions"][0]["amount"] == 10_000

@@ -17,12 +17,12 @@ function RedLines({ invoice, taken, setTaken }) {
     else next[position] = toMajor(line.net, invoice.currency);
     setTaken(next);
   };
-  return html`<fieldset><legend>${t("red.lines")}</legend><div class="scroll" tabindex="0" role="region" aria-label=${t("red.lines")}><table>
+  return html`<fieldset><legend>${t("red.lines")}</legend><div class="scroll" tabindex="0" role="region" aria-label=${t("red.lines")}><table class="stack">
     <thead><tr><th scope="col" class="tiny"><span class="unseen">${t("red.take")}</span></th><th scope="col">${t("line.description")}</th><th scope="col" class="right">${t("line.net")}</th><th scope="col" class="right">${t("line.rate")}</th><th scope="col" class="right">${t("red.take")}</th></tr></thead>
     <tbody>${invoice.details.lines.map((line, position) => html`<tr key=${position}>
-      <td>${line.net > 0 && html`<input type="checkbox" id="${prefix}-${position}" checked=${position in taken} onChange=${() => toggle(position, line)} aria-label="${t("red.take")}: ${line.description}" />`}</td>
-      <td class="wide"><label for="${prefix}-${position}">${line.description}</label></td><td class="right">${format(line.net, invoice.currency)}</td><td class="right">${percent(line.rate)}</td>
-      <td class="right">${position in taken && html`<input type="text" inputmode="decimal" class="right narrow" value=${taken[position]} aria-label="${t("line.net")}: ${line.description}" onInput=${(event) => setTaken({ ...taken, [position]: event.target.value })} />`}</td>
+      <td data-label=${t("red.take")}>${line.net > 0 && html`<input type="checkbox" id="${prefix}-${position}" checked=${position in taken} onChange=${() => toggle(position, line)} aria-label="${t("red.take")}: ${line.description}" />`}</td>
+      <td class="wide" data-label=${t("line.description")}><label for="${prefix}-${position}">${line.description}</label></td><td class="right" data-label=${t("line.net")}>${format(line.net, invoice.currency)}</td><td class="right" data-label=${t("line.rate")}>${percent(line.rate)}</td>
+      <td class="right" data-label=${position in taken ? t("line.net") : ""}>${position in taken && html`<input type="text" inputmode="decimal" class="right narrow" value=${taken[position]} aria-label="${t("line.net")}: ${line.description}" onInput=${(event) => setTaken({ ...taken, [position]: event.target.value })} />`}</td>
     </tr>`)}</tbody></table></div></fieldset>`;
 }
 

@@ -4,7 +4,7 @@ import { Loaded, useData } from "../core/data.js";
 import { html, useState } from "../core/html.js";
 import { Actions } from "../core/forms.js";
 import { known, language, named, t } from "../core/language.js";
-import { percent } from "../core/money.js";
+import { percent, taxOf } from "../core/money.js";
 import { operationsFor } from "../core/operations.js";
 import { parties, self, terms } from "../core/registry.js";
 import { Amount, Badge, Empty, Facts, Failure, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
@@ -145,7 +145,7 @@ function Details({ invoice }) {
       { label: t("line.price"), right: true, cell: (line) => line.unit_price },
       { label: t("line.net"), right: true, cell: (line) => money(line.net) },
       { label: t("line.rate"), right: true, cell: (line) => percent(line.rate) },
-      { label: t("line.tax"), right: true, cell: (line) => (line.tax === undefined ? "–" : money(line.tax)) },
+      { label: t("line.tax"), right: true, cell: (line) => money(line.tax ?? taxOf(BigInt(line.net), line.rate)) },
     ]} />`}
     ${allowances.length > 0 && html`<${Table} name=${t("details.allowances")} rows=${allowances} columns=${[
       { label: t("details.allowances"), cell: (item) => named("allowance", item.kind) },
