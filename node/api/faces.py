@@ -23,12 +23,13 @@ from node.api.details import (
 from node.api.drafts import MINOR_UNITS, signed_tax
 from node.api.invoices import read_invoice
 from node.api.requests import number_of, query_choice
-from node.api.routing import Api, Query, Route, WaitSlot
+from node.api.routing import ACCESS_KEY, Api, Query, Route, WaitSlot
 from node.api.security import Scope
+from node.api.wallet import claim_key_of
 from node.documents.face import DetailsState, Face, Group, Mark, MarkKind, PartyBlock, Row
 from node.documents.figures import negated
 from node.documents.html import render_face
-from node.documents.pdf import render_pdf
+from node.documents.press import print_pdf
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
 from node.ledger.rows import Document, InvoiceRow, Response, decode_participant
@@ -59,8 +60,11 @@ class OpenedDetails(DetailsBody):
 # --- The view model --------------------------------------------------------------------------
 
 
-async def face_of(api: Api, number: str) -> Face:
+async def face_of(api: Api, number: str, *, secrets: bool = False) -> Face:
     """The face of an invoice as this node's participant may see it.
+
+    With `secrets` it carries the claim key of a buyer without keys, while that is the issuer's to
+    hand over.
 
     Raises:
         ApiError: 404.
@@ -96,6 +100,7 @@ async def face_of(api: Api, number: str) -> Face:
         references=_references(row, opened),
         drawer=_one_line(opened.seller.contact) if opened and opened.seller else None,
         original=row.original,
+        claim_key=claim_key_of(api, row) if secrets else None,
         marks=marks_of(row, final=max(row.height, head.height) <= api.node.heights().final),
         transaction=transaction,
         network=head.network_id,
@@ -233,6 +238,8 @@ def _references(row: InvoiceRow, opened: OpenedDetails | None) -> list[tuple[str
     found: list[tuple[str, str]] = []
     if row.replaces is not None:
         found.append(("replaces", row.replaces))
+    if row.replaced_by is not None:
+        found.append(("replaced_by", row.replaced_by))
     found += [("red_number", form.number) for form in row.forms if form.number is not None]
     if opened is not None:
         for key in _REFERENCES:
@@ -254,13 +261,13 @@ async def show_face(api: Api, request: web.Request) -> web.Response:
     number = number_of(request)
     language = language_of(request)
     kind = _format_of(request)
-    # One document at a time, in a thread: a long one is seconds of work, and must not take the
-    # processor from the node's own.
+    # One document at a time, in a process or a thread: a long one is seconds of work, and must not
+    # take the processor from the node's own.
     with WaitSlot(api):
         async with api.printing:
-            face = await face_of(api, number)
+            face = await face_of(api, number, secrets=request[ACCESS_KEY].scope >= Scope.OPERATE)
             if kind == "pdf":
-                body = await asyncio.to_thread(render_pdf, face, language)
+                body = await print_pdf(face, language)
                 name = f'inline; filename="invoice-{number}.pdf"'
                 return web.Response(
                     body=body, content_type=PDF_TYPE, headers={"Content-Disposition": name}

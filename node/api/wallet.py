@@ -14,6 +14,7 @@ from node.api.routing import Api, Route, json_response
 from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import facade_errors
+from node.ledger.rows import InvoiceRow
 
 
 class ImportKeyBody(Body):
@@ -69,13 +70,17 @@ async def import_key(api: Api, request: web.Request) -> web.Response:
     return json_response(WalletKey(key.hex()), 201)
 
 
+def claim_key_of(api: Api, row: InvoiceRow) -> str | None:
+    """The claim key of an invoice, if this participant issued it and the buyer still holds it."""
+    if row.issuer != api.node.participant or row.holder != row.buyer:
+        return None
+    return api.node.claim_key(row.order, row.buyer)
+
+
 async def show_claim_key(api: Api, request: web.Request) -> web.Response:
     """The claim key of an invoice that this participant issued, until the buyer moved it on."""
     number = number_of(request)
-    row = await read_invoice(api, number)
-    key = None
-    if row.issuer == api.node.participant and row.holder == row.buyer:
-        key = api.node.claim_key(row.order, row.buyer)
+    key = claim_key_of(api, await read_invoice(api, number))
     if key is None:
         raise not_found("this node has no claim key of this invoice")
     return json_response(ClaimKeyView(number, key))

@@ -91,6 +91,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "attachment": ("附件", "Attachment"),
     "drawer": ("开票人", "Drawn by"),
     "original": ("被红冲蓝字发票号码", "Corrects invoice no."),
+    "replaced_by": ("已由以下发票替换", "Replaced by invoice no."),
     "replaces": ("替换发票号码", "Replaces invoice no."),
     "red_number": ("红字发票号码", "Red-letter invoice no."),
     "claim_key": ("领票密钥", "Claim key"),

@@ -104,6 +104,30 @@ async def test_another_reader_sees_the_public_part_and_that_it_is_all(
     assert "晨光纸业" not in text
 
 
+async def test_the_claim_key_is_on_the_issuers_own_print_until_the_buyer_moves_it(
+    api: ApiClient, node: FakeNode, row: InvoiceRow
+) -> None:
+    row.buyer = row.holder = node.claim_buyer(row.order)
+    row.issuer = node.participant
+    node.put(row)
+    key = node.claim_key(row.order, row.buyer)
+    assert key is not None
+
+    assert key in await page(api, scope=Scope.OPERATE)
+    assert key not in await page(api, scope=Scope.READ)
+    row.holder = BUYER
+    node.put(row)
+    assert key not in await page(api, scope=Scope.OPERATE)
+
+
+async def test_the_face_leads_to_what_was_issued_in_its_place(
+    api: ApiClient, node: FakeNode, row: InvoiceRow
+) -> None:
+    row.replaced_by = "26310000000000000077"
+    node.put(row)
+    assert "Replaced by invoice no. 26310000000000000077" in words_of(await page(api))
+
+
 async def test_details_of_a_foreign_shape_are_not_shown(
     api: ApiClient, node: FakeNode, row: InvoiceRow
 ) -> None:
