@@ -29,11 +29,11 @@ from node.api.wallet import claim_key_of
 from node.documents.face import DetailsState, Face, Group, Mark, MarkKind, PartyBlock, Row
 from node.documents.figures import negated
 from node.documents.html import render_face
-from node.documents.press import print_pdf
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
 from node.ledger.rows import Document, InvoiceRow, Response, decode_participant
 from node.ledger.types import Table
+from node.press import print_pdf
 
 PDF_TYPE = "application/pdf"
 HTML_TYPE = "text/html"

@@ -34,7 +34,7 @@ async def print_pdf(face: Face, language: Language) -> bytes:
         PressError: the process ended without one; it says why.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "node.documents.press"),
+        *(sys.executable, "-P", "-m", "node.press"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
