@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +185,28 @@ def test_new_blocks_appear_by_themselves(page: Page, cluster: Cluster) -> None:
         "return document.querySelector(`main a[href='/blocks/${arguments[0]}']`) !== null",
         written["height"],
     )
+
+
+def test_the_command_prints_a_link_that_signs_in(page: Page, cluster: Cluster) -> None:
+    config = cluster.folder / "payer" / "node.toml"
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "node",
+        "open",
+        "--scope",
+        "read",
+        "--config",
+        str(config),
+    ]
+    link = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
+    printed = json.loads(link)
+    base, _, path = printed["url"].partition("/login")
+    assert printed["scope"] == "read"
+    page.sign_in(base, f"/login{path}")
+    page.wait_text("Newest blocks")
+    page.wait_text("read only")
 
 
 def test_a_claim_key_taken_over_makes_the_buyer(page: Page, cluster: Cluster) -> None:
