@@ -80,7 +80,7 @@ class Issuance:
                 return numbers, serials
         raise RefusedError(
             Code.NUMBER_NOT_ALLOTTED,
-            f"{count} numbers are needed, {len(numbers)} are left in the allotted segments",
+            f"numbers needed: {count}; left in the segments allotted to this issuer: {len(numbers)}",
         )
 
     def drawn(self, serials: Sequence[tuple[str, int]]) -> None:

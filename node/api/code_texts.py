@@ -21,8 +21,8 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.BLOB_MISMATCH: ("A sealed blob does not match its hash.", "密封附件与哈希不符。"),
     Code.AUTHOR_NOT_ACTIVE: ("The author is suspended or retired.", "提交者已被暂停或注销。"),
     Code.NOT_PERMITTED: (
-        "The author's role or state forbids this.",
-        "角色或状态不允许此操作。",
+        "The role or state of the author, or of the participant named, forbids this.",
+        "提交者或所指参与方的角色或状态不允许此操作。",
     ),
     Code.UNKNOWN_PARTY: ("A named party is no participant.", "所指的参与方不存在。"),
     Code.PARTY_SIGNATURE_INVALID: ("A party's own signature does not verify.", "当事方签名无效。"),
@@ -143,3 +143,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.DISCREPANCY_RESOLVED: ("The discrepancy is resolved already.", "该差异已处理。"),
 }
 """By code: English, Chinese. Complete: a test compares it with `Code`."""
+
+
+def refusal_text(code: Code | str | None) -> str:
+    """What a refusal means, in English; of a code that a newer node knows, that it was refused."""
+    name = code.name if isinstance(code, Code) else code
+    known = Code.__members__.get(name or "")
+    return "refused by the rules of the ledger" if known is None else CODE_TEXTS[known][0]

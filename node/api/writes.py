@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import msgspec
 from aiohttp import web
 
+from node.api.code_texts import refusal_text
 from node.api.errors import ApiError, FieldError, not_found, refused, too_many
 from node.api.ports import (
     AttachmentMissingError,
@@ -166,7 +167,7 @@ def _check_outcome(status: TransactionStatus) -> None:
     if status.state is TransactionState.REFUSED:
         raise refused(
             status.code,
-            "refused by the rules of the ledger",
+            refusal_text(status.code),
             transaction=status.txid,
             height=status.height,
             operation=status.operation,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import typer
 
+from node.api.code_texts import refusal_text
 from node.cli.client import ApiClient, ProblemError
 from node.cli.errors import REFUSED
 from node.cli.options import Until
@@ -65,7 +66,7 @@ def wait_for(
     ).fields
     if status["state"] in {"refused", "expired"}:
         code = status["code"] if status["state"] == "refused" else "EXPIRED"
-        raise ProblemError(409, {"code": code, "detail": "refused by the rules of the ledger"})
+        raise ProblemError(409, {"code": code, "detail": refusal_text(str(code))})
     return {name: status.get(name) for name in ("state", "height", "index")}
 
 
