@@ -17,7 +17,7 @@ from node.keyring import Keyring
 from node.keystore import KeyFile, KeystoreError
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
-from node.ledger.rows import KeyRow, ParticipantRow
+from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import secret_key
 from node.members import Members
@@ -44,8 +44,13 @@ class Signer:
         """The 64-byte secret key that signs these operations: the newest live one in scope.
 
         Raises:
-            RefusedError: UNKNOWN_AUTHOR when no key held is live, KEY_SCOPE when none permits them.
+            RefusedError: AUTHOR_NOT_ACTIVE when suspended or retired, UNKNOWN_AUTHOR when no key held
+                is live, KEY_SCOPE when none permits them.
         """
+        row = self._members.get(self._participant)
+        if row is not None and row.state is not ParticipantState.ACTIVE:
+            # Else it would wait, unapplied, and count if the participant is reinstated in time.
+            raise RefusedError(Code.AUTHOR_NOT_ACTIVE, "this node's participant is not active")
         held = self._held()
         if not held:  # somebody may have put the seed into the file since
             self._reload()

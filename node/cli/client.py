@@ -48,7 +48,10 @@ class ProblemError(CliError):
             parts.append(str(detail))
         errors = problem.get("errors")
         if isinstance(errors, list):
-            parts += [f"{e.get('path')}: {e.get('message')}" for e in errors if isinstance(e, dict)]
+            told = [(e.get("message"), e.get("path")) for e in errors if isinstance(e, dict)]
+            parts += [
+                f"{path}: {text}" for text, path in told if detail not in {text, f"{path}: {text}"}
+            ]
         super().__init__(": ".join(parts[:2]) + "".join(f"\n  {part}" for part in parts[2:]))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from node.cli import exporting
@@ -21,7 +21,7 @@ from node.cli.writes import post_and_wait, report
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 register_imports(app)
-_ACTOR = "piaolian.actor"
+_ACTOR: ContextVar[str | None] = ContextVar("actor", default=None)
 _INPUT_BYTES_MAX = 4 << 20
 
 Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
@@ -31,20 +31,13 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
 
 @app.callback()
 def act_as(
-    context: typer.Context,
     actor: Annotated[
         str | None,
         typer.Option("--as", help="Act as this bare key of the node's wallet (hex)."),
     ] = None,
 ) -> None:
     """Issue, hand on, claim, book and correct invoices."""
-    context.meta[_ACTOR] = actor
-
-
-def _actor() -> str | None:
-    context = click.get_current_context(silent=True)
-    found: str | None = None if context is None else context.meta.get(_ACTOR)
-    return found
+    _ACTOR.set(actor)
 
 
 def operate(
@@ -59,7 +52,7 @@ def operate(
 ) -> None:
     """Post one write, wait and report."""
     with connect(config, scope) as client:
-        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s, actor=_actor())
+        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s, actor=_ACTOR.get())
     report(result, until=until, as_json=as_json)
 
 

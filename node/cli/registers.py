@@ -105,10 +105,10 @@ def month_bounds(month: str) -> tuple[str, str]:
     """
     parts = month.split("-")
     if len(parts) != 2 or not all(part.isdecimal() for part in parts) or len(month) != 7:
-        raise UsageError(f"--month {month}: must be YYYY-MM")
+        raise UsageError(f"month {month}: must be YYYY-MM")
     year, number = int(parts[0]), int(parts[1])
     if not 1 <= number <= 12:
-        raise UsageError(f"--month {month}: there is no such month")
+        raise UsageError(f"month {month}: there is no such month")
     following = (year + 1, 1) if number == 12 else (year, number + 1)
     return f"{month}-01T00:00:00Z", f"{following[0]:04}-{following[1]:02}-01T00:00:00Z"
 

@@ -156,7 +156,7 @@ def _share(source: Mapping[str, Any], red: RedLine) -> int:
         with localcontext(prec=80):
             whole, part = Decimal(str(source.get("quantity"))), Decimal(str(red.quantity))
             if not 0 < part <= whole:
-                message = f"line {red.line + 1} of the original is over {whole}"
+                message = f"line {red.line + 1} of the original is over {whole}, not {part}"
                 raise RedLineError(red.row, "LINE_OVER_CREDIT", message)
             return int((source["net"] * part / whole).to_integral_value(ROUND_HALF_UP))
     except InvalidOperation as error:

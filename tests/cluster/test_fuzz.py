@@ -294,7 +294,7 @@ class WildPeer:
             case 0:
                 return CertificateMessage(height, self._note)
             case 1:
-                ahead = self._height + rng.choice((900, 5_000, 2**40))
+                ahead = self._height + rng.choice((5_000, 90_000, 2**40))
                 size = rng.randrange(2**40)
                 return StatementMessage(self._me, ahead, size, rng.randbytes(32), rng.randbytes(76))
             case _:
