@@ -52,7 +52,9 @@ def operate(
 ) -> None:
     """Post one write, wait and report."""
     with connect(config, scope) as client:
-        result = post_and_wait(client, path, body, until=until, timeout_s=timeout_s, actor=_ACTOR.get())
+        result = post_and_wait(
+            client, path, body, until=until, timeout_s=timeout_s, actor=_ACTOR.get()
+        )
     report(result, until=until, as_json=as_json)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -261,7 +263,8 @@ def test_whoever_holds_the_claim_key_is_the_buyer(story: Story) -> None:
     claim = taken.body["key"]
     assert texts_of(payer.get(path)) == [LINE]
     own = payer.ask("POST", "/v1/wallet/keys", {}).body["key"]
-    act(payer, f"{path}/offer", claim, {"to": own})
+    offered = invoice_command(payer, "--as", claim, "offer", issued["number"], "--to", own)
+    assert offered["state"] == "final"
     waiting = wait_until("the offer waits", lambda: payer.get(f"/v1/inbox?as={own}")["items"])
     assert [item["kind"] for item in waiting] == ["offer"]
     act(payer, f"{path}/sign", own, {})
@@ -278,6 +281,20 @@ def act(member: Member, path: str, key: str, body: object) -> None:
     """A write by a bare key of the member's wallet."""
     reply = member.ask("POST", f"{path}?wait=final&timeout_s=30&as={key}", body)
     assert reply.status == 201, (path, reply)
+
+
+def invoice_command(member: Member, *words: str) -> Any:
+    """What `piaolian invoice … --json` prints."""
+    config = str(member.local.folder / "node.toml")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "node", "invoice", *words, "-c", config, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def _newest_share(member: Member, path: str) -> str:

@@ -159,6 +159,16 @@ def test_the_newest_key_in_scope_signs(path: Path, members: Members) -> None:
     assert refused.value.code is Code.KEY_SCOPE
 
 
+def test_a_node_that_is_not_active_signs_nothing(path: Path, members: Members) -> None:
+    signer = signer_of(path, members)
+    members.applied(1, [encode_row(replace(row(key(OLD)), state=ParticipantState.SUSPENDED))])
+    with pytest.raises(RefusedError) as refused:
+        signer.signing_key([ISSUE])
+    assert refused.value.code is Code.AUTHOR_NOT_ACTIVE
+    members.applied(2, [encode_row(row(key(OLD)))])
+    assert signer.signing_key([ISSUE])[32:] == public_key(OLD)
+
+
 def test_without_a_live_key_nothing_is_signed(path: Path, members: Members) -> None:
     signer = signer_of(path, members)
     members.applied(1, [encode_row(row(key(OLD, revoked=1)))])
