@@ -80,7 +80,7 @@ class Issuance:
                 return numbers, serials
         raise RefusedError(
             Code.NUMBER_NOT_ALLOTTED,
-            f"numbers needed: {count}; left in the segments allotted to this issuer: {len(numbers)}",
+            f"{len(numbers)} numbers are left in this issuer's segments, needed: {count}",
         )
 
     def drawn(self, serials: Sequence[tuple[str, int]]) -> None:

@@ -44,8 +44,8 @@ class Signer:
         """The 64-byte secret key that signs these operations: the newest live one in scope.
 
         Raises:
-            RefusedError: AUTHOR_NOT_ACTIVE when suspended or retired, UNKNOWN_AUTHOR when no key held
-                is live, KEY_SCOPE when none permits them.
+            RefusedError: AUTHOR_NOT_ACTIVE when suspended or retired, UNKNOWN_AUTHOR when no key
+                held is live, KEY_SCOPE when none permits them.
         """
         row = self._members.get(self._participant)
         if row is not None and row.state is not ParticipantState.ACTIVE:

@@ -111,7 +111,9 @@ def write_template(
     if as_json:
         print_json({"file": str(output)})
     else:
-        message(f"wrote {output}; fill it, then: piaolian invoice import {output} --dry-run")
+        kind = output.suffix.removeprefix(".")
+        command = f"piaolian invoice import {output} --format {kind} --dry-run"
+        message(f"wrote {output}; fill it, then: {command}")
 
 
 def register(app: typer.Typer) -> None:

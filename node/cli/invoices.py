@@ -86,10 +86,14 @@ def read_json_input(file: Path) -> object:
 def issue(
     file: Annotated[
         Path | None,
-        typer.Argument(help="JSON of one invoice, or a list of them; - is standard input."),
+        typer.Argument(
+            help="JSON of one invoice as POST /v1/invoices takes it, or a list; `-`: stdin."
+        ),
     ] = None,
     order_id: Annotated[str | None, typer.Option(help="Your order: one invoice each.")] = None,
-    buyer: Annotated[str | None, typer.Option(help="Participant id, or a bare key.")] = None,
+    buyer: Annotated[
+        str | None, typer.Option(help="Participant id, a bare key, or `claim`.")
+    ] = None,
     net: Annotated[int | None, typer.Option(min=1, help="Net in minor units.")] = None,
     rate: Annotated[int | None, typer.Option(min=0, help="Basis points: 1300 is 13 %.")] = None,
     currency: Annotated[str, typer.Option(help="ISO 4217.")] = "CNY",

@@ -32,6 +32,9 @@ from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
 from node.cli.output import message, print_fields, print_json
 
+_NUMBER_DIGITS = 20
+"""Of an invoice; a transaction id has 64 hex digits."""
+
 app = typer.Typer(
     name="piaolian",
     no_args_is_help=True,
@@ -146,11 +149,13 @@ def transaction(
 @app.command(
     epilog=example(
         "piaolian receipt 5b1f…e2 -o invoice.proof",
-        "piaolian receipt 5b1f…e2 --disclose /seller/name --disclose /lines/0 -o line.proof",
+        "piaolian receipt 26310000000000000001 --disclose /lines/0 -o line.proof",
     )
 )
 def receipt(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="Transaction id, hex.")],
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="Transaction id, hex; or an invoice's number.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: standard output.")
     ] = None,
@@ -166,6 +171,8 @@ def receipt(
 ) -> None:
     """Fetch the proof of a final transaction, with the items of its details you choose to show."""
     with connect(config) as client:
+        if len(identity) == _NUMBER_DIGITS:
+            identity = str(client.get(f"/v1/invoices/{identity}").fields["transaction"])
         text = client.get(
             f"/v1/transactions/{identity}/receipt", disclose=disclose or None, operation=operation
         ).text

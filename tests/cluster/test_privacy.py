@@ -263,8 +263,11 @@ def test_whoever_holds_the_claim_key_is_the_buyer(story: Story) -> None:
     claim = taken.body["key"]
     assert texts_of(payer.get(path)) == [LINE]
     own = payer.ask("POST", "/v1/wallet/keys", {}).body["key"]
-    offered = invoice_command(payer, "--as", claim, "offer", issued["number"], "--to", own)
+    number = issued["number"]
+    offered = command(payer, "invoice", "--as", claim, "offer", number, "--to", own)
     assert offered["state"] == "final"
+    proof = command(payer, "receipt", number, "--disclose", "/lines/0")
+    assert proof["transaction"] == issued["transaction"]
     waiting = wait_until("the offer waits", lambda: payer.get(f"/v1/inbox?as={own}")["items"])
     assert [item["kind"] for item in waiting] == ["offer"]
     act(payer, f"{path}/sign", own, {})
@@ -283,11 +286,11 @@ def act(member: Member, path: str, key: str, body: object) -> None:
     assert reply.status == 201, (path, reply)
 
 
-def invoice_command(member: Member, *words: str) -> Any:
-    """What `piaolian invoice … --json` prints."""
+def command(member: Member, *words: str) -> Any:
+    """What `piaolian … --json` prints."""
     config = str(member.local.folder / "node.toml")
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "node", "invoice", *words, "-c", config, "--json"],
+        [sys.executable, "-P", "-m", "node", *words, "-c", config, "--json"],
         capture_output=True,
         text=True,
         timeout=60,
