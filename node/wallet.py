@@ -25,14 +25,17 @@ from node.keyring import Keyring
 from node.ledger.signing import SEED_BYTES, public_key, secret_key
 from node.sealing import NONCE_BYTES, sealing_key_of_bare
 from node.storage.database import Database, open_writer
+from node.storage.outbox import row_crc
 
 KEYS_MAX = 10_000
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
     public BLOB NOT NULL PRIMARY KEY,
-    sealed BLOB NOT NULL
+    sealed BLOB NOT NULL,
+    crc INTEGER NOT NULL
 ) STRICT;
 """
+"""`crc` (`row_crc`) is for who has not the node's key: an audit, a backup."""
 _FILE_PERSON = b"piaolian wallet1"
 _CLAIM_PERSON = b"piaolian claim 1"
 _CLAIM_TAG = b"piaolian/claim-key/v1\n"
@@ -80,7 +83,7 @@ class Wallet:
             WalletError: the file was written with another node's key, or is damaged.
         """
         file_key = hashlib.blake2b(digest_size=32, key=node_secret, person=_FILE_PERSON).digest()
-        database = await open_writer(path, _SCHEMA, synchronous="FULL")
+        database = await open_writer(path, SCHEMA, synchronous="FULL")
 
         def job(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
             return connection.execute("SELECT public, sealed FROM keys ORDER BY rowid").fetchall()
@@ -128,7 +131,8 @@ class Wallet:
         sealed = nonce + crypto_secretbox(seed, nonce, self._file_key)
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (public, sealed))
+            row = (public, sealed, row_crc(public, sealed))
+            connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", row)
 
         await self._database.run(job)
         self._hold(seed)

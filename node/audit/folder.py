@@ -19,8 +19,9 @@ from pathlib import Path
 from node.audit.faults import AuditError, fail, first_difference
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
+WALLET = "wallet.db"
 MARKER, POSITION = "marker", "examined"
-DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, RAFT)
+DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, WALLET, RAFT)
 """In the order in which their states are taken: the index follows the ledger."""
 _IDLE = {"lock", "rejoin"}
 """Files whose content nobody reads."""

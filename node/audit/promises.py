@@ -1,4 +1,4 @@
-"""What this node has promised: its marker and its outbox. Owns their checks."""
+"""What only this node keeps: its promises (marker, outbox) and its wallet. Owns their checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from consensus.crc import fallen_bit
 from consensus.marker import CRC_AT, SLOT_BYTES, Condition, Promises, decode_marker
 from node.audit.faults import fail
-from node.audit.folder import LEDGER, MARKER, OUTBOX, POSITION
+from node.audit.folder import LEDGER, MARKER, OUTBOX, POSITION, WALLET
 from node.chain.checkpoint import Checkpoint, cosignature_time, verify_cosignature
 from node.chain.merkle import MalformedFrontierError, decode_frontier, frontier_of
 from node.chain.tiles import MissingTileError, TileSubtrees
@@ -159,6 +159,21 @@ def check_outbox(outbox: sqlite3.Connection, network_id: bytes) -> int:
         for *columns, crc in outbox.execute(f"SELECT * FROM {table}"):  # noqa: S608 - one of two names
             if not _matches(columns, crc):
                 raise fail("a row fails its checksum", OUTBOX, table=table, row=f"key={columns[0]}")
+    return count
+
+
+def check_wallet(wallet: sqlite3.Connection) -> int:
+    """Check the bare keys that this node holds, which only its own key opens; how many.
+
+    Raises:
+        AuditError: a row is not what was written.
+    """
+    count = 0
+    for public, sealed, crc in wallet.execute("SELECT public, sealed, crc FROM keys"):
+        if not _matches([public, sealed], crc):
+            row = f"public={bytes(public).hex()}"
+            raise fail("a row fails its checksum", WALLET, table="keys", row=row)
+        count += 1
     return count
 
 

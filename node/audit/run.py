@@ -21,7 +21,16 @@ from consensus.ports import Recovered
 from consensus.sqlite import SCHEMA as RAFT_SCHEMA
 from node.audit import indexed, log, promises, stored
 from node.audit.faults import AuditError, Fault, fail
-from node.audit.folder import HEADS, INDEX, LEDGER, OUTBOX, RAFT, Folder, open_folder
+from node.audit.folder import (
+    HEADS,
+    INDEX,
+    LEDGER,
+    OUTBOX,
+    RAFT,
+    WALLET,
+    Folder,
+    open_folder,
+)
 from node.audit.signatures import SignatureChecker
 from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
@@ -32,6 +41,7 @@ from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
 from node.storage.ledger_rows import Head
 from node.storage.marker import SignedCheckpoint
 from node.storage.outbox import SCHEMA as OUTBOX_SCHEMA
+from node.wallet import SCHEMA as WALLET_SCHEMA
 
 _SCHEMAS = {
     INDEX: INDEX_SCHEMA,
@@ -39,6 +49,7 @@ _SCHEMAS = {
     OUTBOX: OUTBOX_SCHEMA,
     HEADS: HEADS_SCHEMA,
     RAFT: RAFT_SCHEMA,
+    WALLET: WALLET_SCHEMA,
 }
 _MARKER_READS = 5
 
@@ -68,6 +79,7 @@ class Outcome(msgspec.Struct):
     index_height: int = 0
     raft_entries: int = 0
     promised: int = 0
+    wallet_keys: int = 0
     skipped: list[str] = []
     """Files that were not read."""
     faults: list[Fault] = []
@@ -247,6 +259,8 @@ class Audit:
         if OUTBOX in folder.databases:
             outbox = folder.databases[OUTBOX]
             outcome.promised = promises.check_outbox(outbox, self._voters.network_id)
+        if WALLET in folder.databases:
+            outcome.wallet_keys = promises.check_wallet(folder.databases[WALLET])
         if self._index is not None:
             self._progress("index", 0, 0)
             outcome.index_height = self._index.result()

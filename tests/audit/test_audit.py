@@ -24,11 +24,13 @@ from node.chain.leaf import TransactionLeaf, decode_leaf, encode_leaf
 from node.chain.merkle import leaf_hashes
 from node.chain.tiles import TileBuilder
 from node.chain.voters import VoterSet
+from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
 from node.ledger.transaction import decode_transaction
 from node.ledger.types import Table
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
+from node.wallet import Wallet
 from tests.audit.flips import Flips
 from tests.audit.ledgers import write_index
 from tests.chain.network import seed
@@ -146,6 +148,18 @@ def test_signatures_below_a_height_can_be_taken_for_verified(folder: Path) -> No
     assert part.first is None
     assert part.transactions == whole.transactions
     assert part.signatures < whole.signatures // 3
+
+
+async def test_the_wallet_is_checked_row_by_row_without_its_key(folder: Path) -> None:
+    wallet = await Wallet.open(folder / "wallet.db", bytes(32), Keyring([bytes(range(32))]))
+    await wallet.make()
+    await wallet.close()
+    assert audit(folder).wallet_keys == 1
+
+    change(folder, "UPDATE keys SET sealed = CAST(sealed || x'00' AS BLOB)", file="wallet.db")
+    fault = audit(folder).first
+    assert fault is not None
+    assert (fault.file, fault.table) == ("wallet.db", "keys")
 
 
 async def test_the_outbox_is_checked_row_by_row(folder: Path) -> None:
