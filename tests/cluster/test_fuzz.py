@@ -292,7 +292,10 @@ class WildPeer:
         height = rng.choice((0, 1, self._height, self._height + rng.randint(1, 5_000), 2**53))
         match rng.randrange(4):
             case 0:
-                return CertificateMessage(height, self._note)
+                # Not of a height that this network is just about to finalise: an honest node would
+                # know better, and is not forgiven.
+                near = self._height < height < self._height + 1_000
+                return CertificateMessage(self._height if near else height, self._note)
             case 1:
                 ahead = self._height + rng.choice((5_000, 90_000, 2**40))
                 size = rng.randrange(2**40)
