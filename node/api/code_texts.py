@@ -99,7 +99,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.PROPOSAL_EXPIRED: ("The proposal's term has passed.", "提案已过期。"),
     Code.ALREADY_VOTED: ("This governor has voted.", "该治理方已投票。"),
     Code.TOO_MANY_PROPOSALS: ("Too many proposals are open.", "未决提案过多。"),
-    Code.ALREADY_PROPOSED: ("The very same was proposed before.", "相同的提案已存在。"),
+    Code.ALREADY_PROPOSED: (
+        "The very same was proposed before; another nonce tells them apart.",
+        "相同的提案已存在;更换 nonce 可再次提出。",
+    ),
     Code.NOT_PROPOSER: ("Only the proposer may withdraw it.", "仅提案方可撤回。"),
     Code.ALREADY_PARTICIPANT: ("It is a participant already.", "该主体已是参与方。"),
     Code.PARTICIPANT_ID_INVALID: (

@@ -44,6 +44,10 @@ def print_face(
     language: Annotated[
         FaceLanguage, typer.Option("--lang", help="Language of the labels.")
     ] = FaceLanguage.BOTH,
+    claim_key: Annotated[
+        bool,
+        typer.Option("--claim-key", help="With the claim key of a buyer without keys (issuer)."),
+    ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +57,7 @@ def print_face(
     to_stdout = str(target) == "-"
     if to_stdout and as_json:
         raise UsageError("--json says on standard output what was written: name a file")
-    with connect(config) as client:
+    with connect(config, "operate" if claim_key else "read") as client:
         content = client.get(
             f"/v1/invoices/{number}/face", format=kind.value, lang=language.value
         ).data

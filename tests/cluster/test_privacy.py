@@ -14,6 +14,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,7 +246,7 @@ def test_a_company_buys_with_a_key_of_its_wallet(story: Story) -> None:
     assert texts_of(payer.get(path)) == [LINE]
 
 
-def test_whoever_holds_the_claim_key_is_the_buyer(story: Story) -> None:
+def test_whoever_holds_the_claim_key_is_the_buyer(story: Story, tmp_path: Path) -> None:
     """An invoice for a buyer without keys; the holder moves it to a key that nobody else knows."""
     cluster = story.cluster
     issuer, payer = cluster["issuer"], cluster["payer"]
@@ -258,6 +259,12 @@ def test_whoever_holds_the_claim_key_is_the_buyer(story: Story) -> None:
     assert issuer.get(f"{path}/claim-key")["claim_key"] == issued["claim_key"]
     assert payer.ask("GET", f"{path}/claim-key").status == 404
     assert payer.get(path)["details"] is None
+
+    pages = [tmp_path / "face.html", tmp_path / "claim.html"]
+    for page, options in zip(pages, ([], ["--claim-key"]), strict=True):
+        command(issuer, "invoice", "print", issued["number"], "-o", str(page), *options)
+    printed = [issued["claim_key"] in page.read_text("utf-8") for page in pages]
+    assert printed == [False, True], "a secret is printed where it is asked for only"
 
     taken = payer.ask("POST", "/v1/wallet/keys:import", {"claim_key": issued["claim_key"]})
     claim = taken.body["key"]
