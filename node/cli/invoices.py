@@ -177,6 +177,28 @@ def list_invoices(
         message(f"more: --cursor {page['next_cursor']}")
 
 
+@app.command(epilog=example("piaolian invoice inbox", "piaolian invoice --as 055c…1a inbox"))
+def inbox(
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Items on a page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """What waits for this participant: offers, submissions, locks, forms; and until when."""
+    with connect(config) as client:
+        page = client.get("/v1/inbox", as_=_ACTOR.get(), limit=limit, cursor=cursor).fields
+    if as_json:
+        print_json(page)
+        return
+    items = page["items"]
+    assert isinstance(items, list)
+    shown = ["number", "currency", "gross", "available", "issuer"]
+    rows = [item | {name: item["invoice"][name] for name in shown} for item in items]
+    print_table(rows, ["kind", *shown, "form", "claim", "deadline", "overdue"])
+    if page.get("next_cursor"):
+        message(f"more: --cursor {page['next_cursor']}")
+
+
 @app.command(epilog=example("piaolian invoice trace 26310000000000000001"))
 def trace(number: Number, config: Config = None, as_json: Json = False) -> None:
     """Every step of an invoice, with its signer, height and transaction."""

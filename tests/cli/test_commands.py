@@ -66,7 +66,7 @@ def test_the_tree_holds_the_commands_of_the_interface() -> None:
         *(f"participant propose-{act}" for act in ("admit", "suspend", "retire", "roles")),
         *("participant suspend-issuing", "participant resume-issuing"),
         *("rates publish", "rates list", "rates exchange", "participant list"),
-        *("discrepancy list", "discrepancy resolve", "invoice share"),
+        *("discrepancy list", "discrepancy resolve", "invoice share", "invoice inbox"),
         *("wallet list", "wallet make", "wallet import", "wallet claim-key"),
         *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
     }

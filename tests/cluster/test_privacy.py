@@ -275,7 +275,9 @@ def test_whoever_holds_the_claim_key_is_the_buyer(story: Story, tmp_path: Path) 
     assert offered["state"] == "final"
     proof = command(payer, "receipt", number, "--disclose", "/lines/0")
     assert proof["transaction"] == issued["transaction"]
-    waiting = wait_until("the offer waits", lambda: payer.get(f"/v1/inbox?as={own}")["items"])
+    waiting = wait_until(
+        "the offer waits", lambda: command(payer, "invoice", "--as", own, "inbox")["items"]
+    )
     assert [item["kind"] for item in waiting] == ["offer"]
     act(payer, f"{path}/sign", own, {})
     cluster.wait_equal()
