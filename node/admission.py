@@ -20,6 +20,7 @@ from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
     decode_transaction,
+    wire_txid,
 )
 from node.members import Members
 
@@ -30,8 +31,16 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     """The outcome for one transaction: admitted (`code` OK), or why not."""
 
     transaction: Transaction | None
+    """None when it is malformed, or known already and so not decoded again."""
     code: Code
     detail: str = ""
+    known: bytes | None = None
+    """The txid of one that is known already."""
+
+    @property
+    def txid(self) -> bytes | None:
+        """Its id; None when it is malformed."""
+        return self.known if self.transaction is None else self.transaction.txid
 
 
 class VerifiedCache:
@@ -94,15 +103,17 @@ class Admission:
         known = self._cache.get(wire)
         if known is not None:
             if self._knows(known.txid):
-                return Judged(known, Code.DUPLICATE)
+                return Judged(None, Code.DUPLICATE, known=known.txid)
             # Its signature is good for ever, its key is not.
             return Judged(known, self._members.refusal(known.body.author, known.body.key))
         try:
+            # Most of what gossip brings twice has been applied meanwhile.
+            txid = wire_txid(wire)
+            if self._knows(txid):
+                return Judged(None, Code.DUPLICATE, known=txid)
             transaction = decode_transaction(wire)
         except MalformedTransactionError as error:
             return Judged(None, Code.MALFORMED, str(error))
-        if self._knows(transaction.txid):
-            return Judged(transaction, Code.DUPLICATE)
         body = transaction.body
         if body.network != self._network_id:
             return Judged(transaction, Code.WRONG_NETWORK)

@@ -186,7 +186,7 @@ class Desk:
             raise BusyError(str(error)) from error
         answers = []
         for item in judged:
-            txid = item.transaction.txid if item.transaction is not None else None
+            txid = item.txid
             if item.code is Code.OK:
                 answers.append(Submission(txid, TransactionState.PENDING))
             elif item.code is Code.DUPLICATE and txid is not None:

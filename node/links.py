@@ -160,7 +160,7 @@ class Links:
         if bad is not None:
             raise RemoteProtocolError(f"relayed a transaction that is {bad.code.name}")
         new = self._intake.received(judged)
-        ids = [ItemId(j.transaction.txid) for j in judged if j.transaction is not None]
+        ids = [ItemId(j.txid) for j in judged if j.txid is not None]
         accepted = [ItemId(transaction.txid) for transaction in new]
         self._gossip.learned(peer, ids, accepted, self._clock.monotonic_ms())
 
