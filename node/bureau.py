@@ -45,6 +45,7 @@ from node.ledger.rows import (
 )
 from node.ledger.transaction import decode_body, transaction_id
 from node.ledger.types import Role, Table
+from node.sealing import Opened
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Tracker
 from node.unsealing import MissingBlobError, Unsealer
@@ -158,19 +159,24 @@ class Examiner:
         rows = await self._rows([number for number, _ in born])
         work: list[tuple[InvoiceRow, bytes, bytes | None, list[bytes]]] = []
         judged: list[tuple[str, Examined]] = []
+        sealed: list[InvoiceRow] = []
         for number, txid in born:
             row = rows.get(number)
-            if row is None or row.txid != txid or row.details is None:
-                continue  # a repeated order issued nothing; no details, nothing to open
-            self.examined += 1
-            try:
-                opened = await self._unsealer.open_row(row)
-            except MissingBlobError:
-                _log.warning("sealed details are not stored here", invoice=number)
+            # A repeated order issued nothing; no details, nothing to open.
+            if row is not None and row.txid == txid and row.details is not None:
+                sealed.append(row)
+        self.examined += len(sealed)
+        blobs = await self._unsealer.blobs_of(sealed)
+        for row, blob in zip(sealed, blobs, strict=True):
+            if blob is None and row.blobs:
+                _log.warning("sealed details are not stored here", invoice=row.number)
                 continue
+            opened = None if blob is None else self._unsealer.open_blob(row, blob)
+            if opened is None:
+                opened = await self._open_later(row)
             if opened is None:
                 unreadable = Examined((DiscrepancyKind.UNREADABLE,), "does not open")
-                judged.append((number, unreadable))
+                judged.append((row.number, unreadable))
                 continue
             blue, earlier = await self._original(row)
             work.append((row, opened.details, blue, earlier))
@@ -185,6 +191,13 @@ class Examiner:
                 )
                 records.append(RecordDiscrepancy(number, kind))
         return records
+
+    async def _open_later(self, row: InvoiceRow) -> Opened | None:
+        """Details by themselves, perhaps shared with the bureau after they were sealed."""
+        try:
+            return await self._unsealer.open_row(row)
+        except MissingBlobError:
+            return None
 
     async def _rows(self, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
         keys = [number.encode() for number in numbers]
@@ -204,10 +217,7 @@ class Examiner:
         return await self._details(blue), [found for found in details if found is not None]
 
     async def _details(self, row: InvoiceRow) -> bytes | None:
-        try:
-            opened = await self._unsealer.open_row(row)
-        except MissingBlobError:
-            return None
+        opened = await self._open_later(row)
         return None if opened is None else opened.details
 
     async def _record(self, found: Sequence[RecordDiscrepancy]) -> bool:

@@ -84,6 +84,15 @@ class Unsealer:
         """
         return await self._open(row.number, row.height, row.details, row.blobs)
 
+    async def blobs_of(self, rows: Sequence[InvoiceRow]) -> list[bytes | None]:
+        """The sealed details of several invoices, in one read; None where there are none here."""
+        places = [(row.height, row.blobs[0]) if row.blobs else (0, b"") for row in rows]
+        return await self._reader.blobs(places)
+
+    def open_blob(self, row: InvoiceRow, blob: bytes) -> Opened | None:
+        """Details from their blob, for one to whom they were sealed at first; else None."""
+        return open_details(blob, self._keyring.keys, row.details)
+
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the details of an invoice name; None unless this node can open it."""
         row, opened = await self._row(number), await self.open(number)

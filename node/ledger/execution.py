@@ -377,10 +377,11 @@ def named_blobs(body: TransactionBody) -> list[bytes]:
     named: list[bytes] = []
     for operation in body.operations:
         inner: object = operation
-        if isinstance(operation, ActForRetired):
-            inner = operation.operation
-        elif isinstance(operation, ByKey):
-            inner = inner_operation(operation)
+        kind = type(operation)
+        if kind is ActForRetired:
+            inner = operation.operation  # type: ignore[union-attr]
+        elif kind is ByKey:
+            inner = inner_operation(operation)  # type: ignore[arg-type]
         if type(inner) in _CARRIERS:
             named.extend(inner.blobs)  # type: ignore[attr-defined]
     return named

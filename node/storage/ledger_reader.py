@@ -184,6 +184,12 @@ class LedgerReader:
         """A sealed blob that a leaf of this height names, unless it was erased."""
         return await self._database.run(lambda connection: read_blob(connection, height, blob_hash))
 
+    async def blobs(self, places: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
+        """Sealed blobs by height and hash, in one job."""
+        return await self._database.run(
+            lambda connection: [read_blob(connection, *place) for place in places]
+        )
+
     async def newest_transactions(self, limit: int) -> list[bytes]:
         """Ids of the newest applied transactions that a duplicate could still follow."""
 
