@@ -7,18 +7,17 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from node.api.details import LineBody
 from node.api.drafts import DraftError, Original, invoice_draft, red_draft, signed_tax
 from node.api.errors import ApiError, FieldError, not_found, refused
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
 from node.api.ports import Idempotency, InvoiceDraft, RedDraft
-from node.api.red_lines import lines_of_form
+from node.api.red_lines import lines_of_form, stored_lines
 from node.api.requests import number_of, read_json, time_text
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
 from node.api.security import Scope
-from node.api.stored import StoredDetailsError, over_credited, read_details
+from node.api.stored import over_credited
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
 from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
@@ -101,25 +100,14 @@ async def _check_credit(api: Api, row: InvoiceRow, body: RedIssueBody) -> None:
     """
     if not body.lines or all(line.original is None for line in body.lines):
         return
-    blue = await _stored_lines(api, row.number)
+    blue = await stored_lines(api, row.number)
     numbers = [form.number for form in row.forms if form.number is not None]
-    earlier = [await _stored_lines(api, number) for number in numbers]
+    earlier = [await stored_lines(api, number) for number in numbers]
     position = over_credited(blue, earlier, body.lines)
     if position is not None:
         raise refused(
             Code.LINE_OVER_CREDIT, f"/lines/{position} takes back more than its original has left"
         )
-
-
-async def _stored_lines(api: Api, number: str) -> Sequence[LineBody]:
-    """The lines of an invoice; none when it has none that this node can read."""
-    details = await api.node.details(number)
-    if details is None:
-        return ()
-    try:
-        return read_details(details).lines
-    except StoredDetailsError:
-        return ()
 
 
 def _remaining(group: GroupRow) -> RateGroup:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from pydantic import ValidationError
 
 from node.api.details import DetailsBody, LineBody
 from node.api.drafts import canonical_details
@@ -22,9 +23,10 @@ from node.api.requests import number_of, query_actor, read_json
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
 from node.api.schemas import GroupBody, RedBody, RedIssueBody, RedLineBody
 from node.api.security import Scope
+from node.api.stored import StoredDetailsError, read_details
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.importing.plan import LateRed, RedLine
-from node.importing.red_lines import Original, RedLineError
+from node.importing.red_lines import Original, OriginalGroup, RedLineError
 from node.ledger.codes import Code
 from node.ledger.operations import RequestRedLetter
 from node.ledger.rows import InvoiceRow
@@ -86,16 +88,13 @@ async def lines_of_form(api: Api, number: str, form: int, body: RedIssueBody) ->
     sealed = await api.node.form_details(number, form)
     if sealed is None:
         return body
-    document = msgspec.json.decode(sealed)
-    totals = document.get("extensions", {}).get(_EXTENSION)
-    if totals is None:
+    try:  # the requester's node wrote it, and may have written anything
+        document = read_details(sealed)
+        totals: Any = (document.extensions or {})[_EXTENSION]
+        groups = [GroupBody.model_validate(group) for group in totals["groups"]]
+    except (StoredDetailsError, ValidationError, LookupError, TypeError):
         return body
-    return body.model_copy(
-        update={
-            "lines": [LineBody.model_validate(line) for line in document["lines"]],
-            "groups": [GroupBody.model_validate(group) for group in totals["groups"]],
-        }
-    )
+    return body.model_copy(update={"lines": list(document.lines), "groups": groups})
 
 
 async def _work_out(api: Api, row: InvoiceRow, lines: Sequence[RedLineBody]) -> tuple[int, bytes]:
@@ -125,31 +124,30 @@ async def _work_out(api: Api, row: InvoiceRow, lines: Sequence[RedLineBody]) -> 
 
 async def _original(api: Api, row: InvoiceRow) -> Original:
     """The invoice with its lines, and what earlier red letters took of each."""
-    document = await _document(api, row.number)
-    view: dict[str, Any] = {
-        "currency": row.currency,
-        "details": document,
-        "groups": [msgspec.to_builtins(g) for g in invoice_view(row, 0).groups],
+    lines = await stored_lines(api, row.number)
+    if not lines:
+        raise ApiError(409, "LINES_UNREADABLE", "this node cannot read the lines of the invoice")
+    groups = {
+        g.rate: OriginalGroup(g.net, g.tax, g.credited_net, g.credited_tax) for g in row.groups
     }
-    try:
-        original = Original.of_view(view)
-    except LookupError as error:
-        raise ApiError(409, "LINES_UNREADABLE", str(error)) from error
     taken: dict[int, int] = {}
     for form in row.forms:
-        red = None if form.number is None else await _document(api, form.number)
-        for line in (red or {}).get("lines", ()):
-            place = line.get("original")
-            if place is not None:
-                taken[place] = taken.get(place, 0) + line["net"]
-    original.net_taken = taken
-    return original
+        for line in () if form.number is None else await stored_lines(api, form.number):
+            if line.original is not None:
+                taken[line.original] = taken.get(line.original, 0) + line.net
+    listed = [line.model_dump(exclude_none=True) for line in lines]
+    return Original(row.currency, groups, listed, taken)
 
 
-async def _document(api: Api, number: str) -> dict[str, Any] | None:
-    sealed = await api.node.details(number)
-    document: dict[str, Any] | None = None if sealed is None else msgspec.json.decode(sealed)
-    return document
+async def stored_lines(api: Api, number: str) -> Sequence[LineBody]:
+    """The lines of an invoice; none when it has none that this node can read."""
+    details = await api.node.details(number)
+    if details is None:
+        return ()
+    try:
+        return read_details(details).lines
+    except StoredDetailsError:
+        return ()
 
 
 def _refused(error: RedLineError) -> ApiError:

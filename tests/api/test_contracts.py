@@ -732,6 +732,34 @@ async def test_a_form_over_lines_comes_to_an_amount_and_is_issued_so(
     assert (node.drafts[-1].net, node.drafts[-1].tax) == (2_500, 325)
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"lines": "all"},
+        {"lines": [{"net": 1}], "extensions": {"red_letter": {"groups": []}}},
+        {"extensions": {"red_letter": 5}},
+        {"extensions": {"red_letter": {"groups": [{"rate": "x"}]}}},
+        {"extensions": {"red_letter": {"groups": 7}}},
+    ],
+)
+async def test_details_that_another_node_wrote_wrongly_make_no_write_fail(
+    api: ApiClient, node: FakeNode, foreign: dict[str, object]
+) -> None:
+    blue = issue(NUMBER, groups=(ops.RateGroup(1300, 10_000, 1_300, 1),))
+    await node.submit_operations((blue,))
+    row = invoice_row(blue, ISSUER, transaction_id(b""), 1)
+    row.forms = (FormRow(0, False, 11_300, 11_300, 2, FormState.CONFIRMED, 0),)
+    node.put(row)
+    node.opened[NUMBER] = node.forms[NUMBER, 0] = json.dumps(foreign).encode()
+
+    asked = await api.post(f"{BASE}/red", {"reason": "return", "lines": [{"line": 0}]})
+    issued = await api.post(f"{BASE}/red/0/issue", {"order_id": "R-1"})
+
+    assert (asked.status, asked.json["code"]) == (409, "LINES_UNREADABLE")
+    assert issued.status == 202  # by its amount, as without lines
+    assert node.drafts[-1].gross == 11_300
+
+
 async def test_a_repeated_order_is_answered_with_its_first_number(
     api: ApiClient, node: FakeNode
 ) -> None:
