@@ -19,8 +19,8 @@ from node.ledger.signing import verify
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
-    decode_transaction,
-    wire_txid,
+    decode_opened,
+    open_wire,
 )
 from node.members import Members
 
@@ -108,10 +108,10 @@ class Admission:
             return Judged(known, self._members.refusal(known.body.author, known.body.key))
         try:
             # Most of what gossip brings twice has been applied meanwhile.
-            txid = wire_txid(wire)
+            envelope, txid = open_wire(wire)
             if self._knows(txid):
                 return Judged(None, Code.DUPLICATE, known=txid)
-            transaction = decode_transaction(wire)
+            transaction = decode_opened(wire, envelope, txid)
         except MalformedTransactionError as error:
             return Judged(None, Code.MALFORMED, str(error))
         body = transaction.body

@@ -10,13 +10,9 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from aiohttp import web
-from pydantic import Field, ValidationError
 
 from node.api.details import (
-    ALLOWANCES_MAX,
-    LINES_MAX,
     AllowanceBody,
-    DetailsBody,
     LineBody,
     PartyDetails,
 )
@@ -25,6 +21,7 @@ from node.api.invoices import read_invoice
 from node.api.requests import number_of, query_choice
 from node.api.routing import ACCESS_KEY, Api, Query, Route, WaitSlot
 from node.api.security import Scope
+from node.api.stored import StoredDetails, StoredDetailsError, read_details
 from node.api.wallet import claim_key_of
 from node.documents.face import DetailsState, Face, Group, Mark, MarkKind, PartyBlock, Row
 from node.documents.figures import negated
@@ -50,13 +47,6 @@ _REFERENCES = (
 _PARTICIPANT_LENGTH = 18
 
 
-class OpenedDetails(DetailsBody):
-    """The sealed document as the issuer's node wrote it; another node's may not have this shape."""
-
-    lines: list[LineBody] = Field(default_factory=list, max_length=LINES_MAX)
-    allowances: list[AllowanceBody] = Field(default_factory=list, max_length=ALLOWANCES_MAX)
-
-
 # --- The view model --------------------------------------------------------------------------
 
 
@@ -71,7 +61,7 @@ async def face_of(api: Api, number: str, *, secrets: bool = False) -> Face:
     """
     head = api.node.status()
     row = await read_invoice(api, number)
-    opened: OpenedDetails | None = None
+    opened: StoredDetails | None = None
     state: DetailsState = "none"
     if row.details is not None:
         content = await api.node.details(number)
@@ -151,10 +141,10 @@ def marks_of(row: InvoiceRow, *, final: bool) -> list[Mark]:
     return marks
 
 
-def _read_details(content: bytes) -> OpenedDetails | None:
+def _read_details(content: bytes) -> StoredDetails | None:
     try:
-        return OpenedDetails.model_validate_json(content)
-    except (ValidationError, RecursionError):
+        return read_details(content)
+    except StoredDetailsError:  # another node's may not have this shape
         return None
 
 
@@ -194,7 +184,7 @@ def _one_line(text: str | None) -> str | None:
     return None if text is None else " ".join(text.split()) or None
 
 
-def _rows(opened: OpenedDetails, sign: int) -> list[Row]:
+def _rows(opened: StoredDetails, sign: int) -> list[Row]:
     rows = [_line_row(line, sign) for line in opened.lines]
     return rows + [_allowance_row(item, sign) for item in opened.allowances]
 
@@ -234,7 +224,7 @@ def _tax(net: int, rate: int, stated: int | None) -> int:
     return signed_tax(net, rate) if stated is None else stated
 
 
-def _references(row: InvoiceRow, opened: OpenedDetails | None) -> list[tuple[str, str]]:
+def _references(row: InvoiceRow, opened: StoredDetails | None) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if row.replaces is not None:
         found.append(("replaces", row.replaces))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from node.api.drafts import tax_half_up
 from node.cli.client import ApiClient
 from node.cli.context import client_of
 from node.cli.demo_network import DemoError, DemoNetwork, clear
@@ -25,7 +26,7 @@ from node.cli.listing import read_invoices
 from node.cli.output import console, message, print_json
 from node.cli.upload import Upload
 from node.importing.online_retail import RetailDocument, RetailFile, read_retail_file
-from node.importing.plan import Plan, tax_half_up
+from node.importing.plan import Plan
 from node.importing.retail_plan import CURRENCY, RATE, plan_import
 from node.importing.summary import ImportSummary
 

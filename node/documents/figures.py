@@ -34,11 +34,6 @@ def money(minor: int, currency: str, decimals: int) -> str:
     return f"{sign}{unit}{figure(abs(minor), decimals)}"
 
 
-def plain_figure(minor: int, decimals: int) -> str:
-    """An amount without groups, as a person types it: 1234.50."""
-    return f"{Decimal(minor).scaleb(-decimals):f}"
-
-
 def rate_text(basis_points: int) -> str:
     """A tax rate: 1300 → 13%, 650 → 6.5%."""
     whole, rest = divmod(basis_points, _BASIS_POINTS_PER_PERCENT)

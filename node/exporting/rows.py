@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from node.api.drafts import MINOR_UNITS
-from node.importing.plan import tax_half_up
+from node.api.drafts import MINOR_UNITS, tax_half_up
 
 Cell = str | int | Decimal | None
 Invoice = Mapping[str, Any]

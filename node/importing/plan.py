@@ -144,8 +144,3 @@ def totals(
         held[0] -= letter.net
         held[1] -= letter.tax
     return {currency: Totals(net, tax, net + tax) for currency, (net, tax) in sums.items()}
-
-
-def tax_half_up(net: int, rate: int) -> int:
-    """The tax of a net amount, rounded half up to a minor unit; `rate` in basis points, net ≥ 0."""
-    return (2 * net * rate + 10_000) // 20_000

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from node.importing.plan import LateRed, PlannedRed, RedLine, encode_json, tax_half_up
+from node.api.drafts import tax_half_up
+from node.importing.plan import LateRed, PlannedRed, RedLine, encode_json
 
 _COPIED = ("code", "description", "model", "unit", "unit_price")
 

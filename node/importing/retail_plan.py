@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
+from node.api.drafts import tax_half_up
 from node.importing.online_retail import RetailDocument, RetailFile, RetailLine
 from node.importing.plan import (
     Plan,
@@ -19,7 +20,6 @@ from node.importing.plan import (
     PlannedRed,
     Refusal,
     encode_json,
-    tax_half_up,
 )
 from node.ledger.types import AMOUNT_MAX
 

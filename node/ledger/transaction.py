@@ -114,22 +114,19 @@ def decode_body(data: bytes) -> TransactionBody:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
 
 
-def wire_txid(wire: bytes) -> bytes:
-    """The txid that a wire claims: of its body, which is not looked at. A sixth of decoding.
+def open_wire(wire: bytes) -> tuple[Wire, bytes]:
+    """The parts of a wire and the txid that it claims; the body is not looked at.
 
     Raises:
         MalformedTransactionError: with a reason safe to show to the sender.
     """
-    return transaction_id(_envelope(wire).body)
-
-
-def _envelope(wire: bytes) -> Wire:
     if len(wire) > TRANSACTION_BYTES_MAX + BLOBS_BYTES_MAX + 8_192:
         raise MalformedTransactionError("transaction is too large")
     try:
-        return _wire_decoder.decode(wire)
+        envelope = _wire_decoder.decode(wire)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
+    return envelope, transaction_id(envelope.body)
 
 
 def decode_transaction(wire: bytes) -> Transaction:
@@ -138,7 +135,15 @@ def decode_transaction(wire: bytes) -> Transaction:
     Raises:
         MalformedTransactionError: with a reason safe to show to the sender.
     """
-    envelope = _envelope(wire)
+    return decode_opened(wire, *open_wire(wire))
+
+
+def decode_opened(wire: bytes, envelope: Wire, txid: bytes) -> Transaction:
+    """The second half of `decode_transaction`, for who has looked at the txid in between.
+
+    Raises:
+        MalformedTransactionError: with a reason safe to show to the sender.
+    """
     try:
         body = _canonical_body(envelope.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
@@ -152,7 +157,7 @@ def decode_transaction(wire: bytes) -> Transaction:
         body_bytes=envelope.body,
         signature=envelope.signature,
         blobs=envelope.blobs,
-        txid=transaction_id(envelope.body),
+        txid=txid,
         wire=wire,
         blob_hashes=tuple([hashlib.sha256(blob).digest() for blob in envelope.blobs]),
     )

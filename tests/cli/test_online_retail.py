@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from node.api.drafts import invoice_draft
+from node.api.drafts import invoice_draft, tax_half_up
 from node.api.schemas import InvoiceBody
 from node.importing.bodies import (
     BATCH_BYTES_MAX,
@@ -29,7 +29,6 @@ from node.importing.plan import (
     PlannedInvoice,
     PlannedRed,
     Totals,
-    tax_half_up,
     totals,
 )
 from node.importing.retail_plan import RATE, plan_import
