@@ -21,6 +21,7 @@ import node
 from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
 from node.cli.context import api_address, clean_environment, client_of
 from node.cli.errors import CliError, UsageError
+from node.keystore import KeystoreError
 
 if TYPE_CHECKING:
     from node.config import NodeConfig
@@ -110,12 +111,16 @@ class LocalNode:
         return True
 
     def ready(self) -> bool:
-        """Whether `/readyz` answers 200."""
+        """Whether this very node answers, and `/readyz` with 200.
+
+        Another process may listen at its address: that one does not take this node's token.
+        """
         host, port = api_address(self.config)
         with ApiClient(host, port, timeout_s=2.0) as client:
             try:
                 client.get("/readyz")
-            except (NodeUnreachableError, ProblemError):
+                self.status()
+            except (NodeUnreachableError, ProblemError, KeystoreError):
                 return False
         return True
 

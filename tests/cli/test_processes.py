@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from node.cli.errors import CliError, UsageError
 from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
 from node.cli.processes import _start_time as start_time
-from node.network_files import create_network
+from node.network_files import API_PORT_OFFSET, create_network
 
 
 @pytest.fixture
@@ -57,3 +59,25 @@ def test_a_node_that_ends_at_once_is_told_with_its_log(local: LocalNode) -> None
 def test_a_folder_without_nodes_is_bad_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"node\.toml"):
         find_nodes(tmp_path)
+
+
+class Everything(BaseHTTPRequestHandler):
+    """Another node: ready, but with tokens of its own."""
+
+    def do_GET(self) -> None:
+        known = self.path == "/readyz"
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+
+def test_another_process_at_its_address_does_not_make_a_node_ready(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Everything) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        create_network(tmp_path, ["issuer"], base_port=server.server_port - API_PORT_OFFSET)
+        (node,) = find_nodes(tmp_path)
+
+        with pytest.raises(CliError, match=r"issuer ended[\s\S]*in use"):
+            start_nodes([node], 30)
+        server.shutdown()
