@@ -22,7 +22,7 @@ from node.ledger.types import Table
 from node.storage.index import SCHEMA_VERSION, prepare_index, write_batch
 from node.storage.index_rows import index_batch
 from node.storage.ledger_reader import StoredBlock
-from node.storage.ledger_rows import read_rows
+from node.storage.state_rows import read_rows
 
 _BLOCKS_PER_BATCH = 256
 _LEAVES_PER_BATCH = 4_096

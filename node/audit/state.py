@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -89,9 +89,9 @@ class WalkedState:
         if sum(map(len, self._hot.values())) > self._hot_rows_max:
             self._move()
 
-    def rows(self) -> Iterator[Row]:
-        """Every row in the order of table and key."""
-        for table in sorted(self._hot):
+    def rows(self, tables: Iterable[Table] = Table) -> Iterator[Row]:
+        """Every row of these tables in the order of table and key."""
+        for table in sorted(tables):
             hot = self._hot[table]
             found = (
                 (int(table), key, value) for key in sorted(hot) if (value := hot[key]) is not None

@@ -20,6 +20,7 @@ from node.chain.evidence import EvidenceError, decode_evidence, judge
 from node.chain.voters import VoterSet
 from node.ledger.types import Table
 from node.storage.ledger_rows import Head
+from node.storage.state_rows import place_of
 
 Row = tuple[object, ...]
 _ROWS = 1_000
@@ -81,7 +82,13 @@ def check_state(ledger: sqlite3.Connection, walked: Walked) -> int:
     """
     query = "SELECT tbl, key, value FROM state ORDER BY tbl, key"
     columns = ("tbl", "key", "value")
-    return compare_rows(LEDGER, "state", columns, 2, ledger.execute(query), walked.state.rows())
+    true: Iterator[Row] = walked.state.rows(table for table in Table if table is not Table.ORDER)
+    count = compare_rows(LEDGER, "state", columns, 2, ledger.execute(query), true)
+    query = "SELECT place, key, value FROM orders ORDER BY place, key"
+    columns = ("place", "key", "value")
+    orders = walked.state.rows([Table.ORDER])
+    true = ((place_of(key), key, value) for _, key, value in orders)
+    return count + compare_rows(LEDGER, "orders", columns, 2, ledger.execute(query), true)
 
 
 def check_strays(ledger: sqlite3.Connection, walked: Walked) -> None:

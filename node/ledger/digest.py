@@ -68,19 +68,18 @@ class StateDigest(msgspec.Struct, frozen=True):
         Raises:
             StateDigestError: when a change removes a row that was not there.
         """
-        added: list[bytes] = []
-        removed: list[bytes] = []
+        added, removed = _Sum(), _Sum()
         for change in changes:
             if change.old is not None:
-                removed.append(element(change.table, change.key, change.old))
+                removed.add(element(change.table, change.key, change.old))
             elif change.new is None:
                 raise StateDigestError(f"absent row: {change.table!r} {change.key.hex()}")
             if change.new is not None:
-                added.append(element(change.table, change.key, change.new))
-        rows = self.rows + len(added) - len(removed)
+                added.add(element(change.table, change.key, change.new))
+        rows = self.rows + added.count - removed.count
         if rows < 0:
             raise StateDigestError("more rows removed than there are")
-        total = np.frombuffer(self.accumulator, _LANE) + _sum(added) - _sum(removed)
+        total = np.frombuffer(self.accumulator, _LANE) + added.total() - removed.total()
         return StateDigest(total.tobytes(), rows)
 
     def value(self) -> bytes:
@@ -88,10 +87,23 @@ class StateDigest(msgspec.Struct, frozen=True):
         return hashlib.sha256(self.accumulator + self.rows.to_bytes(8, "big")).digest()
 
 
-def _sum(elements: list[bytes]) -> NDArray[np.uint16]:
-    total = np.zeros(LANES, _LANE)
-    for start in range(0, len(elements), _CHUNK):
-        part = elements[start : start + _CHUNK]
-        lanes = np.frombuffer(b"".join(part), _LANE).reshape(len(part), LANES)
-        total += lanes.sum(axis=0, dtype=np.uint16)
-    return total
+class _Sum:
+    """A sum of elements, which are summed by the chunk: all of a block's would be megabytes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: list[bytes] = []
+        self._total = np.zeros(LANES, _LANE)
+
+    def add(self, row: bytes) -> None:
+        self.count += 1
+        self._waiting.append(row)
+        if len(self._waiting) == _CHUNK:
+            self.total()
+
+    def total(self) -> NDArray[np.uint16]:
+        waiting = self._waiting
+        lanes = np.frombuffer(b"".join(waiting), _LANE).reshape(len(waiting), LANES)
+        self._total += lanes.sum(axis=0, dtype=np.uint16)
+        waiting.clear()
+        return self._total

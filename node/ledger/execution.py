@@ -264,7 +264,8 @@ class _Run:
             if scope != ALL_SCOPES and not scope & SCOPES_OF[type(operation)]:
                 code = Code.KEY_SCOPE
                 break
-            code = self._operation(body, operation)
+            rule = _OTHER_RULES.get(type(operation))
+            code = rule(step, operation) if rule else self._operation(body, operation)
             if code:
                 break
         else:
@@ -293,6 +294,7 @@ class _Run:
         return Code.OK if self._state.live.get(key) is None else Code.DUPLICATE
 
     def _operation(self, body: TransactionBody, operation: Operation) -> Code:
+        """Apply any operation. Those of `_OTHER_RULES`, issuing above all, need not come here."""
         if isinstance(operation, ByKey):
             return self._by_key(body, operation)
         if isinstance(operation, ActForRetired):

@@ -40,9 +40,9 @@ shrinks under any load, while no single block has to delete without bound."""
 
 
 class Footprint(msgspec.Struct, frozen=True):
-    """What to read before a block: rows by table and key, and scans."""
+    """What to read before a block: keys by table, each once, and scans."""
 
-    rows: list[tuple[Table, bytes]]
+    rows: dict[Table, list[bytes]]
     scans: list[Scan]
 
 
@@ -72,7 +72,8 @@ def footprint(transactions: Iterable[_HasTransaction], context: BlockContext) ->
         count += 1
         found.add_transaction(checked.transaction)
     found.scans[expiry_scan(context.height, count)] = None
-    return Footprint(list(found.rows), list(found.scans))
+    rows = {table: list(keys) for table, keys in found.rows.items() if keys}
+    return Footprint(rows, list(found.scans))
 
 
 def inner_operation(wrapped: ByKey) -> DirectOperation | None:
@@ -87,85 +88,89 @@ class _Reads:
     """Collects rows and scans in the order of first mention."""
 
     def __init__(self, context: BlockContext) -> None:
-        self.rows: dict[tuple[Table, bytes], None] = {(Table.META, RULES_KEY): None}
+        self.rows: dict[Table, dict[bytes, None]] = {table: {} for table in Table}
+        self.rows[Table.META][RULES_KEY] = None
         self.scans: dict[Scan, None] = {}
+        self._issuers: set[str] = set()
         self.month = context.month
         self.home = context.home_currency
 
     def add_transaction(self, transaction: Transaction) -> None:
         body = transaction.body
-        self.rows[Table.PARTICIPANT, body.author.encode()] = None
-        self.rows[Table.TXID, live_key(body.valid_until, transaction.txid)] = None
+        self.rows[Table.PARTICIPANT][body.author.encode()] = None
+        self.rows[Table.TXID][live_key(body.valid_until, transaction.txid)] = None
         for operation in body.operations:
             if isinstance(operation, ByKey):
                 inner = inner_operation(operation)
                 if inner is None:
                     continue
                 identifier = live_id(operation.key, message_of(body, operation))
-                self.rows[Table.TXID, live_key(body.valid_until, identifier)] = None
+                self.rows[Table.TXID][live_key(body.valid_until, identifier)] = None
                 actor = operation.key.hex()
             else:
                 inner = operation
                 actor = body.author
             reads = _READS.get(type(inner))
             if reads is None:
-                self.rows[Table.INVOICE, inner.invoice.encode()] = None  # type: ignore[union-attr]
+                self.rows[Table.INVOICE][inner.invoice.encode()] = None  # type: ignore[union-attr]
             else:
                 reads(self, actor, inner)
 
     def party(self, reference: str) -> None:
         if len(reference) == 18:
-            self.rows[Table.PARTICIPANT, reference.encode()] = None
+            self.rows[Table.PARTICIPANT][reference.encode()] = None
 
     def receiver(self, _actor: str, op: ops.OfferInvoice | ops.SubmitInvoice) -> None:
-        self.rows[Table.INVOICE, op.invoice.encode()] = None
+        self.rows[Table.INVOICE][op.invoice.encode()] = None
         self.party(op.to)
 
     def share(self, author: str, op: ops.ShareDetails) -> None:
-        self.rows[Table.INVOICE, op.invoice.encode()] = None
-        self.rows[Table.SHARE, share_key(op.invoice, op.reader, author)] = None
+        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.rows[Table.SHARE][share_key(op.invoice, op.reader, author)] = None
 
     def discrepancy(self, _author: str, op: ops.RecordDiscrepancy | ops.ResolveDiscrepancy) -> None:
-        self.rows[Table.INVOICE, op.invoice.encode()] = None
-        self.rows[Table.DISCREPANCY, discrepancy_key(op.invoice, op.kind)] = None
+        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.rows[Table.DISCREPANCY][discrepancy_key(op.invoice, op.kind)] = None
 
     def issue(self, author: str, op: ops.IssueInvoice) -> None:
         rows = self.rows
-        rows[Table.INVOICE, op.number.encode()] = None
-        rows[Table.ORDER, order_key(author, op.order)] = None
-        rows[Table.SEGMENTS, segments_key(author)] = None
-        rows[Table.QUOTA, quota_key(author, self.month)] = None
-        rows[Table.TAX_RATES, author.encode()] = None
-        rows[Table.TAX_RATES, RATES_FOR_ALL_KEY] = None
+        rows[Table.INVOICE][op.number.encode()] = None
+        rows[Table.ORDER][order_key(author, op.order)] = None
+        if author not in self._issuers:
+            self._issuers.add(author)
+            rows[Table.SEGMENTS][segments_key(author)] = None
+            rows[Table.QUOTA][quota_key(author, self.month)] = None
+            rows[Table.TAX_RATES][author.encode()] = None
+            rows[Table.TAX_RATES][RATES_FOR_ALL_KEY] = None
         self.party(op.buyer)
         if op.currency != self.home:
-            rows[Table.EXCHANGE_RATE, op.currency.encode()] = None
+            rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
         if op.replaces is not None:
-            rows[Table.INVOICE, op.replaces.encode()] = None
+            rows[Table.INVOICE][op.replaces.encode()] = None
 
     def cancel(self, author: str, op: ops.CancelInvoice) -> None:
-        self.rows[Table.INVOICE, op.invoice.encode()] = None
-        self.rows[Table.QUOTA, quota_key(author, self.month)] = None
+        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.rows[Table.QUOTA][quota_key(author, self.month)] = None
 
     def issue_red(self, author: str, op: ops.IssueRedLetter) -> None:
         rows = self.rows
-        rows[Table.INVOICE, op.invoice.encode()] = None
-        rows[Table.INVOICE, op.number.encode()] = None
-        rows[Table.ORDER, order_key(author, op.order)] = None
-        rows[Table.SEGMENTS, segments_key(author)] = None
-        rows[Table.QUOTA, quota_key(author, self.month)] = None
+        rows[Table.INVOICE][op.invoice.encode()] = None
+        rows[Table.INVOICE][op.number.encode()] = None
+        rows[Table.ORDER][order_key(author, op.order)] = None
+        rows[Table.SEGMENTS][segments_key(author)] = None
+        rows[Table.QUOTA][quota_key(author, self.month)] = None
 
     def allot(self, _author: str, op: ops.AllotSegment) -> None:
         self.party(op.issuer)
-        self.rows[Table.SEGMENTS, segments_key(op.issuer)] = None
-        self.rows[Table.SEGMENTS, allotment_key(last_of(op.first, op.count))] = None
+        self.rows[Table.SEGMENTS][segments_key(op.issuer)] = None
+        self.rows[Table.SEGMENTS][allotment_key(last_of(op.first, op.count))] = None
         self.scans[overlap_scan(op.first)] = None
         self.scans[region_scan(op.first)] = None
 
     def allot_region(self, _author: str, op: membership.AllotRegion) -> None:
         self.party(op.bureau)
-        self.rows[Table.REGION, regions_key(op.bureau)] = None
-        self.rows[Table.REGION, region_key(last_of(op.first, op.count))] = None
+        self.rows[Table.REGION][regions_key(op.bureau)] = None
+        self.rows[Table.REGION][region_key(last_of(op.first, op.count))] = None
         self.scans[overlap_scan(op.first)] = None
         self.scans[region_scan(op.first)] = None
 
@@ -174,10 +179,10 @@ class _Reads:
         inner = op.operation
         reads = _READS.get(type(inner))
         if reads is None:
-            self.rows[Table.INVOICE, inner.invoice.encode()] = None
+            self.rows[Table.INVOICE][inner.invoice.encode()] = None
         else:
             reads(self, op.issuer, inner)
-            self.rows[Table.SEGMENTS, segments_key(author)] = None
+            self.rows[Table.SEGMENTS][segments_key(author)] = None
 
     def issuing(
         self, _author: str, op: membership.SuspendIssuing | membership.ResumeIssuing
@@ -188,30 +193,30 @@ class _Reads:
         """The author's row is read anyway."""
 
     def propose(self, author: str, op: membership.Propose) -> None:
-        self.rows[Table.META, GOVERNANCE_KEY] = None
-        self.rows[Table.PROPOSAL, proposal_id(author, op)] = None
+        self.rows[Table.META][GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL][proposal_id(author, op)] = None
         self.party(op.action.participant)
 
     def vote(self, _author: str, op: membership.Vote) -> None:
-        self.rows[Table.META, GOVERNANCE_KEY] = None
-        self.rows[Table.PROPOSAL, op.proposal] = None
+        self.rows[Table.META][GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL][op.proposal] = None
         self.party(op.participant)
 
     def withdraw_proposal(self, _author: str, op: membership.WithdrawProposal) -> None:
-        self.rows[Table.META, GOVERNANCE_KEY] = None
-        self.rows[Table.PROPOSAL, op.proposal] = None
+        self.rows[Table.META][GOVERNANCE_KEY] = None
+        self.rows[Table.PROPOSAL][op.proposal] = None
 
     def grant(self, _author: str, op: ops.GrantQuota) -> None:
         self.party(op.issuer)
-        self.rows[Table.QUOTA, quota_key(op.issuer, op.month)] = None
+        self.rows[Table.QUOTA][quota_key(op.issuer, op.month)] = None
 
     def tax_rates(self, _author: str, op: ops.PublishTaxRates) -> None:
         if op.issuer is not None:
             self.party(op.issuer)
-        self.rows[Table.TAX_RATES, (op.issuer or "*").encode()] = None
+        self.rows[Table.TAX_RATES][(op.issuer or "*").encode()] = None
 
     def exchange_rate(self, _author: str, op: ops.PublishExchangeRate) -> None:
-        self.rows[Table.EXCHANGE_RATE, op.currency.encode()] = None
+        self.rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
 
 
 _READS: dict[type, Callable[[_Reads, str, Any], None]] = {

@@ -39,10 +39,11 @@ def issue(step: Step, op: IssueInvoice) -> Code:
     """
     if not step.has_role(Role.ISSUER):
         return Code.NOT_PERMITTED
-    digest = _order_body(op)
-    held = order_of(step, op.order)
+    body = _order_body(op)
+    key = order_key(step.actor, op.order)
+    held = step.state.orders.get(key)
     if held is not None:
-        return repeat_order(step, held, digest)
+        return repeat_order(step, held, body)
     assert step.participant is not None
     if step.participant.issuing_suspended:
         return Code.ISSUING_SUSPENDED
@@ -60,7 +61,7 @@ def issue(step: Step, op: IssueInvoice) -> Code:
         return refusal
     _link_replaced(step, op)
     _add_blue(step, op, quota)
-    record_order(step, op.order, op.number, digest)
+    step.state.orders.put(key, OrderRow(op.number, body))
     return Code.OK
 
 
@@ -124,22 +125,12 @@ def order_body(*fields: object) -> bytes:
     return hashlib.sha256(_encode(fields)).digest()
 
 
-def order_of(step: Step, order: bytes) -> OrderRow | None:
-    """What the actor used this order for before."""
-    return step.state.orders.get(order_key(step.actor, order))
-
-
 def repeat_order(step: Step, held: OrderRow, body: bytes) -> Code:
     """The first result again, or ORDER_CONFLICT when the order was for something else."""
     if held.body != body:
         return Code.ORDER_CONFLICT
     step.notes.append(Note(step.position, number=held.number))
     return Code.OK
-
-
-def record_order(step: Step, order: bytes, number: str, body: bytes) -> None:
-    """Use up an order of the actor."""
-    step.state.orders.put(order_key(step.actor, order), OrderRow(number, body))
 
 
 # --- Parts of issuing -------------------------------------------------------------------------
@@ -170,7 +161,7 @@ def _refuse_public_part(step: Step, op: IssueInvoice) -> Code:
     refusal = refuse_totals(op.groups, op.net, op.tax, op.gross)
     if refusal:
         return refusal
-    if not rates_allowed(step, [group.rate for group in op.groups]):
+    if not rates_allowed(step, op.groups):
         return Code.RATE_NOT_ALLOWED
     return Code.OK if op.replaces is None else _refuse_replaced(step, op.replaces)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from node.ledger.claims import find_claim, replace_claims, take_from_claim
 from node.ledger.codes import Code
 from node.ledger.context import month_of
-from node.ledger.issuing import order_body, order_of, record_order, refuse_totals, repeat_order
+from node.ledger.issuing import order_body, refuse_totals, repeat_order
 from node.ledger.operations import (
     CONSENTS_MAX,
     ConfirmRedLetter,
@@ -37,6 +37,8 @@ from node.ledger.rows import (
     FormState,
     GroupRow,
     InvoiceRow,
+    OrderRow,
+    order_key,
 )
 from node.ledger.step import Note, Step
 
@@ -169,7 +171,8 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
     if step.actor != invoice.issuer:
         return Code.WRONG_PARTY
     body = order_body(op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details)
-    held = order_of(step, op.order)
+    key = order_key(step.actor, op.order)
+    held = step.state.orders.get(key)
     if held is not None:
         return repeat_order(step, held, body)
     if invoice.frozen or invoice.closed:
@@ -197,7 +200,7 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
         form, state=FormState.ISSUED, since=step.now, reserved=0, consents=(), number=op.number
     )
     _replace_form(invoice, issued)
-    record_order(step, op.order, op.number, body)
+    step.state.orders.put(key, OrderRow(op.number, body))
     return Code.OK
 
 

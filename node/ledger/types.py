@@ -42,6 +42,9 @@ PartyRef = Annotated[str, msgspec.Meta(max_length=64, pattern="^([0-9A-Z]{18}|[0
 class Table(IntEnum):
     """State tables. The number is part of the state digest: never renumbered, never reused."""
 
+    # Enum's own is a function of Python's: 0.05 µs more for each of the rules' look-ups by table.
+    __hash__ = int.__hash__
+
     META = 1
     """Single rows by name: the active rules version."""
     PARTICIPANT = 2

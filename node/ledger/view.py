@@ -70,7 +70,7 @@ class PrefetchedState:
 
     def __init__(
         self,
-        rows: Mapping[tuple[Table, bytes], bytes | None],
+        rows: Mapping[Table, Mapping[bytes, bytes | None]],
         scans: Mapping[Scan, Sequence[tuple[bytes, bytes]]],
     ) -> None:
         self._rows = rows
@@ -79,7 +79,7 @@ class PrefetchedState:
     def get(self, table: Table, key: bytes) -> bytes | None:
         """See `StateView.get`."""
         try:
-            return self._rows[table, key]
+            return self._rows[table][key]
         except KeyError:
             raise UnprefetchedError(f"{table!r} {key!r}") from None
 
@@ -114,7 +114,8 @@ class TableState(Generic[_Row]):
         self._encode = encode
         self._rows: dict[bytes, _Row | None] = {}
         self._open: dict[bytes, _Row] = {}
-        self._changed: dict[bytes, None] = {}
+        self._changed: dict[bytes, _Row] = {}
+        """Those of `_rows` that the block wrote."""
 
     def get(self, key: bytes) -> _Row | None:
         """The row as the open transaction sees it, to read only."""
@@ -147,18 +148,16 @@ class TableState(Generic[_Row]):
 
     def put_at_once(self, key: bytes, row: _Row) -> None:
         """Add a row to the block, whatever becomes of the open transaction."""
-        self._rows[key] = row
-        self._changed[key] = None
+        self._rows[key] = self._changed[key] = row
 
     def written(self) -> list[_Row]:
         """Rows that the block, with the open transaction, has written so far."""
-        found = {key: self._rows[key] for key in self._changed} | self._open
-        return [row for row in found.values() if row is not None]
+        return list((self._changed | self._open).values())
 
     def commit(self) -> None:
         """Make the open transaction's rows the block's."""
         self._rows.update(self._open)
-        self._changed.update(dict.fromkeys(self._open))
+        self._changed.update(self._open)
         self._open.clear()
 
     def roll_back(self) -> None:
@@ -169,10 +168,8 @@ class TableState(Generic[_Row]):
         """What the block changed, in the order of first change."""
         table, read, encode = self._table, self._view.get, self._encode
         found: list[RowChange] = []
-        for key in self._changed:
-            row = self._rows[key]
-            old = read(table, key)
-            new = None if row is None else encode(row)
+        for key, row in self._changed.items():
+            old, new = read(table, key), encode(row)
             if old != new:
                 found.append(RowChange(table, key, old, new))
         return found

@@ -37,15 +37,14 @@ from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
     SCHEMA,
     Head,
-    prefetch,
     read_tile,
     sync,
     write_block,
     write_certificates,
     write_head,
-    write_rows,
 )
 from node.storage.making import AppliedTransaction, BlockMaker, MadeBlock
+from node.storage.state_rows import prefetch, write_rows
 
 __all__ = [
     "AppliedBlock",
@@ -251,11 +250,11 @@ class Ledger:
             raise LedgerError("the stored tiles do not make the stored frontier")
 
     def _found(self, connection: sqlite3.Connection) -> None:
-        rows = genesis_rows(self._genesis)
-        digest = StateDigest().apply([RowChange(t, k, None, v) for t, k, v in rows])
+        changes = [RowChange(t, k, None, v) for t, k, v in genesis_rows(self._genesis)]
+        digest = StateDigest().apply(changes)
         self.head = Head(0, 0, 0, Frontier().encode(), digest.accumulator, digest.rows)
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO state (tbl, key, value) VALUES (?, ?, ?)", rows)
+        write_rows(connection, changes)
         connection.execute(
             "INSERT INTO head (one, network, record) VALUES (1, ?, ?)",
             (self._network_id, msgspec.msgpack.encode(self.head)),

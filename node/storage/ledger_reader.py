@@ -16,10 +16,12 @@ import msgspec
 from node.chain.merkle import Frontier, consistency_path, frontier_of, inclusion_path
 from node.chain.run import LeafRun
 from node.chain.tiles import MissingTileError, TileSubtrees
+from node.ledger.execution import Scan
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
-from node.storage.ledger_rows import read_blob, read_rows, read_tile
+from node.storage.ledger_rows import read_blob, read_tile
 from node.storage.runs import read_run
+from node.storage.state_rows import read_rows, scan_rows
 
 _BLOCK = (
     "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b "
@@ -169,16 +171,9 @@ class LedgerReader:
     async def scan(
         self, table: Table, low: bytes, high: bytes, limit: int
     ) -> list[tuple[bytes, bytes]]:
-        """State rows with low ≤ key < high, in key order."""
-
-        def job(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
-            return connection.execute(
-                "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? "
-                "ORDER BY key LIMIT ?",
-                (table, low, high, limit),
-            ).fetchall()
-
-        return await self._database.run(job)
+        """State rows of any table but orders with low ≤ key < high, in key order."""
+        wanted = Scan(table, low, high, limit)
+        return await self._database.run(lambda connection: scan_rows(connection, wanted))
 
     async def blob(self, height: int, blob_hash: bytes) -> bytes | None:
         """A sealed blob that a leaf of this height names, unless it was erased."""

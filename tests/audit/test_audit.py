@@ -309,7 +309,9 @@ def test_a_certificate_of_too_few_is_told(folder: Path) -> None:
 
 ROWS = [
     ("ledger.db", "state", "UPDATE state SET value = x'00' WHERE tbl = 8 AND rowid % 7 = 0"),
-    ("ledger.db", "state", "DELETE FROM state WHERE tbl = 9 AND rowid % 7 = 0"),
+    ("ledger.db", "orders", "DELETE FROM orders WHERE rowid % 7 = 0"),
+    ("ledger.db", "orders", "UPDATE orders SET place = place + 1 WHERE rowid % 7 = 0"),
+    ("ledger.db", "orders", "INSERT INTO orders VALUES (0, x'00', x'01')"),
     ("ledger.db", "state", "INSERT INTO state VALUES (3, x'00', x'01')"),
     ("ledger.db", "blobs", "UPDATE blobs SET body = x'00'"),
     ("ledger.db", "blobs", "UPDATE blobs SET height = height + 1"),

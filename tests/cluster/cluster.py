@@ -194,10 +194,12 @@ class Member:
     def business_rows(self) -> list[tuple[int, bytes, bytes]]:
         """All state but the records of transaction ids, which refusals leave too."""
         with read_only(self.data / "ledger.db") as connection:
-            return connection.execute(
+            rows = connection.execute(
                 "SELECT tbl, key, value FROM state WHERE tbl != ? ORDER BY tbl, key",
                 (int(Table.TXID),),
             ).fetchall()
+            orders = "SELECT ?, key, value FROM orders ORDER BY place, key"
+            return rows + connection.execute(orders, (int(Table.ORDER),)).fetchall()
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def stored(member: Member) -> dict[str, Any]:
         tables = {
             "blocks": "SELECT height, first_index, leaves FROM blocks ORDER BY height",
             "state": "SELECT tbl, key, value FROM state ORDER BY tbl, key",
+            "orders": "SELECT place, key, value FROM orders ORDER BY place, key",
             "tiles": "SELECT level, number, hashes FROM tiles ORDER BY level, number",
             "blobs": "SELECT hash, body FROM blobs ORDER BY hash",
         }

@@ -186,7 +186,6 @@ class World:
         self, checked: Sequence[CheckedTransaction], context: BlockContext
     ) -> PrefetchedState:
         wanted = footprint(checked, context)
-        assert len(set(wanted.rows)) == len(wanted.rows)
         scans = {
             scan: sorted(
                 (key, value)
@@ -195,7 +194,12 @@ class World:
             )[: scan.limit]
             for scan in wanted.scans
         }
-        return PrefetchedState({row: self.store.get(row) for row in wanted.rows}, scans)
+        assert all(len(set(keys)) == len(keys) for keys in wanted.rows.values())
+        rows = {
+            table: {key: self.store.get((table, key)) for key in keys}
+            for table, keys in wanted.rows.items()
+        }
+        return PrefetchedState(rows, scans)
 
     def _write(self, changes: Sequence[RowChange]) -> None:
         touched = [(change.table, change.key) for change in changes]

@@ -130,6 +130,7 @@ class Chronicle:
             queries = {
                 "blocks": "SELECT height, first_index, leaves FROM blocks ORDER BY height",
                 "state": "SELECT tbl, key, value FROM state ORDER BY tbl, key",
+                "orders": "SELECT place, key, value FROM orders ORDER BY place, key",
                 "tiles": "SELECT level, number, hashes FROM tiles ORDER BY level, number",
                 "blobs": "SELECT hash, body FROM blobs ORDER BY hash",
                 "certificates": "SELECT height, note FROM certificates ORDER BY height",

@@ -43,11 +43,14 @@ async def replay(
             ledger = await Ledger.open(path, world.genesis, voters.hash, lambda _: None)
     await ledger.close()
     reader = await LedgerReader.open(path)
-    rows = {
+    rows: dict[tuple[Table, bytes], bytes] = {
         (table, key): value
         for table in Table
+        if table is not Table.ORDER
         for key, value in await reader.scan(table, b"", b"\xff" * 64, 1_000_000)
     }
+    orders = [key for table, key in world.store if table is Table.ORDER]
+    rows |= {(Table.ORDER, k): v for k, v in (await reader.rows(Table.ORDER, orders)).items()}
     await reader.close()
     return applied, rows
 

@@ -1,0 +1,138 @@
+"""The rows of the state in the ledger's file: their tables, reading and writing.
+
+Owns SQL only; who calls owns the transaction. Orders have a table of their own: their keys are
+hashes, so each new one falls on a page of its own, and a page with more of them is written less
+often. Their index holds 6 bytes of the key (`place_of`) where `state` holds all of it: with
+100,000 orders a block writes less than half the bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from node.ledger.execution import (
+    BlockContext,
+    CheckedTransaction,
+    PrefetchedState,
+    RowChange,
+    Scan,
+    footprint,
+)
+from node.ledger.types import Table
+
+STATE_SCHEMA = """
+CREATE TABLE IF NOT EXISTS state (
+    tbl INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, UNIQUE (tbl, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS orders (place INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL)
+STRICT;
+CREATE INDEX IF NOT EXISTS orders_by_place ON orders (place);
+"""
+
+ROWS_PER_STATEMENT = 64
+"""Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
+under load to get it back costs more than the row."""
+_FEW_ROWS = 8
+"""Below so many, each by itself is cheaper than one statement most of whose places are empty."""
+_PLACEHOLDERS = ", ".join("?" * ROWS_PER_STATEMENT)
+_GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
+_GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
+_GET_ORDER = "SELECT key, value FROM orders WHERE place = ?"
+_GET_ORDERS = f"SELECT key, value FROM orders WHERE place IN ({_PLACEHOLDERS})"  # noqa: S608
+_SCAN_ROWS = (
+    "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+)
+_PLACE_BYTES = 6
+
+
+def place_of(key: bytes) -> int:
+    """Where the index has an order: its key's first 47 bits, which SQLite keeps in 6 bytes.
+
+    Orders may share a place. Their keys are hashes, so nobody can bring many together.
+    """
+    return int.from_bytes(key[:_PLACE_BYTES], "big") >> 1
+
+
+def read_rows(
+    connection: sqlite3.Connection, table: Table, keys: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """The rows of these keys that exist."""
+    if table is Table.ORDER:
+        return _read_orders(connection, keys)
+    if len(keys) < _FEW_ROWS:
+        found = [(key, connection.execute(_GET_ROW, (table, key)).fetchone()) for key in keys]
+        return {key: row[0] for key, row in found if row is not None}
+    rows: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), ROWS_PER_STATEMENT):
+        part = _filled(keys[start : start + ROWS_PER_STATEMENT])
+        rows.update(connection.execute(_GET_ROWS, (table, *part)).fetchall())
+    return rows
+
+
+def _read_orders(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    places = sorted(map(place_of, keys))  # neighbours are on one page
+    found: list[tuple[bytes, bytes]] = []
+    if len(places) < _FEW_ROWS:
+        for place in places:
+            found += connection.execute(_GET_ORDER, (place,)).fetchall()
+    else:
+        for start in range(0, len(places), ROWS_PER_STATEMENT):
+            part = _filled(places[start : start + ROWS_PER_STATEMENT])
+            found += connection.execute(_GET_ORDERS, part).fetchall()
+    if not found:
+        return {}
+    wanted = set(keys)
+    return {key: value for key, value in found if key in wanted}
+
+
+def _filled(part: Sequence[object]) -> list[object]:
+    """As many values as a statement has places; NULL is equal to nothing."""
+    return [*part, *[None] * (ROWS_PER_STATEMENT - len(part))]
+
+
+def scan_rows(connection: sqlite3.Connection, scan: Scan) -> list[tuple[bytes, bytes]]:
+    """What `scan` says. Nothing scans orders."""
+    assert scan.table is not Table.ORDER, "they are not kept in the order of their keys"
+    return connection.execute(_SCAN_ROWS, scan).fetchall()
+
+
+def prefetch(
+    connection: sqlite3.Connection, checked: Sequence[CheckedTransaction], context: BlockContext
+) -> PrefetchedState:
+    """Everything that these transactions may read."""
+    wanted = footprint(checked, context)
+    rows: dict[Table, Mapping[bytes, bytes | None]] = {
+        table: {**dict.fromkeys(keys), **read_rows(connection, table, keys)}
+        for table, keys in wanted.rows.items()
+    }
+    return PrefetchedState(rows, {scan: scan_rows(connection, scan) for scan in wanted.scans})
+
+
+def write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
+    """Carry out changes of the state."""
+    orders = [change for change in changes if change.table is Table.ORDER]
+    others = [change for change in changes if change.table is not Table.ORDER]
+    added = [(c.table, c.key, c.new) for c in others if c.old is None]
+    insert_many(connection, "INSERT INTO state (tbl, key, value)", added)
+    connection.executemany(
+        "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
+        [(c.new, c.table, c.key) for c in others if c.old is not None and c.new is not None],
+    )
+    connection.executemany(
+        "DELETE FROM state WHERE tbl = ? AND key = ?",
+        [(c.table, c.key) for c in others if c.new is None],
+    )
+    assert all(c.old is None for c in orders), "an order is recorded once and stays"
+    placed = sorted([(place_of(c.key), c.key, c.new) for c in orders])  # neighbours are on one page
+    insert_many(connection, "INSERT INTO orders (place, key, value)", placed)
+
+
+def insert_many(
+    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, object, object]]
+) -> None:
+    """Insert rows of three columns, many by one statement."""
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        part = rows[start : start + ROWS_PER_STATEMENT]
+        places = ", ".join(["(?, ?, ?)"] * len(part))
+        connection.execute(f"{into} VALUES {places}", [value for row in part for value in row])
