@@ -72,7 +72,7 @@ def invoice_draft(body: InvoiceBody, issuer: str, today: str) -> InvoiceDraft:
     Raises:
         DraftError: naming the field.
     """
-    totals = _totals(body, body.currency)
+    totals = totals_of_body(body, body.currency)
     if totals is None:
         raise DraftError("/groups", "give lines or groups")
     return InvoiceDraft(
@@ -97,7 +97,7 @@ def red_draft(body: RedIssueBody, issuer: str, original: Original) -> RedDraft:
     Raises:
         DraftError: naming the field; also when the totals are not the form's amount.
     """
-    totals = _totals(body, original.currency)
+    totals = totals_of_body(body, original.currency)
     if totals is None:
         totals = red_totals(original.groups, original.gross, original.amount)
     if totals.gross != original.amount:
@@ -115,7 +115,7 @@ def red_draft(body: RedIssueBody, issuer: str, original: Original) -> RedDraft:
     )
 
 
-def _totals(body: InvoiceBody | RedIssueBody, currency: str) -> Totals | None:
+def totals_of_body(body: InvoiceBody | RedIssueBody, currency: str) -> Totals | None:
     """The totals that a body names; None when it names no amounts."""
     lines, allowances = body.lines, body.allowances or ()
     given = None

@@ -121,6 +121,13 @@ def bad_request(detail: str) -> ApiError:
     return ApiError(400, "BAD_REQUEST", detail)
 
 
+def invalid_field(path: str, message: str) -> ApiError:
+    """422: one field, by its JSON pointer."""
+    return ApiError(
+        422, "INVALID_FIELDS", f"{path}: {message}", errors=(FieldError(path, message),)
+    )
+
+
 def not_found(detail: str) -> ApiError:
     """404."""
     return ApiError(404, "NOT_FOUND", detail)

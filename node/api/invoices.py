@@ -147,7 +147,7 @@ async def read_invoice(api: Api, number: str) -> InvoiceRow:
     return decode_invoice(rows[key])
 
 
-async def _rows(api: Api, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
+async def read_rows(api: Api, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
     """The newest state rows of invoices, in the order asked for, each once."""
     keys = {number: number.encode() for number in numbers}
     rows = await api.node.state_rows(Table.INVOICE, list(keys.values()))
@@ -175,7 +175,7 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
         wanted, None if cursor is None else cursor.before, query_limit(request)
     )
     now_ms = api.time_ms()
-    found = await _rows(api, [item.number for item in page.invoices])
+    found = await read_rows(api, [item.number for item in page.invoices])
     rows = {number: row for number, row in found.items() if rows_wanted.fits(row)}
     views = [invoice_view(row, now_ms) for row in rows.values()]
     following = page.next_before
@@ -318,7 +318,7 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
     if len(found) == limit:
         last = found[-1]
         following = encode_cursor(last.invoice.sequence, int(last.kind), last.reference)
-    rows = await _rows(api, [entry.invoice.number for entry in found])
+    rows = await read_rows(api, [entry.invoice.number for entry in found])
     now_ms = api.time_ms()
     terms = api.node.terms
     items = [_inbox_item(item, rows[item.invoice.number], now_ms, terms) for item in found]

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from node.api.drafts import DraftError, Original, invoice_draft, red_draft, signed_tax
-from node.api.errors import ApiError, FieldError, not_found, refused
+from node.api.errors import ApiError, invalid_field, not_found, refused
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
 from node.api.ports import Idempotency, InvoiceDraft, RedDraft
@@ -33,13 +33,7 @@ def _today(api: Api) -> str:
 
 
 def _draft_error(error: DraftError, where: str = "") -> ApiError:
-    path = where + error.path
-    return ApiError(
-        422,
-        "INVALID_FIELDS",
-        f"{path}: {error.message}",
-        errors=(FieldError(path, error.message),),
-    )
+    return invalid_field(where + error.path, error.message)
 
 
 async def issue_one(api: Api, request: web.Request) -> web.Response:

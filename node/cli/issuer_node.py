@@ -91,6 +91,19 @@ class IssuerNode:
             found |= {row["order_id"]: row["number"] for row in rows}
         return found
 
+    def compare_orders(self, request: bytes) -> list[dict[str, Any]]:
+        """What the ledger holds of these orders, and in what it differs.
+
+        Raises:
+            ProblemError: refused.
+        """
+        with self._pace.slot():
+            answer = self._client("operate").post("/v1/orders:compare", request).fields
+        rows = answer.get("orders")
+        if not isinstance(rows, list):
+            raise NodeUnreachableError("the node's answer names no orders")
+        return rows
+
     def only_payer(self) -> str:
         """The network's only payer.
 

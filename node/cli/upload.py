@@ -3,7 +3,8 @@
 Invoices go in batches, several in flight; a refused batch is split until the refused invoice
 stands alone. Then the red letters, one invoice after the other, several invoices at once
 (`node.cli.red_upload`). Orders that are on the ledger already are skipped: that, and nothing kept
-here, is what lets an import that was killed go on where it was.
+here, is what lets an import that was killed go on where it was. Those that are there with other
+content are named (`node.cli.repeats`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from node.cli.issuer_node import CONTENT_STATUSES, IssuerNode
 from node.cli.output import console
 from node.cli.pacing import MOST, Pace, in_order
 from node.cli.red_upload import RedUpload
+from node.cli.repeats import CONFLICT, conflicts
 from node.importing.bodies import batch_request, batches
 from node.importing.plan import Letter, Plan, PlannedInvoice, PlannedRed, Refusal, totals
 from node.importing.summary import ImportSummary
@@ -56,6 +58,8 @@ class Upload:
         self._node = IssuerNode(config, self.pace)
         self._known: dict[str, str] = {}
         """Order id → number of what the ledger had before."""
+        self._conflicts: dict[str, Refusal] = {}
+        """By order id: what the ledger had before, but with other content than the file."""
         self.numbers: dict[str, str] = {}
         """Order id → invoice number, old and new."""
         self.issue_s = 0.0
@@ -80,6 +84,10 @@ class Upload:
             )
             self.numbers = dict(self._known)
             with ThreadPoolExecutor(MOST, "import") as pool:
+                repeated = [
+                    each for each in (*plan.invoices, *plan.letters) if each.order_id in self._known
+                ]
+                self._conflicts = conflicts(self._node, pool, repeated, self._buyer, self._known)
                 begun = time.monotonic()
                 issued, refused = self._issue_all(pool)
                 self.issue_s = time.monotonic() - begun
@@ -139,12 +147,17 @@ class Upload:
 
     def _red_all(self, pool: ThreadPoolExecutor) -> tuple[list[PlannedRed], dict[str, Refusal]]:
         by_original: dict[str, list[Letter]] = {}
-        for letter in self._plan.letters:
-            if letter.order_id not in self._known:
-                by_original.setdefault(letter.original, []).append(letter)
-        upload = RedUpload(self._node, self.numbers, self._known, self._progress)
         issued: list[PlannedRed] = []
         failures: dict[str, Refusal] = {}
+        for letter in self._plan.letters:
+            if letter.order_id in self._known:
+                if letter.order_id in self._conflicts:
+                    failures[letter.order_id] = self._conflicts[letter.order_id]
+            elif not letter.by_number and letter.original in self._conflicts:
+                failures[letter.order_id] = _of_conflict(letter)
+            else:
+                by_original.setdefault(letter.original, []).append(letter)
+        upload = RedUpload(self._node, self.numbers, self._known, self._progress)
         for done, failed in in_order(pool, upload.letters_of_one, by_original.values(), 4 * MOST):
             issued += done
             failures |= failed
@@ -159,8 +172,10 @@ class Upload:
         failures: Mapping[str, Refusal],
     ) -> ImportSummary:
         accepted = len(issued)
-        skipped = sum(invoice.order_id in self._known for invoice in self._plan.invoices)
-        listed = [*self._plan.refused, *refused]
+        repeated = [each for each in self._plan.invoices if each.order_id in self._known]
+        other = [self._conflicts[e.order_id] for e in repeated if e.order_id in self._conflicts]
+        skipped = len(repeated) - len(other)
+        listed = [*self._plan.refused, *refused, *other]
         sent = {letter.order_id for letter in letters}
         for item in self._plan.cancellations:
             failed = [failures[part.order_id] for part in item.letters if part.order_id in failures]
@@ -207,6 +222,12 @@ def refusal_of(planned: PlannedInvoice | Letter, error: ProblemError) -> Refusal
     detail = str(error.problem.get("detail") or error.code)
     message = f"{planned.order_id}: {detail}"
     return Refusal(planned.row, error.code, message, order_id=planned.order_id)
+
+
+def _of_conflict(letter: Letter) -> Refusal:
+    """What it takes back was worked out from an invoice that is not the one on the ledger."""
+    message = f"{letter.order_id}: {letter.original} is on the ledger with other content"
+    return Refusal(letter.row, CONFLICT, message, order_id=letter.order_id)
 
 
 def _position(error: ProblemError) -> int | None:

@@ -80,6 +80,9 @@ def example(route: Route) -> Any:
         return {"invoices": [INVOICE, lines]}
     if route.path == "/v1/orders:find":
         return {"order_ids": ["A-1", "R"]}
+    if route.path == "/v1/orders:compare":
+        red = {"order_id": "R", "invoice": NUMBER, "taken": [{"line": 0, "net": 5}]}
+        return {"invoices": [INVOICE], "red": [red, red | {"lines": [line]}]}
     if route.path == "/v1/wallet/keys":
         return {}
     if route.path == "/v1/wallet/keys:import":

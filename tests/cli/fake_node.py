@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing_extensions import override
 
 from node.api.drafts import invoice_draft
+from node.api.order_compare import OrderBody, OrdersCompareBody, RedOrderBody
 from node.api.schemas import InvoiceBody, RedIssueBody
 
 ISSUER = "91310115337099624K"
@@ -41,6 +42,8 @@ class FakeNode:
         self.forbidden = False
         self.found: dict[str, str] = {}
         """Order id → number: the orders of the ledger."""
+        self.bodies: dict[str, Json] = {}
+        """By order id: what it was issued with."""
         self.dies_after: int | None = None
         """Writes it does; then it answers 403 to all, as a stop in the middle."""
         self.answers: dict[str, Json | Refusal] = {}
@@ -61,6 +64,8 @@ class FakeNode:
             assert key is not None
             if path == "/v1/orders:find":
                 return self._find(body)
+            if path == "/v1/orders:compare":
+                return self._compare(body)
             if self.dies_after is not None:
                 self.dies_after -= 1
             if self.dies_after is not None and self.dies_after < 0:
@@ -86,6 +91,21 @@ class FakeNode:
         assert len(asked) <= 1_000
         held = [{"order_id": o, "number": self.found[o]} for o in asked if o in self.found]
         return {"orders": held}
+
+    def _compare(self, body: Json) -> Json:
+        asked = OrdersCompareBody.model_validate_json(json.dumps(body))
+        assert len(json.dumps(body)) < 1 << 20
+        bodies: list[OrderBody | RedOrderBody] = [*asked.invoices, *asked.red]
+        given = [*body.get("invoices", []), *body.get("red", [])]  # type: ignore[misc]
+        orders = []
+        for each, checked in zip(given, bodies, strict=True):
+            held = self.bodies.get(checked.order_id, {})
+            if checked.order_id in self.found:
+                names = sorted(n for n in held if n in each and each[n] != held[n])
+                number = self.found[checked.order_id]
+                paths = [f"/{name}" for name in names]
+                orders.append({"order_id": checked.order_id, "number": number, "differs": paths})
+        return {"orders": orders}
 
     def _read(self, path: str) -> Json:
         match path.split("/")[2:]:
@@ -131,7 +151,7 @@ class FakeNode:
                     raise Refusal(409, self.refused_orders[order_id])
                 forms = self.invoices[number]["red_forms"]
                 assert isinstance(forms, list)
-                added = self._add(body)
+                added = self._add(body | {"invoice": number})
                 forms[int(form)] |= {"state": "issued", "number": added}
                 return self._done(number=added)
             case _:
@@ -152,6 +172,7 @@ class FakeNode:
             "groups": groups,
         }
         self.found[order_id] = number
+        self.bodies[order_id] = body
         return number
 
     def _done(self, **more: object) -> Json:

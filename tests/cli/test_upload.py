@@ -7,6 +7,7 @@ import pytest
 
 from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
 from node.cli.errors import CliError
+from node.cli.repeats import said
 from node.cli.upload import Upload
 from node.config import NodeConfig, load_config
 from node.importing.bodies import BATCH_INVOICES_MAX
@@ -73,6 +74,54 @@ def test_a_repeat_skips_everything(fake: FakeNode, config: NodeConfig) -> None:
     assert (again.accepted, again.skipped) == (0, first.accepted)
     assert again.totals == {}
     assert fake.invoices == before
+
+
+def test_a_repeat_with_other_content_is_named_with_its_row(
+    fake: FakeNode, config: NodeConfig
+) -> None:
+    Upload(config, plan(60)).run()
+    before = dict(fake.invoices)
+    changed = plan_import(
+        read_retail_rows(
+            records(
+                ("0", "A", 2, "1.00", "7"),
+                ("1", "A", 3, "1.00", "7"),
+                ("C1", "A", -1, "1.00", "7"),
+                ("C9", "A", -2, "1.00", "7"),
+            )
+        )
+    )
+    summary = Upload(config, changed).run()
+
+    assert [(r.row, r.code, r.order_id) for r in summary.refused] == [
+        (3, "ORDER_CONFLICT", "1"),
+        (4, "ORDER_CONFLICT", "C1"),
+        (5, "ORDER_CONFLICT", "C9"),
+    ]
+    assert summary.refused[0].message.startswith("1: issued before with other content: ")
+    assert fake.found["1"] in summary.refused[0].message
+    assert "1 is on the ledger with other content" in summary.refused[2].message
+    assert (summary.accepted, summary.skipped) == (0, 1)
+    assert fake.invoices == before
+
+
+def test_who_an_invoice_is_made_out_to_is_compared_when_it_is_said(
+    fake: FakeNode, config: NodeConfig
+) -> None:
+    Upload(config, plan(2)).run()
+
+    assert Upload(config, plan(2)).run().skipped == 4
+    other = Upload(config, plan(2), buyer="B" * 18).run()
+    assert [refusal.code for refusal in other.refused] == ["ORDER_CONFLICT"] * 2 + ["NO_ORIGINAL"]
+    assert "buyer" in other.refused[0].message
+
+
+def test_what_differs_is_said_in_words_that_count_from_one() -> None:
+    assert said("/net") == "net"
+    assert said("/lines/0/unit_price") == "line 1 unit price"
+    assert said("/details/buyer/name") == "buyer name"
+    assert said("/details") == "details"
+    assert said("/taken/1/net") == "red line 2 net"
 
 
 def test_an_import_cut_anywhere_is_finished_by_the_next(fake: FakeNode, config: NodeConfig) -> None:

@@ -65,9 +65,12 @@ def test_the_examples_are_issued_once_and_the_payer_gets_them_back_as_they_were(
 ) -> None:
     first = {path.stem: take_in(run, path) for path in FILES}
     issued = {stem for stem, answer in first.items() if answer["accepted"]}
-    # The guide's example is the first one again: the same seller, the same number.
+    # The guide's example is the first one again: the same seller, the same number, another text.
     assert issued == {"guide-example1", *(f"ubl-tc434-example{n}" for n in range(2, 6))}
-    assert first["ubl-tc434-example1"]["skipped"] == 1
+    assert first["ubl-tc434-example1"]["skipped"] == 0
+    (conflict,) = first["ubl-tc434-example1"]["refused"]
+    assert conflict["code"] == "ORDER_CONFLICT"
+    assert "other content: line 19 description, extensions" in conflict["message"]
     assert [each["code"] for each in first["ubl-tc434-creditnote1"]["refused"]] == ["NO_ORIGINAL"]
     assert first["ubl-tc434-example2"]["gross"] == 180_178
 

@@ -244,8 +244,9 @@ def test_a_table_is_imported_row_by_row(page: Page, cluster: Cluster, tmp_path: 
     page.open("/accountant?tab=import")
     page.find("#import-file").send_keys(str(file))
     page.click("[data-import-start]:not(:disabled)")
-    page.wait_text("2 issued, 1 skipped, 2 refused")
+    page.wait_text("2 issued, 0 skipped, 3 refused")
     page.wait_text("RATE_NOT_ALLOWED")
+    page.wait_text("Issued before with other content")
     assert all("409" in line for line in page.complaints())
     found = cluster["issuer"].ask(
         "POST", "/v1/orders:find", {"order_ids": ["CSV-1", "CSV-2", "CSV-3"]}
@@ -254,6 +255,13 @@ def test_a_table_is_imported_row_by_row(page: Page, cluster: Cluster, tmp_path: 
     assert orders.keys() == {"CSV-1", "CSV-3"}
     first = invoice(cluster, orders["CSV-1"])
     assert (first["net"], first["details"]["buyer"]["name"]) == (27_000, 'Fu "An"')
+
+    again = tmp_path / "again.csv"
+    again.write_text("\n".join([*rows[:3], rows[4].replace("800.00", "801.00")]))
+    page.find("#import-file").send_keys(str(again))
+    page.click("[data-import-start]:not(:disabled)")
+    page.wait_text("0 issued, 1 skipped, 1 refused")
+    page.wait_text("net, tax, gross")
 
 
 def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:

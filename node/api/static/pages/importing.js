@@ -1,5 +1,5 @@
 // Invoices from a CSV table: the columns of `piaolian invoice template`, sent in batches. What is on the
-// ledger already is skipped; a row that is refused takes nothing else with it. Red letters by table
+// ledger already is skipped, or named when its content there is another; a row that is refused takes nothing else with it. Red letters by table
 // are the command line's.
 import { Problem, Unreachable, mayWrite, newKey, post } from "../core/api.js";
 import { html, useRef, useState } from "../core/html.js";
@@ -125,13 +125,29 @@ function wrongOf({ row, order }, error) {
   return refusal(row, order, error.code, first ? `${first.path} ${first.message}` : error.body.detail ?? "");
 }
 
-async function newOnly(documents) {
+// Orders that the ledger does not hold; of the others those whose content there is another.
+async function sortOut(documents) {
   const known = new Set();
   for (let at = 0; at < documents.length; at += ASKED_AT_ONCE) {
     const found = await patiently("/v1/orders:find", { order_ids: documents.slice(at, at + ASKED_AT_ONCE).map(({ order }) => order) });
     for (const one of found.orders) known.add(one.order_id);
   }
-  return documents.filter(({ order }) => !known.has(order));
+  const repeated = documents.filter(({ order }) => known.has(order));
+  const conflicts = [];
+  for (let at = 0; at < repeated.length; at += BATCH) {
+    const batch = repeated.slice(at, at + BATCH);
+    const { orders } = await patiently("/v1/orders:compare", { invoices: batch.map(({ body }) => ({ ...body, buyer: body.buyer || null })) });
+    for (const { order_id: order, number: held, differs } of orders.filter((one) => one.differs.length > 0)) {
+      const message = t("import.conflict", { number: held, fields: differs.map(said).join(", ") });
+      conflicts.push(refusal(batch.find((one) => one.order === order).row, order, "ORDER_CONFLICT", message));
+    }
+  }
+  return { fresh: documents.filter(({ order }) => !known.has(order)), conflicts };
+}
+
+// A JSON pointer for people: what is counted counts from 1.
+function said(path) {
+  return path.slice(1).split("/").map((part) => (/^\d+$/.test(part) ? Number(part) + 1 : part)).join(" ");
 }
 
 function template() {
@@ -176,8 +192,9 @@ export function Import({ done }) {
     };
     told({});
     try {
-      const fresh = await newOnly(read.bodies);
-      state.skipped = read.bodies.length - fresh.length;
+      const { fresh, conflicts } = await sortOut(read.bodies);
+      state.skipped = read.bodies.length - fresh.length - conflicts.length;
+      told({ refused: conflicts });
       await sendAll(fresh, told);
     } catch (problem) {
       setError(problem);
