@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS keys (
 ) STRICT;
 """
 """`crc` (`row_crc`) is for who has not the node's key: an audit, a backup."""
+_REMEDY = (
+    "put its backup back; without one, move the file away: the node starts without its bare keys, "
+    "and what they own cannot be acted on"
+)
 _FILE_PERSON = b"piaolian wallet1"
 _CLAIM_PERSON = b"piaolian claim 1"
 _CLAIM_TAG = b"piaolian/claim-key/v1\n"
@@ -83,16 +87,20 @@ class Wallet:
             WalletError: the file was written with another node's key, or is damaged.
         """
         file_key = hashlib.blake2b(digest_size=32, key=node_secret, person=_FILE_PERSON).digest()
-        database = await open_writer(path, SCHEMA, synchronous="FULL")
+        try:
+            database = await open_writer(path, SCHEMA, synchronous="FULL")
+        except sqlite3.DatabaseError as error:
+            raise WalletError(f"{path} does not open ({error}): {_REMEDY}") from error
 
-        def job(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
-            return connection.execute("SELECT public, sealed FROM keys ORDER BY rowid").fetchall()
+        def job(connection: sqlite3.Connection) -> list[tuple[bytes, bytes, int]]:
+            rows = connection.execute("SELECT public, sealed, crc FROM keys ORDER BY rowid")
+            return rows.fetchall()
 
         try:
             seeds = [_unseal(file_key, *row) for row in await database.run(job)]
-        except WalletError as error:
+        except (WalletError, sqlite3.DatabaseError) as error:
             await database.close()
-            raise WalletError(f"{path}: {error}") from error
+            raise WalletError(f"{path} does not open ({error}): {_REMEDY}") from error
         return cls(database, file_key, keyring, seeds)
 
     async def close(self) -> None:
@@ -143,7 +151,9 @@ class Wallet:
         self._keyring.add(sealing_key_of_bare(seed))
 
 
-def _unseal(file_key: bytes, public: bytes, sealed: bytes) -> bytes:
+def _unseal(file_key: bytes, public: bytes, sealed: bytes, crc: int) -> bytes:
+    if row_crc(public, sealed) != crc:
+        raise WalletError("the checksum of a key is wrong")
     try:
         seed: bytes = crypto_secretbox_open(sealed[NONCE_BYTES:], sealed[:NONCE_BYTES], file_key)
     except (CryptoError, ValueError, TypeError) as error:

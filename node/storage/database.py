@@ -55,7 +55,11 @@ async def open_writer(path: Path, schema: str, *, synchronous: str = "FULL") -> 
             connection.execute(f"PRAGMA {pragma}")
         connection.executescript(schema)
 
-    await database.run(prepare)
+    try:
+        await database.run(prepare)
+    except BaseException:
+        await database.close()  # else its thread keeps the process
+        raise
     return database
 
 

@@ -12,6 +12,7 @@ from node import wallet as wallet_module
 from node.keyring import Keyring
 from node.ledger.signing import public_key, sign, verify
 from node.sealing import RANDOM_BYTES, open_details, reader_of_bare, seal_details, sealing_key
+from node.storage.outbox import row_crc
 from node.wallet import (
     ClaimKeyError,
     Wallet,
@@ -67,10 +68,36 @@ async def test_the_file_holds_no_seed_and_opens_with_the_node_s_key_only(tmp_pat
     with pytest.raises(WalletError, match="this node's key"):
         await Wallet.open(path, NODE[::-1], keyring())
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE keys SET public = ?", (public_key(bytes(32)),))
+        other = public_key(bytes(32))
+        (sealed,) = connection.execute("SELECT sealed FROM keys").fetchone()
+        connection.execute("UPDATE keys SET public = ?, crc = ?", (other, row_crc(other, sealed)))
     connection.close()
     with pytest.raises(WalletError, match="in the place of another"):
         await Wallet.open(path, NODE, keyring())
+
+
+async def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "wallet.db"
+    wallet = await Wallet.open(path, NODE, keyring())
+    await wallet.add(SEED)
+    await wallet.close()
+    whole = path.read_bytes()
+    seed_at = whole.index(public_key(SEED)) + 40
+    page = int.from_bytes(whole[16:18], "big")
+    harmed = {
+        "no database": b"not a database" * 100,
+        "a byte of a key": whole[:seed_at] + bytes([whole[seed_at] ^ 1]) + whole[seed_at + 1 :],
+        "a page of noise": whole[:page] + b"\xff" * (len(whole) - page),
+        "the half": whole[: len(whole) // 2],
+    }
+    for what, content in harmed.items():
+        path.write_bytes(content)
+        with pytest.raises(WalletError) as caught:
+            await Wallet.open(path, NODE, keyring())
+        text = str(caught.value)
+        assert text.startswith(f"{path} does not open ("), what
+        assert "backup" in text, what
+        assert "\n" not in text, what
 
 
 async def test_a_wallet_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
