@@ -7,11 +7,15 @@ transactions that the tracker has forgotten.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from node.ledger.codes import Code
 from node.ledger.types import Table
 from node.storage.index import QueryIndex
+from node.storage.index_rows import LedgerBlock, OpenedBlock
+from node.storage.ledger import AppliedBlock
 from node.storage.ledger_reader import LedgerReader
+from node.storage.recent_blocks import RecentBlocks
 from node.tracker import Outcome, Tracker
 
 BLOCKS_PER_BATCH = 64
@@ -27,6 +31,7 @@ class Indexer:
         self._index = index
         self._reader = reader
         self._tracker = tracker
+        self._recent = RecentBlocks()
 
     @property
     def height(self) -> int:
@@ -40,18 +45,35 @@ class Indexer:
             return None
         return Outcome(found.height, found.index, Code(found.code), None)
 
+    def applied(self, block: AppliedBlock) -> None:
+        """A block is stored: it need not be read."""
+        self._recent.add(block)
+
     async def run(self) -> None:
         """Index new blocks as they are applied; runs until cancelled."""
         while True:
-            blocks = await self._reader.blocks(
-                self._index.height + 1, BLOCKS_PER_BATCH, BYTES_PER_BATCH
-            )
-            if not blocks:
+            indexed = await self.advance()
+            if not indexed:
                 await self._tracker.wait_heights(self._index.height, 2**62, 5.0)
-                continue
-            batch = await self._index.prepare(blocks)
-            keys = {number.encode(): number for number in batch.touched}
-            rows = await self._reader.rows(Table.INVOICE, list(keys))
-            await self._index.follow(batch, {keys[key]: row for key, row in rows.items()})
-            if len(blocks) < BLOCKS_PER_BATCH:
+            elif indexed < BLOCKS_PER_BATCH:
                 await asyncio.sleep(BATCH_S)
+
+    async def advance(self) -> int:
+        """Index the next blocks that are there, in one batch; how many they were."""
+        blocks = await self._blocks(self._index.height)
+        if blocks:
+            batch = await self._index.prepare(blocks)
+            await self._index.follow(batch, await self._rows(batch.missing))
+            self._recent.forget(self._index.height)
+        return len(blocks)
+
+    async def _blocks(self, height: int) -> Sequence[LedgerBlock] | Sequence[OpenedBlock]:
+        """The blocks after `height`: as they were applied, or as they are stored."""
+        recent = self._recent.after(height, BLOCKS_PER_BATCH)
+        return recent or await self._reader.blocks(height + 1, BLOCKS_PER_BATCH, BYTES_PER_BATCH)
+
+    async def _rows(self, numbers: Sequence[str]) -> Mapping[str, bytes]:
+        if not numbers:
+            return {}
+        rows = await self._reader.rows(Table.INVOICE, [number.encode() for number in numbers])
+        return {key.decode(): row for key, row in rows.items()}

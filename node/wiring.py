@@ -429,6 +429,7 @@ class Node:
             self._signer.follow()
         self._raft.protect(LogIndex(block.raft_index))
         self._rejoining.on_applied(block.height, block.raft_index)
+        self._indexer.applied(block)
         self._intake.applied(block)
 
     def work_reported(self) -> bool:

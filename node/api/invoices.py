@@ -40,7 +40,7 @@ from node.api.views import TAG_NAMES
 from node.ledger.genesis import Terms
 from node.ledger.rows import InvoiceRow, decode_invoice
 from node.ledger.types import Table
-from node.storage.index import IndexedStep, InvoiceFilter, WaitingItem
+from node.storage.index_queries import IndexedStep, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind
 
 _RESPONSES = {name: response for response, name in RESPONSE_NAMES.items()}

@@ -19,8 +19,9 @@ from node.audit.faults import fail
 from node.audit.folder import INDEX, LEDGER, open_snapshot
 from node.audit.stored import compare_rows
 from node.ledger.types import Table
-from node.storage.index import SCHEMA_VERSION, prepare_index, write_batch
-from node.storage.index_rows import index_batch
+from node.storage.index_rows import index_batch, open_block
+from node.storage.index_schema import SCHEMA_VERSION, prepare_index
+from node.storage.index_writing import write_batch
 from node.storage.ledger_reader import StoredBlock
 from node.storage.state_rows import read_rows
 
@@ -103,8 +104,8 @@ def _follow(
     progress: Callable[[int], None],
 ) -> None:
     for blocks in _batches(ledger, first):
-        batch = index_batch(blocks)
-        rows = read_rows(ledger, Table.INVOICE, [number.encode() for number in batch.touched])
+        batch = index_batch([open_block(block) for block in blocks])
+        rows = read_rows(ledger, Table.INVOICE, [number.encode() for number in batch.missing])
         write_batch(index, batch, {key.decode(): row for key, row in rows.items()})
         progress(blocks[-1].first_index + len(blocks[-1].leaves))
 

@@ -36,7 +36,7 @@ from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
 from node.storage.heads import SCHEMA as HEADS_SCHEMA
-from node.storage.index import SCHEMA as INDEX_SCHEMA
+from node.storage.index_schema import SCHEMA as INDEX_SCHEMA
 from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
 from node.storage.ledger_rows import Head
 from node.storage.marker import SignedCheckpoint

@@ -8,9 +8,9 @@ corrupt a WAL when two connections write and checkpoint at once.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 WAL_CHECKPOINT_PAGES = 4_000
 """Checkpoint after about 16 MiB of WAL, so that no single checkpoint is long."""
+
+ROWS_PER_STATEMENT = 64
+"""Rows of one statement: each step of SQLite gives the interpreter lock away, and under load to get
+it back costs more than the row."""
 
 
 class Database(aiosqlite.Connection):
@@ -81,3 +85,21 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=256,
     )
+
+
+def insert_rows(
+    connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert many rows: `insert` is the statement up to `VALUES`.
+
+    Full statements of `ROWS_PER_STATEMENT`, then row by row: so there are two of them to prepare.
+    """
+    if not rows:
+        return
+    one = f"({', '.join('?' * len(rows[0]))})"
+    many = f"{insert} VALUES {', '.join([one] * ROWS_PER_STATEMENT)}"
+    full = len(rows) - len(rows) % ROWS_PER_STATEMENT
+    for start in range(0, full, ROWS_PER_STATEMENT):
+        part = rows[start : start + ROWS_PER_STATEMENT]
+        connection.execute(many, [value for row in part for value in row])
+    connection.executemany(f"{insert} VALUES {one}", rows[full:])

@@ -18,7 +18,7 @@ import msgspec
 from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger import operations as ops
 from node.ledger.operations import ActForRetired, ByKey, DirectOperation
-from node.ledger.rows import DiscrepancyKind, FormState, InvoiceRow, Response, decode_invoice
+from node.ledger.rows import DiscrepancyKind, FormState, InvoiceRow, Response
 from node.ledger.transaction import TransactionBody, transaction_id
 
 SEQUENCE_SHIFT = 10
@@ -44,32 +44,28 @@ class LedgerBlock(Protocol):
         ...
 
 
-class Birth(msgspec.Struct, frozen=True):
-    """Where an invoice was issued, if its state row names this transaction.
+class OpenedTransaction(msgspec.Struct, frozen=True, gc=False):
+    """A transaction leaf."""
 
-    A repeated order answers with the first number: its own number is never issued.
-    """
-
-    sequence: int
+    index: int
+    """Its place in the tree."""
     txid: bytes
+    code: int
+    """`node.ledger.codes.Code`."""
+    body: TransactionBody | None
+    """None of one that was refused: it changed nothing."""
 
 
-class InvoiceFacts(msgspec.Struct, frozen=True):
-    """What the index reads from an invoice's state row."""
+class OpenedBlock(msgspec.Struct, frozen=True):
+    """A block whose leaves are decoded: what the index is made from."""
 
-    txid: bytes
-    """The transaction that issued it."""
-    state: int
-    """`node.ledger.rows.Document`."""
-    response: int
-    """`node.ledger.rows.Response`."""
-    frozen: bool
-    gross: int
-    parties: tuple[str, ...]
-    """Issuer and buyer."""
-    waiting: tuple[tuple[str, int, int], ...]
-    """party, `WaitingKind`, reference."""
-    row: InvoiceRow
+    height: int
+    first_index: int
+    time_ms: int
+    transactions: Sequence[OpenedTransaction]
+    rows: Mapping[str, bytes] = {}
+    """State rows of invoices that the block changed, as it left them, by number; a block that was
+    stored holds none."""
 
 
 Step = tuple[str, int, int, int, bytes, int, str, int | None, str | None, int | None]
@@ -89,11 +85,22 @@ class IndexBatch(msgspec.Struct, frozen=True):
     joined: list[tuple[str, str]]
     """number, party: its new holder, or whom it was submitted to. From operations, not from state
     rows, which may be of a later height: so any pace of following gives the same rows."""
-    born: dict[str, Birth]
+    born: dict[tuple[str, bytes], int]
+    """Number and txid: the invoice's sequence, if its state row names this transaction.
+
+    A repeated order answers with the first number: its own number is never issued, or by another.
+    """
     cancelled: list[str]
     """Numbers of invoices that these blocks cancel."""
-    touched: list[str]
-    """Numbers whose state rows the index needs; each once."""
+    touched: dict[str, None]
+    """Numbers whose state rows the index needs, in order."""
+    rows: dict[str, bytes]
+    """Those of the rows that came with the blocks, as the last block left them."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Numbers whose state rows are to be fetched, if there are any."""
+        return [number for number in self.touched if number not in self.rows]
 
 
 class WaitingKind(IntEnum):
@@ -166,48 +173,40 @@ def party_key(party: str) -> int:
     return int.from_bytes(hashlib.sha256(party.encode()).digest()[:8], "big", signed=True)
 
 
-def index_batch(blocks: Sequence[LedgerBlock]) -> IndexBatch:
-    """The rows of consecutive blocks, lowest first; at least one.
+def open_block(block: LedgerBlock) -> OpenedBlock:
+    """Decode the leaves of a stored block.
 
     Raises:
         msgspec.MsgspecError: a stored leaf is damaged.
     """
-    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], [])
-    touched: dict[str, None] = {}
+    seal = _leaf_decoder.decode(block.leaves[-1])
+    assert not isinstance(seal, TransactionLeaf), "a block ends with its seal"
+    transactions = []
+    for index, data in enumerate(block.leaves[:-1], block.first_index):
+        leaf = _leaf_decoder.decode(data)
+        assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
+        body = _body_decoder.decode(leaf.body) if leaf.code == 0 else None
+        transactions.append(OpenedTransaction(index, transaction_id(leaf.body), leaf.code, body))
+    return OpenedBlock(block.height, block.first_index, seal.time_ms, transactions)
+
+
+def index_batch(blocks: Sequence[OpenedBlock]) -> IndexBatch:
+    """The rows of consecutive blocks, lowest first; at least one."""
+    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], {}, {})
     for block in blocks:
-        seal = _leaf_decoder.decode(block.leaves[-1])
-        assert not isinstance(seal, TransactionLeaf), "a block ends with its seal"
-        batch.blocks.append((block.height, block.first_index, seal.time_ms))
-        for position, data in enumerate(block.leaves[:-1]):
-            leaf = _leaf_decoder.decode(data)
-            assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
-            index = block.first_index + position
-            txid = transaction_id(leaf.body)
-            batch.transactions.append((index, txid, leaf.height, leaf.code))
-            if leaf.code == 0:
-                _add_steps(batch, touched, index, txid, leaf)
-    batch.touched.extend(touched)
+        batch.blocks.append((block.height, block.first_index, block.time_ms))
+        batch.rows.update(block.rows)
+        for leaf in block.transactions:
+            batch.transactions.append((leaf.index, leaf.txid, block.height, leaf.code))
+            if leaf.body is not None:
+                _add_steps(batch, block.height, leaf, leaf.body)
     return batch
 
 
-def invoice_facts(body: bytes) -> InvoiceFacts:
-    """What the index keeps of a state row.
-
-    Raises:
-        msgspec.MsgspecError: it is no invoice row.
-    """
-    row = decode_invoice(body)
+def waiting_of(row: InvoiceRow) -> Sequence[tuple[str, int, int]]:
+    """What waits for whom: party, `WaitingKind`, reference."""
     waits = row.submissions or row.forms or row.offer or row.locked
-    return InvoiceFacts(
-        txid=row.txid,
-        state=row.document,
-        response=row.response,
-        frozen=bool(row.frozen),
-        gross=row.gross,
-        parties=(row.issuer, row.buyer),
-        waiting=tuple(_waiting(row)) if waits else (),
-        row=row,
-    )
+    return tuple(_waiting(row)) if waits else ()
 
 
 def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
@@ -230,14 +229,14 @@ def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
 
 
 def _add_steps(
-    batch: IndexBatch, touched: dict[str, None], index: int, txid: bytes, leaf: TransactionLeaf
+    batch: IndexBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
 ) -> None:
-    body = _body_decoder.decode(leaf.body)
-    author = str(body.author)
+    index, txid, author = leaf.index, leaf.txid, str(body.author)
+    born, touched = batch.born, batch.touched
     for position, operation in enumerate(body.operations):
         if isinstance(operation, ops.IssueInvoice):
             number = operation.number
-            batch.born[number] = Birth(index << SEQUENCE_SHIFT | position, txid)
+            born.setdefault((number, txid), index << SEQUENCE_SHIFT | position)
             touched[number] = None
             continue
         signer, inner = author, operation
@@ -250,7 +249,7 @@ def _add_steps(
         if facts is None:
             continue  # registers have no steps
         number = inner.invoice  # type: ignore[union-attr]
-        place = (index, position, leaf.height, txid, _TAGS[type(inner)], signer)
+        place = (index, position, height, txid, _TAGS[type(inner)], signer)
         amount, other, reference = facts(inner)
         touched[number] = None
         batch.steps.append((number, *place, amount, other, reference))
@@ -262,6 +261,6 @@ def _add_steps(
             batch.joined.append((number, inner.to))
         if isinstance(inner, ops.IssueRedLetter):
             # The red invoice has a trace of its own, which leads back to the blue one.
-            batch.born[inner.number] = Birth(index << SEQUENCE_SHIFT | position, txid)
+            born.setdefault((inner.number, txid), index << SEQUENCE_SHIFT | position)
             touched[inner.number] = None
             batch.steps.append((inner.number, *place, amount, number, reference))

@@ -10,7 +10,7 @@ Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +75,7 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     height: int
     raft_index: int
     time_ms: int
+    first_index: int
     size: int
     root: bytes
     frontier: Frontier
@@ -85,6 +86,8 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     payload_bytes: int
     participants: Sequence[bytes] = ()
     """Rows of participants that the block changed, as it left them."""
+    invoices: Mapping[str, bytes] = {}
+    """Rows of invoices that the block changed, as it left them, by number."""
 
 
 class CommittedEntry(msgspec.Struct, frozen=True):
@@ -351,6 +354,7 @@ class Ledger:
             height=made.context.height,
             raft_index=raft_index,
             time_ms=made.context.time_ms,
+            first_index=made.first_index,
             size=frontier.size,
             root=frontier.root(),
             frontier=frontier,
@@ -363,6 +367,11 @@ class Ledger:
                 for change in made.changes
                 if change.table is Table.PARTICIPANT and change.new is not None
             ],
+            invoices={
+                str(change.key, "ascii"): change.new
+                for change in made.changes
+                if change.table is Table.INVOICE and change.new is not None
+            },
         )
 
 

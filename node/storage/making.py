@@ -22,6 +22,7 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
+from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 
 Read = Callable[[Sequence[CheckedTransaction], BlockContext], StateView]
@@ -35,6 +36,7 @@ class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
     code: Code
     operation: int | None
     index: int
+    body: TransactionBody
 
 
 class MadeBlock(msgspec.Struct):
@@ -63,7 +65,12 @@ class MadeBlock(msgspec.Struct):
             index = self.first_index + len(self.leaves)
             self.transactions.append(
                 AppliedTransaction(
-                    transaction.txid, transaction.wire, result.code, result.operation, index
+                    transaction.txid,
+                    transaction.wire,
+                    result.code,
+                    result.operation,
+                    index,
+                    transaction.body,
                 )
             )
             body, signature = transaction.body_bytes, transaction.signature

@@ -6,7 +6,7 @@ it: they follow from operations alone, so every node comes to the same sums at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import IntEnum
 
 import msgspec
@@ -28,8 +28,8 @@ class StatementKind(IntEnum):
     """Of those issued; a cancellation is always in the month of its issue."""
 
 
-StatementKey = tuple[str, int, str, int, int]
-"""issuer, month (yyyymm), currency, kind, rate in basis points or `WHOLE`."""
+StatementKey = tuple[str, int, str, int]
+"""issuer, month (yyyymm), currency, kind."""
 
 
 class StatementLine(msgspec.Struct, frozen=True):
@@ -43,23 +43,36 @@ class StatementLine(msgspec.Struct, frozen=True):
     tax: int
 
 
-Sums = dict[StatementKey, tuple[int, int, int]]
-"""documents, net, tax."""
+class Sum(msgspec.Struct, gc=False):
+    """What documents come to."""
+
+    documents: int = 0
+    net: int = 0
+    tax: int = 0
+
+
+Sums = dict[StatementKey, dict[int, Sum]]
+"""By rate in basis points, and `WHOLE`."""
 
 
 def add_document(sums: Sums, row: InvoiceRow, kind: StatementKind) -> None:
     """Count a document: as a whole, and by rate."""
-    month = month_of(row.issued_at)
-    for rate, net, tax in _amounts(row):
-        key = (row.issuer, month, row.currency, int(kind), rate)
-        documents, net_before, tax_before = sums.get(key, (0, 0, 0))
-        sums[key] = (documents + 1, net_before + net, tax_before + tax)
-
-
-def _amounts(row: InvoiceRow) -> Iterator[tuple[int, int, int]]:
-    yield WHOLE, row.net, row.tax
+    key = (row.issuer, month_of(row.issued_at), row.currency, int(kind))
+    by_rate = sums.get(key)
+    if by_rate is None:
+        by_rate = sums[key] = {}
+    _add(by_rate, WHOLE, row.net, row.tax)
     for group in row.groups:
-        yield group.rate, group.net, group.tax
+        _add(by_rate, group.rate, group.net, group.tax)
+
+
+def _add(by_rate: dict[int, Sum], rate: int, net: int, tax: int) -> None:
+    held = by_rate.get(rate)
+    if held is None:
+        held = by_rate[rate] = Sum()
+    held.documents += 1
+    held.net += net
+    held.tax += tax
 
 
 def statement_lines(rows: Iterable[tuple[str, int, int, int, str, str]]) -> list[StatementLine]:

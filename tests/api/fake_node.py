@@ -322,7 +322,7 @@ class FakeNode:
         block = FakeBlock(height, first, leaves, b"certificate %d\n" % height)
         self.stored.append(block)
         batch = await self.index.prepare([block])
-        rows = {n: self.rows.get((Table.INVOICE, n.encode())) for n in batch.touched}
+        rows = {n: self.rows.get((Table.INVOICE, n.encode())) for n in batch.missing}
         await self.index.follow(batch, {n: row for n, row in rows.items() if row is not None})
         self._wake()
         return block

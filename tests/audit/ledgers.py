@@ -71,6 +71,6 @@ async def write_index(folder: Path, made: Chronicle, heights: int = 2**53) -> No
         if not blocks:
             break
         batch = await index.prepare(blocks)  # type: ignore[arg-type]
-        rows = await made.reader.rows(Table.INVOICE, [n.encode() for n in batch.touched])
+        rows = await made.reader.rows(Table.INVOICE, [n.encode() for n in batch.missing])
         await index.follow(batch, {key.decode(): row for key, row in rows.items()})
     await index.close()

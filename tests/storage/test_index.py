@@ -26,16 +26,11 @@ from node.ledger.rows import (
     encode_row,
 )
 from node.ledger.transaction import TransactionBody, encode_body, transaction_id
-from node.storage import index as index_module
-from node.storage.index import (
-    IndexedInvoice,
-    IndexGapError,
-    InvoiceFilter,
-    QueryIndex,
-    WaitingItem,
-    discard,
-)
-from node.storage.index_rows import WaitingKind, index_batch, invoice_facts
+from node.storage import index_queries, index_writing
+from node.storage.index import IndexGapError, QueryIndex
+from node.storage.index_queries import IndexedInvoice, InvoiceFilter, WaitingItem
+from node.storage.index_rows import WaitingKind, index_batch, open_block, waiting_of
+from node.storage.index_schema import discard
 from node.storage.statement_rows import WHOLE, StatementKind
 
 ISSUER = "91350100M000100Y43"
@@ -151,7 +146,7 @@ def ledger() -> Ledger:
 
 async def follow(index: QueryIndex, ledger: Ledger, *blocks: Block) -> None:
     batch = await index.prepare(blocks)
-    await index.follow(batch, {n: ledger.rows[n] for n in batch.touched if n in ledger.rows})
+    await index.follow(batch, {n: ledger.rows[n] for n in batch.missing if n in ledger.rows})
 
 
 async def listed(index: QueryIndex, limit: int = 100, **conditions: object) -> list[str]:
@@ -258,7 +253,7 @@ async def test_transactions_are_found_by_id_with_height_index_and_code(
 async def test_ids_of_older_eras_are_found(
     index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "ERA_SHIFT", 2)
+    monkeypatch.setattr(index_writing, "ERA_SHIFT", 2)
     bodies = [ledger.issue(number(n)) for n in range(40)]
     for body in bodies:
         await follow(index, ledger, ledger.block(body))
@@ -400,6 +395,19 @@ async def test_a_repeated_order_issues_nothing_under_its_own_number(
     assert issued.leaf_index == ledger.blocks[2].first_index
 
 
+async def test_the_same_order_twice_in_one_batch_is_issued_where_it_was_first(
+    index: QueryIndex, ledger: Ledger
+) -> None:
+    issued, repeated = ledger.issue(number(1)), ledger.body([issue(number(1))])
+
+    await follow(index, ledger, ledger.block(issued, repeated), ledger.block(repeated))
+
+    (invoice,) = (await index.invoices(InvoiceFilter(), None, 10)).invoices
+    assert (invoice.number, invoice.leaf_index) == (number(1), 0)
+    (whole,) = await index.statement(ISSUER, 197001)
+    assert whole.documents == 1
+
+
 async def test_a_row_of_a_later_height_does_not_disturb_a_follower_that_lags(
     index: QueryIndex, ledger: Ledger
 ) -> None:
@@ -535,7 +543,7 @@ async def test_a_party_is_whoever_ever_held_the_invoice_or_had_it_submitted(
 async def test_a_page_that_scans_too_much_ends_short_but_not_the_list(
     index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "SCAN_MAX", 10)
+    monkeypatch.setattr(index_queries, "SCAN_MAX", 10)
     for n in range(35):
         gross = 1_000 if n in {2, 33} else 1
         await follow(index, ledger, ledger.block(ledger.issue(number(n), gross=gross)))
@@ -562,10 +570,10 @@ async def test_lists_use_their_keys(index: QueryIndex) -> None:
         names = ("low", "high", "scan", "party", "state", "response", "frozen", "gross", "limit")
         values = dict.fromkeys(names, 1)
         queries = (
-            index_module._LIST_ALL,
-            index_module._LIST_PARTY,
-            index_module._LAST_OF_ALL,
-            index_module._LAST_OF_PARTY,
+            index_queries._LIST_ALL,
+            index_queries._LIST_PARTY,
+            index_queries._LAST_OF_ALL,
+            index_queries._LAST_OF_PARTY,
         )
         return [
             str(line[3])
@@ -610,9 +618,9 @@ async def test_lists_use_their_keys(index: QueryIndex) -> None:
 def test_what_waits_is_read_from_the_row(
     changes: dict[str, object], waiting: list[tuple[str, int, int]]
 ) -> None:
-    facts = invoice_facts(encode_row(row(number(1), bytes(32), **changes)))  # type: ignore[arg-type]
+    invoice = row(number(1), bytes(32), **changes)  # type: ignore[arg-type]
 
-    assert list(facts.waiting) == waiting
+    assert list(waiting_of(invoice)) == waiting
 
 
 async def test_what_waits_leaves_when_it_is_done_and_pages(
@@ -642,8 +650,10 @@ async def test_what_waits_leaves_when_it_is_done_and_pages(
 def test_a_batch_names_each_touched_invoice_once(ledger: Ledger) -> None:
     body = ledger.body([ops.BookInvoice(number(1), "a"), ops.UnbookInvoice(number(1), "b")])
 
-    batch = index_batch([ledger.block(ledger.issue(number(1)), body)])
+    issued = ledger.issue(number(1))
 
-    assert batch.touched == [number(1)]
+    batch = index_batch([open_block(ledger.block(issued, body))])
+
+    assert list(batch.touched) == batch.missing == [number(1)]
     assert len(batch.steps) == 2
-    assert list(batch.born) == [number(1)]
+    assert list(batch.born) == [(number(1), transaction_id(issued))]
