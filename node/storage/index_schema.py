@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ERA_SHIFT = 14
 """Ids of 16,384 leaves are kept together. Ids are random: in one order of all of them each would
 change a page of its own, those of one era share some 250 pages. A search looks into each era,
