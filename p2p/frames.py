@@ -1,9 +1,13 @@
 """Encrypted records and the messages inside them, sans-IO.
 
 Owns the record cipher, the framing and the bounded queue of what is to be sent. Must not know
-sockets, clocks or randomness. Invariants: a plaintext is 1 to 65,536 bytes; a reader holds at
+sockets, clocks or randomness. Invariants: a plaintext is 1 to 65,519 bytes; a reader holds at
 most one unfinished message per lane and at most 4 MiB of it; after its first error a reader or
 opener must not be used again.
+
+A record is a transport message of the Noise specification (rev. 34, sections 5.1 and 11.3):
+ChaCha20-Poly1305 under the direction's key, the records' number as nonce, no associated data; both
+sides call REKEY after every `REKEY_RECORDS`.
 
 A plaintext is a sequence of pieces, each `flags u8 | kind u8 | length u16 | body`. A message of
 more than one piece sets MORE on all but its last. Two lanes interleave, urgent and bulk; the
@@ -15,25 +19,16 @@ from __future__ import annotations
 import struct
 from collections import deque
 
-from nacl.bindings import (
-    crypto_secretstream_xchacha20poly1305_ABYTES,
-    crypto_secretstream_xchacha20poly1305_HEADERBYTES,
-    crypto_secretstream_xchacha20poly1305_init_pull,
-    crypto_secretstream_xchacha20poly1305_pull,
-    crypto_secretstream_xchacha20poly1305_push,
-    crypto_secretstream_xchacha20poly1305_state,
-    crypto_secretstream_xchacha20poly1305_TAG_FINAL,
-    crypto_secretstream_xchacha20poly1305_TAG_MESSAGE,
-    crypto_secretstream_xchacha20poly1305_TAG_REKEY,
-)
-from nacl.exceptions import CryptoError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from p2p.errors import LocalProtocolError, RecordError, RemoteProtocolError
 from p2p.types import KIND_MAX, MESSAGE_BYTES_MAX, URGENT_KINDS, Link
 
-PLAINTEXT_BYTES_MAX = 65_536
-RECORD_OVERHEAD_BYTES: int = crypto_secretstream_xchacha20poly1305_ABYTES
-RECORD_BYTES_MAX = PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES
+RECORD_BYTES_MAX = 65_535
+"""Noise's bound of a message."""
+RECORD_OVERHEAD_BYTES = 16
+PLAINTEXT_BYTES_MAX = RECORD_BYTES_MAX - RECORD_OVERHEAD_BYTES
 REKEY_RECORDS = 4_096
 """At most 256 MiB under one key; on an idle link, where pings are the only records, an hour."""
 
@@ -59,96 +54,74 @@ Received = tuple[bool, int, bytes]
 """(is a session piece, kind, body)."""
 
 
-def _stream_state(key: bytes) -> crypto_secretstream_xchacha20poly1305_state:
-    """A secretstream under `key` with the all-zero header.
+_NONCE = struct.Struct("<4xQ")
+_REKEY_NONCE = _NONCE.pack(2**64 - 1)
 
-    The header is a salt for keys that are used more than once. Ours come from one handshake and
-    serve one direction once, so no random header is made or sent. libsodium's state after
-    `init_pull` is the state after `init_push` with the same header.
-    """
-    state = crypto_secretstream_xchacha20poly1305_state()
-    header = bytes(crypto_secretstream_xchacha20poly1305_HEADERBYTES)
-    crypto_secretstream_xchacha20poly1305_init_pull(state, header, key)
-    return state
+
+class _Cipher:
+    """Key and nonce of one direction: `CipherState` of the Noise specification."""
+
+    __slots__ = ("_aead", "_number")
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = ChaCha20Poly1305(key)
+        self._number = 0
+
+    def next(self) -> tuple[ChaCha20Poly1305, bytes]:
+        """The cipher and the nonce of the next record."""
+        number = self._number
+        if number and number % REKEY_RECORDS == 0:
+            self._aead = ChaCha20Poly1305(self._aead.encrypt(_REKEY_NONCE, bytes(32), None)[:32])
+        self._number = number + 1
+        return self._aead, _NONCE.pack(number)
 
 
 class Sealer:
     """Encrypts the records of one direction, in order."""
 
-    __slots__ = ("_finished", "_records", "_state")
+    __slots__ = ("_cipher",)
 
     def __init__(self, key: bytes) -> None:
-        self._state = _stream_state(key)
-        self._records = 0
-        self._finished = False
+        self._cipher = _Cipher(key)
 
-    def seal(self, plaintext: bytes, *, final: bool = False) -> bytes:
-        """The next record; `final` says that none follows.
+    def seal(self, plaintext: bytes) -> bytes:
+        """The next record.
 
         Raises:
-            LocalProtocolError: the plaintext is empty or too long, or follows the final one.
+            LocalProtocolError: the plaintext is empty or too long.
         """
-        if not 0 < len(plaintext) <= PLAINTEXT_BYTES_MAX or self._finished:
+        if not 0 < len(plaintext) <= PLAINTEXT_BYTES_MAX:
             raise LocalProtocolError("a plaintext that cannot be sealed")
-        self._records += 1
-        tag = crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
-        if final:
-            tag = crypto_secretstream_xchacha20poly1305_TAG_FINAL
-            self._finished = True
-        elif self._records % REKEY_RECORDS == 0:
-            tag = crypto_secretstream_xchacha20poly1305_TAG_REKEY
-        record: bytes = crypto_secretstream_xchacha20poly1305_push(
-            self._state, plaintext, None, tag
-        )
-        return record
+        aead, nonce = self._cipher.next()
+        return aead.encrypt(nonce, plaintext, None)
 
 
 class Opener:
     """Decrypts the records of one direction. One lost, repeated or altered record is the end."""
 
-    __slots__ = ("_records", "_state", "finished")
+    __slots__ = ("_cipher",)
 
     def __init__(self, key: bytes) -> None:
-        self._state: crypto_secretstream_xchacha20poly1305_state | None = _stream_state(key)
-        self._records = 0
-        self.finished = False
-        """The peer's final record has been read: the end is not a truncation."""
+        self._cipher: _Cipher | None = _Cipher(key)
 
     def open(self, record: bytes) -> bytes:
         """The plaintext of the next record.
 
         Raises:
             RecordError: the record is not the next one of this stream; also ever after.
-            RemoteProtocolError: the peer keeps a key too long, or goes on after its final record.
         """
-        state, self._state = self._state, None
-        if state is None:
+        cipher, self._cipher = self._cipher, None
+        if cipher is None:
             raise RecordError("a record after a bad one")
         if not RECORD_OVERHEAD_BYTES < len(record) <= RECORD_BYTES_MAX:
             raise RecordError(f"a record of {len(record)} bytes")
-        if self.finished:
-            raise RemoteProtocolError("a record after the final one")
+        aead, nonce = cipher.next()
         try:
-            plaintext, tag = crypto_secretstream_xchacha20poly1305_pull(state, record, None)
-        except CryptoError as error:
+            plaintext = aead.decrypt(nonce, record, None)
+        except InvalidTag as error:
             raise RecordError("a record that does not authenticate") from error
-        self._records += 1
-        if tag != crypto_secretstream_xchacha20poly1305_TAG_MESSAGE:
-            self._take_tag(tag)
-        elif self._records % REKEY_RECORDS == 0:
-            raise RemoteProtocolError("a key used for too many records")
-        self._state = state
-        opened: bytes = plaintext
-        return opened
-
-    def _take_tag(self, tag: int) -> None:
-        if tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL:
-            self.finished = True
-        elif (
-            tag != crypto_secretstream_xchacha20poly1305_TAG_REKEY
-            or self._records % REKEY_RECORDS != 0
-        ):
-            raise RemoteProtocolError(f"an unexpected record tag {tag}")
+        self._cipher = cipher
+        return plaintext
 
 
 def session_piece(kind: int, body: bytes = b"") -> bytes:

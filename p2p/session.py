@@ -139,7 +139,7 @@ class Session:
             if ending.polite:
                 async with asyncio.timeout(self._config.close_timeout_s):
                     reason = ending.reason.encode()[:BYE_BYTES_MAX]
-                    bye = self._sealer.seal(session_piece(BYE, reason), final=True)
+                    bye = self._sealer.seal(session_piece(BYE, reason))
                     await self._stream.send(bye)
                     await self._stream.close(ending.code)
         except (TimeoutError, LinkLostError):

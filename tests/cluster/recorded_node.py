@@ -22,8 +22,8 @@ def record_traffic(path: Path) -> None:
     file = path.open("ab", buffering=0)
     seal, opened = Sealer.seal, Opener.open
 
-    def recorded_seal(self: Sealer, plaintext: bytes, *, final: bool = False) -> bytes:
-        box = seal(self, plaintext, final=final)
+    def recorded_seal(self: Sealer, plaintext: bytes) -> bytes:
+        box = seal(self, plaintext)
         file.write(plaintext + box)
         return box
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import pytest
 from nacl.bindings import crypto_scalarmult_base
 from noise.connection import Keypair, NoiseConnection
+from noise.state import CipherState
 
 from p2p.errors import CloseCode, HandshakeError, LocalProtocolError
+from p2p.frames import Opener, Sealer
 from p2p.handshake import (
     MESSAGE_2_BYTES,
     MESSAGE_3_BYTES,
@@ -210,6 +212,33 @@ def test_our_listener_shakes_hands_with_noiseprotocol() -> None:
     assert noise.handshake_finished
     assert transport_keys(noise) == (keys.receive_key, keys.send_key)
     assert noise.get_handshake_hash() == keys.handshake_hash
+
+
+def rekey(state: CipherState) -> None:
+    state.rekey()
+    state.cipher.initialize(state.k)  # which noiseprotocol forgets
+
+
+def test_our_records_are_transport_messages_of_noiseprotocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("p2p.frames.REKEY_RECORDS", 5)
+    noise = noise_peer(2, initiator=False)
+    dialler = Dialler(local(1), peer_id(2))
+    noise.read_message(dialler.hello())
+    message, keys = dialler.finish(
+        bytes(noise.write_message(payload(2, Role.LISTENER, static_public(noise))))
+    )
+    noise.read_message(message)
+    protocol = noise.noise_protocol
+    sealer, opener = Sealer(keys.send_key), Opener(keys.receive_key)
+    for number in range(1, 18):
+        plaintext = number.to_bytes(2, "big") * (1 if number % 2 else 30_000)
+        assert bytes(noise.decrypt(sealer.seal(plaintext))) == plaintext
+        assert opener.open(bytes(noise.encrypt(plaintext))) == plaintext
+        if number % 5 == 0:
+            rekey(protocol.cipher_state_encrypt)
+            rekey(protocol.cipher_state_decrypt)
 
 
 FORGERIES = {
