@@ -15,12 +15,14 @@ from node.cli.client import ApiClient
 from node.cli.context import Scope, connect
 from node.cli.errors import UsageError
 from node.cli.imports import register as register_imports
+from node.cli.invoice_list import register as register_list
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import post_and_wait, report
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 register_imports(app)
+register_list(app)
 _ACTOR: ContextVar[str | None] = ContextVar("actor", default=None)
 _INPUT_BYTES_MAX = 4 << 20
 
@@ -141,40 +143,6 @@ def show(number: Number, config: Config = None, as_json: Json = False) -> None:
         print_json(value)
     else:
         print_fields(value)
-
-
-@app.command("list", epilog=example("piaolian invoice list --state issued --limit 20"))
-def list_invoices(
-    state: Annotated[str | None, typer.Option(help="issued, partly_credited, …")] = None,
-    party: Annotated[str | None, typer.Option(help="Issuer, buyer or holder.")] = None,
-    since: Annotated[str | None, typer.Option("--from", help="Date or RFC 3339 time.")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Date or RFC 3339 time.")] = None,
-    min_gross: Annotated[int | None, typer.Option(min=0, help="Minor units.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Invoices on a page.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """List invoices, newest first."""
-    with connect(config) as client:
-        page = client.get(
-            "/v1/invoices",
-            state=state,
-            party=party,
-            from_=since,
-            to=until,
-            min_gross=min_gross,
-            limit=limit,
-            cursor=cursor,
-        ).fields
-    if as_json:
-        print_json(page)
-        return
-    rows = page.get("invoices")
-    assert isinstance(rows, list)
-    print_table(rows, ["number", "state", "issue_date", "currency", "gross", "available", "holder"])
-    if page.get("next_cursor"):
-        message(f"more: --cursor {page['next_cursor']}")
 
 
 @app.command(epilog=example("piaolian invoice inbox", "piaolian invoice --as 055c…1a inbox"))
