@@ -161,7 +161,9 @@ def receipt(
     ] = None,
     disclose: Annotated[
         list[str] | None,
-        typer.Option(help="Path of an item of the sealed details to show; may be repeated."),
+        typer.Option(
+            help="What of the sealed details to show: a JSON pointer, /lines/0 the first line."
+        ),
     ] = None,
     operation: Annotated[
         int | None, typer.Option(min=0, help="Position of the operation whose details they are.")

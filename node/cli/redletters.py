@@ -11,6 +11,7 @@ import typer
 from node.cli.errors import UsageError
 from node.cli.invoices import Claim, operate, read_json_input
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.importing.cells import CellError, line_number
 
 app = typer.Typer(no_args_is_help=True, help="Red letters: request, confirm, issue.")
 
@@ -29,7 +30,7 @@ class RedReason(StrEnum):
 @app.command(
     epilog=example(
         "piaolian invoice red request 26310000000000000001 --amount 11300 --reason return",
-        "piaolian invoice red request 26310000000000000001 --line 0:2 --line 3 --reason return",
+        "piaolian invoice red request 26310000000000000001 --line 1:2 --line 4 --reason return",
     )
 )
 def request(
@@ -38,8 +39,8 @@ def request(
     line: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PLACE[:QUANTITY]",
-            help="A line of the invoice, from 0, whole or a quantity of it; may be repeated.",
+            metavar="LINE[:QUANTITY]",
+            help="A line of the invoice (the first is 1), whole or a quantity; may be repeated.",
         ),
     ] = None,
     *,
@@ -59,10 +60,14 @@ def request(
 
 
 def _line(text: str) -> dict[str, object]:
+    """Lines count from 1 where people write them; the API's are positions."""
     place, _, quantity = text.partition(":")
-    if not place.isascii() or not place.isdigit():
-        raise UsageError(f"--line {text}: give a place, from 0, and perhaps a quantity: 3 or 3:1.5")
-    return {"line": int(place)} | ({"quantity": quantity} if quantity else {})
+    try:
+        position = line_number(place)
+    except CellError as error:
+        wanted = "give a line, the first is 1, and perhaps a quantity: 3 or 3:1.5"
+        raise UsageError(f"--line {text}: {wanted}") from error
+    return {"line": position} | ({"quantity": quantity} if quantity else {})
 
 
 @app.command(epilog=example("piaolian invoice red confirm 26310000000000000001 0"))

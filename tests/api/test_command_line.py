@@ -1,4 +1,4 @@
-"""`piaolian invoice list` against the API: each filter reaches the node and does what it says."""
+"""Commands against the API: what they send reaches the node and does what it says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode, issue
 
 @pytest.fixture
 def config(api: ApiClient, tmp_path: Path) -> Path:
-    write_private(tmp_path / "read.token", TOKENS[Scope.READ].encode())
+    for scope in (Scope.READ, Scope.OPERATE):
+        write_private(tmp_path / f"{scope.name.lower()}.token", TOKENS[scope].encode())
     file = tmp_path / "node.toml"
     file.write_text(
         f"""
@@ -95,6 +96,26 @@ async def test_a_filter_keeps_what_fits(
     assert await asyncio.to_thread(main, words) == 0
     page = json.loads(capsys.readouterr().out)
     assert "".join(invoice["number"][-1] for invoice in page["invoices"]) == expected
+
+
+async def test_red_lines_count_from_one(
+    config: Path, api: ApiClient, node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"description": "Paper", "quantity": "4", "net": 1_000, "rate": 1_300}
+    body = {"order_id": "A", "buyer": BUYER, "currency": "CNY", "lines": [line, line, line]}
+    number = (await api.post("/v1/invoices?wait=final", body)).json["number"]
+    words = ["invoice", "red", "request", number, "--reason", "return", "--config", str(config)]
+
+    assert await asyncio.to_thread(main, [*words, "--line", "1:2", "--line", "3"]) == 0
+    ((_, details),) = node.forms.items()
+    taken = [(line["original"], line["net"]) for line in json.loads(details)["lines"]]
+    assert taken == [(0, 500), (2, 1_000)]
+
+    capsys.readouterr()
+    for wrong in ("0", "x", "-1", "", "1_0", ":2"):
+        assert await asyncio.to_thread(main, [*words, "--line", wrong]) == 2
+        assert "the first is 1" in capsys.readouterr().err
+    assert len(node.forms) == 1
 
 
 def test_the_names_are_those_of_the_api() -> None:
