@@ -89,6 +89,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.NOT_HEAD_BUREAU: ("Only a head bureau may do this.", "仅上级税务机关可操作。"),
     Code.NOT_IN_REGION: ("The numbers are not this bureau's to allot.", "号码不在本机关的号段内。"),
     Code.TOO_MANY_REGIONS: ("The bureau holds too many ranges.", "该税务机关持有的号段过多。"),
+    Code.NOT_REGIONAL_BUREAU: (
+        "Ranges are for regional tax bureaus; a head bureau allots any number itself.",
+        "号段仅分配给下级税务机关;上级税务机关可直接分配任何号码。",
+    ),
     Code.ISSUING_STATE: ("Issuing is suspended, or open, already.", "开票状态已是如此。"),
     Code.NOT_GOVERNOR: ("Only an active governor may do this.", "仅在任治理方可操作。"),
     Code.UNKNOWN_PROPOSAL: (

@@ -12,6 +12,7 @@ from node.api.errors import ApiError, invalid_field, not_found, refused
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
 from node.api.ports import Idempotency, InvoiceDraft, RedDraft
+from node.api.rate_refusals import with_rates
 from node.api.red_lines import lines_of_form, stored_lines
 from node.api.requests import number_of, read_json, time_text
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
@@ -122,7 +123,10 @@ async def _issue(
     check_writable(api)
     with facade_errors():
         issued = await api.node.issue(drafts, idempotency)
-    reached, status = await wait_submission(api, request, issued.submission)
+    try:
+        reached, status = await wait_submission(api, request, issued.submission)
+    except ApiError as error:
+        raise await with_rates(api, drafts, error) from error
     numbers = issued.numbers
     keys = tuple(_claim_key(api, draft) for draft in drafts)
     if status.height is not None:

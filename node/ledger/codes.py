@@ -97,6 +97,7 @@ class Code(IntEnum):
     NOT_IN_REGION = 225
     TOO_MANY_REGIONS = 226
     ISSUING_STATE = 227
+    NOT_REGIONAL_BUREAU = 228
 
     # Governance, 240–259.
     NOT_GOVERNOR = 240

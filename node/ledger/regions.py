@@ -58,7 +58,7 @@ def allot_region(step: Step, op: AllotRegion) -> Code:
     if bureau is None or not step.party_exists(op.bureau):
         return Code.UNKNOWN_PARTY
     if Role.TAX_BUREAU not in bureau.roles or bureau.head_bureau:
-        return Code.NOT_PERMITTED
+        return Code.NOT_REGIONAL_BUREAU
     last = last_of(op.first, op.count)
     if (
         runs_over(op.first, op.count)

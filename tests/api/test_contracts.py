@@ -115,6 +115,32 @@ async def test_issue_draft_carries_order_hash_today_and_totals(
     assert draft.details == '{"extensions":{"a":["ä"],"b":1}}'.encode()
 
 
+@pytest.mark.parametrize(
+    ("rates", "detail"),
+    [
+        ({b"*": (300, 600)}, "no tax rate in force: 13 %; in force for all issuers: 3 %, 6 %"),
+        (
+            {b"*": (1_300,), ISSUER.encode(): (0, 150)},
+            "no tax rate in force: 13 %; in force for this issuer: 0 %, 1.5 %",
+        ),
+        ({b"*": ()}, "no tax rate in force: 13 %; in force for all issuers: none"),
+        ({}, "no tax rate in force: 13 %; the tax bureau has published no rates"),
+        ({b"*": (1_300,)}, "A tax rate is not in force for the issuer."),
+    ],
+)
+async def test_a_rate_that_is_not_in_force_is_named_with_those_that_are(
+    api: ApiClient, node: FakeNode, rates: dict[bytes, tuple[int, ...]], detail: str
+) -> None:
+    for key, row in rates.items():
+        node.rows[Table.TAX_RATES, key] = encode_row(TaxRatesRow(row))
+    node.next_code = Code.RATE_NOT_ALLOWED
+
+    answer = await api.post("/v1/invoices?wait=committed", INVOICE)
+
+    assert (answer.status, answer.json["code"]) == (409, "RATE_NOT_ALLOWED")
+    assert answer.json["detail"] == detail
+
+
 async def test_a_refusal_by_the_rules_is_409_with_its_code_and_transaction(
     api: ApiClient, node: FakeNode
 ) -> None:

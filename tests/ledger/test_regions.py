@@ -68,8 +68,8 @@ CASES: list[tuple[str, Code, str, ops.Operation]] = [
     ("by an issuer", Code.NOT_BUREAU, SELLER, region(300, 1)),
     ("by a region", Code.NOT_HEAD_BUREAU, REGION, region(150, 1, OTHER_REGION)),
     ("to nobody", Code.UNKNOWN_PARTY, BUREAU, region(300, 1, NOBODY)),
-    ("to an issuer", Code.NOT_PERMITTED, BUREAU, region(300, 1, SELLER)),
-    ("to a head bureau", Code.NOT_PERMITTED, BUREAU, region(300, 1, BUREAU)),
+    ("to an issuer", Code.NOT_REGIONAL_BUREAU, BUREAU, region(300, 1, SELLER)),
+    ("to a head bureau", Code.NOT_REGIONAL_BUREAU, BUREAU, region(300, 1, BUREAU)),
     ("a segment to a payer", Code.NOT_PERMITTED, BUREAU, allot(300, 1, BUYER)),
     ("a segment to a bureau", Code.OK, REGION, allot(110, 1, REGION)),
 ]
