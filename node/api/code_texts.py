@@ -104,8 +104,8 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.ALREADY_VOTED: ("This governor has voted.", "该治理方已投票。"),
     Code.TOO_MANY_PROPOSALS: ("Too many proposals are open.", "未决提案过多。"),
     Code.ALREADY_PROPOSED: (
-        "The very same was proposed before; another nonce tells them apart.",
-        "相同的提案已存在;更换 nonce 可再次提出。",
+        "The very same is proposed already; vote on it, or give another nonce.",
+        "相同的提案已存在;请对其表决,或更换 nonce。",
     ),
     Code.NOT_PROPOSER: ("Only the proposer may withdraw it.", "仅提案方可撤回。"),
     Code.ALREADY_PARTICIPANT: ("It is a participant already.", "该主体已是参与方。"),

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from node.api.errors import not_found
 from node.api.membership_bodies import ProposalBody, VoteBody
+from node.api.proposal_ids import proposed_id, with_free_nonce
 from node.api.requests import (
     encode_cursor,
     query_choice,
@@ -38,7 +39,6 @@ from node.api.writes import (
     write_answer,
     write_operations,
 )
-from node.ledger.governance import proposal_id
 from node.ledger.membership import (
     Action,
     Admit,
@@ -172,12 +172,14 @@ async def _show(api: Api, request: web.Request) -> web.StreamResponse:
 
 async def _propose(api: Api, request: web.Request) -> web.StreamResponse:
     body, idempotency = await read_json(request, ProposalBody, api.config)
-    operation = Propose(_action(body), body.reason, body.nonce)
+    operation = Propose(_action(body), body.reason, body.nonce or 0)
+    if body.nonce is None:
+        operation = await with_free_nonce(api, operation)
     check_writable(api)
     with facade_errors():
         submission = await api.node.submit_operations((operation,), (), idempotency)
     reached, status = await wait_submission(api, request, submission)
-    identity = proposal_id(api.node.participant, operation).hex()
+    identity = await proposed_id(api, status, operation)
     return write_answer(reached, status, proposal=identity)
 
 

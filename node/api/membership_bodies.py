@@ -88,8 +88,12 @@ class ProposalBody(Body):
     signing_key: HexKey | None = Field(None, description="To admit: Ed25519.")
     sealing_key: HexKey | None = Field(None, description="To admit: X25519.")
     reason: Annotated[str, StringConstraints(max_length=256), AfterValidator(check_utf8)] = ""
-    nonce: int = Field(
-        0, ge=0, le=2**32 - 1, description="Tells it from an earlier proposal of the same words."
+    nonce: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Tells it from an earlier proposal of the same words. Left out: the first that "
+        "no closed one has.",
     )
 
     @model_validator(mode="after")

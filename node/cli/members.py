@@ -20,7 +20,8 @@ _PROPOSALS = "/v1/proposals"
 Id = Annotated[str, typer.Argument(metavar="ID", help="Unified social credit code.")]
 Why = Annotated[str, typer.Option("--reason", help="Shown to the other governors.")]
 Again = Annotated[
-    int, typer.Option("--nonce", min=0, help="Another number to propose the same once more.")
+    int | None,
+    typer.Option("--nonce", min=0, help="Of the proposal's id. Default: one that is free."),
 ]
 Roles = Annotated[list[str], typer.Option("--role", help="tax_bureau, issuer, …; repeatable.")]
 Case = Annotated[str, typer.Option(help="The case that it is for.")]
@@ -114,7 +115,7 @@ def propose_admit(
         Path | None, typer.Option(help="All of it from a node card (`piaolian init`).")
     ] = None,
     reason: Why = "",
-    nonce: Again = 0,
+    nonce: Again = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -135,7 +136,7 @@ def propose_admit(
     missing = [field for field, value in body.items() if not value]
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}")
-    body |= {"action": "admit", "reason": reason, "nonce": nonce}
+    body |= {"action": "admit", "reason": reason} | _given(nonce)
     operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
 
 
@@ -160,21 +161,25 @@ def _propose(
     action: str,
     identity: str,
     reason: str,
-    nonce: int,
+    nonce: int | None,
     config: Path | None,
     wait: Until,
     timeout: float,
     as_json: bool,
 ) -> None:
-    body = {"action": action, "participant": identity, "reason": reason, "nonce": nonce}
+    body = {"action": action, "participant": identity, "reason": reason} | _given(nonce)
     operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
+
+
+def _given(nonce: int | None) -> dict[str, object]:
+    return {} if nonce is None else {"nonce": nonce}
 
 
 @participant.command(epilog=example("piaolian participant propose-suspend 91310115337099624K"))
 def propose_suspend(
     identity: Id,
     reason: Why = "",
-    nonce: Again = 0,
+    nonce: Again = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -188,7 +193,7 @@ def propose_suspend(
 def propose_reinstate(
     identity: Id,
     reason: Why = "",
-    nonce: Again = 0,
+    nonce: Again = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -202,7 +207,7 @@ def propose_reinstate(
 def propose_retire(
     identity: Id,
     reason: Why = "",
-    nonce: Again = 0,
+    nonce: Again = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -219,20 +224,20 @@ def propose_roles(
     identity: Id,
     role: Roles,
     reason: Why = "",
-    nonce: Again = 0,
+    nonce: Again = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Propose other roles for a participant: those named, and no others (governors)."""
-    body = {
+    body: dict[str, object] = {
         "action": "change_roles",
         "participant": identity,
         "roles": role,
         "reason": reason,
-        "nonce": nonce,
     }
+    body |= _given(nonce)
     operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
 
 

@@ -153,6 +153,41 @@ async def test_each_write_becomes_its_operation(
         assert answer.json["proposal"] == proposal_id(ISSUER, expected).hex()
 
 
+async def test_the_same_is_proposed_again_once_the_earlier_one_is_closed(
+    api: ApiClient, node: FakeNode
+) -> None:
+    def made(nonce: int) -> Propose:
+        return Propose(Suspend(BUYER), "", nonce)
+
+    async def propose() -> tuple[object, str]:
+        body = {"action": "suspend", "participant": BUYER}
+        path = "/v1/proposals?wait=committed"
+        answer = await api.post(path, body, scope=TokenScope.ADMIN)
+        return node.operations[-1], answer.json["proposal"]
+
+    identities = [proposal_id(ISSUER, made(nonce)) for nonce in range(40)]
+    assert await propose() == (made(0), identities[0].hex())
+    put_proposal(node, identities[0], expires=START_MS * 2)
+    assert await propose() == (made(0), identities[0].hex())  # it is open: one to vote on
+    put_proposal(node, identities[0], expires=START_MS - 1)
+    assert await propose() == (made(1), identities[1].hex())
+    for identity in identities[1:]:
+        put_proposal(node, identity, state=ProposalState.CARRIED)
+    assert (await propose())[0] == made(40)
+
+
+async def test_a_repeated_write_names_what_it_proposed_first(
+    api: ApiClient, node: FakeNode
+) -> None:
+    body = {"action": "suspend", "participant": BUYER}
+    headers = {"Idempotency-Key": "k"}
+    path = "/v1/proposals?wait=committed"
+    first = await api.post(path, body, scope=TokenScope.ADMIN, headers=headers)
+    put_proposal(node, bytes.fromhex(first.json["proposal"]), state=ProposalState.CARRIED)
+    again = await api.post(path, body, scope=TokenScope.ADMIN, headers=headers)
+    assert again.json == first.json
+
+
 WRONG: list[tuple[str, dict[str, object], str]] = [
     (KEYS, {"kind": "signing", "key": KEY[:-1]}, "/key"),
     (KEYS, {"kind": "other", "key": KEY}, "/kind"),
