@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -41,6 +42,10 @@ class WalkedState:
         """Let go of the file, if there is one."""
         if self._cold is not None:
             self._cold.close()
+
+    def reader(self, table: Table) -> Callable[[bytes], bytes | None]:
+        """See `StateView.reader`: every row may be read."""
+        return partial(self.get, table)
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """The row, or None when there is none."""

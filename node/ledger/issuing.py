@@ -116,7 +116,7 @@ def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int)
     return Code.OK
 
 
-def order_body(*fields: object) -> bytes:
+def order_body(fields: tuple[object, ...]) -> bytes:
     """Hash of an issuing operation without its number: what makes two orders the same.
 
     Hashes of sealed blobs are left out: sealing the same details again makes another blob. The
@@ -138,16 +138,18 @@ def repeat_order(step: Step, held: OrderRow, body: bytes) -> Code:
 
 def _order_body(op: IssueInvoice) -> bytes:
     return order_body(
-        op.special,
-        op.buyer,
-        op.currency,
-        op.issue_date,
-        op.groups,
-        op.net,
-        op.tax,
-        op.gross,
-        op.replaces,
-        op.details,
+        (
+            op.special,
+            op.buyer,
+            op.currency,
+            op.issue_date,
+            op.groups,
+            op.net,
+            op.tax,
+            op.gross,
+            op.replaces,
+            op.details,
+        )
     )
 
 

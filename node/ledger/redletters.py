@@ -170,7 +170,7 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
     """
     if step.actor != invoice.issuer:
         return Code.WRONG_PARTY
-    body = order_body(op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details)
+    body = order_body((op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details))
     key = order_key(step.actor, op.order)
     held = step.state.orders.get(key)
     if held is not None:

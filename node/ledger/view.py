@@ -8,10 +8,10 @@ most once a block. Knows no rule and no store.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from node.ledger import membership_rows, rows
 from node.ledger.types import Table
@@ -46,10 +46,10 @@ class UnprefetchedError(LookupError):
 class StateView(Protocol):
     """The state before the block, as far as the block's footprint names it."""
 
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """The row, or None when the state has none.
+    def reader(self, table: Table) -> Callable[[bytes], bytes | None]:
+        """Gives a table's row of a key, or None when the state has none.
 
-        Raises:
+        What it returns raises:
             UnprefetchedError: when the row was not asked for.
         """
         ...
@@ -61,6 +61,17 @@ class StateView(Protocol):
             UnprefetchedError: when the scan was not asked for.
         """
         ...
+
+
+class _Named(dict[bytes, bytes | None]):
+    """The rows of one table that were asked for."""
+
+    def __init__(self, table: Table, rows: Mapping[bytes, bytes | None]) -> None:
+        super().__init__(rows)
+        self._table = table
+
+    def __missing__(self, key: bytes) -> bytes | None:
+        raise UnprefetchedError(f"{self._table!r} {key!r}")
 
 
 class PrefetchedState:
@@ -76,12 +87,9 @@ class PrefetchedState:
         self._rows = rows
         self._scans = scans
 
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """See `StateView.get`."""
-        try:
-            return self._rows[table][key]
-        except KeyError:
-            raise UnprefetchedError(f"{table!r} {key!r}") from None
+    def reader(self, table: Table) -> Callable[[bytes], bytes | None]:
+        """See `StateView.reader`."""
+        return _Named(table, self._rows.get(table, {})).__getitem__
 
     def scan(self, scan: Scan) -> Sequence[tuple[bytes, bytes]]:
         """See `StateView.scan`."""
@@ -97,7 +105,7 @@ _ABSENT = object()
 class TableState(Generic[_Row]):
     """One table during a block: rows of the block so far, and those of the open transaction."""
 
-    __slots__ = ("_changed", "_dirty", "_encode", "_open", "_rows", "_table", "_view", "decode")
+    __slots__ = ("_changed", "_dirty", "_encode", "_open", "_read", "_rows", "_table", "decode")
 
     def __init__(
         self,
@@ -107,7 +115,7 @@ class TableState(Generic[_Row]):
         decode: Callable[[bytes], _Row],
         encode: Callable[[_Row], bytes],
     ) -> None:
-        self._view = view
+        self._read = view.reader(table)
         self._dirty = dirty
         self._table = table
         self.decode = decode
@@ -125,7 +133,7 @@ class TableState(Generic[_Row]):
         found = self._rows.get(key, _ABSENT)
         if found is not _ABSENT:
             return found  # type: ignore[return-value]
-        value = self._view.get(self._table, key)
+        value = self._read(key)
         row = None if value is None else self.decode(value)
         self._rows[key] = row
         return row
@@ -136,7 +144,7 @@ class TableState(Generic[_Row]):
         if row is None:
             row = self.get(key)
             if row is not None:
-                row = copy(row)
+                row = replace(row)  # type: ignore[type-var]  # what is edited is a Struct
                 self.put(key, row)
         return row
 
@@ -166,10 +174,10 @@ class TableState(Generic[_Row]):
 
     def changes(self) -> list[RowChange]:
         """What the block changed, in the order of first change."""
-        table, read, encode = self._table, self._view.get, self._encode
+        table, read, encode = self._table, self._read, self._encode
         found: list[RowChange] = []
         for key, row in self._changed.items():
-            old, new = read(table, key), encode(row)
+            old, new = read(key), encode(row)
             if old != new:
                 found.append(RowChange(table, key, old, new))
         return found

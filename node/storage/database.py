@@ -16,7 +16,8 @@ import aiosqlite
 
 T = TypeVar("T")
 
-WAL_CHECKPOINT_PAGES = 4_000
+PAGE_BYTES = 4_096
+WAL_CHECKPOINT_BYTES = 4_000 * 4_096
 """Checkpoint after about 16 MiB of WAL, so that no single checkpoint is long."""
 
 ROWS_PER_STATEMENT = 64
@@ -33,7 +34,9 @@ class Database(aiosqlite.Connection):
         return result
 
 
-async def open_writer(path: Path, schema: str, *, synchronous: str = "FULL") -> Database:
+async def open_writer(
+    path: Path, schema: str, *, synchronous: str = "FULL", page_bytes: int = PAGE_BYTES
+) -> Database:
     """Open `path` for writing and apply `schema`.
 
     Args:
@@ -41,15 +44,17 @@ async def open_writer(path: Path, schema: str, *, synchronous: str = "FULL") -> 
         schema: `CREATE … IF NOT EXISTS` statements.
         synchronous: `FULL` where an acknowledgement depends on the commit, else `NORMAL`
             (nothing is lost when a process dies; a power cut may lose the newest commits).
+        page_bytes: Of a file that is made now; one that is there keeps its own.
     """
     database = Database(lambda: _connect(path, read_only=False), iter_chunk_size=256)
     await database
 
     def prepare(connection: sqlite3.Connection) -> None:
         for pragma in (
+            f"page_size={page_bytes}",
             "journal_mode=WAL",
             f"synchronous={synchronous}",
-            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+            f"wal_autocheckpoint={WAL_CHECKPOINT_BYTES // page_bytes}",
             "journal_size_limit=67108864",
             "cell_size_check=ON",
             "trusted_schema=OFF",

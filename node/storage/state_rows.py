@@ -30,12 +30,13 @@ STRICT;
 CREATE INDEX IF NOT EXISTS orders_by_place ON orders (place);
 """
 
-ROWS_PER_STATEMENT = 64
-"""Rows read or written by one statement: each step of SQLite gives the interpreter lock away, and
-under load to get it back costs more than the row."""
+_INSERTED_TOGETHER = {rows: ", ".join(["(?, ?, ?)"] * rows) for rows in (256, 64, 16, 4, 1)}
+"""Rows that one statement inserts: each step of SQLite gives the interpreter lock away, and under
+load to get it back costs more than the row. A few sizes, so that SQLite compiles each but once."""
+_READ_TOGETHER = 64
 _FEW_ROWS = 8
 """Below so many, each by itself is cheaper than one statement most of whose places are empty."""
-_PLACEHOLDERS = ", ".join("?" * ROWS_PER_STATEMENT)
+_PLACEHOLDERS = ", ".join("?" * _READ_TOGETHER)
 _GET_ROW = "SELECT value FROM state WHERE tbl = ? AND key = ?"
 _GET_ROWS = f"SELECT key, value FROM state WHERE tbl = ? AND key IN ({_PLACEHOLDERS})"  # noqa: S608
 _GET_ORDER = "SELECT key, value FROM orders WHERE place = ?"
@@ -64,8 +65,8 @@ def read_rows(
         found = [(key, connection.execute(_GET_ROW, (table, key)).fetchone()) for key in keys]
         return {key: row[0] for key, row in found if row is not None}
     rows: dict[bytes, bytes] = {}
-    for start in range(0, len(keys), ROWS_PER_STATEMENT):
-        part = _filled(keys[start : start + ROWS_PER_STATEMENT])
+    for start in range(0, len(keys), _READ_TOGETHER):
+        part = _filled(keys[start : start + _READ_TOGETHER])
         rows.update(connection.execute(_GET_ROWS, (table, *part)).fetchall())
     return rows
 
@@ -77,8 +78,8 @@ def _read_orders(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[
         for place in places:
             found += connection.execute(_GET_ORDER, (place,)).fetchall()
     else:
-        for start in range(0, len(places), ROWS_PER_STATEMENT):
-            part = _filled(places[start : start + ROWS_PER_STATEMENT])
+        for start in range(0, len(places), _READ_TOGETHER):
+            part = _filled(places[start : start + _READ_TOGETHER])
             found += connection.execute(_GET_ORDERS, part).fetchall()
     if not found:
         return {}
@@ -88,7 +89,7 @@ def _read_orders(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[
 
 def _filled(part: Sequence[object]) -> list[object]:
     """As many values as a statement has places; NULL is equal to nothing."""
-    return [*part, *[None] * (ROWS_PER_STATEMENT - len(part))]
+    return [*part, *[None] * (_READ_TOGETHER - len(part))]
 
 
 def scan_rows(connection: sqlite3.Connection, scan: Scan) -> list[tuple[bytes, bytes]]:
@@ -132,7 +133,10 @@ def insert_many(
     connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, object, object]]
 ) -> None:
     """Insert rows of three columns, many by one statement."""
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        part = rows[start : start + ROWS_PER_STATEMENT]
-        places = ", ".join(["(?, ?, ?)"] * len(part))
-        connection.execute(f"{into} VALUES {places}", [value for row in part for value in row])
+    start = 0
+    for size, values in _INSERTED_TOGETHER.items():
+        statement = f"{into} VALUES {values}"
+        while len(rows) - start >= size:
+            part = rows[start : start + size]
+            connection.execute(statement, [value for row in part for value in row])
+            start += size

@@ -407,12 +407,13 @@ def test_what_a_bare_key_signs_names_tag_network_author_nonce_and_validity() -> 
 
 def test_reading_what_was_not_prefetched_is_an_error() -> None:
     view = PrefetchedState({Table.META: {b"there": b"x", b"not there": None}}, {})
-    assert view.get(Table.META, b"there") == b"x"
-    assert view.get(Table.META, b"not there") is None
+    read = view.reader(Table.META)
+    assert read(b"there") == b"x"
+    assert read(b"not there") is None
     with pytest.raises(UnprefetchedError):
-        view.get(Table.META, b"unknown")
+        read(b"unknown")
     with pytest.raises(UnprefetchedError):
-        view.get(Table.INVOICE, b"there")
+        view.reader(Table.INVOICE)(b"there")
     with pytest.raises(UnprefetchedError):
         view.scan(Scan(Table.META, b"", b"z", 1))
 
