@@ -36,6 +36,7 @@ from node.api.routing import (
     json_response,
 )
 from node.api.security import Scope
+from node.api.stand_in import retired_issuers, waits_for_issuer
 from node.api.views import TAG_NAMES
 from node.ledger.genesis import Terms
 from node.ledger.rows import InvoiceRow, decode_invoice
@@ -110,6 +111,8 @@ class InboxItem(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: str | None = None
     """When the term ends; after it others may end this, too."""
     overdue: bool = False
+    for_issuer: str | None = None
+    """The retired issuer for whom the tax bureau does it."""
 
 
 class InboxPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -311,9 +314,14 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
     """What waits for this participant."""
     limit = query_limit(request)
     cursor = query_cursor(request, _InboxCursor) or _InboxCursor(-1, -1, -1)
-    found = await api.index.waiting(
-        _inbox_parties(api, request), (cursor.sequence, cursor.kind, cursor.reference), limit
-    )
+    after = (cursor.sequence, cursor.kind, cursor.reference)
+    own = await api.index.waiting(_inbox_parties(api, request), after, limit)
+    retired = [] if query_actor(request) is not None else await retired_issuers(api)
+    others = await api.index.waiting(retired, after, limit) if retired else []
+    entries = {_place(entry): (entry, False) for entry in others}
+    entries |= {_place(entry): (entry, True) for entry in own}
+    waiting = [entries[place] for place in sorted(entries)][:limit]
+    found = [entry for entry, _ in waiting]
     following = None
     if len(found) == limit:
         last = found[-1]
@@ -321,8 +329,22 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
     rows = await read_rows(api, [entry.invoice.number for entry in found])
     now_ms = api.time_ms()
     terms = api.node.terms
-    items = [_inbox_item(item, rows[item.invoice.number], now_ms, terms) for item in found]
-    return json_response(InboxPage([item for item in items if item is not None], following))
+    items = []
+    for entry, is_own in waiting:
+        row = rows[entry.invoice.number]
+        stands_in = not is_own and row.issuer in retired
+        if is_own or (
+            stands_in and waits_for_issuer(entry.kind, entry.reference, row, api.node.participant)
+        ):
+            item = _inbox_item(entry, row, now_ms, terms)
+            if item is not None:
+                issuer = row.issuer if stands_in else None
+                items.append(msgspec.structs.replace(item, for_issuer=issuer))
+    return json_response(InboxPage(items, following))
+
+
+def _place(entry: WaitingItem) -> tuple[int, int, int]:
+    return entry.invoice.sequence, int(entry.kind), entry.reference
 
 
 def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int, terms: Terms) -> InboxItem | None:
@@ -417,7 +439,8 @@ ROUTES = (
         "GET",
         "/v1/inbox",
         show_inbox,
-        "What waits for this participant and its wallet: offers, submissions, forms",
+        "What waits for this participant and its wallet: offers, submissions, forms; for the tax "
+        "bureau the forms of retired issuers, too",
         "invoices",
         Scope.READ,
         query=(

@@ -162,7 +162,8 @@ def inbox(
     assert isinstance(items, list)
     shown = ["number", "currency", "gross", "available", "issuer"]
     rows = [item | {name: item["invoice"][name] for name in shown} for item in items]
-    print_table(rows, ["kind", *shown, "form", "claim", "deadline", "overdue"])
+    stands_in = ["for_issuer"] if any("for_issuer" in item for item in items) else []
+    print_table(rows, ["kind", *stands_in, *shown, "form", "claim", "deadline", "overdue"])
     if page.get("next_cursor"):
         message(f"more: --cursor {page['next_cursor']}")
 

@@ -37,6 +37,7 @@ from node.ledger.rows import (
     OfferRow,
     OrderRow,
     ParticipantRow,
+    ParticipantState,
     QuotaRow,
     SegmentRow,
     SegmentsRow,
@@ -830,6 +831,50 @@ async def test_a_partial_red_letter_of_two_rates_must_name_them(
     right = await api.post(path, {"order_id": "R", "groups": [{"rate": 1300, "net": 100}]})
 
     assert [a.status for a in (silent, wrong, right)] == [422, 422, 202]
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "buyer", "expected"),
+    [
+        (Role.TAX_BUREAU, ParticipantState.RETIRED, REIMBURSER, [3, 5]),
+        (Role.TAX_BUREAU, ParticipantState.SUSPENDED, REIMBURSER, []),
+        (Role.PAYER, ParticipantState.RETIRED, REIMBURSER, []),
+    ],
+)
+async def test_the_bureaus_inbox_shows_forms_that_wait_for_a_retired_issuer(
+    api: ApiClient,
+    node: FakeNode,
+    role: Role,
+    state: ParticipantState,
+    buyer: str,
+    expected: list[int],
+) -> None:
+    for identity, roles, held in (
+        (ISSUER, (role,), ParticipantState.ACTIVE),  # the node's own
+        (BUYER, (Role.ISSUER,), state),  # who issued
+    ):
+        participant = ParticipantRow(identity, "x", roles, (), (), held)
+        node.rows[Table.PARTICIPANT, identity.encode()] = encode_row(participant)
+    operation = issue(NUMBER, buyer=buyer)
+    await node.submit_operations((operation,))
+    row = invoice_row(operation, BUYER, bytes(32), 1)
+    row.offer = OfferRow(BUYER, NOW_MS + 1)  # a retired issuer's offer is nobody's to sign
+    row.submissions = (SubmissionRow(BUYER, 10, 10),)
+    row.forms = (
+        FormRow(3, False, 10, 10, 2, FormState.REQUESTED, 0),
+        FormRow(4, True, 10, 10, 2, FormState.REQUESTED, 0),  # waits for the buyer
+        FormRow(5, True, 10, 10, 2, FormState.CONFIRMED, 0),
+    )
+    node.put(row)
+    await node.submit_operations((ops.BookInvoice(NUMBER, "touch"),))
+
+    items = (await api.get("/v1/inbox")).json["items"]
+
+    assert [item["form"] for item in items] == expected
+    assert {item["for_issuer"] for item in items} <= {BUYER}
+    paged = (await api.get("/v1/inbox?limit=1")).json
+    assert len(paged["items"]) <= 1
+    assert ("next_cursor" in paged) is bool(expected)
 
 
 async def test_inbox_shows_offers_submissions_and_forms_until_they_are_done(

@@ -20,7 +20,7 @@ from node.ledger.operations import IssueInvoice, LapseResponse, Operation, RateG
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes
 from node.network_files import new_participant_id
-from tests.cluster.cluster import TRANSACTION, Cluster, Member, Reply, running_cluster
+from tests.cluster.cluster import TRANSACTION, Cluster, Member, Reply, running_cluster, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -163,6 +163,16 @@ def test_who_was_admitted_acts_through_any_node_and_a_revoked_key_through_none(
     assert voting["payer"].get(f"/v1/invoices/{newcomer.first + 30:020d}")["gross"] == 11_300
 
 
+def waits_for_retired(member: Member) -> list[tuple[str, str, int]]:
+    items = member.get("/v1/inbox")["items"]
+    return [(i["kind"], i["for_issuer"], i["form"]) for i in items if "for_issuer" in i]
+
+
+def expect_waiting(member: Member, expected: list[tuple[str, str, int]]) -> None:
+    """The index follows the ledger within two seconds."""
+    wait_until(f"{expected} waits", lambda: waits_for_retired(member) == expected)
+
+
 def test_the_bureaus_node_issues_the_red_letter_of_who_has_retired(
     voting: Cluster, newcomer: Newcomer
 ) -> None:
@@ -175,9 +185,14 @@ def test_the_bureaus_node_issues_the_red_letter_of_who_has_retired(
     assert refused.code == "AUTHOR_NOT_ACTIVE"
 
     path = f"/v1/invoices/{newcomer.first + 40:020d}"
-    bureau.write(f"{path}/red", {"amount": 11_300, "reason": "issuing_error"})
+    voting["payer"].write(f"{path}/red", {"amount": 11_300, "reason": "issuing_error"})
+    expect_waiting(bureau, [("red_confirmation", newcomer.id, 0)])
+    assert waits_for_retired(voting["payer"]) == []
+    bureau.write(f"{path}/red/0/confirm", {})
+    expect_waiting(bureau, [("red_issue", newcomer.id, 0)])
     sealed = {"order_id": "R-1", "details": {"remarks": "issuer retired"}}
     red = bureau.write(f"{path}/red/0/issue", sealed)
+    expect_waiting(bureau, [])
     shown = voting["payer"].get(f"/v1/invoices/{red['number']}")
 
     assert red["number"] == segment["first"]

@@ -31,6 +31,7 @@ DESKS = {
             "discrepancies",
             "disputes",
             "freezes",
+            "retired",
         ),
     ),
 }

@@ -3,7 +3,7 @@
 import { creditable, isClosed, openForms } from "./facets.js";
 import { named, t } from "./language.js";
 import { toMajor } from "./money.js";
-import { keys, self, terms } from "./registry.js";
+import { keys, parties, self, terms } from "./registry.js";
 import { RedIssueForm, RedRequestForm } from "./redforms.js";
 
 const WORDS = ["received", "accepted", "partly_accepted", "rejected", "disputed"];
@@ -14,8 +14,8 @@ export function operationsFor(invoice) {
   const { participant, roles } = self.value;
   const own = operationsOf(invoice, participant, roles);
   const taken = new Set(own.map((action) => action.id));
-  const parties = [invoice.buyer, invoice.holder, invoice.offer?.to];
-  const asKeys = keys.value.filter((key) => parties.includes(key)).flatMap((key) => operationsOf(invoice, key, [])
+  const theirs = [invoice.buyer, invoice.holder, invoice.offer?.to];
+  const asKeys = keys.value.filter((key) => theirs.includes(key)).flatMap((key) => operationsOf(invoice, key, [])
     .filter((action) => !taken.has(action.id))
     .map((action) => ({ ...action, path: `${action.path}?as=${key}`, hint: [action.hint, t("wallet.as", { key: key.slice(0, 12) })].filter(Boolean).join(" ") })));
   return [...own, ...asKeys];
@@ -135,9 +135,10 @@ function cancelling({ invoice, me }) {
   return [{ id: "cancel", danger: true, hint: t("hint.cancel"), fields: [{ name: "reason", kind: "text", label: t("field.reason"), required: true, wide: true }] }];
 }
 
-function redLetters({ invoice, me }) {
+function redLetters({ invoice, me, bureau }) {
   const found = [];
-  const side = me === invoice.issuer ? "issuer" : me === invoice.buyer ? "buyer" : null;
+  const standsIn = bureau && parties.value.get(invoice.issuer)?.state === "retired";
+  const side = me === invoice.issuer ? "issuer" : me === invoice.buyer ? "buyer" : standsIn ? "issuer" : null;
   const live = !invoice.frozen && !isClosed(invoice);
   if (side && live && creditable(invoice) > 0) found.push({ id: "red", form: RedRequestForm, invoice });
   for (const form of openForms(invoice)) {

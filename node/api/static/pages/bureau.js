@@ -11,21 +11,22 @@ import { Badge, Hash, Heading, InvoiceLink, Party, Section, Table, Tabs, Time, n
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
-import { actionsColumn, kindIs } from "./wallet.js";
+import { actionsColumn, kindIs, waiting } from "./wallet.js";
 
 const SHOWN_MAX = 100;
 
 async function load(signal) {
   const all = (path, field) => getAll(path, field, {}, 1_000, signal).then((found) => found.rows);
-  const [quotas, segments, regions, rates, exchange, discrepancies, disputed, frozen] = await Promise.all([
+  const [quotas, segments, regions, rates, exchange, discrepancies, disputed, frozen, inbox] = await Promise.all([
     all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/regions", "regions"), all("/v1/tax-rates", "tax_rates"),
     all("/v1/exchange-rates", "exchange_rates"),
     getAll("/v1/discrepancies", "discrepancies", { state: "open" }, 500, signal).then((found) => found.rows),
     findInvoices({ response: "disputed" }, undefined, signal, SHOWN_MAX),
     findInvoices({ frozen: "true" }, undefined, signal, SHOWN_MAX),
+    getAll("/v1/inbox", "items", {}, SHOWN_MAX, signal),
   ]);
   const participants = await all("/v1/participants", "participants");
-  return { issuers: participants.filter((party) => party.roles.includes("issuer")), quotas, segments, regions, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows };
+  return { issuers: participants.filter((party) => party.roles.includes("issuer")), quotas, segments, regions, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows, forms: inbox.rows.filter((item) => item.for_issuer) };
 }
 
 export function Bureau() {
@@ -37,6 +38,7 @@ export function Bureau() {
       <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
         ["quotas", t("bureau.quotas")], ["issuers", t("bureau.issuers")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
         ["discrepancies", `${t("bureau.discrepancies")} (${found.discrepancies.length})`], ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
+        ["retired", `${t("bureau.retired")} (${found.forms.length})`],
       ]} />
       ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
       ${tab === "issuers" && html`<${Issuers} rows=${found.issuers} reload=${data.reload} />`}
@@ -45,7 +47,11 @@ export function Bureau() {
       ${tab === "statements" && html`<${Statement} />`}
       ${tab === "discrepancies" && html`<${Discrepancies} rows=${found.discrepancies} reload=${data.reload} />`}
       ${tab === "disputes" && html`<${Section} title=${t("bureau.disputes")}><${InvoiceTable} name=${t("bureau.disputes")} rows=${found.disputed} empty=${t("bureau.disputes_empty")} extra=${[actionsColumn(data.reload, kindIs("rule"))]} /><//>`}
-      ${tab === "freezes" && html`<${Freezes} rows=${found.frozen} reload=${data.reload} />`}`}<//>`;
+      ${tab === "freezes" && html`<${Freezes} rows=${found.frozen} reload=${data.reload} />`}
+      ${tab === "retired" && html`<${Section} title=${t("bureau.retired")} aside=${html`<span class="hint">${t("bureau.retired_hint")}</span>`}><${InvoiceTable} name=${t("bureau.retired")} rows=${found.forms.map((item) => ({ ...item.invoice, item }))} empty=${t("bureau.retired_empty")} extra=${[
+        { label: t("wallet.waits"), cell: (invoice) => html`<${Badge} value=${invoice.item.kind} group="waiting" />` },
+        { label: t("desk.do"), cell: (invoice) => html`<${Actions} small done=${data.reload} actions=${waiting(invoice)} />` },
+      ]} /><//>`}`}<//>`;
 }
 
 const issuerField = (more = {}) => ({ name: "issuer", kind: "party", role: "issuer", self: true, label: t("invoice.issuer"), required: true, ...more });

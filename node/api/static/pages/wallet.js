@@ -63,7 +63,8 @@ export function Wallet() {
       ${tab === "keys" && html`<${Keys} reload=${data.reload} />`}`}<//>`;
 }
 
-function waiting(invoice) {
+// What an item of the inbox asks for, of all that may be done with its invoice.
+export function waiting(invoice) {
   const { item } = invoice;
   const kinds = { offer: ["sign", "refuse"], red_confirmation: ["red_confirm", "red_deny"], red_issue: ["red_issue"] }[item.kind];
   return operationsFor(invoice).filter((action) => {
