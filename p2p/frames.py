@@ -129,6 +129,17 @@ def session_piece(kind: int, body: bytes = b"") -> bytes:
     return HEADER.pack(SESSION, kind, len(body)) + body
 
 
+class _Unfinished:
+    """A message of which pieces are still to come."""
+
+    __slots__ = ("kind", "pieces", "size")
+
+    def __init__(self, kind: int, body: bytes) -> None:
+        self.kind = kind
+        self.pieces = [body]
+        self.size = len(body)
+
+
 class FrameReader:
     """Turns plaintexts back into messages."""
 
@@ -136,7 +147,7 @@ class FrameReader:
 
     def __init__(self, link: Link) -> None:
         self._urgent_kinds = URGENT_KINDS if link is Link.GOSSIP else 0
-        self._open: list[tuple[int, bytearray] | None] = [None, None]
+        self._open: list[_Unfinished | None] = [None, None]
         """Per lane (bulk, urgent): the unfinished message."""
 
     def feed(self, plaintext: bytes) -> list[Received]:
@@ -176,18 +187,18 @@ class FrameReader:
             raise RemoteProtocolError(f"a piece of {len(body)} bytes that is not the last")
         unfinished = self._open[lane]
         if unfinished is None:
-            self._open[lane] = (kind, bytearray(body))
+            self._open[lane] = _Unfinished(kind, body)
             return None
-        if unfinished[0] != kind:
+        if unfinished.kind != kind:
             raise RemoteProtocolError("a message begins within another of its lane")
-        joined = unfinished[1]
-        if not body or len(joined) + len(body) > MESSAGE_BYTES_MAX:
+        unfinished.size += len(body)
+        if not body or unfinished.size > MESSAGE_BYTES_MAX:
             raise RemoteProtocolError("a message of more than 4 MiB, or with an empty end")
-        joined += body
+        unfinished.pieces.append(body)
         if flags == MORE:
             return None
         self._open[lane] = None
-        return bytes(joined)
+        return b"".join(unfinished.pieces)
 
 
 def _check_session(kind: int, body: bytes) -> None:

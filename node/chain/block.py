@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from node.ledger.transaction import shortest_bytes
 from node.ledger.types import TimeMs
 
 BLOCK_BYTES_MAX = 4 * 1_048_576
@@ -62,6 +63,14 @@ def decode_block(payload: bytes) -> Block:
         block = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise MalformedBlockError(f"not a block: {error}") from error
-    if _encoder.encode(block) != payload:
+    head = _head(block)
+    if not payload.startswith(head) or len(payload) != len(head) + shortest_bytes(
+        block.transactions
+    ):
         raise MalformedBlockError("block encoding is not canonical")
     return block
+
+
+def _head(block: Block) -> bytes:
+    """What stands before the array of transactions."""
+    return b"\x93" + _encoder.encode(block.expected_term) + _encoder.encode(block.time_ms)

@@ -5,12 +5,14 @@
     txid        SHA-256(TXID_TAG ‖ body)        (without the signature)
     wire        MessagePack array [body, signature, [blob, …]]
 
-Decoding re-encodes and compares, so each value has exactly one accepted encoding.
+Each value has exactly one accepted encoding: decoding encodes the body again and compares, and
+accepts the envelope only in its shortest form.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -80,6 +82,8 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 _encoder = msgspec.msgpack.Encoder()
 _body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _wire_decoder = msgspec.msgpack.Decoder(Wire)
+_THREE_FIELDS = b"\x93"
+"""Else the decoder would supply the blobs, or the array's header could be longer than it need."""
 
 
 def encode_body(body: TransactionBody) -> bytes:
@@ -148,7 +152,7 @@ def decode_opened(wire: bytes, envelope: Wire, txid: bytes) -> Transaction:
         body = _canonical_body(envelope.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
-    if _encoder.encode(envelope) != wire:
+    if wire[:1] != _THREE_FIELDS or len(wire) != _wire_bytes(envelope):
         raise MalformedTransactionError("encoding is not canonical")
     if sum(map(len, envelope.blobs)) > BLOBS_BYTES_MAX:
         raise MalformedTransactionError("sealed blobs are too large")
@@ -174,6 +178,22 @@ def decode_leaf_transaction(body_bytes: bytes, signature: bytes) -> Transaction:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise MalformedTransactionError(f"not a transaction: {error}") from error
     return Transaction(body, body_bytes, signature, (), transaction_id(body_bytes), b"")
+
+
+def shortest_bytes(strings: Collection[bytes]) -> int:
+    """Size of the shortest MessagePack array of byte strings.
+
+    Whatever else decodes to the same strings is longer. So a comparison of sizes tells as much as
+    one with what `strings` encode to, and copies nothing.
+    """
+    sizes = list(map(len, strings))
+    array_header = 1 if len(sizes) < 2**4 else 3 if len(sizes) < 2**16 else 5
+    headers = [2 if size < 2**8 else 3 if size < 2**16 else 5 for size in sizes]
+    return array_header + sum(headers) + sum(sizes)
+
+
+def _wire_bytes(envelope: Wire) -> int:
+    return shortest_bytes((envelope.body, envelope.signature)) + shortest_bytes(envelope.blobs)
 
 
 def _canonical_body(body_bytes: bytes) -> TransactionBody:
