@@ -171,23 +171,14 @@ def take_number(step: Step, number: str) -> Code:
     row = step.state.segments.edit(segments_key(step.numbers_of))
     if row is None:
         return Code.NUMBER_NOT_ALLOTTED
-    segments = row.segments
-    place = _place_in(segments, number)
-    if place is None:
-        return Code.NUMBER_NOT_ALLOTTED
-    if step.state.invoices.get(number.encode()) is not None:
-        return Code.NUMBER_USED
-    segment = segments[place]
-    taken = SegmentRow(segment.first, segment.last, segment.used + 1)
-    row.segments = (*segments[:place], taken, *segments[place + 1 :])
-    return Code.OK
-
-
-def _place_in(segments: tuple[SegmentRow, ...], number: str) -> int | None:
-    for place, segment in enumerate(segments):
+    for place, segment in enumerate(row.segments):
         if segment.first <= number <= segment.last:
-            return place
-    return None
+            if step.state.invoices.get(number.encode()) is not None:
+                return Code.NUMBER_USED
+            taken = SegmentRow(segment.first, segment.last, segment.used + 1)
+            row.segments = (*row.segments[:place], taken, *row.segments[place + 1 :])
+            return Code.OK
+    return Code.NUMBER_NOT_ALLOTTED
 
 
 def rates_allowed(step: Step, groups: tuple[RateGroup, ...]) -> bool:

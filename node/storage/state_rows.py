@@ -112,21 +112,24 @@ def prefetch(
 
 def write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
     """Carry out changes of the state."""
-    orders = [change for change in changes if change.table is Table.ORDER]
-    others = [change for change in changes if change.table is not Table.ORDER]
-    added = [(c.table, c.key, c.new) for c in others if c.old is None]
+    ordered = Table.ORDER
+    orders, added, replaced, removed = [], [], [], []
+    for change in changes:
+        table, key, new = change.table, change.key, change.new
+        if table is ordered:
+            assert change.old is None, "an order is recorded once and stays"
+            orders.append((place_of(key), key, new))
+        elif change.old is None:
+            added.append((table, key, new))
+        elif new is None:
+            removed.append((table, key))
+        else:
+            replaced.append((new, table, key))
+    orders.sort()  # neighbours are on one page
+    insert_many(connection, "INSERT INTO orders (place, key, value)", orders)
     insert_many(connection, "INSERT INTO state (tbl, key, value)", added)
-    connection.executemany(
-        "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
-        [(c.new, c.table, c.key) for c in others if c.old is not None and c.new is not None],
-    )
-    connection.executemany(
-        "DELETE FROM state WHERE tbl = ? AND key = ?",
-        [(c.table, c.key) for c in others if c.new is None],
-    )
-    assert all(c.old is None for c in orders), "an order is recorded once and stays"
-    placed = sorted([(place_of(c.key), c.key, c.new) for c in orders])  # neighbours are on one page
-    insert_many(connection, "INSERT INTO orders (place, key, value)", placed)
+    connection.executemany("UPDATE state SET value = ? WHERE tbl = ? AND key = ?", replaced)
+    connection.executemany("DELETE FROM state WHERE tbl = ? AND key = ?", removed)
 
 
 def insert_many(
