@@ -122,6 +122,8 @@ class BlockOutcome(msgspec.Struct, frozen=True):
     """One for each transaction, in order."""
     changes: list[RowChange]
     """Each row at most once."""
+    invoices: list[InvoiceRow]
+    """Those that it wrote, as it left them; one that is as before may be among them."""
 
 
 _InvoiceRule = Callable[[Step, InvoiceRow, Any], Code]
@@ -223,7 +225,7 @@ def execute_block(
     # The leaves alone must tell what a block did: what left none does not count here.
     limit = expired_max(sum(result.leaf for result in results))
     expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)[:limit]]
-    return BlockOutcome(results, expired + state.changes())
+    return BlockOutcome(results, expired + state.changes(), state.invoices.written())
 
 
 class _Run:

@@ -63,9 +63,8 @@ class OpenedBlock(msgspec.Struct, frozen=True):
     first_index: int
     time_ms: int
     transactions: Sequence[OpenedTransaction]
-    rows: Mapping[str, bytes] = {}
-    """State rows of invoices that the block changed, as it left them, by number; a block that was
-    stored holds none."""
+    rows: Mapping[str, InvoiceRow] = {}
+    """State rows that the block wrote, as it left them, by number; one that was read has none."""
 
 
 Step = tuple[str, int, int, int, bytes, int, str, int | None, str | None, int | None]
@@ -94,7 +93,7 @@ class IndexBatch(msgspec.Struct, frozen=True):
     """Numbers of invoices that these blocks cancel."""
     touched: dict[str, None]
     """Numbers whose state rows the index needs, in order."""
-    rows: dict[str, bytes]
+    rows: dict[str, InvoiceRow]
     """Those of the rows that came with the blocks, as the last block left them."""
 
     @property

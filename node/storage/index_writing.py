@@ -23,14 +23,12 @@ def write_batch(
     connection.execute("BEGIN IMMEDIATE")
     try:
         insert_rows(connection, "INSERT INTO blocks", batch.blocks)
-        insert_rows(
-            connection,
-            "INSERT OR REPLACE INTO transactions",
-            [
-                (index >> ERA_SHIFT, txid, index, height, code)
-                for index, txid, height, code in batch.transactions
-            ],
-        )
+        transactions = [
+            (index >> ERA_SHIFT, txid, index, height, code)
+            for index, txid, height, code in batch.transactions
+        ]
+        # In the order of the key, here and below: rows that lie together are written together.
+        insert_rows(connection, "INSERT OR REPLACE INTO transactions", sorted(transactions))
         insert_rows(connection, "INSERT INTO steps", batch.steps)
         _write_invoices(connection, batch, rows)
         connection.execute("UPDATE head SET height = ?", (batch.last_height,))
@@ -52,10 +50,12 @@ def _write_invoices(
     sums: Sums = {}
     cancelled = set(batch.cancelled)
     for number in batch.touched:
-        body = batch.rows.get(number) or rows.get(number)
-        if body is None:
-            continue  # a repeated order, answered with its first number
-        row = decode_invoice(body)
+        row = batch.rows.get(number)
+        if row is None:
+            body = rows.get(number)
+            if body is None:
+                continue  # a repeated order, answered with its first number
+            row = decode_invoice(body)
         facets = (int(row.document), int(row.response), int(bool(row.frozen)))
         sequence = batch.born.get((number, row.txid))
         if sequence is not None:
@@ -73,7 +73,8 @@ def _write_invoices(
         if number in cancelled:
             add_document(sums, row, StatementKind.CANCELLED)
         parties += (party_key(row.issuer), sequence), (party_key(row.buyer), sequence)
-        waiting += [(party_key(p), sequence, kind, ref) for p, kind, ref in waiting_of(row)]
+        for party, kind, reference in waiting_of(row):
+            waiting.append((party_key(party), sequence, kind, reference))
     parties += [
         (party_key(party), sequences[number])
         for number, party in batch.joined
@@ -83,7 +84,6 @@ def _write_invoices(
     connection.executemany(
         "UPDATE invoices SET state = ?, response = ?, frozen = ? WHERE sequence = ?", updates
     )
-    # In the order of the key: each party's rows lie together, and so do the pages that change.
     insert_rows(connection, "INSERT OR IGNORE INTO parties", sorted(parties))
     connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[-1],) for u in updates])
     insert_rows(connection, "INSERT INTO waiting", waiting)

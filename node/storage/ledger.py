@@ -10,7 +10,7 @@ Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from node.ledger.digest import StateDigest
 from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
+from node.ledger.rows import InvoiceRow
 from node.ledger.signing import verify
 from node.ledger.transaction import (
     MalformedTransactionError,
@@ -87,8 +88,10 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     payload_bytes: int
     participants: Sequence[bytes] = ()
     """Rows of participants that the block changed, as it left them."""
-    invoices: Mapping[str, bytes] = {}
-    """Rows of invoices that the block changed, as it left them, by number."""
+    invoices: Sequence[InvoiceRow] = ()
+    """Rows that the block wrote, as it left them."""
+    rows_bytes: int = 0
+    """Size of all rows that it changed."""
 
 
 class CommittedEntry(msgspec.Struct, frozen=True):
@@ -370,11 +373,8 @@ class Ledger:
                 for change in made.changes
                 if change.table is Table.PARTICIPANT and change.new is not None
             ],
-            invoices={
-                str(change.key, "ascii"): change.new
-                for change in made.changes
-                if change.table is Table.INVOICE and change.new is not None
-            },
+            invoices=made.invoices,
+            rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
         )
 
 

@@ -22,6 +22,7 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
+from node.ledger.rows import InvoiceRow
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 
@@ -47,6 +48,8 @@ class MadeBlock(msgspec.Struct):
     digest: StateDigest
     """Of the state after it."""
     changes: Sequence[RowChange]
+    invoices: Sequence[InvoiceRow]
+    """Rows that it wrote, decoded."""
     leaves: list[bytes] = []
     """Leaf bytes in tree order; the seal is the last."""
     transactions: list[AppliedTransaction] = []
@@ -116,7 +119,7 @@ class BlockMaker:
         )
         outcome = execute_block(read(checked, context), context, checked)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
-        made = MadeBlock(context, head.tree_size, digest, outcome.changes)
+        made = MadeBlock(context, head.tree_size, digest, outcome.changes, outcome.invoices)
         made.add(checked, outcome.results)
         seal = SealLeaf(
             height=context.height,

@@ -30,7 +30,7 @@ class RecentBlocks:
         """Keep a block that is stored; it follows the one added last."""
         if self._blocks and self._blocks[-1][0].height + 1 != block.height:
             self.forget(self._blocks[-1][0].height)
-        size = block.payload_bytes + sum(map(len, block.invoices.values()))
+        size = block.payload_bytes + block.rows_bytes
         self._blocks.append((_opened(block), size))
         self._bytes += size
         while self._bytes > BYTES_MAX or len(self._blocks) > BLOCKS_MAX:
@@ -59,4 +59,5 @@ def _opened(block: AppliedBlock) -> OpenedBlock:
         OpenedTransaction(t.index, t.txid, int(t.code), t.body if t.code is Code.OK else None)
         for t in block.transactions
     ]
-    return OpenedBlock(block.height, block.first_index, block.time_ms, transactions, block.invoices)
+    rows = {row.number: row for row in block.invoices}
+    return OpenedBlock(block.height, block.first_index, block.time_ms, transactions, rows)
