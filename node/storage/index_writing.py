@@ -7,13 +7,14 @@ invoice stands that an earlier batch issued.
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 
 from node.ledger.rows import decode_invoice
 from node.storage.database import insert_rows
 from node.storage.index_rows import IndexBatch, party_key, waiting_of
 from node.storage.index_schema import ERA_SHIFT
-from node.storage.statement_rows import StatementKind, Sums, add_document
+from node.storage.statement_rows import Documents, StatementKind, add_document, sums_by_rate
 
 
 def write_batch(
@@ -47,7 +48,7 @@ def _write_invoices(
     parties: list[tuple[int, int]] = []
     waiting: list[tuple[int, int, int, int]] = []
     sequences: dict[str, int] = {}
-    sums: Sums = {}
+    documents: Documents = defaultdict(list)
     cancelled = set(batch.cancelled)
     for number in batch.touched:
         row = batch.rows.get(number)
@@ -60,7 +61,7 @@ def _write_invoices(
         sequence = batch.born.get((number, row.txid))
         if sequence is not None:
             inserts.append((sequence, number, *facets, row.gross))
-            add_document(sums, row, StatementKind.RED if row.red else StatementKind.ISSUED)
+            add_document(documents, row, StatementKind.RED if row.red else StatementKind.ISSUED)
         else:
             found = connection.execute(
                 "SELECT sequence FROM invoices WHERE number = ?", (number,)
@@ -71,7 +72,7 @@ def _write_invoices(
             updates.append((*facets, sequence))
         sequences[number] = sequence
         if number in cancelled:
-            add_document(sums, row, StatementKind.CANCELLED)
+            add_document(documents, row, StatementKind.CANCELLED)
         parties += (party_key(row.issuer), sequence), (party_key(row.buyer), sequence)
         for party, kind, reference in waiting_of(row):
             waiting.append((party_key(party), sequence, kind, reference))
@@ -87,22 +88,20 @@ def _write_invoices(
     insert_rows(connection, "INSERT OR IGNORE INTO parties", sorted(parties))
     connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[-1],) for u in updates])
     insert_rows(connection, "INSERT INTO waiting", waiting)
-    _write_sums(connection, sums)
+    _write_sums(connection, documents)
 
 
-def _write_sums(connection: sqlite3.Connection, sums: Sums) -> None:
+def _write_sums(connection: sqlite3.Connection, documents: Documents) -> None:
     """Add to statements. Amounts are text: a month of the largest ones passes 64 bits."""
-    lines = [
-        (*key, rate, added) for key, by_rate in sums.items() for rate, added in by_rate.items()
-    ]
-    for *key, added in lines:
-        held = connection.execute(
-            "SELECT documents, net, tax FROM statements WHERE issuer = ? AND month = ?"
-            " AND currency = ? AND kind = ? AND rate = ?",
-            key,
-        ).fetchone() or (0, "0", "0")
-        net, tax = str(int(held[1]) + added.net), str(int(held[2]) + added.tax)
-        connection.execute(
-            "INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, held[0] + added.documents, net, tax),
-        )
+    for of, rows in documents.items():
+        for rate, (count, net, tax) in sums_by_rate(rows).items():
+            key = (*of, rate)
+            held = connection.execute(
+                "SELECT documents, net, tax FROM statements WHERE issuer = ? AND month = ?"
+                " AND currency = ? AND kind = ? AND rate = ?",
+                key,
+            ).fetchone() or (0, "0", "0")
+            connection.execute(
+                "INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, held[0] + count, str(int(held[1]) + net), str(int(held[2]) + tax)),
+            )

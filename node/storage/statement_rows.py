@@ -6,7 +6,8 @@ it: they follow from operations alone, so every node comes to the same sums at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import msgspec
@@ -43,36 +44,24 @@ class StatementLine(msgspec.Struct, frozen=True):
     tax: int
 
 
-class Sum(msgspec.Struct, gc=False):
-    """What documents come to."""
-
-    documents: int = 0
-    net: int = 0
-    tax: int = 0
+Documents = defaultdict[StatementKey, list[InvoiceRow]]
+"""What is to be added to statements."""
 
 
-Sums = dict[StatementKey, dict[int, Sum]]
-"""By rate in basis points, and `WHOLE`."""
+def add_document(documents: Documents, row: InvoiceRow, kind: StatementKind) -> None:
+    """Count a document."""
+    documents[row.issuer, month_of(row.issued_at), row.currency, int(kind)].append(row)
 
 
-def add_document(sums: Sums, row: InvoiceRow, kind: StatementKind) -> None:
-    """Count a document: as a whole, and by rate."""
-    key = (row.issuer, month_of(row.issued_at), row.currency, int(kind))
-    by_rate = sums.get(key)
-    if by_rate is None:
-        by_rate = sums[key] = {}
-    _add(by_rate, WHOLE, row.net, row.tax)
-    for group in row.groups:
-        _add(by_rate, group.rate, group.net, group.tax)
-
-
-def _add(by_rate: dict[int, Sum], rate: int, net: int, tax: int) -> None:
-    held = by_rate.get(rate)
-    if held is None:
-        held = by_rate[rate] = Sum()
-    held.documents += 1
-    held.net += net
-    held.tax += tax
+def sums_by_rate(rows: Sequence[InvoiceRow]) -> dict[int, tuple[int, int, int]]:
+    """Documents, net and tax: by rate in basis points, and of the whole (`WHOLE`)."""
+    sums: dict[int, tuple[int, int, int]] = {}
+    for row in rows:
+        for group in row.groups:
+            documents, net, tax = sums.get(group.rate, (0, 0, 0))
+            sums[group.rate] = (documents + 1, net + group.net, tax + group.tax)
+    sums[WHOLE] = (len(rows), sum([row.net for row in rows]), sum([row.tax for row in rows]))
+    return sums
 
 
 def statement_lines(rows: Iterable[tuple[str, int, int, int, str, str]]) -> list[StatementLine]:
