@@ -45,7 +45,7 @@ from node.ledger.rows import (
 )
 from node.ledger.transaction import decode_body, transaction_id
 from node.ledger.types import Role, Table
-from node.sealing import Opened
+from node.opening import Opened
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Tracker
 from node.unsealing import MissingBlobError, Unsealer

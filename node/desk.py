@@ -210,9 +210,9 @@ class Desk(Reading):
         actor: bytes | None = None,
     ) -> Submission:
         """Ask for a red letter with details, sealed to the invoice's parties."""
-        sealed = await self._issuance.seal_form(operation.invoice, details)
+        commitment, sealed = await self._issuance.seal_form(operation.invoice, details)
         operation = msgspec.structs.replace(
-            operation, details=sealed.commitment, blobs=(sealed.blob_hash,)
+            operation, details=commitment, blobs=(sealed.blob_hash,)
         )
         return await self.submit_operations((operation,), (sealed.blob,), idempotency, actor)
 

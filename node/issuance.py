@@ -21,12 +21,11 @@ from node.ledger.rows import decode_invoice, decode_segments, segments_key
 from node.ledger.types import Table
 from node.readers import Readers
 from node.sealing import (
-    CONTENT_KEY_BYTES,
     RANDOM_BYTES,
     READERS_MAX,
+    BlobSealer,
     Sealed,
     details_salt,
-    seal_details,
 )
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox
@@ -93,30 +92,48 @@ class Issuance:
     ) -> tuple[list[Operation], list[bytes]]:
         """One operation a draft, and the sealed blobs that travel with them.
 
+        All details are in the first blob, the files that they name in one each.
+
         Raises:
             RefusedError: a red letter names an invoice that does not exist.
             AttachmentMissingError: details name a file that was not handed in.
         """
-        operations: list[Operation] = []
-        blobs: list[bytes] = []
-        for place, (draft, number) in enumerate(zip(drafts, numbers, strict=True)):
+        sealer = self._sealer()
+        commitments: list[bytes | None] = []
+        files: list[list[bytes]] = []
+        for place, draft in enumerate(drafts):
             if place and place % SEALED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            sealed, files = await self._seal(draft)
-            hashes = [hashlib.sha256(file).digest() for file in files]
-            operations.append(_operation(draft, number, sealed, hashes))
-            if sealed is not None:
-                blobs += [sealed.blob, *files]
+            commitment, sealed_files = await self._seal(sealer, draft)
+            commitments.append(commitment)
+            files.append(sealed_files)
+        blobs = []
+        details_hash = b""
+        if any(commitments):
+            sealed = sealer.seal()
+            details_hash = sealed.blob_hash
+            blobs = [sealed.blob, *(file for some in files for file in some)]
+        operations = []
+        for draft, number, commitment, some in zip(
+            drafts, numbers, commitments, files, strict=True
+        ):
+            hashes = (details_hash, *(hashlib.sha256(file).digest() for file in some))
+            operations.append(_operation(draft, number, commitment, hashes))
         return operations, blobs
 
-    async def seal_form(self, number: str, details: bytes) -> Sealed:
+    async def seal_form(self, number: str, details: bytes) -> tuple[bytes, Sealed]:
         """Details of a red-letter form, sealed to the parties of its invoice and the bureau.
+
+        Returns:
+            The commitment to them, and the blob.
 
         Raises:
             RefusedError: there is no such invoice.
         """
-        sealed, _ = await self._seal_to(await self._parties(number), details, os.urandom(32))
-        return sealed
+        sealer = self._sealer()
+        readers = self._readers_of(await self._parties(number))
+        commitment, _ = sealer.add(details, readers, os.urandom(32))
+        return commitment, sealer.seal()
 
     async def _segments(self) -> list[tuple[str, int]]:
         key = segments_key(self._participant)
@@ -126,8 +143,13 @@ class Issuance:
         segments = decode_segments(rows[key]).segments
         return [(s.first, int(s.last) - int(s.first) + 1) for s in segments]
 
-    async def _seal(self, draft: InvoiceDraft | RedDraft) -> tuple[Sealed | None, list[bytes]]:
-        """The sealed details, and the blobs of the files that they name."""
+    def _sealer(self) -> BlobSealer:
+        return BlobSealer(self._keyring.present, os.urandom(RANDOM_BYTES))
+
+    async def _seal(
+        self, sealer: BlobSealer, draft: InvoiceDraft | RedDraft
+    ) -> tuple[bytes | None, list[bytes]]:
+        """The commitment to the details, and the blobs of the files that they name."""
         if draft.details is None:
             return None, []
         if isinstance(draft, InvoiceDraft):
@@ -135,23 +157,16 @@ class Issuance:
         else:
             parties = await self._parties(draft.invoice)
         salt = details_salt(self._keyring.salt_secret, draft.order)
-        sealed, content_key = await self._seal_to(parties, draft.details, salt)
-        return sealed, [
-            seal_attachment(file, content_key, sealed.commitment)
+        commitment, content_key = sealer.add(draft.details, self._readers_of(parties), salt)
+        return commitment, [
+            seal_attachment(file, content_key, commitment)
             for file in self._files.named_by(draft.details)
         ]
 
-    async def _seal_to(
-        self, parties: Sequence[str], details: bytes, salt: bytes
-    ) -> tuple[Sealed, bytes]:
-        """Sealed to this node, the first party, the bureaus and the others; and the content key."""
+    def _readers_of(self, parties: Sequence[str]) -> list[bytes]:
+        """Keys of this node, the first party, the bureaus and the others, as many as fit."""
         parties = [self._participant, parties[0], *self._readers.bureaus(), *parties[1:]]
-        keys = self._readers.keys_of_all(parties)
-        randomness = os.urandom(RANDOM_BYTES)
-        sealed = seal_details(
-            details, self._keyring.present, keys[: READERS_MAX - 1], salt, randomness
-        )
-        return sealed, randomness[:CONTENT_KEY_BYTES]
+        return self._readers.keys_of_all(parties)[: READERS_MAX - 1]
 
     async def _parties(self, number: str) -> list[str]:
         """Who reads a red letter of this invoice beside the issuer: all whom it takes from."""
@@ -166,10 +181,12 @@ class Issuance:
 
 
 def _operation(
-    draft: InvoiceDraft | RedDraft, number: str, sealed: Sealed | None, files: Sequence[bytes]
+    draft: InvoiceDraft | RedDraft,
+    number: str,
+    commitment: bytes | None,
+    hashes: tuple[bytes, ...],
 ) -> Operation:
-    commitment = None if sealed is None else sealed.commitment
-    hashes = () if sealed is None else (sealed.blob_hash, *files)
+    hashes = () if commitment is None else hashes
     if isinstance(draft, InvoiceDraft):
         return IssueInvoice(
             number=number,

@@ -1,33 +1,40 @@
-"""Sealed details: encrypted once, the content key wrapped for each party that may read them.
+"""Sealed details: those of a transaction's invoices in one blob, each under a key of its own.
 
-Owns the format of a sealed blob, of a wrap, and how a reader's key is found. Randomness comes in
-as arguments; knows no storage and no rule. What the public commitment covers is
-`node.chain.disclosure`'s.
+Owns the format of a sealed blob and of a wrap, and how they are made; opening is `node.opening`.
+Randomness comes in as arguments; knows no storage and no rule. What the public commitment covers
+is `node.chain.disclosure`'s.
 
-    plaintext   salt (32) ‖ details (canonical JSON)
-    blob        MessagePack [2, sealer (32), nonce (24), ciphertext, [wrap …]]
-    wrap        [reader (32), wrapped (48)]
-    ciphertext  XChaCha20-Poly1305(content key, nonce, plaintext; data: tag ‖ commitment)
-    wrapped     XChaCha20-Poly1305(pair key, nonce, content key; data: tag ‖ commitment ‖ reader)
-    pair key    BLAKE2b-256(X25519 of sealer and reader, personal: tag, sealer ‖ reader)
+    blob         MessagePack [3, sealer (32), nonce (24), [wrap …], [section …]]
+    section      [commitment (32), ciphertext, [wrap …]], one for each commitment
+    wrap         [reader (32), wrapped (48)]
+    plaintext    salt (32) ‖ details (canonical JSON)
+    content key  BLAKE2b-256(key: blob key, personal: tag, commitment)
+    ciphertext   XChaCha20-Poly1305(content key, nonce, plaintext; data: tag ‖ commitment)
+    wrapped      XChaCha20-Poly1305(pair key, wrap nonce, key; data: tag ‖ subject ‖ reader)
+    wrap nonce   BLAKE2b-192(personal: tag, nonce ‖ subject)
+    pair key     BLAKE2b-256(X25519 of sealer and reader, personal: tag, sealer ‖ reader)
 
-The key of a pair is made once and kept (120 µs), then a wrap costs 3 µs: an anonymous box for each
+Who reads every section has a wrap of the random blob key (subject: empty) beside the sections; who
+reads some has in each of those a wrap of its content key (subject: its commitment), and so have
+later readers in the state and attachments. A content key tells nothing about the blob key and the
+others. All content keys of a blob differ, so they share a nonce. A pair key serves many
+wraps: no two of them have one nonce, since no two of a blob for one reader have one subject.
+
+The key of a pair is made once and kept (120 µs), then a wrap costs 4 µs: an anonymous box for each
 reader would cost more than everything else that an invoice takes. It names the sealer's key, which
-is public anyway. A wrap opens nothing but the details of its own commitment. A bare key
-(Ed25519) reads with the X25519 key that follows from it.
+is public anyway. A bare key (Ed25519) reads with the X25519 key that follows from it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
 from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt,
     crypto_aead_xchacha20poly1305_ietf_encrypt,
     crypto_scalarmult,
     crypto_scalarmult_base,
@@ -37,41 +44,56 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 from typing_extensions import override
 
-from node.chain.disclosure import SALT_BYTES, DetailsError, Item, commit, items_of
+from node.chain.disclosure import SALT_BYTES, commit, items_of
 from node.ledger.signing import secret_key
 from node.ledger.types import Hash, WrapNonce, WrappedKey
 
 READERS_MAX = 64
-"""Wraps in one blob. Who comes later gets a wrap in the state (`ShareDetails`)."""
+"""Wraps of one key in a blob. Who comes later gets a wrap in the state (`ShareDetails`)."""
+SECTIONS_MAX = 1_000
 CONTENT_KEY_BYTES = 32
 NONCE_BYTES = 24
 RANDOM_BYTES = CONTENT_KEY_BYTES + NONCE_BYTES
-"""Content key and nonce of one sealing."""
+"""Blob key and nonce of one sealing."""
 _PAIRS_KEPT = 4_096
 _SALT_TAG = b"piaolian/details/salt/v2\n"
-_CONTENT_TAG = b"piaolian/details/content/v2\n"
-_WRAP_TAG = b"piaolian/details/wrap/v2\n"
+CONTENT_TAG = b"piaolian/details/content/v3\n"
+WRAP_TAG = b"piaolian/details/wrap/v3\n"
+_CONTENT_PERSON = b"piaolian conten3"
+_NONCE_PERSON = b"piaolian wrapno3"
 _PAIR_PERSON = b"piaolian pair v2"
 
 _encrypt = crypto_aead_xchacha20poly1305_ietf_encrypt
-_decrypt = crypto_aead_xchacha20poly1305_ietf_decrypt
 
 
 class Wrap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The content key for one reader, inside a blob."""
+    """A key for one reader, inside a blob."""
 
     reader: Hash
     wrapped: WrappedKey
 
 
+Wraps = Annotated[tuple[Wrap, ...], msgspec.Meta(max_length=READERS_MAX)]
+
+
+class Section(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The details behind one commitment."""
+
+    commitment: Hash
+    ciphertext: bytes
+    wraps: Wraps
+    """For those who do not read every section."""
+
+
 class SealedBlob(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The blob as it is stored and travels."""
 
-    version: Literal[2]
+    version: Literal[3]
     sealer: Hash
     nonce: WrapNonce
-    ciphertext: bytes
-    wraps: Annotated[tuple[Wrap, ...], msgspec.Meta(max_length=READERS_MAX)]
+    wraps: Wraps
+    """For those who read every section."""
+    sections: Annotated[tuple[Section, ...], msgspec.Meta(min_length=1, max_length=SECTIONS_MAX)]
 
 
 class LaterWrap(msgspec.Struct, frozen=True):
@@ -84,26 +106,10 @@ class LaterWrap(msgspec.Struct, frozen=True):
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """What sealing yields: the blob, its hash (named in the invoice) and the commitment."""
+    """A blob and its hash, which every operation names whose details it holds."""
 
     blob: bytes
     blob_hash: bytes
-    commitment: bytes
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """Details as a reader has them. Holds secrets: never logged."""
-
-    details: bytes
-    """Canonical JSON."""
-    items: list[Item]
-    salt: bytes
-    content_key: bytes
-    commitment: bytes
-
-    @override
-    def __repr__(self) -> str:
-        return "Opened(…)"
 
 
 class SealingKey(msgspec.Struct, frozen=True):
@@ -145,124 +151,135 @@ def details_salt(secret: bytes, order: bytes) -> bytes:
     return hmac.digest(secret, _SALT_TAG + order, "sha256")
 
 
-def seal_details(
-    details: bytes, sealer: SealingKey, readers: Sequence[bytes], salt: bytes, randomness: bytes
-) -> Sealed:
-    """Seal `details` to the sealer and to X25519 public keys.
+class BlobSealer:
+    """Seals one blob: the details of one transaction."""
 
-    A key of small order, to which nothing can be sealed, is left out.
+    def __init__(self, sealer: SealingKey, randomness: bytes) -> None:
+        """Begin.
+
+        Args:
+            sealer: Who seals; reads everything as well.
+            randomness: `RANDOM_BYTES` fresh random bytes.
+
+        Raises:
+            ValueError: too little randomness.
+        """
+        if len(randomness) != RANDOM_BYTES:
+            raise ValueError(f"sealing needs {RANDOM_BYTES} random bytes")
+        self._sealer = sealer
+        self._key, self._nonce = randomness[:CONTENT_KEY_BYTES], randomness[CONTENT_KEY_BYTES:]
+        self._readers: dict[bytes, dict[bytes, None]] = {}
+        """By commitment, in order."""
+        self._ciphertexts: dict[bytes, bytes] = {}
+
+    def add(self, details: bytes, readers: Sequence[bytes], salt: bytes) -> tuple[bytes, bytes]:
+        """Add details; their commitment, and their content key, which is a secret.
+
+        The same details with the same salt are added once, for the readers of both.
+
+        Args:
+            details: Canonical JSON.
+            readers: 32-byte X25519 public keys. One of small order, to which nothing can be
+                sealed, is left out.
+            salt: 32 bytes that nobody else can guess.
+
+        Raises:
+            DetailsError: the details are not canonical JSON.
+            ValueError: a salt of another length, too many readers, or too many details.
+        """
+        if len(salt) != SALT_BYTES:
+            raise ValueError(f"a salt has {SALT_BYTES} bytes")
+        commitment = commit(items_of(details), salt)
+        key = content_key(self._key, commitment)
+        known = self._readers.get(commitment, {self._sealer.public: None})
+        known = known | dict.fromkeys(readers)
+        if len(known) > READERS_MAX:
+            raise ValueError(f"at most {READERS_MAX} readers")
+        self._readers[commitment] = known
+        if commitment not in self._ciphertexts:
+            if len(self._ciphertexts) == SECTIONS_MAX:
+                raise ValueError(f"at most {SECTIONS_MAX} details in a blob")
+            self._ciphertexts[commitment] = _encrypt(
+                salt + details, CONTENT_TAG + commitment, self._nonce, key
+            )
+        return commitment, key
+
+    def seal(self) -> Sealed:
+        """The blob, of at least one section."""
+        first, *others = self._readers.values()
+        all_read = [reader for reader in first if all(reader in some for some in others)]
+        common = frozenset(all_read)
+        sections = [
+            Section(
+                commitment,
+                ciphertext,
+                self._wraps(
+                    content_key(self._key, commitment),
+                    commitment,
+                    [reader for reader in self._readers[commitment] if reader not in common],
+                ),
+            )
+            for commitment, ciphertext in self._ciphertexts.items()
+        ]
+        blob = msgspec.msgpack.encode(
+            SealedBlob(
+                3,
+                self._sealer.public,
+                self._nonce,
+                self._wraps(self._key, b"", all_read),
+                tuple(sections),
+            )
+        )
+        return Sealed(blob, hashlib.sha256(blob).digest())
+
+    def _wraps(self, key: bytes, subject: bytes, readers: Sequence[bytes]) -> tuple[Wrap, ...]:
+        if not readers:
+            return ()
+        nonce = wrap_nonce(self._nonce, subject)
+        found = [(reader, _wrap(key, self._sealer, reader, nonce, subject)) for reader in readers]
+        return tuple(Wrap(reader, wrapped) for reader, wrapped in found if wrapped is not None)
+
+
+def wrap_later(
+    key: bytes, commitment: bytes, sealer: SealingKey, reader: bytes, nonce: bytes
+) -> LaterWrap | None:
+    """A content key for one more reader; None if that is no key to seal to.
 
     Args:
-        details: Canonical JSON.
-        sealer: Who seals; a reader as well.
-        readers: 32-byte keys; each is sealed to once.
-        salt: 32 bytes that nobody else can guess.
-        randomness: `RANDOM_BYTES` fresh random bytes.
-
-    Raises:
-        DetailsError: the details are not canonical JSON.
-        ValueError: too little randomness, or too many readers.
-    """
-    if len(randomness) != RANDOM_BYTES or len(salt) != SALT_BYTES:
-        raise ValueError(f"sealing needs {RANDOM_BYTES} random bytes and a salt of {SALT_BYTES}")
-    content_key, nonce = randomness[:CONTENT_KEY_BYTES], randomness[CONTENT_KEY_BYTES:]
-    commitment = commit(items_of(details), salt)
-    wraps = []
-    for reader in dict.fromkeys((sealer.public, *readers)):
-        wrapped = _wrap(content_key, sealer, reader, nonce, commitment)
-        if wrapped is not None:
-            wraps.append(Wrap(reader, wrapped))
-    if len(wraps) > READERS_MAX:
-        raise ValueError(f"at most {READERS_MAX} readers")
-    ciphertext = _encrypt(salt + details, _CONTENT_TAG + commitment, nonce, content_key)
-    blob = msgspec.msgpack.encode(SealedBlob(2, sealer.public, nonce, ciphertext, tuple(wraps)))
-    return Sealed(blob, hashlib.sha256(blob).digest(), commitment)
-
-
-def wrap_later(opened: Opened, sealer: SealingKey, reader: bytes, nonce: bytes) -> LaterWrap | None:
-    """The content key of opened details for one more reader; None if it is no key to seal to.
-
-    Args:
-        opened: What the sealer itself has opened.
-        sealer: Who passes the key on.
+        key: The content key, as who passes it on has found it.
+        commitment: To the details that it opens.
+        sealer: Who passes it on.
         reader: The 32-byte X25519 key of the new reader.
         nonce: 24 fresh random bytes.
     """
-    wrapped = _wrap(opened.content_key, sealer, reader, nonce, opened.commitment)
+    wrapped = _wrap(key, sealer, reader, nonce, commitment)
     return None if wrapped is None else LaterWrap(reader, sealer.public, nonce, wrapped)
 
 
-def open_details(
-    blob: bytes,
-    keys: Mapping[bytes, SealingKey],
-    commitment: bytes | None,
-    later: Sequence[LaterWrap] = (),
-) -> Opened | None:
-    """What the blob holds, if one of `keys` may read it and it matches the commitment; else None.
-
-    Args:
-        blob: The sealed bytes, from anyone.
-        keys: The reader's key pairs, by public key.
-        commitment: From the ledger; None opens nothing.
-        later: Wraps from the ledger's state; those for other readers are passed over.
-    """
-    if commitment is None:
-        return None
-    try:
-        sealed = msgspec.msgpack.decode(blob, type=SealedBlob)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-    wraps = [
-        LaterWrap(wrap.reader, sealed.sealer, sealed.nonce, wrap.wrapped) for wrap in sealed.wraps
-    ]
-    for wrap in (*wraps, *later):
-        key = keys.get(wrap.reader)
-        content_key = None if key is None else _unwrap(wrap, key, commitment)
-        opened = None if content_key is None else _open(sealed, content_key, commitment)
-        if opened is not None:
-            return opened
-    return None
+def content_key(blob_key: bytes, commitment: bytes) -> bytes:
+    """The key of one section."""
+    return hashlib.blake2b(
+        commitment, digest_size=CONTENT_KEY_BYTES, key=blob_key, person=_CONTENT_PERSON
+    ).digest()
 
 
-def _open(sealed: SealedBlob, content_key: bytes, commitment: bytes) -> Opened | None:
-    try:
-        plaintext: bytes = _decrypt(
-            sealed.ciphertext, _CONTENT_TAG + commitment, sealed.nonce, content_key
-        )
-        salt, details = plaintext[:SALT_BYTES], plaintext[SALT_BYTES:]
-        items = items_of(details)
-        if len(salt) != SALT_BYTES or commit(items, salt) != commitment:
-            return None
-    except (CryptoError, DetailsError):
-        return None
-    return Opened(details, items, salt, content_key, commitment)
+def wrap_nonce(nonce: bytes, subject: bytes) -> bytes:
+    """The nonce of the wraps of one key of a blob."""
+    return hashlib.blake2b(nonce + subject, digest_size=NONCE_BYTES, person=_NONCE_PERSON).digest()
 
 
 def _wrap(
-    content_key: bytes, sealer: SealingKey, reader: bytes, nonce: bytes, commitment: bytes
+    key: bytes, sealer: SealingKey, reader: bytes, nonce: bytes, subject: bytes
 ) -> bytes | None:
-    pair = _pair_key(sealer.secret, reader, sealer.public, reader)
+    pair = pair_key(sealer.secret, reader, sealer.public, reader)
     if pair is None:
         return None
-    wrapped: bytes = _encrypt(content_key, _WRAP_TAG + commitment + reader, nonce, pair)
+    wrapped: bytes = _encrypt(key, WRAP_TAG + subject + reader, nonce, pair)
     return wrapped
 
 
-def _unwrap(wrap: LaterWrap, key: SealingKey, commitment: bytes) -> bytes | None:
-    pair = _pair_key(key.secret, wrap.sealer, wrap.sealer, wrap.reader)
-    if pair is None:
-        return None
-    try:
-        content_key: bytes = _decrypt(
-            wrap.wrapped, _WRAP_TAG + commitment + wrap.reader, wrap.nonce, pair
-        )
-    except CryptoError:
-        return None
-    return content_key if len(content_key) == CONTENT_KEY_BYTES else None
-
-
 @lru_cache(maxsize=_PAIRS_KEPT)
-def _pair_key(secret: bytes, other: bytes, sealer: bytes, reader: bytes) -> bytes | None:
+def pair_key(secret: bytes, other: bytes, sealer: bytes, reader: bytes) -> bytes | None:
     """The key that sealer and reader share; None when the other's key is of small order."""
     if len(secret) != 32 or len(other) != 32:  # libsodium's binding checks no length
         return None

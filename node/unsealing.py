@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import msgspec
-
 from node.attachments import named_attachments, open_attachment
 from node.chain.disclosure import Disclosure, disclose
 from node.keyring import Keyring
@@ -33,8 +31,9 @@ from node.ledger.rows import (
 )
 from node.ledger.transaction import MalformedTransactionError, TransactionBody
 from node.ledger.types import Table
+from node.opening import BlobOpener, Opened
 from node.readers import Readers
-from node.sealing import NONCE_BYTES, LaterWrap, Opened, SealedBlob, open_details, wrap_later
+from node.sealing import NONCE_BYTES, LaterWrap, wrap_later
 from node.storage.ledger_reader import LedgerReader
 
 _SHARES_READ_MAX = SHARERS_MAX * SHARES_OF_ONE_MAX
@@ -84,14 +83,24 @@ class Unsealer:
         """
         return await self._open(row.number, row.height, row.details, row.blobs)
 
-    async def blobs_of(self, rows: Sequence[InvoiceRow]) -> list[bytes | None]:
-        """The sealed details of several invoices, in one read; None where there are none here."""
-        places = [(row.height, row.blobs[0]) if row.blobs else (0, b"") for row in rows]
-        return await self._reader.blobs(places)
+    async def blobs_of(self, rows: Sequence[InvoiceRow]) -> list[BlobOpener | None]:
+        """The sealed details of several invoices, in one read; None where there are none here.
 
-    def open_blob(self, row: InvoiceRow, blob: bytes) -> Opened | None:
+        Invoices of one transaction share a blob, which is read and decoded once.
+        """
+        places = [(row.height, row.blobs[0]) if row.blobs else None for row in rows]
+        wanted = [place for place in dict.fromkeys(places) if place is not None]
+        blobs = await self._reader.blobs(wanted)
+        found = {
+            place: BlobOpener(blob)
+            for place, blob in zip(wanted, blobs, strict=True)
+            if blob is not None
+        }
+        return [None if place is None else found.get(place) for place in places]
+
+    def open_blob(self, row: InvoiceRow, blob: BlobOpener) -> Opened | None:
         """Details from their blob, for one to whom they were sealed at first; else None."""
-        return open_details(blob, self._keyring.keys, row.details)
+        return blob.open(self._keyring.keys, row.details)
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the details of an invoice name; None unless this node can open it."""
@@ -132,7 +141,13 @@ class Unsealer:
         bare = self._keyring.of_bare(bytes.fromhex(actor)) if len(actor) == 64 else None
         operations = []
         for key in wanted:
-            wrap = wrap_later(opened, bare or self._keyring.present, key, os.urandom(NONCE_BYTES))
+            wrap = wrap_later(
+                opened.content_key,
+                opened.commitment,
+                bare or self._keyring.present,
+                key,
+                os.urandom(NONCE_BYTES),
+            )
             if wrap is not None:
                 operations.append(
                     ShareDetails(number, wrap.reader, wrap.sealer, wrap.wrapped, wrap.nonce)
@@ -184,11 +199,12 @@ class Unsealer:
             blob = await self._reader.blob(height, blob_hash)
             if blob is None:
                 raise MissingBlobError(number)
-            opened = open_details(blob, self._keyring.keys, commitment)
+            sealed = BlobOpener(blob)
+            opened = sealed.open(self._keyring.keys, commitment)
             if opened is not None:
                 return opened
             later = await self._later(number)
-            return open_details(blob, self._keyring.keys, commitment, later) if later else None
+            return sealed.open(self._keyring.keys, commitment, later) if later else None
         return None
 
     async def _later(self, number: str) -> list[LaterWrap]:
@@ -210,19 +226,8 @@ class Unsealer:
         shared = row.number.encode() + key + actor.encode()
         if shared in await self._reader.rows(Table.SHARE, [shared]):
             return True
-        for blob_hash in row.blobs[:1]:
-            blob = await self._reader.blob(row.height, blob_hash)
-            return blob is not None and key in readers_of(blob)
-        return False
-
-
-def readers_of(blob: bytes) -> frozenset[bytes]:
-    """The readers that a sealed blob names; none when it is malformed."""
-    try:
-        sealed = msgspec.msgpack.decode(blob, type=SealedBlob)
-    except (msgspec.MsgspecError, RecursionError):
-        return frozenset()
-    return frozenset(wrap.reader for wrap in sealed.wraps)
+        (sealed,) = await self.blobs_of([row])
+        return sealed is not None and key in sealed.readers(row.details)
 
 
 def _sealing(body: TransactionBody, position: int | None) -> tuple[int, Sealing] | None:

@@ -60,32 +60,35 @@ def sign_transactions(
     made: list[Signed] = []
     number = issuer.first_number
     for nonce in range(count):
-        operations = []
-        blobs: list[bytes] = []
-        for _ in range(batch):
-            order = hashlib.sha256(b"%d/%d" % (run, number)).digest()
-            text = f"{number:020d}"
-            sealed = None if issuer.sealer is None else issuer.sealer.seal(text, order)
-            if sealed is not None:
-                blobs.append(sealed.blob)
-            operations.append(
-                IssueInvoice(
-                    number=text,
-                    special=False,
-                    buyer=issuer.buyer,
-                    currency="CNY",
-                    issue_date=issuer.issue_date,
-                    groups=groups,
-                    net=10_000,
-                    tax=600,
-                    gross=10_600,
-                    order=order,
-                    replaces=None,
-                    details=None if sealed is None else sealed.commitment,
-                    blobs=() if sealed is None else (sealed.blob_hash,),
-                )
+        numbers = [f"{number + place:020d}" for place in range(batch)]
+        orders = [
+            (text, hashlib.sha256(b"%d/%s" % (run, text.encode())).digest()) for text in numbers
+        ]
+        number += batch
+        commitments: Sequence[bytes | None] = [None] * batch
+        blobs: tuple[bytes, ...] = ()
+        hashes: tuple[bytes, ...] = ()
+        if issuer.sealer is not None:
+            commitments, sealed = issuer.sealer.seal(orders)
+            blobs, hashes = (sealed.blob,), (sealed.blob_hash,)
+        operations = [
+            IssueInvoice(
+                number=text,
+                special=False,
+                buyer=issuer.buyer,
+                currency="CNY",
+                issue_date=issuer.issue_date,
+                groups=groups,
+                net=10_000,
+                tax=600,
+                gross=10_600,
+                order=order,
+                replaces=None,
+                details=commitment,
+                blobs=hashes,
             )
-            number += 1
+            for (text, order), commitment in zip(orders, commitments, strict=True)
+        ]
         body = encode_body(
             TransactionBody(
                 network=issuer.network_id,
@@ -96,7 +99,7 @@ def sign_transactions(
                 operations=tuple(operations),
             )
         )
-        wire = encode_wire(body, sign(key, signed_bytes(body)), tuple(blobs))
+        wire = encode_wire(body, sign(key, signed_bytes(body)), blobs)
         made.append(Signed(transaction_id(body), wire))
     return made
 

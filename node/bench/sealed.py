@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 import msgspec
 
-from node.sealing import (
-    RANDOM_BYTES,
-    Sealed,
-    SealingKey,
-    details_salt,
-    seal_details,
-    sealing_key,
-)
+from node.sealing import RANDOM_BYTES, BlobSealer, Sealed, SealingKey, details_salt, sealing_key
 
 
 class Sealer(msgspec.Struct, frozen=True):
@@ -31,12 +25,15 @@ class Sealer(msgspec.Struct, frozen=True):
         """Seals with an X25519 secret to public keys, 32 bytes each."""
         return cls(sealing_key(secret), readers)
 
-    def seal(self, number: str, order: bytes) -> Sealed:
-        """The sealed details of one invoice."""
-        salt = details_salt(self.key.secret, order)
-        return seal_details(
-            _details(number), self.key, self.readers, salt, os.urandom(RANDOM_BYTES)
-        )
+    def seal(self, orders: Sequence[tuple[str, bytes]]) -> tuple[list[bytes], Sealed]:
+        """The details of a transaction's invoices, by number and order: commitments and blob."""
+        sealer = BlobSealer(self.key, os.urandom(RANDOM_BYTES))
+        commitments = []
+        for number, order in orders:
+            salt = details_salt(self.key.secret, order)
+            commitment, _ = sealer.add(_details(number), self.readers, salt)
+            commitments.append(commitment)
+        return commitments, sealer.seal()
 
 
 def _details(number: str) -> bytes:

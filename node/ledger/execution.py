@@ -377,8 +377,11 @@ _CARRIERS = frozenset({ops.IssueInvoice, ops.IssueRedLetter, ops.RequestRedLette
 
 
 def named_blobs(body: TransactionBody) -> list[bytes]:
-    """Hashes of the sealed blobs that travel beside a transaction, in order."""
-    named: list[bytes] = []
+    """Hashes of the sealed blobs that travel beside a transaction, in the order of first mention.
+
+    Operations share a blob: all details of a transaction are in one.
+    """
+    named: dict[bytes, None] = {}
     for operation in body.operations:
         inner: object = operation
         kind = type(operation)
@@ -387,5 +390,6 @@ def named_blobs(body: TransactionBody) -> list[bytes]:
         elif kind is ByKey:
             inner = inner_operation(operation)  # type: ignore[arg-type]
         if type(inner) in _CARRIERS:
-            named.extend(inner.blobs)  # type: ignore[attr-defined]
-    return named
+            for blob_hash in inner.blobs:  # type: ignore[attr-defined]
+                named[blob_hash] = None
+    return list(named)

@@ -24,7 +24,7 @@ from node.ledger.transaction import (
     signed_bytes,
     transaction_id,
 )
-from node.sealing import RANDOM_BYTES, Sealed, seal_details, sealing_key
+from node.sealing import RANDOM_BYTES, BlobSealer, Sealed, sealing_key
 from tests.cluster.cluster import Cluster, Member
 
 SALT = bytes(range(32))
@@ -44,16 +44,12 @@ class DishonestIssuer:
         self.keys = self.member.keys()
         self.nonce = 10**6
 
-    def seal(self, document: object, *readers: str) -> Sealed:
-        """Details sealed to the named nodes and the issuer itself."""
+    def seal(self, document: object, *readers: str) -> tuple[bytes, Sealed]:
+        """Details sealed to the named nodes and the issuer itself: commitment and blob."""
         publics = [self.cluster[name].keys().public.sealing for name in readers]
-        return seal_details(
-            canonical(document),
-            sealing_key(self.keys.sealing),
-            publics,
-            SALT,
-            os.urandom(RANDOM_BYTES),
-        )
+        sealer = BlobSealer(sealing_key(self.keys.sealing), os.urandom(RANDOM_BYTES))
+        commitment, _ = sealer.add(canonical(document), publics, SALT)
+        return commitment, sealer.seal()
 
     def send(
         self, member: Member, seed: bytes, operations: Sequence[Operation], *blobs: bytes
@@ -76,9 +72,10 @@ class DishonestIssuer:
         assert (status["state"], status["code"]) == ("final", "OK"), status
         return txid
 
-    def issue(self, sealed: Sealed | None, commitment: bytes | None = None) -> str:
+    def issue(self, sealed: tuple[bytes, Sealed] | None, commitment: bytes | None = None) -> str:
         """An invoice of net 1,000.00 at 13 %, whatever its details say."""
         number = self.number()
+        true, blob = (None, None) if sealed is None else sealed
         operation = IssueInvoice(
             number=number,
             special=False,
@@ -91,16 +88,17 @@ class DishonestIssuer:
             gross=113_000,
             order=hashlib.sha256(number.encode()).digest(),
             replaces=None,
-            details=commitment or (None if sealed is None else sealed.commitment),
-            blobs=() if sealed is None else (sealed.blob_hash,),
+            details=commitment or true,
+            blobs=() if blob is None else (blob.blob_hash,),
         )
-        blobs = () if sealed is None else (sealed.blob,)
+        blobs = () if blob is None else (blob.blob,)
         self.send(self.member, self.keys.signing, [operation], *blobs)
         return number
 
     def credit(self, blue: str, document: object) -> str:
         """A red letter over half of an invoice, whose lines say what they like."""
-        sealed, number = self.seal(document, "tax-bureau", "payer"), self.number()
+        commitment, sealed = self.seal(document, "tax-bureau", "payer")
+        number = self.number()
         signing = self.keys.signing
         self.send(self.member, signing, [RequestRedLetter(blue, 56_500, 2)])
         row = self.member.get(f"/v1/invoices/{blue}")
@@ -118,7 +116,7 @@ class DishonestIssuer:
             tax=6_500,
             gross=56_500,
             order=hashlib.sha256(number.encode()).digest(),
-            details=sealed.commitment,
+            details=commitment,
             blobs=(sealed.blob_hash,),
         )
         self.send(self.member, signing, [operation], sealed.blob)

@@ -311,3 +311,15 @@ def test_blobs_must_be_those_that_the_operations_name_in_order() -> None:
     good = world.run(SELLER, named, blobs=(one, two))
     assert good.code is Code.OK
     assert good.blobs == ((order("sealed one"), one), (order("sealed two"), two))
+
+
+def test_operations_share_a_blob_that_travels_once() -> None:
+    world = opened()
+    shared, file = b"sealed one", b"sealed two"
+    hashes = (order("sealed one"), order("sealed two"))
+    operations = [make_issue(0, blobs=hashes[:1]), make_issue(1, blobs=hashes)]
+    for blobs in ((shared,), (shared, shared, file), (file, shared)):
+        assert world.run(SELLER, *operations, blobs=blobs).code is Code.BLOB_MISMATCH
+    good = world.run(SELLER, *operations, blobs=(shared, file))
+    assert good.code is Code.OK
+    assert good.blobs == ((hashes[0], shared), (hashes[1], file))

@@ -11,7 +11,8 @@ import pytest
 from node import wallet as wallet_module
 from node.keyring import Keyring
 from node.ledger.signing import public_key, sign, verify
-from node.sealing import RANDOM_BYTES, open_details, reader_of_bare, seal_details, sealing_key
+from node.opening import BlobOpener
+from node.sealing import RANDOM_BYTES, BlobSealer, reader_of_bare, sealing_key
 from node.storage.outbox import row_crc
 from node.wallet import (
     ClaimKeyError,
@@ -47,10 +48,9 @@ async def test_keys_survive_a_restart_and_sign_and_read(tmp_path: Path) -> None:
             assert verify(key, b"m", sign(secret, b"m"))
             reader = reader_of_bare(key)
             assert reader is not None
-            sealer = sealing_key(bytes(range(32)))
-            sealed = seal_details(b'{"a":1}', sealer, [reader], bytes(32), bytes(RANDOM_BYTES))
-            opened = open_details(sealed.blob, readers.keys, sealed.commitment)
-            assert opened is not None
+            sealer = BlobSealer(sealing_key(bytes(range(32))), bytes(RANDOM_BYTES))
+            commitment, _ = sealer.add(b'{"a":1}', [reader], bytes(32))
+            assert BlobOpener(sealer.seal().blob).open(readers.keys, commitment) is not None
             assert readers.of_bare(key) is not None
         assert wallet.secret(bytes(32)) is None
     finally:
