@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
@@ -20,9 +21,9 @@ PAGE_BYTES = 4_096
 WAL_CHECKPOINT_BYTES = 4_000 * 4_096
 """Checkpoint after about 16 MiB of WAL, so that no single checkpoint is long."""
 
-ROWS_PER_STATEMENT = 64
-"""Rows of one statement: each step of SQLite gives the interpreter lock away, and under load to get
-it back costs more than the row."""
+_INSERTED_TOGETHER = (256, 64, 16, 4, 1)
+"""Rows that one statement inserts: each step of SQLite gives the interpreter lock away, and under
+load to get it back costs more than the row. A few sizes, so that SQLite compiles each but once."""
 
 
 class Database(aiosqlite.Connection):
@@ -92,19 +93,19 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     )
 
 
-def insert_rows(
-    connection: sqlite3.Connection, insert: str, rows: Sequence[tuple[Any, ...]]
+def insert_many(
+    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """Insert many rows: `insert` is the statement up to `VALUES`.
+    """Insert rows of equal length, many by one statement: `into` is the text before `VALUES`."""
+    start = 0
+    for size in _INSERTED_TOGETHER:
+        while len(rows) - start >= size:
+            part = rows[start : start + size]
+            statement = f"{into} VALUES {_placeholders(len(part[0]), size)}"
+            connection.execute(statement, [value for row in part for value in row])
+            start += size
 
-    Full statements of `ROWS_PER_STATEMENT`, then row by row: so there are two of them to prepare.
-    """
-    if not rows:
-        return
-    one = f"({', '.join('?' * len(rows[0]))})"
-    many = f"{insert} VALUES {', '.join([one] * ROWS_PER_STATEMENT)}"
-    full = len(rows) - len(rows) % ROWS_PER_STATEMENT
-    for start in range(0, full, ROWS_PER_STATEMENT):
-        part = rows[start : start + ROWS_PER_STATEMENT]
-        connection.execute(many, [value for row in part for value in row])
-    connection.executemany(f"{insert} VALUES {one}", rows[full:])
+
+@lru_cache(maxsize=64)
+def _placeholders(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)

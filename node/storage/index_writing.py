@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from node.ledger.rows import decode_invoice
-from node.storage.database import insert_rows
+from node.storage.database import insert_many
 from node.storage.index_rows import IndexBatch, party_key, waiting_of
 from node.storage.index_schema import ERA_SHIFT
 from node.storage.statement_rows import Documents, StatementKind, add_document, sums_by_rate
@@ -23,14 +23,14 @@ def write_batch(
     """Index a batch, which follows: see `QueryIndex.follow`."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        insert_rows(connection, "INSERT INTO blocks", batch.blocks)
+        insert_many(connection, "INSERT INTO blocks", batch.blocks)
         transactions = [
             (index >> ERA_SHIFT, txid, index, height, code)
             for index, txid, height, code in batch.transactions
         ]
         # In the order of the key, here and below: rows that lie together are written together.
-        insert_rows(connection, "INSERT OR REPLACE INTO transactions", sorted(transactions))
-        insert_rows(connection, "INSERT INTO steps", batch.steps)
+        insert_many(connection, "INSERT OR REPLACE INTO transactions", sorted(transactions))
+        insert_many(connection, "INSERT INTO steps", batch.steps)
         _write_invoices(connection, batch, rows)
         connection.execute("UPDATE head SET height = ?", (batch.last_height,))
         connection.execute("COMMIT")
@@ -81,13 +81,13 @@ def _write_invoices(
         for number, party in batch.joined
         if number in sequences
     ]
-    insert_rows(connection, "INSERT INTO invoices", inserts)
+    insert_many(connection, "INSERT INTO invoices", inserts)
     connection.executemany(
         "UPDATE invoices SET state = ?, response = ?, frozen = ? WHERE sequence = ?", updates
     )
-    insert_rows(connection, "INSERT OR IGNORE INTO parties", sorted(parties))
+    insert_many(connection, "INSERT OR IGNORE INTO parties", sorted(parties))
     connection.executemany("DELETE FROM waiting WHERE sequence = ?", [(u[-1],) for u in updates])
-    insert_rows(connection, "INSERT INTO waiting", waiting)
+    insert_many(connection, "INSERT INTO waiting", waiting)
     _write_sums(connection, documents)
 
 

@@ -14,7 +14,8 @@ import msgspec
 from node.chain.merkle import decode_frontier
 from node.chain.tiles import Tile
 from node.ledger.digest import StateDigest
-from node.storage.state_rows import STATE_SCHEMA, insert_many
+from node.storage.database import insert_many
+from node.storage.state_rows import STATE_SCHEMA
 
 SCHEMA = f"""{STATE_SCHEMA}
 CREATE TABLE IF NOT EXISTS blocks (

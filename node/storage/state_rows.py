@@ -20,6 +20,7 @@ from node.ledger.execution import (
     footprint,
 )
 from node.ledger.types import Table
+from node.storage.database import insert_many
 
 STATE_SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (
@@ -30,9 +31,6 @@ STRICT;
 CREATE INDEX IF NOT EXISTS orders_by_place ON orders (place);
 """
 
-_INSERTED_TOGETHER = {rows: ", ".join(["(?, ?, ?)"] * rows) for rows in (256, 64, 16, 4, 1)}
-"""Rows that one statement inserts: each step of SQLite gives the interpreter lock away, and under
-load to get it back costs more than the row. A few sizes, so that SQLite compiles each but once."""
 _READ_TOGETHER = 64
 _FEW_ROWS = 8
 """Below so many, each by itself is cheaper than one statement most of whose places are empty."""
@@ -130,16 +128,3 @@ def write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> 
     insert_many(connection, "INSERT INTO state (tbl, key, value)", added)
     connection.executemany("UPDATE state SET value = ? WHERE tbl = ? AND key = ?", replaced)
     connection.executemany("DELETE FROM state WHERE tbl = ? AND key = ?", removed)
-
-
-def insert_many(
-    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, object, object]]
-) -> None:
-    """Insert rows of three columns, many by one statement."""
-    start = 0
-    for size, values in _INSERTED_TOGETHER.items():
-        statement = f"{into} VALUES {values}"
-        while len(rows) - start >= size:
-            part = rows[start : start + size]
-            connection.execute(statement, [value for row in part for value in row])
-            start += size
