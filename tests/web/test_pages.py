@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from node.api.pages import PAGE_PATHS
@@ -263,6 +264,57 @@ def test_a_table_is_imported_row_by_row(page: Page, cluster: Cluster, tmp_path: 
     page.click("[data-import-start]:not(:disabled)")
     page.wait_text("0 issued, 1 skipped, 1 refused")
     page.wait_text("net, tax, gross")
+
+
+def test_a_workbook_with_red_rows_is_imported(page: Page, cluster: Cluster, tmp_path: Path) -> None:
+    payer = cluster["payer"].participant
+    heads = [
+        "类型",
+        "订单号",
+        "购买方",
+        "项目名称",
+        "数量",
+        "单价",
+        "金额",
+        "税率",
+        "原订单号",
+        "原行号",
+        "红字原因",
+    ]
+
+    def workbook(name: str, rows: list[list[object]]) -> str:
+        book = openpyxl.Workbook()
+        book.worksheets[0].append(heads)
+        for row in rows:
+            book.worksheets[0].append(row)
+        book.save(tmp_path / name)
+        return str(tmp_path / name)
+
+    blue = ["", "XL-1", payer, "纸", 4, 25, None, "13%"]
+    red = ["红字", "XL-R1", "", "", 1, None, None, None, "XL-1", 1, "销货退回"]
+    first = workbook("first.xlsx", [blue, red])
+    second = workbook("second.xlsx", [blue, red, [*red[:1], "XL-R2", *red[2:4], 2, *red[5:]]])
+
+    sign_in(page, cluster, "issuer")
+    page.open("/accountant?tab=import")
+    for file, said in ((first, "2 issued, 0 skipped, 0 refused"), (second, "1 issued, 2 skipped")):
+        page.find("#import-file").send_keys(file)
+        page.click("[data-import-start]:not(:disabled)")
+        page.wait_text(said)
+    issuer = cluster["issuer"]
+    names = {"order_ids": ["XL-1", "XL-R1", "XL-R2"]}
+    orders = issuer.ask("POST", "/v1/orders:find", names).body["orders"]
+    numbers = {order["order_id"]: order["number"] for order in orders}
+    assert invoice(cluster, numbers["XL-1"])["credited"] == 8_475
+    letter = invoice(cluster, numbers["XL-R2"])
+    assert (letter["original"], letter["net"]) == (numbers["XL-1"], 5_000)
+
+    other = workbook("third.xlsx", [[*red[:4], 3, *red[5:]], ["红字", "XL-R9", *red[2:8], "no", 1]])
+    page.find("#import-file").send_keys(other)
+    page.click("[data-import-start]:not(:disabled)")
+    page.wait_text("0 issued, 0 skipped, 2 refused")
+    page.wait_text("ORDER_CONFLICT")
+    page.wait_text("NO_ORIGINAL")
 
 
 def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:

@@ -19,12 +19,12 @@ export class Unreachable extends Error {}
 async function ask(method, path, { body, headers = {}, signal } = {}) {
   const sent = { ...headers };
   if (method !== "GET") sent["X-Piaolian-Page"] = "1";
-  if (body !== undefined) sent["Content-Type"] = "application/json";
+  if (body !== undefined) sent["Content-Type"] ??= "application/json";
   let answer;
   try {
     answer = await fetch(path, {
       method, signal, headers: sent, credentials: "same-origin",
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -45,6 +45,11 @@ export function get(path, query = {}, signal = undefined) {
 
 export function post(path, body, key) {
   return ask("POST", path, { body: body ?? {}, headers: { "Idempotency-Key": key } });
+}
+
+// A file as it is; `type` says what it is.
+export function send(path, file, type) {
+  return ask("POST", path, { body: file, headers: { "Content-Type": type } });
 }
 
 export async function loadSession() {

@@ -1,16 +1,15 @@
-// Invoices from a CSV table: the columns of `piaolian invoice template`, sent in batches. What is on the
-// ledger already is skipped, or named when its content there is another; a row that is refused takes nothing else with it. Red letters by table
-// are the command line's.
-import { Problem, Unreachable, mayWrite, newKey, post } from "../core/api.js";
+// Invoices and red letters from a table, CSV or Excel, with the columns of `piaolian invoice template`.
+// What is on the ledger already is skipped, or named when its content there is another; a row that is
+// refused takes nothing else with it.
+import { Problem, Unreachable, get, mayWrite, newKey, post, send } from "../core/api.js";
 import { html, useRef, useState } from "../core/html.js";
 import { Field } from "../core/forms.js";
 import { language, t } from "../core/language.js";
-import { netOf, toMinor } from "../core/money.js";
-import { parseCsv, writeCsv } from "../core/table.js";
+import { withRole } from "../core/registry.js";
+import { writeCsv } from "../core/table.js";
 import { Notice, Section, Table, number } from "../core/ui.js";
 
 const BYTES_MAX = 8 * 1024 * 1024;
-const DOCUMENTS_MAX = 20_000;
 const BATCH = 50;
 const ASKED_AT_ONCE = 500;
 const TRIES_MAX = 60;
@@ -20,77 +19,52 @@ const SHOWN_MAX = 200;
 export const COLUMNS = {
   kind: "类型", order_id: "订单号", buyer: "购买方", buyer_name: "购买方名称", buyer_tax_id: "购买方税号",
   buyer_address: "购买方地址", buyer_phone: "购买方电话", buyer_bank: "购买方开户行", buyer_account: "购买方账号",
-  invoice_type: "票种", currency: "币种", external_number: "外部单号", external_date: "外部日期", due_date: "付款期限",
-  remarks: "备注", code: "商品编码", description: "项目名称", model: "规格型号", unit: "单位", quantity: "数量",
-  unit_price: "单价", net: "金额", rate: "税率", tax: "税额",
+  invoice_type: "票种", currency: "币种", external_number: "外部单号", external_date: "外部日期",
+  due_date: "付款期限", remarks: "备注", code: "商品编码", description: "项目名称", model: "规格型号", unit: "单位",
+  quantity: "数量", unit_price: "单价", net: "金额", rate: "税率", tax: "税额", nature: "行性质",
+  original: "原订单号", original_number: "原发票号码", line: "原行号", reason: "红字原因",
 };
-const BUYER = ["name", "tax_id", "address", "phone", "bank", "account"];
-const DETAILS = ["external_number", "external_date", "due_date", "remarks"];
-const SPECIAL = ["special", "专用", "专票"];
-const RED = ["red", "红字"];
+const CSV = "text/csv";
+const XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 function refusal(row, order, code, message) {
   return { row, order, code, message };
 }
 
-// Bodies of invoices and what is wrong, from the text of a table.
-export function readTable(text) {
-  const [head, ...rows] = parseCsv(text).filter(({ cells }) => !cells[0].startsWith("#"));
-  const spelled = new Map(Object.entries(COLUMNS).flatMap(([name, chinese]) => [[name, name], [chinese, name]]));
-  const names = (head?.cells ?? []).map((cell) => spelled.get(cell.trim().toLowerCase().replaceAll(" ", "_")));
-  if (!names.includes("order_id")) throw new Error(t("import.no_header"));
-  const refused = [];
-  const documents = new Map();
-  for (const { row, cells } of rows) {
-    const line = Object.fromEntries(names.map((name, at) => [name, (cells[at] ?? "").trim()]).filter(([name, cell]) => name && cell));
-    const order = line.order_id ?? "";
-    if (!order) refused.push(refusal(row, order, "MALFORMED", t("import.no_order")));
-    else if (RED.includes(line.kind)) refused.push(refusal(row, order, "MALFORMED", t("import.red")));
-    else if (documents.has(order)) documents.get(order).lines.push({ row, line });
-    else documents.set(order, { row, order, lines: [{ row, line }] });
+// What a file asks for. The node reads it, as the command line does; a table that names no buyer
+// is made out to the network's only payer.
+async function readFile(file) {
+  const workbook = file.name.toLowerCase().endsWith(".xlsx");
+  const read = (encoding) => send(`/v1/tables:read?encoding=${encoding}`, file, workbook ? XLSX : CSV);
+  const found = await read(workbook || isUtf8(await file.arrayBuffer()) ? "utf-8" : "gb18030");
+  const payers = withRole("payer");
+  const refused = found.refused.map((one) => refusal(one.row, one.order_id ?? "", one.code, one.message));
+  const invoices = [];
+  for (const { row, order_id: order, buyer, body } of found.invoices) {
+    const named = buyer ?? (payers.length === 1 ? payers[0].id : null);
+    if (named) invoices.push({ row, order, body: { ...body, buyer: named } });
+    else refused.push(refusal(row, order, "MISSING", t("import.no_buyer")));
   }
-  const bodies = [];
-  for (const document of documents.values()) {
-    const problems = [];
-    const body = bodyOf(document, problems);
-    if (problems.length > 0) refused.push(...problems);
-    else bodies.push({ row: document.row, order: document.order, body });
-  }
-  return { bodies, refused };
+  const letters = found.letters.map((letter) => ({ ...letter, order: letter.order_id }));
+  return { invoices, letters, refused, more: found.refused_more };
 }
 
-function bodyOf({ order, lines }, problems) {
-  const head = Object.assign({}, ...lines.map(({ line }) => line).reverse()); // the first row counts
-  const currency = head.currency ?? "CNY";
-  const buyer = Object.fromEntries(BUYER.filter((name) => head[`buyer_${name}`]).map((name) => [name, head[`buyer_${name}`]]));
-  const details = Object.fromEntries(DETAILS.filter((name) => head[name]).map((name) => [name, head[name]]));
-  if (Object.keys(buyer).length > 0) details.buyer = buyer;
-  return {
-    order_id: order, buyer: head.buyer ?? "", currency, kind: SPECIAL.includes(head.invoice_type) ? "special" : "ordinary",
-    lines: lines.map(({ row, line }) => lineOf(row, order, line, currency, problems)),
-    ...(Object.keys(details).length > 0 ? { details } : {}),
-  };
-}
-
-function lineOf(row, order, line, currency, problems) {
-  const net = line.net ? toMinor(line.net, currency) : netOf(line.quantity ?? "", line.unit_price ?? "", 0n, currency);
-  const rate = toMinor((line.rate ?? "").replace("%", ""), "CNY");
-  const tax = line.tax ? toMinor(line.tax, currency) : undefined;
-  if (!line.description) problems.push(refusal(row, order, "MALFORMED", t("issue.need_description")));
-  if (net === null || tax === null) problems.push(refusal(row, order, "MALFORMED", t("issue.need_net")));
-  if (rate === null) problems.push(refusal(row, order, "MALFORMED", t("issue.need_rate")));
-  const body = { description: line.description ?? "", net: Number(net ?? 0n), rate: Number(rate ?? 0n) };
-  if (tax) body.tax = Number(tax);
-  for (const name of ["code", "model", "unit", "quantity", "unit_price"]) if (line[name]) body[name] = line[name];
-  return body;
+// Excel in Chinese writes CSV in GB 18030.
+function isUtf8(bytes) {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // Ask again while the node is busy or out of reach: the same key makes it the same request.
-async function patiently(path, body) {
+async function patiently(ask) {
   const key = newKey();
   for (let tries = 1; ; tries += 1) {
     try {
-      return await post(path, body, key);
+      return await ask(key);
     } catch (error) {
       const passing = error instanceof Unreachable || [429, 503].includes(error.status);
       if (!passing || tries >= TRIES_MAX) throw error;
@@ -99,17 +73,26 @@ async function patiently(path, body) {
   }
 }
 
+const patientPost = (path, body) => patiently((key) => post(path, body, key));
+const patientGet = (path) => patiently(() => get(path));
+const COMMITTED = "?wait=committed&timeout_s=30";
+
+function isAboutContent(error) {
+  return error instanceof Problem && [400, 404, 409, 413, 422].includes(error.status);
+}
+
 // Send invoices; a batch that is refused is sent again without the one at fault, or in halves.
-async function sendAll(documents, told) {
+async function sendAll(documents, numbers, told) {
   const pending = [];
   for (let at = 0; at < documents.length; at += BATCH) pending.push(documents.slice(at, at + BATCH));
   while (pending.length > 0) {
     const batch = pending.shift();
     try {
-      await patiently("/v1/invoices:batch?wait=committed&timeout_s=30", { invoices: batch.map(({ body }) => body) });
+      const issued = await patientPost(`/v1/invoices:batch${COMMITTED}`, { invoices: batch.map(({ body }) => body) });
+      batch.forEach(({ order }, at) => numbers.set(order, issued.numbers[at]));
       told({ accepted: batch.length });
     } catch (error) {
-      if (!(error instanceof Problem) || ![400, 409, 413, 422].includes(error.status)) throw error;
+      if (!isAboutContent(error)) throw error;
       const place = error.body.operation ?? Number(/^\/invoices\/(\d+)/.exec(error.body.errors?.[0]?.path ?? "")?.[1] ?? Number.NaN);
       if (batch.length === 1) told({ refused: [wrongOf(batch[0], error)] });
       else if (batch[place]) {
@@ -125,29 +108,88 @@ function wrongOf({ row, order }, error) {
   return refusal(row, order, error.code, first ? `${first.path} ${first.message}` : error.body.detail ?? "");
 }
 
-// Orders that the ledger does not hold; of the others those whose content there is another.
-async function sortOut(documents) {
-  const known = new Set();
-  for (let at = 0; at < documents.length; at += ASKED_AT_ONCE) {
-    const found = await patiently("/v1/orders:find", { order_ids: documents.slice(at, at + ASKED_AT_ONCE).map(({ order }) => order) });
-    for (const one of found.orders) known.add(one.order_id);
+// Red letters, one after the other: each changes what the next may take. A form that an earlier
+// import left open is used again.
+async function sendLetters(letters, numbers, told) {
+  for (const letter of letters) {
+    try {
+      const original = originalOf(letter, numbers);
+      if (!original) throw new Problem(409, { code: "NO_ORIGINAL", detail: t("import.no_original", { order: letter.original }) });
+      const form = await openForm(original, letter);
+      const details = Object.keys(letter.details).length > 0 ? { details: letter.details } : {};
+      await patientPost(`/v1/invoices/${original}/red/${form}/issue${COMMITTED}`, { order_id: letter.order, ...details });
+      told({ accepted: 1 });
+    } catch (error) {
+      if (!isAboutContent(error)) throw error;
+      told({ refused: [wrongOf(letter, error)] });
+    }
   }
-  const repeated = documents.filter(({ order }) => known.has(order));
+}
+
+function originalOf(letter, numbers) {
+  return letter.by_number ? letter.original : numbers.get(letter.original);
+}
+
+async function openForm(original, letter) {
+  const path = `/v1/invoices/${original}`;
+  const forms = async () => (await patientGet(path)).red_forms.filter((form) => form.asked_by === "issuer" && ["requested", "confirmed"].includes(form.state));
+  let found = null;
+  for (const form of await forms()) {
+    const { details } = await patientGet(`${path}/red/${form.form}`);
+    if (isOver(details?.lines, letter.lines)) found ??= form;
+  }
+  if (!found) {
+    await patientPost(`${path}/red${COMMITTED}`, { reason: letter.reason, lines: letter.lines });
+    found = (await forms()).at(-1);
+  }
+  if (found?.state !== "confirmed") throw new Problem(409, { code: "NOT_CONFIRMED", detail: t("import.not_confirmed") });
+  return found.form;
+}
+
+// Whether the lines of a form are those that a letter asks for.
+function isOver(lines, asked) {
+  return lines?.length === asked.length && asked.every((want) => lines.some((line) => line.original === want.line &&
+    (want.net === undefined || want.net === line.net) && (want.quantity === undefined || want.quantity === line.quantity)));
+}
+
+async function findOrders(orders, numbers) {
+  for (let at = 0; at < orders.length; at += ASKED_AT_ONCE) {
+    const found = await patientPost("/v1/orders:find", { order_ids: orders.slice(at, at + ASKED_AT_ONCE) });
+    for (const one of found.orders) numbers.set(one.order_id, one.number);
+  }
+}
+
+// What the ledger does not hold yet; of the rest, what is there with another content.
+async function sortOut({ invoices, letters }, numbers) {
+  const originals = letters.filter((letter) => !letter.by_number).map((letter) => letter.original);
+  await findOrders([...new Set([...[...invoices, ...letters].map(({ order }) => order), ...originals])], numbers);
+  const known = new Set(numbers.keys());
+  const held = [...invoices, ...letters].filter(({ order }) => known.has(order));
   const conflicts = [];
-  for (let at = 0; at < repeated.length; at += BATCH) {
-    const batch = repeated.slice(at, at + BATCH);
-    const { orders } = await patiently("/v1/orders:compare", { invoices: batch.map(({ body }) => ({ ...body, buyer: body.buyer || null })) });
-    for (const { order_id: order, number: held, differs } of orders.filter((one) => one.differs.length > 0)) {
-      const message = t("import.conflict", { number: held, fields: differs.map(said).join(", ") });
+  for (let at = 0; at < held.length; at += BATCH) {
+    const batch = held.slice(at, at + BATCH);
+    const red = batch.filter(({ body }) => !body).filter((letter) => originalOf(letter, numbers)).map((letter) => ({
+      order_id: letter.order, invoice: originalOf(letter, numbers), taken: letter.lines,
+      ...(Object.keys(letter.details).length > 0 ? { details: letter.details } : {}),
+    }));
+    const { orders } = await patientPost("/v1/orders:compare", { invoices: batch.filter(({ body }) => body).map(({ body }) => body), red });
+    for (const { order_id: order, number: other, differs } of orders.filter((one) => one.differs.length > 0)) {
+      const message = t("import.conflict", { number: other, fields: differs.map(said).join(", ") });
       conflicts.push(refusal(batch.find((one) => one.order === order).row, order, "ORDER_CONFLICT", message));
     }
   }
-  return { fresh: documents.filter(({ order }) => !known.has(order)), conflicts };
+  const other = new Set(conflicts.map(({ order }) => order));
+  const fresh = letters.filter(({ order }) => !known.has(order));
+  const astray = fresh.filter((letter) => !letter.by_number && other.has(letter.original));
+  conflicts.push(...astray.map(({ row, order, original }) => refusal(row, order, "ORDER_CONFLICT", t("import.other_original", { order: original }))));
+  return { invoices: invoices.filter(({ order }) => !known.has(order)), letters: fresh.filter((letter) => !astray.includes(letter)), conflicts, skipped: held.length - other.size };
 }
 
 // A JSON pointer for people: what is counted counts from 1.
 function said(path) {
-  return path.slice(1).split("/").map((part) => (/^\d+$/.test(part) ? Number(part) + 1 : part)).join(" ");
+  const one = { lines: "line", taken: "line", allowances: "allowance" };
+  const parts = path.replace(/^\/details\//, "/").slice(1).split("/");
+  return parts.map((part, at) => (/^\d+$/.test(part) ? Number(part) + 1 : at + 1 < parts.length ? one[part] ?? part : part)).join(" ");
 }
 
 function template() {
@@ -175,16 +217,14 @@ export function Import({ done }) {
     if (!file) return;
     try {
       if (file.size > BYTES_MAX) throw new Error(t("import.too_large"));
-      const found = readTable(await file.text());
-      if (found.bodies.length > DOCUMENTS_MAX) throw new Error(t("import.too_large"));
-      setRead(found);
+      setRead(await readFile(file));
     } catch (problem) {
       setError(problem);
     }
   };
 
   const start = async () => {
-    const state = { total: read.bodies.length, accepted: 0, skipped: 0, refused: [], busy: true };
+    const state = { total: read.invoices.length + read.letters.length, accepted: 0, skipped: 0, refused: [], busy: true };
     const told = (change) => {
       state.accepted += change.accepted ?? 0;
       state.refused.push(...(change.refused ?? []));
@@ -192,10 +232,12 @@ export function Import({ done }) {
     };
     told({});
     try {
-      const { fresh, conflicts } = await sortOut(read.bodies);
-      state.skipped = read.bodies.length - fresh.length - conflicts.length;
-      told({ refused: conflicts });
-      await sendAll(fresh, told);
+      const numbers = new Map();
+      const found = await sortOut(read, numbers);
+      state.skipped = found.skipped;
+      told({ refused: found.conflicts });
+      await sendAll(found.invoices, numbers, told);
+      await sendLetters(found.letters, numbers, told);
     } catch (problem) {
       setError(problem);
     }
@@ -207,12 +249,12 @@ export function Import({ done }) {
   const refused = [...(read?.refused ?? []), ...(run?.refused ?? [])];
   return html`<${Section} title=${t("import.title")} aside=${html`<button type="button" onClick=${template}>${t("import.template")}</button>`}>
     <p class="hint">${t("import.hint")}</p>
-    <div class="fields"><${Field} id="import-file" label=${t("import.file")}><input id="import-file" ref=${input} type="file" accept=".csv,text/csv" onChange=${choose} disabled=${run?.busy} /><//></div>
+    <div class="fields"><${Field} id="import-file" label=${t("import.file")}><input id="import-file" ref=${input} type="file" accept=".csv,.xlsx,${CSV},${XLSX}" onChange=${choose} disabled=${run?.busy} /><//></div>
     ${error && html`<div class="problem" role="alert"><p><strong class="code">${error.code ?? "MALFORMED"}</strong> ${error.message}</p></div>`}
-    ${read && html`<${Notice}>${t("import.read", { documents: number(read.bodies.length), refused: number(read.refused.length) })}<//>`}
+    ${read && html`<${Notice}>${t("import.read", { documents: number(read.invoices.length), letters: number(read.letters.length), refused: number(read.refused.length + read.more) })}<//>`}
     ${run && html`<div role="status"><progress max=${run.total} value=${run.accepted + run.skipped + run.refused.length}></progress>
       <p data-import=${run.busy ? "busy" : "done"}>${t("import.state", { accepted: number(run.accepted), skipped: number(run.skipped), refused: number(refused.length) })}</p></div>`}
-    <div class="buttons"><button type="button" class="primary" data-import-start disabled=${!read || read.bodies.length === 0 || run !== null || !mayWrite()} onClick=${start}>${t("import.start")}</button></div>
+    <div class="buttons"><button type="button" class="primary" data-import-start disabled=${!read || read.invoices.length + read.letters.length === 0 || run !== null || !mayWrite()} onClick=${start}>${t("import.start")}</button></div>
     ${refused.length > 0 && html`<h3>${t("import.refused")}</h3><${Table} name=${t("import.refused")} rows=${refused.slice(0, SHOWN_MAX)} columns=${[
       { label: t("import.row"), right: true, cell: (one) => one.row }, { label: t("field.order"), cell: (one) => one.order },
       { label: t("docs.code"), cell: (one) => html`<code>${one.code}</code>` }, { label: t("docs.description"), wide: true, cell: (one) => one.message },

@@ -1,0 +1,140 @@
+"""A table over the API: read in another process, as the command line reads it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import msgspec
+import openpyxl
+import pytest
+
+from node.api.security import Scope
+from node.api.table_reading import CSV_TYPE, TABLE_BYTES_MAX, XLSX_TYPE
+from node.importing.documents import read_documents
+from node.importing.plan import LateRed, PlannedRed, RedLine
+from node.importing.red_lines import Original, OriginalGroup
+from node.importing.table_plan import plan_table
+from node.importing.tables import read_csv
+from node.table_reader import table_plan
+from tests.api.client import Answer, ApiClient
+
+PAYER = "91310115358051750H"
+ROWS = [
+    "kind,order_id,buyer,description,quantity,unit_price,net,rate,original,original_number,line",
+    f",A,{PAYER},纸,4,25.00,,13,,,",
+    ",A,,Ink,,,3.00,13,,,",
+    ",B,,Tea,1,x,,13,,,",
+    "red,R1,,,1,,,,A,,1",
+    "red,R2,,,,,1.50,,,26110000000000000001,2",
+]
+TEXT = "\n".join(ROWS)
+
+
+async def read(api: ApiClient, content: bytes, kind: str = CSV_TYPE, query: str = "") -> Answer:
+    headers = {"Content-Type": kind}
+    path = f"/v1/tables:read{query}"
+    return await api.call(
+        "POST", path, data=io.BytesIO(content), headers=headers, scope=Scope.OPERATE
+    )
+
+
+def workbook() -> bytes:
+    book = openpyxl.Workbook()
+    for row in ROWS:
+        book.worksheets[0].append(row.split(","))
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "query"),
+    [
+        (TEXT.encode(), CSV_TYPE, ""),
+        (TEXT.encode("gb18030"), CSV_TYPE, "?encoding=gb18030"),
+        (workbook(), XLSX_TYPE, ""),
+    ],
+)
+async def test_what_a_table_asks_for_comes_back(
+    api: ApiClient, content: bytes, kind: str, query: str
+) -> None:
+    answer = await read(api, content, kind, query)
+
+    assert answer.status == 200, answer.json
+    (invoice,) = answer.json["invoices"]
+    assert (invoice["row"], invoice["order_id"], invoice["buyer"]) == (2, "A", PAYER)
+    assert [line["description"] for line in invoice["body"]["lines"]] == ["纸", "Ink"]
+    assert "buyer" not in invoice["body"]
+    assert [letter["lines"] for letter in answer.json["letters"]] == [
+        [{"line": 0, "quantity": "1"}],
+        [{"line": 1, "net": 150}],
+    ]
+    assert [letter["by_number"] for letter in answer.json["letters"]] == [False, True]
+    assert [(r["row"], r["column"]) for r in answer.json["refused"]] == [(4, "unit_price")]
+
+
+def bomb() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", bytes(200 << 20))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "said"),
+    [
+        (b"a,b\n1,2\n", CSV_TYPE, 422, "no column 'a'"),
+        (b"", CSV_TYPE, 422, "order_id"),
+        (b"\xff\xfe", CSV_TYPE, 422, "utf-8"),
+        (b"order_id\n" + b"x" * 3_000, CSV_TYPE, 422, "more than 2000 characters"),
+        (TEXT.encode(), XLSX_TYPE, 422, "not a readable workbook"),
+        (bomb(), XLSX_TYPE, 422, "unpacks to more than"),
+        (TEXT.encode(), "application/json", 415, "text/csv"),
+        (bytes(TABLE_BYTES_MAX + 1), CSV_TYPE, 413, "bytes"),
+    ],
+)
+async def test_what_is_no_table_is_told_and_bounded(
+    api: ApiClient, content: bytes, kind: str, status: int, said: str
+) -> None:
+    answer = await read(api, content, kind)
+    assert answer.status == status, answer.json
+    assert said in answer.json["detail"]
+    assert "/tmp" not in answer.json["detail"]
+
+
+async def test_more_documents_than_a_page_should_send_are_refused(api: ApiClient) -> None:
+    rows = [f"{n},{PAYER},x,1,13" for n in range(20_001)]
+    content = "\n".join(["order_id,buyer,description,net,rate", *rows]).encode()
+    answer = await read(api, content)
+    assert (answer.status, answer.json["detail"]) == (422, "more than 20000 documents")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "R,,,1,,,,A,,1",
+        "R,,,4,,,,A,,1",
+        "R,,,,,,,A,,1",
+        "R,,,1,,20.00,,A,,1",
+        "R,,,,,7.77,,A,,1",
+        "R,,,,,,,A,,2",
+        "R,,,,,1.01,,A,,2",
+    ],
+)
+def test_a_letter_by_lines_comes_to_what_the_file_comes_to(tmp_path: Path, asked: str) -> None:
+    (tmp_path / "t.csv").write_text("\n".join([*ROWS[:3], f"red,{asked}"]))
+    plan = plan_table(read_documents(read_csv(tmp_path / "t.csv")))
+    (letter,) = plan.letters
+    assert isinstance(letter, PlannedRed), plan.refused
+    (told,) = table_plan(plan).letters
+    body = msgspec.json.decode(plan.invoices[0].body)
+
+    original = Original("CNY", {1_300: OriginalGroup(10_300, 1_339)}, body["lines"])
+    lines = tuple(RedLine(row=4, **line) for line in told.lines)
+    again = original.work_out(
+        LateRed("R", 4, "A", False, letter.reason, "CNY", lines, bytes(told.details))
+    )
+
+    assert msgspec.json.decode(again.body) == msgspec.json.decode(letter.body)
