@@ -99,8 +99,15 @@ class Unsealer:
         return [None if place is None else found.get(place) for place in places]
 
     def open_blob(self, row: InvoiceRow, blob: BlobOpener) -> Opened | None:
-        """Details from their blob, for one to whom they were sealed at first; else None."""
+        """Details from their blob, for one to whom they were sealed at first; else None.
+
+        Reads nothing and may run in any thread.
+        """
         return blob.open(self._keyring.keys, row.details)
+
+    async def open_decoded(self, row: InvoiceRow, blob: BlobOpener) -> Opened | None:
+        """Details from their blob, also for one with whom they were shared later; else None."""
+        return await self._open_sealed(row.number, row.details, blob)
 
     async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
         """A file that the details of an invoice name; None unless this node can open it."""
@@ -199,13 +206,17 @@ class Unsealer:
             blob = await self._reader.blob(height, blob_hash)
             if blob is None:
                 raise MissingBlobError(number)
-            sealed = BlobOpener(blob)
-            opened = sealed.open(self._keyring.keys, commitment)
-            if opened is not None:
-                return opened
-            later = await self._later(number)
-            return sealed.open(self._keyring.keys, commitment, later) if later else None
+            return await self._open_sealed(number, commitment, BlobOpener(blob))
         return None
+
+    async def _open_sealed(
+        self, number: str, commitment: bytes | None, sealed: BlobOpener
+    ) -> Opened | None:
+        opened = sealed.open(self._keyring.keys, commitment)
+        if opened is not None:
+            return opened
+        later = await self._later(number)
+        return sealed.open(self._keyring.keys, commitment, later) if later else None
 
     async def _later(self, number: str) -> list[LaterWrap]:
         """The wraps in the state for any of this node's keys."""
