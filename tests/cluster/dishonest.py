@@ -76,7 +76,34 @@ class DishonestIssuer:
         """An invoice of net 1,000.00 at 13 %, whatever its details say."""
         number = self.number()
         true, blob = (None, None) if sealed is None else sealed
-        operation = IssueInvoice(
+        hashes, blobs = ((), ()) if blob is None else ((blob.blob_hash,), (blob.blob,))
+        operation = self._issuing(number, commitment or true, hashes)
+        self.send(self.member, self.keys.signing, [operation], *blobs)
+        return number
+
+    def issue_together(self, *sealings: tuple[object, Sequence[str]]) -> list[str]:
+        """Such invoices in one transaction: one blob holds each document, for its readers."""
+        sealer = BlobSealer(sealing_key(self.keys.sealing), os.urandom(RANDOM_BYTES))
+        commitments = [
+            sealer.add(
+                canonical(document),
+                [self.cluster[name].keys().public.sealing for name in readers],
+                SALT,
+            )[0]
+            for document, readers in sealings
+        ]
+        sealed = sealer.seal()
+        operations = [
+            self._issuing(self.number(), commitment, (sealed.blob_hash,))
+            for commitment in commitments
+        ]
+        self.send(self.member, self.keys.signing, operations, sealed.blob)
+        return [operation.number for operation in operations]
+
+    def _issuing(
+        self, number: str, commitment: bytes | None, hashes: tuple[bytes, ...]
+    ) -> IssueInvoice:
+        return IssueInvoice(
             number=number,
             special=False,
             buyer=self.cluster["payer"].participant,
@@ -88,12 +115,9 @@ class DishonestIssuer:
             gross=113_000,
             order=hashlib.sha256(number.encode()).digest(),
             replaces=None,
-            details=commitment or true,
-            blobs=() if blob is None else (blob.blob_hash,),
+            details=commitment,
+            blobs=hashes,
         )
-        blobs = () if blob is None else (blob.blob,)
-        self.send(self.member, self.keys.signing, [operation], *blobs)
-        return number
 
     def credit(self, blue: str, document: object) -> str:
         """A red letter over half of an invoice, whose lines say what they like."""

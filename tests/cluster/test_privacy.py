@@ -330,6 +330,12 @@ def test_the_bureau_finds_what_a_dishonest_issuer_sealed(story: Story) -> None:
         (issuer.issue(issuer.seal(true, *readers), other_commitment()), "unreadable"),
         (issuer.issue(None, other_commitment()), "unreadable"),
     }
+    together = issuer.issue_together(
+        (true, readers),
+        ({"lines": [half]}, readers),
+        (true | {"remarks": "not for the bureau"}, ["payer"]),
+    )
+    expected |= {(together[1], "net_mismatch"), (together[2], "unreadable")}
     cluster.stop("tax-bureau")
     expected.add((issuer.issue(issuer.seal({"lines": "none"}, *readers)), "malformed"))
     priced = half | {"quantity": "3", "unit_price": "1.00"}
