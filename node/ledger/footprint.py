@@ -90,6 +90,9 @@ class _Reads:
     def __init__(self, context: BlockContext) -> None:
         self.rows: dict[Table, dict[bytes, None]] = {table: {} for table in Table}
         self.rows[Table.META][RULES_KEY] = None
+        self.invoices = self.rows[Table.INVOICE]
+        self.orders = self.rows[Table.ORDER]
+        self.participants = self.rows[Table.PARTICIPANT]
         self.scans: dict[Scan, None] = {}
         self._issuers: set[str] = set()
         self.month = context.month
@@ -97,7 +100,7 @@ class _Reads:
 
     def add_transaction(self, transaction: Transaction) -> None:
         body = transaction.body
-        self.rows[Table.PARTICIPANT][body.author.encode()] = None
+        self.participants[body.author.encode()] = None
         self.rows[Table.TXID][live_key(body.valid_until, transaction.txid)] = None
         for operation in body.operations:
             if isinstance(operation, ByKey):
@@ -112,30 +115,30 @@ class _Reads:
                 actor = body.author
             reads = _READS.get(type(inner))
             if reads is None:
-                self.rows[Table.INVOICE][inner.invoice.encode()] = None  # type: ignore[union-attr]
+                self.invoices[inner.invoice.encode()] = None  # type: ignore[union-attr]
             else:
                 reads(self, actor, inner)
 
     def party(self, reference: str) -> None:
         if len(reference) == 18:
-            self.rows[Table.PARTICIPANT][reference.encode()] = None
+            self.participants[reference.encode()] = None
 
     def receiver(self, _actor: str, op: ops.OfferInvoice | ops.SubmitInvoice) -> None:
-        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.invoices[op.invoice.encode()] = None
         self.party(op.to)
 
     def share(self, author: str, op: ops.ShareDetails) -> None:
-        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.invoices[op.invoice.encode()] = None
         self.rows[Table.SHARE][share_key(op.invoice, op.reader, author)] = None
 
     def discrepancy(self, _author: str, op: ops.RecordDiscrepancy | ops.ResolveDiscrepancy) -> None:
-        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.invoices[op.invoice.encode()] = None
         self.rows[Table.DISCREPANCY][discrepancy_key(op.invoice, op.kind)] = None
 
     def issue(self, author: str, op: ops.IssueInvoice) -> None:
         rows = self.rows
-        rows[Table.INVOICE][op.number.encode()] = None
-        rows[Table.ORDER][order_key(author, op.order)] = None
+        self.invoices[op.number.encode()] = None
+        self.orders[order_key(author, op.order)] = None
         if author not in self._issuers:
             self._issuers.add(author)
             rows[Table.SEGMENTS][segments_key(author)] = None
@@ -146,17 +149,17 @@ class _Reads:
         if op.currency != self.home:
             rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
         if op.replaces is not None:
-            rows[Table.INVOICE][op.replaces.encode()] = None
+            self.invoices[op.replaces.encode()] = None
 
     def cancel(self, author: str, op: ops.CancelInvoice) -> None:
-        self.rows[Table.INVOICE][op.invoice.encode()] = None
+        self.invoices[op.invoice.encode()] = None
         self.rows[Table.QUOTA][quota_key(author, self.month)] = None
 
     def issue_red(self, author: str, op: ops.IssueRedLetter) -> None:
         rows = self.rows
-        rows[Table.INVOICE][op.invoice.encode()] = None
-        rows[Table.INVOICE][op.number.encode()] = None
-        rows[Table.ORDER][order_key(author, op.order)] = None
+        self.invoices[op.invoice.encode()] = None
+        self.invoices[op.number.encode()] = None
+        self.orders[order_key(author, op.order)] = None
         rows[Table.SEGMENTS][segments_key(author)] = None
         rows[Table.QUOTA][quota_key(author, self.month)] = None
 
@@ -179,7 +182,7 @@ class _Reads:
         inner = op.operation
         reads = _READS.get(type(inner))
         if reads is None:
-            self.rows[Table.INVOICE][inner.invoice.encode()] = None
+            self.invoices[inner.invoice.encode()] = None
         else:
             reads(self, op.issuer, inner)
             self.rows[Table.SEGMENTS][segments_key(author)] = None
