@@ -31,6 +31,7 @@ from node.api.ports import (
     WriteRefusedError,
 )
 from node.attachments import WaitingFiles
+from node.chain.disclosure import commit, items_of
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.intake import History, Intake, OutboxFullError
@@ -62,6 +63,7 @@ from node.members import Members
 from node.readers import Readers
 from node.reading import Reading
 from node.retired import StandIn
+from node.sealing import details_salt
 from node.signer import Signer
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
@@ -276,6 +278,10 @@ class Desk(Reading):
     def claim_buyer(self, order: bytes) -> str:
         """The party reference of the claim key that belongs to an order of this participant."""
         return public_key(claim_seed(self._keyring.salt_secret, order)).hex()
+
+    def details_commitment(self, order: bytes, details: bytes) -> bytes:
+        """The commitment that sealing the details of an order makes, whenever it is done."""
+        return commit(items_of(details), details_salt(self._keyring.salt_secret, order))
 
     def claim_key(self, order: bytes, buyer: str) -> str | None:
         """The claim key of an order, if `buyer` is the key made for it."""

@@ -420,6 +420,10 @@ class NodeFacade(Protocol):
         """The party reference of the claim key that belongs to an order of this participant."""
         ...
 
+    def details_commitment(self, order: bytes, details: bytes) -> bytes:
+        """The commitment that this node makes to the details of an order: always the same."""
+        ...
+
     def claim_key(self, order: bytes, buyer: str) -> str | None:
         """The claim key of an order, if `buyer` is the key that was made for it."""
         ...

@@ -478,6 +478,9 @@ class FakeNode:
     def claim_buyer(self, order: bytes) -> str:
         return public_key(claim_seed(KEY, order)).hex()
 
+    def details_commitment(self, order: bytes, details: bytes) -> bytes:
+        return hashlib.sha256(order + details).digest()
+
     def claim_key(self, order: bytes, buyer: str) -> str | None:
         return claim_text(claim_seed(KEY, order)) if buyer == self.claim_buyer(order) else None
 

@@ -97,6 +97,18 @@ async def test_details_that_this_node_cannot_open_are_not_judged(
     assert await differs(api, invoices=[INVOICE | {"details": {"remarks": "late"}}]) == []
 
 
+async def test_details_of_the_same_commitment_are_not_opened(
+    api: ApiClient, node: FakeNode, number: str
+) -> None:
+    row = decode_invoice(node.rows[Table.INVOICE, number.encode()])
+    row.details = node.details_commitment(row.order, node.opened[number])
+    node.put(row)
+    node.opened[number] = b"[1]"
+    assert await differs(api, invoices=[INVOICE]) == []
+    other = INVOICE | {"details": {"remarks": "late"}}
+    assert await differs(api, invoices=[other]) == ["/details"]
+
+
 @pytest.mark.parametrize("sealed", [b"[1]", b"\xff", b"[" * 100_000])
 async def test_details_that_are_none_of_ours_differ(
     api: ApiClient, node: FakeNode, number: str, sealed: bytes
