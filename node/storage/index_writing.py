@@ -61,6 +61,7 @@ def _write_invoices(
         sequence = batch.born.get((number, row.txid))
         if sequence is not None:
             inserts.append((sequence, number, *facets, row.gross))
+            parties += (party_key(row.issuer), sequence), (party_key(row.buyer), sequence)
             add_document(documents, row, StatementKind.RED if row.red else StatementKind.ISSUED)
         else:
             found = connection.execute(
@@ -73,7 +74,6 @@ def _write_invoices(
         sequences[number] = sequence
         if number in cancelled:
             add_document(documents, row, StatementKind.CANCELLED)
-        parties += (party_key(row.issuer), sequence), (party_key(row.buyer), sequence)
         for party, kind, reference in waiting_of(row):
             waiting.append((party_key(party), sequence, kind, reference))
     parties += [
