@@ -56,7 +56,9 @@ class BlobOpener:
             self._sealed = _decode(blob)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return
-        self._sections = {section.commitment: section for section in self._sealed.sections}
+        sections = {section.commitment: section for section in self._sealed.sections}
+        if len(sections) == len(self._sealed.sections):  # else one commitment stands twice
+            self._sections = sections
 
     def readers(self, commitment: bytes | None) -> frozenset[bytes]:
         """The keys for which the blob has wraps to the details of a commitment."""

@@ -53,6 +53,8 @@ READERS_MAX = 64
 SECTIONS_MAX = 1_000
 CONTENT_KEY_BYTES = 32
 NONCE_BYTES = 24
+TAG_BYTES = 16
+"""Poly1305, at the end of a ciphertext."""
 RANDOM_BYTES = CONTENT_KEY_BYTES + NONCE_BYTES
 """Blob key and nonce of one sealing."""
 _PAIRS_KEPT = 4_096
@@ -80,7 +82,8 @@ class Section(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """The details behind one commitment."""
 
     commitment: Hash
-    ciphertext: bytes
+    # libsodium's binding raises ValueError at what is shorter than a tag.
+    ciphertext: Annotated[bytes, msgspec.Meta(min_length=SALT_BYTES + TAG_BYTES)]
     wraps: Wraps
     """For those who do not read every section."""
 

@@ -21,7 +21,7 @@ import pytest
 
 from node.bureau import Position
 from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
-from tests.cluster.dishonest import DishonestIssuer, other_commitment
+from tests.cluster.dishonest import DishonestIssuer, cut_short, other_commitment
 from tests.cluster.plaintext import find_planted, search_folder, spellings
 from tests.cluster.recorded_node import RECORDING
 
@@ -329,6 +329,7 @@ def test_the_bureau_finds_what_a_dishonest_issuer_sealed(story: Story) -> None:
         (issuer.issue(issuer.seal(true, "payer")), "unreadable"),
         (issuer.issue(issuer.seal(true, *readers), other_commitment()), "unreadable"),
         (issuer.issue(None, other_commitment()), "unreadable"),
+        (issuer.issue(cut_short(*issuer.seal(true, *readers))), "unreadable"),
     }
     together = issuer.issue_together(
         (true, readers),

@@ -314,6 +314,25 @@ def test_a_section_under_another_commitment_opens_nothing() -> None:
     assert opens(msgspec.msgpack.encode(swapped), FIRST, commitments) == [None, None]
 
 
+def test_a_section_cut_anywhere_opens_nothing() -> None:
+    blob, commitments = bundle([FIRST.public], [FIRST.public])
+    decoded = msgspec.msgpack.decode(blob, type=SealedBlob)
+    one, two = decoded.sections
+    for length in range(len(one.ciphertext)):
+        cut = msgspec.structs.replace(one, ciphertext=one.ciphertext[:length])
+        changed = msgspec.msgpack.encode(msgspec.structs.replace(decoded, sections=(cut, two)))
+        assert opens(changed, FIRST, commitments)[0] is None
+
+
+def test_a_commitment_that_stands_twice_opens_nothing() -> None:
+    blob, commitments = bundle([FIRST.public], [FIRST.public])
+    decoded = msgspec.msgpack.decode(blob, type=SealedBlob)
+    one, two = decoded.sections
+    for sections in ((one, two, one), (two, one, one)):
+        changed = msgspec.msgpack.encode(msgspec.structs.replace(decoded, sections=sections))
+        assert opens(changed, FIRST, commitments) == [None, None]
+
+
 def test_a_thousand_mutated_bundles_open_nothing_false() -> None:
     draw = Random(7)
     blob, commitments = bundle([FIRST.public], [SECOND.public], [FIRST.public, SECOND.public])
