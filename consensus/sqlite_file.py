@@ -17,7 +17,11 @@ from consensus.errors import ConsensusError
 
 T = TypeVar("T")
 _APPLICATION_ID = 0x52465431
+_PAGE_BYTES = 16_384
+"""A third less processor for an entry of a megabyte than with SQLite's 4,096: each page is a write
+of its own. Larger ones gain little more, and make the smallest write large."""
 _PRAGMAS = (
+    f"page_size={_PAGE_BYTES}",  # comes first: a file that is there keeps its own
     # Nobody else may open the file while it is in use, and no memory is shared for that.
     "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
@@ -35,7 +39,7 @@ _PRAGMAS = (
 CHECKPOINT_BYTES = 16 * 1_048_576
 """The write-ahead log is carried over into the file when about this much was written to it, so
 that neither grows long and no single checkpoint takes long."""
-_TRANSACTION_BYTES = 4 * 4_096
+_TRANSACTION_BYTES = 4 * _PAGE_BYTES
 """Of pages that a small transaction changes."""
 
 

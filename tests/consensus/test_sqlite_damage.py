@@ -387,9 +387,11 @@ async def test_a_fact_of_another_kind_is_none(tmp_path: Path) -> None:
 async def test_a_table_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     await write(tmp_path, batch(chain(*[1] * 50)))
     ((page,),) = sql(tmp_path, "SELECT rootpage FROM sqlite_schema WHERE name = 'frames'")
+    ((size,),) = sql(tmp_path, "PRAGMA page_size")
     assert isinstance(page, int)
+    assert isinstance(size, int)
     content = bytearray((tmp_path / "raft.db").read_bytes())
-    content[(page - 1) * 4_096 : page * 4_096] = b"\xff" * 4_096
+    content[(page - 1) * size : page * size] = b"\xff" * size
     (tmp_path / "raft.db").write_bytes(content)
 
     with pytest.raises(DamagedLogError) as error:
