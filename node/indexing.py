@@ -62,9 +62,9 @@ class Indexer:
         """Index the next blocks that are there, in one batch; how many they were."""
         blocks = await self._blocks(self._index.height)
         if blocks:
+            self._recent.forget(blocks[-1].height)  # room for those that are applied meanwhile
             batch = await self._index.prepare(blocks)
             await self._index.follow(batch, await self._rows(batch.missing))
-            self._recent.forget(self._index.height)
         return len(blocks)
 
     async def _blocks(self, height: int) -> Sequence[LedgerBlock] | Sequence[OpenedBlock]:
