@@ -87,7 +87,7 @@ class SqliteStore(SqliteSnapshots):
         """Read positions and hard state, and judge them by the marker.
 
         Raises:
-            DamagedLogError: when SQLite cannot read the file. Move it away, keep the marker, and
+            DamagedLogError: when SQLite cannot use the file. Move it away, keep the marker, and
                 start again with `rejoin`: the node then catches up without voting.
             MarkerError: when the marker cannot be written.
         """
@@ -141,7 +141,12 @@ class SqliteStore(SqliteSnapshots):
         self._mark()
         if self._suspect and not promises.suspect:
             self._mark()  # into both slots, so that no damage to one brings back trust
-        self._file.transact(connection, lambda c: _drop(c, REPLACED))
+        try:
+            self._file.transact(connection, lambda c: _drop(c, REPLACED))
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:  # what no reading needs may be damaged too
+            raise DamagedLogError(0, f"the file cannot be written: {error}") from error
         self._loaded = True
         return recovered
 

@@ -384,9 +384,10 @@ async def test_a_fact_of_another_kind_is_none(tmp_path: Path) -> None:
     assert (await load(tmp_path)).suspect
 
 
-async def test_a_table_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["frames", "facts", "sqlite_autoindex_facts_1"])
+async def test_a_page_that_cannot_be_used_is_damage(tmp_path: Path, name: str) -> None:
     await write(tmp_path, batch(chain(*[1] * 50)))
-    ((page,),) = sql(tmp_path, "SELECT rootpage FROM sqlite_schema WHERE name = 'frames'")
+    ((page,),) = sql(tmp_path, "SELECT rootpage FROM sqlite_schema WHERE name = ?", name)
     ((size,),) = sql(tmp_path, "PRAGMA page_size")
     assert isinstance(page, int)
     assert isinstance(size, int)
