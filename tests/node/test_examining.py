@@ -10,7 +10,7 @@ import pytest
 
 from node.api.drafts import invoice_draft
 from node.api.schemas import InvoiceBody
-from node.bureau import Position
+from node.bureau import Position, examined
 from node.examining import examine
 from node.ledger.rows import DiscrepancyKind, GroupRow, InvoiceRow
 
@@ -177,3 +177,16 @@ def test_a_position_is_kept_and_a_damaged_one_begins_again(tmp_path: Path) -> No
             assert Position(path).read() == 0
     path.write_bytes(whole[:-1])
     assert Position(path).read() == 0
+
+
+def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    row = row_of((1300, 10_000, 1_300))
+    assert examined(row, b"no details").kinds == (DiscrepancyKind.MALFORMED,)
+    monkeypatch.setattr("node.bureau.examine", broken)
+    assert examined(row, b"no details").kinds == ()
+    assert row.number in capsys.readouterr().out
