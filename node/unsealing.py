@@ -28,6 +28,7 @@ from node.ledger.rows import (
     InvoiceRow,
     decode_invoice,
     decode_share,
+    share_range,
 )
 from node.ledger.transaction import MalformedTransactionError, TransactionBody
 from node.ledger.types import Table
@@ -220,9 +221,9 @@ class Unsealer:
 
     async def _later(self, number: str) -> list[LaterWrap]:
         """The wraps in the state for any of this node's keys."""
-        keys, prefix = self._keyring.keys, number.encode()
-        low, high = len(prefix), len(prefix) + READER_BYTES
-        rows = await self._reader.scan(Table.SHARE, prefix, prefix + b"\xff", _SHARES_READ_MAX)
+        keys = self._keyring.keys
+        low, high = len(number), len(number) + READER_BYTES
+        rows = await self._reader.scan(Table.SHARE, *share_range(number), _SHARES_READ_MAX)
         found: list[LaterWrap] = []
         for place, value in rows:
             if place[low:high] in keys:

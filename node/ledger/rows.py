@@ -459,6 +459,12 @@ def share_key(number: str, reader: bytes, actor: str) -> bytes:
     return number.encode() + reader + actor.encode()
 
 
+def share_range(number: str) -> tuple[bytes, bytes]:
+    """The keys in `Table.SHARE` of one invoice: low ≤ key < high. A reader may be any 32 bytes."""
+    low = number.encode()
+    return low, low[:-1] + bytes((low[-1] + 1,))
+
+
 def discrepancy_key(number: str, kind: int) -> bytes:
     """Key in `Table.DISCREPANCY`: 21 bytes."""
     return number.encode() + bytes((kind,))

@@ -117,6 +117,8 @@ def test_the_reimburser_reads_it_only_after_the_submission(story: Story) -> None
     assert story.unread["details"] is None
     assert texts_of(story.unread) == []
     reimburser = story.cluster["reimburser"]
+    # Final on another node is not yet applied on this one.
+    wait_until("the key arrives", lambda: reimburser.get(story.path)["details"])
     assert texts_of(reimburser.get(story.path)) == [BUYER_NAME, BUYER_NAME_ZH, LINE, LINE_ZH]
 
     def steps() -> list[str]:

@@ -19,6 +19,7 @@ from node.ledger.rows import (
     discrepancy_key,
     encode_row,
     share_key,
+    share_range,
 )
 from node.ledger.signing import public_key
 from node.ledger.types import Table
@@ -158,3 +159,15 @@ def test_a_discrepancy_is_the_bureau_s_word() -> None:
         assert world.code(who, ops.RecordDiscrepancy(BLUE, 1)) is Code.NOT_BUREAU
         assert world.code(who, ops.ResolveDiscrepancy(BLUE, 1, "x")) is Code.NOT_BUREAU
     assert world.code(BUREAU, ops.RecordDiscrepancy(number(999), 1)) is Code.UNKNOWN_INVOICE
+
+
+@pytest.mark.parametrize("first", [0, 1, 0x7F, 0x80, 0xFE, 0xFF])
+def test_the_range_of_an_invoice_s_shares_holds_any_reader_and_no_other_invoice(first: int) -> None:
+    for blue in (BLUE, "0" * 20, "9" * 20):
+        low, high = share_range(blue)
+        for rest in (bytes(31), b"\xff" * 31):
+            assert low <= share_key(blue, bytes((first,)) + rest, BUYER) < high
+        for other in (int(blue) - 1, int(blue) + 1):
+            if 0 <= other < 10**20:
+                key = share_key(f"{other:020d}", bytes((first,)) * 32, BUYER)
+                assert not low <= key < high
