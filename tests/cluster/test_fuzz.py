@@ -63,6 +63,7 @@ GROWTH_MIB_MAX = 64.0
 input would pass this in a full run."""
 FAR = codec.encode(Heartbeat(Term(2**62), LogIndex(0), LogIndex(0)))
 """Of a term after which no election could follow."""
+TOO_MANY = 429
 SUBJECT = "reimburser"
 """A node with no business of its own: whatever its key signs, the rules refuse."""
 WRITES = [route for route in ROUTES if route.method == "POST" and route.body is not None]
@@ -156,9 +157,14 @@ async def test_bodies_change_nothing_and_fail_nothing(world: World, count: int) 
 
     async def post(session: aiohttp.ClientSession, kind: str, path: str, body: bytes) -> None:
         url = f"http://127.0.0.1:{subject.port}{path}"
-        async with session.post(url, data=body, headers=headers) as response:
-            await response.read()
-            statuses[kind, response.status] += 1
+        status = TOO_MANY
+        while status == TOO_MANY:  # a fast machine meets the limit of the token's rate
+            async with session.post(url, data=body, headers=headers) as response:
+                await response.read()
+                status = response.status
+            if status == TOO_MANY:
+                await asyncio.sleep(0.05)
+        statuses[kind, status] += 1
 
     def jobs(session: aiohttp.ClientSession) -> Iterator[Any]:
         for turn in range(2 * count):
