@@ -1,25 +1,18 @@
 """Where PDFs are made: a process of its own for each, so that a long one delays nobody.
 
-Owns that process and what goes through its pipes: the face as JSON one way, the PDF the other.
-Layout is `node.documents.pdf`, which only this process loads.
+Owns what goes through its pipes: the face as JSON one way, the PDF the other. The longest face, of
+5,000 lines, takes some five seconds. Layout is `node.documents.pdf`, which only that process loads.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import msgspec
 
+from node.apart import run_apart
 from node.documents.face import Face
 from node.documents.wording import Language
-
-TIMEOUT_S = 60.0
-"""The longest face, of 5,000 lines, takes some five seconds on an idle processor."""
-
-
-class PressError(RuntimeError):
-    """The process failed, or took too long."""
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -31,27 +24,9 @@ async def print_pdf(face: Face, language: Language) -> bytes:
     """The PDF of a face.
 
     Raises:
-        PressError: the process ended without one; it says why.
+        ApartError: the process ended without one.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "node.press"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            printed, errors = await process.communicate(msgspec.json.encode(_Job(face, language)))
-    except TimeoutError as error:
-        raise PressError(f"no PDF within {TIMEOUT_S:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise PressError(last or f"the process ended with {process.returncode}")
-    return printed
+    return await run_apart("node.press", msgspec.json.encode(_Job(face, language)))
 
 
 def main() -> None:

@@ -1,13 +1,12 @@
 """Where tables that come over the API are read: a process of its own for each.
 
 A workbook is a stranger's archive, and reading one holds the processor for seconds: neither may
-touch the node. Owns that process and what goes through its pipes: the file one way, as JSON what
-it asks for the other. What rows mean is `node.importing`.
+touch the node. Owns what goes through that process' pipes: the file one way, as JSON what it asks
+for the other. What rows mean is `node.importing`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from node.apart import ApartError, run_apart
 from node.importing.plan import LateRed, Letter, Plan, PlannedInvoice, Refusal, encode_json
 
 Kind = Literal["csv", "xlsx"]
@@ -23,14 +23,9 @@ Encoding = Literal["utf-8", "gb18030"]
 DOCUMENTS_MAX = 20_000
 REFUSALS_MAX = 2_000
 """Refused cells that are told; a person mends the first ones and reads the file again."""
-TIMEOUT_S = 60.0
 _MEMORY_BYTES = 2 << 30
 _UNREADABLE = 3
 """Exit code: it is no such table, as standard output says."""
-
-
-class TableReaderError(RuntimeError):
-    """The process failed, or took too long."""
 
 
 class UnreadableTableError(ValueError):
@@ -78,29 +73,14 @@ async def read_table(content: bytes, kind: Kind, encoding: Encoding) -> bytes:
 
     Raises:
         UnreadableTableError: the file is no such table.
-        TableReaderError: the process ended without an answer; it says why.
+        ApartError: the process ended without an answer.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "node.table_reader", kind, encoding),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            answer, errors = await process.communicate(content)
-    except TimeoutError as error:
-        raise TableReaderError(f"not read within {TIMEOUT_S:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == _UNREADABLE:
-        raise UnreadableTableError(answer.decode("utf-8", "replace"))
-    if process.returncode != 0:
-        last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise TableReaderError(last or f"the process ended with {process.returncode}")
-    return answer
+        return await run_apart("node.table_reader", content, kind, encoding)
+    except ApartError as error:
+        if error.code == _UNREADABLE:
+            raise UnreadableTableError(error.answer.decode("utf-8", "replace")) from error
+        raise
 
 
 def table_plan(plan: Plan) -> TablePlan:

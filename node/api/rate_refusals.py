@@ -13,6 +13,7 @@ import msgspec
 from node.api.errors import ApiError
 from node.api.ports import InvoiceDraft, RedDraft
 from node.api.routing import Api
+from node.documents.figures import rate_text
 from node.ledger.codes import Code
 from node.ledger.rows import RATES_FOR_ALL_KEY, decode_tax_rates
 from node.ledger.types import Table
@@ -44,5 +45,4 @@ async def with_rates(
 
 
 def _percent(rates: Sequence[int]) -> str:
-    """Basis points as people read them."""
-    return ", ".join(f"{rate / 100:.2f}".rstrip("0").rstrip(".") + " %" for rate in rates)
+    return ", ".join(map(rate_text, rates))

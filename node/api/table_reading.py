@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from node.apart import ApartError
 from node.api.errors import ApiError
 from node.api.requests import query_choice, read_body
 from node.api.routing import Api, Query, Route
@@ -15,7 +16,6 @@ from node.table_reader import (
     Encoding,
     Kind,
     TablePlan,
-    TableReaderError,
     UnreadableTableError,
     read_table,
 )
@@ -40,7 +40,7 @@ async def read_table_file(api: Api, request: web.Request) -> web.Response:
             plan = await read_table(content, kind, encoding)
     except UnreadableTableError as error:
         raise ApiError(422, "INVALID_FIELDS", str(error)) from error
-    except TableReaderError as error:
+    except ApartError as error:
         raise ApiError(500, "INTERNAL", f"the table was not read: {error}") from error
     return web.Response(body=plan, content_type="application/json")
 

@@ -6,15 +6,16 @@ with its row. Owns the requests that ask and the words for what differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 
 import msgspec
 
 from node.cli.client import ProblemError
 from node.cli.issuer_node import CONTENT_STATUSES, IssuerNode
 from node.cli.pacing import MOST, in_order
-from node.importing.bodies import BATCH_BYTES_MAX, BATCH_INVOICES_MAX
+from node.importing.bodies import batches
 from node.importing.plan import (
     LateRed,
     Letter,
@@ -62,7 +63,7 @@ def conflicts(
             found[each.order_id] = _conflict(each, numbers[each.order_id], reason)
         else:
             with_bodies.append((each, _letter_body(each, original)))
-    for refusals in in_order(pool, compare, _batches(with_bodies), 2 * MOST):
+    for refusals in in_order(pool, compare, batches(with_bodies, itemgetter(1)), 2 * MOST):
         found |= {str(refusal.order_id): refusal for refusal in refusals}
     return found
 
@@ -132,17 +133,3 @@ def _letter_body(letter: Letter, original: str) -> bytes:
 def _taken(line: RedLine) -> dict[str, object]:
     values = {"line": line.line, "quantity": line.quantity, "net": line.net}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _batches(bodies: Sequence[tuple[Sent, bytes]]) -> Iterator[list[tuple[Sent, bytes]]]:
-    batch: list[tuple[Sent, bytes]] = []
-    size = 0
-    for item in bodies:
-        length = len(item[1])
-        if batch and (len(batch) == BATCH_INVOICES_MAX or size + length > BATCH_BYTES_MAX):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += length
-    if batch:
-        yield batch

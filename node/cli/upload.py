@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ class Upload:
             return self._issue_batch(batch, buyer)
 
         refused: list[Refusal] = []
-        for outcome in in_order(pool, issue, batches(fresh), 2 * MOST):
+        for outcome in in_order(pool, issue, batches(fresh, attrgetter("body")), 2 * MOST):
             refused += outcome
         return [invoice for invoice in fresh if invoice.order_id in self.numbers], refused
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from node.importing.plan import PlannedInvoice, encode_json
 
+_T = TypeVar("_T")
 BATCH_INVOICES_MAX = 100
 """An issuing operation takes about 300 bytes of a transaction's 60,000."""
 BATCH_BYTES_MAX = 500_000
@@ -22,16 +24,16 @@ def batch_request(batch: Sequence[PlannedInvoice], buyer: str) -> bytes:
     return b'{"invoices":[%b]}' % b",".join(invoice_request(each, buyer) for each in batch)
 
 
-def batches(invoices: Iterable[PlannedInvoice]) -> Iterator[list[PlannedInvoice]]:
-    """Invoices in batches that fit one transaction, in order."""
-    batch: list[PlannedInvoice] = []
+def batches(items: Iterable[_T], body_of: Callable[[_T], bytes]) -> Iterator[list[_T]]:
+    """Documents in batches whose bodies fit one transaction, in order."""
+    batch: list[_T] = []
     size = 0
-    for invoice in invoices:
-        length = len(invoice.body)
+    for item in items:
+        length = len(body_of(item))
         if batch and (len(batch) == BATCH_INVOICES_MAX or size + length > BATCH_BYTES_MAX):
             yield batch
             batch, size = [], 0
-        batch.append(invoice)
+        batch.append(item)
         size += length
     if batch:
         yield batch

@@ -13,34 +13,17 @@ from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.security import Scope
 from node.cli.invoice_list import Answer, State
 from node.cli.main import main
-from node.keystore import write_private
 from node.ledger.rows import Response, decode_invoice
 from node.ledger.types import Table
 from tests.api.client import TOKENS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode, issue
+from tests.cli.configs import write_config
 
 
 @pytest.fixture
 def config(api: ApiClient, tmp_path: Path) -> Path:
-    for scope in (Scope.READ, Scope.OPERATE):
-        write_private(tmp_path / f"{scope.name.lower()}.token", TOKENS[scope].encode())
-    file = tmp_path / "node.toml"
-    file.write_text(
-        f"""
-        [node]
-        name = "issuer"
-        participant = "{ISSUER}"
-        network = "network.toml"
-        data_dir = "data"
-        [keys]
-        file = "keys"
-        [p2p]
-        [api]
-        listen = "127.0.0.1:{api.port}"
-        token_dir = "."
-        """
-    )
-    return file
+    tokens = {scope.name.lower(): TOKENS[scope] for scope in (Scope.READ, Scope.OPERATE)}
+    return write_config(tmp_path, ISSUER, api.port, tokens)
 
 
 @pytest.fixture

@@ -119,13 +119,13 @@ async def test_issue_draft_carries_order_hash_today_and_totals(
 @pytest.mark.parametrize(
     ("rates", "detail"),
     [
-        ({b"*": (300, 600)}, "no tax rate in force: 13 %; in force for all issuers: 3 %, 6 %"),
+        ({b"*": (300, 600)}, "no tax rate in force: 13%; in force for all issuers: 3%, 6%"),
         (
             {b"*": (1_300,), ISSUER.encode(): (0, 150)},
-            "no tax rate in force: 13 %; in force for this issuer: 0 %, 1.5 %",
+            "no tax rate in force: 13%; in force for this issuer: 0%, 1.5%",
         ),
-        ({b"*": ()}, "no tax rate in force: 13 %; in force for all issuers: none"),
-        ({}, "no tax rate in force: 13 %; the tax bureau has published no rates"),
+        ({b"*": ()}, "no tax rate in force: 13%; in force for all issuers: none"),
+        ({}, "no tax rate in force: 13%; the tax bureau has published no rates"),
         ({b"*": (1_300,)}, "A tax rate is not in force for the issuer."),
     ],
 )

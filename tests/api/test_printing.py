@@ -10,9 +10,9 @@ import pytest
 
 from node.api.security import Scope
 from node.cli.main import main
-from node.keystore import write_private
 from tests.api.client import TOKENS, ApiClient
 from tests.api.fake_node import ISSUER, FakeNode, invoice_row, issue
+from tests.cli.configs import write_config
 
 NUMBER = "26310000000000000042"
 
@@ -22,22 +22,7 @@ async def run(
     tmp_path: Path, api: ApiClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     """The arguments up to the options, with a node that answers behind them."""
-    write_private(tmp_path / "read.token", TOKENS[Scope.READ].encode())
-    (tmp_path / "node.toml").write_text(
-        f"""
-        [node]
-        name = "issuer"
-        participant = "{ISSUER}"
-        network = "network.toml"
-        data_dir = "data"
-        [keys]
-        file = "keys"
-        [p2p]
-        [api]
-        listen = "127.0.0.1:{api.port}"
-        token_dir = "."
-        """
-    )
+    write_config(tmp_path, ISSUER, api.port, {"read": TOKENS[Scope.READ]})
     node.put(invoice_row(issue(NUMBER), ISSUER, bytes(32), 0))
     monkeypatch.chdir(tmp_path)
     return ["invoice", "print", NUMBER, "--config", "node.toml"]

@@ -14,7 +14,7 @@ from node.importing.bodies import BATCH_INVOICES_MAX
 from node.importing.online_retail import read_retail_rows
 from node.importing.plan import Plan
 from node.importing.retail_plan import plan_import
-from node.keystore import write_private
+from tests.cli.configs import write_config
 from tests.cli.fake_node import ISSUER, FakeNode, served
 from tests.cli.test_online_retail import Row, records
 
@@ -26,25 +26,9 @@ def fake() -> FakeNode:
 
 @pytest.fixture
 def config(fake: FakeNode, tmp_path: Path) -> Iterator[NodeConfig]:
-    for scope in ("read", "operate"):
-        write_private(tmp_path / f"{scope}.token", b"x" * 43)
     with served(fake) as port:
-        (tmp_path / "node.toml").write_text(
-            f"""
-            [node]
-            name = "issuer"
-            participant = "{ISSUER}"
-            network = "network.toml"
-            data_dir = "data"
-            [keys]
-            file = "keys"
-            [p2p]
-            [api]
-            listen = "127.0.0.1:{port}"
-            token_dir = "."
-            """
-        )
-        yield load_config(tmp_path / "node.toml")
+        tokens = dict.fromkeys(("read", "operate"), "x" * 43)
+        yield load_config(write_config(tmp_path, ISSUER, port, tokens))
 
 
 def plan(count: int) -> Plan:
