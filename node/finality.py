@@ -22,7 +22,8 @@ from node.chain.voters import VoterSet
 
 AHEAD_MAX = 4_096
 """Cosignatures further ahead of the applied height are not held; their sender repeats them."""
-LATE_MAX = 16_384
+LATE_MAX = 4_096
+"""Of each voter: one that states many sizes forgets its own, and nobody else's."""
 KNOWN_MAX = 16_384
 """Own heads remembered, so that ordinary statements about them need no look at the disk."""
 RESEND_MAX = 64
@@ -74,13 +75,13 @@ class Finality:
         self._held: dict[int, dict[int, Cosigned]] = {}
         self._own: dict[int, Cosigned] = {}
         self._dissent: dict[int, set[int]] = {}
-        self._late: OrderedDict[tuple[int, int], Cosigned] = OrderedDict()
-        """The first statement of a voter about a tree size that was final before it came. Not
-        verified: it is compared only when the voter states another root."""
+        self._late: list[OrderedDict[int, Cosigned]] = [OrderedDict() for _ in voters.voters]
+        """The first statement of each voter about a tree size that was final before it came, or
+        that is too far ahead to wait for. Compared when the voter states another root."""
         self._agreed: dict[int, Cosigned] = {}
         """The newest late statement of each voter about a head of ours, not verified."""
-        self._known: OrderedDict[int, bytes] = OrderedDict()
-        """Roots of our newest heads by size."""
+        self._known: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
+        """Roots and heights of our newest heads by size."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
 
@@ -105,7 +106,7 @@ class Finality:
             DivergedError: more than f voters signed another root.
         """
         self.applied_height = height
-        self._known[checkpoint.size] = checkpoint.root
+        self._known[checkpoint.size] = (checkpoint.root, height)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         self._witness.doubts.grown(checkpoint.size)
@@ -141,6 +142,7 @@ class Finality:
             self._compare_late(number, statement)
             return None
         if height > self.applied_height + AHEAD_MAX:
+            self._compare_late(number, statement)  # its sender repeats it, if it is true
             return None
         if height > self.applied_height:
             first = self._held.setdefault(height, {}).setdefault(number, statement)
@@ -167,8 +169,11 @@ class Finality:
             DivergedError: it certifies another root than ours.
         """
         checkpoint = certificate.checkpoint
-        if height <= self.final_height and self._is_ours(checkpoint):
-            return False
+        root, known = self._known.get(checkpoint.size, (b"", 0))
+        if root == checkpoint.root and (known <= self.final_height or known != height):
+            return (
+                False  # it says nothing new, whatever height stands beside it: nothing is verified
+            )
         held = self._certified
         if held is not None and held.checkpoint == checkpoint:
             return False
@@ -228,10 +233,10 @@ class Finality:
         if voter is None:
             return
         stated = self._stated(statement)
-        place = (number, statement.size)
-        first = self._late.setdefault(place, statement)
-        while len(self._late) > LATE_MAX:
-            self._late.popitem(last=False)
+        late = self._late[number]
+        first = late.setdefault(statement.size, statement)
+        if len(late) > LATE_MAX:
+            late.popitem(last=False)
         ours = self._is_ours(stated)
         if ours:
             newest = self._agreed.setdefault(number, statement)
@@ -277,7 +282,7 @@ class Finality:
             self._observe(number, agreed)
 
     def _is_ours(self, checkpoint: Checkpoint) -> bool:
-        return self._known.get(checkpoint.size) == checkpoint.root
+        return self._known.get(checkpoint.size, (b"", 0))[0] == checkpoint.root
 
     def _stated(self, statement: Cosigned) -> Checkpoint:
         return Checkpoint(self._voters.origin, statement.size, statement.root)
@@ -292,6 +297,9 @@ class Finality:
 
     def _finalise(self, height: int) -> None:
         self.final_height = height
-        for kept in (self._applied, self._verified, self._held, self._own, self._dissent):
+        for old in [h for h in self._held if h <= height]:  # the certificate came before them
+            for number, statement in self._held.pop(old).items():
+                self._compare_late(number, statement)
+        for kept in (self._applied, self._verified, self._own, self._dissent):
             for old in [h for h in kept if h <= height]:
                 del kept[old]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
+from node.allowance import Allowance
 from node.api.ports import PeerView
 from node.blockserver import BlockServer
 from node.blocksync import Request, UnaskedError
@@ -100,6 +101,9 @@ class Links:
         self._numbers = {PeerId(v.identity_key): v.number for v in voters.voters}
         self._peers = {v.number: PeerId(v.identity_key) for v in voters.voters}
         self.states = {n: PeerState() for n in self._peers if n != number}
+        self._allowance = Allowance(self.states, clock)
+        self._distrusted: set[int] = set()
+        """Whose next Raft message is not taken, and costs it the link."""
         self.network: PeerNetwork | None = None
         self.server: BlockServer | None = None
         self.evidence: Callable[[], Sequence[bytes]] = tuple
@@ -137,8 +141,12 @@ class Links:
         if link is Link.RAFT:
             if kind != RAFT_MESSAGE:
                 raise RemoteProtocolError(f"unknown kind {kind} on the raft link")
+            if number in self._distrusted:
+                self._distrusted.discard(number)
+                raise RemoteProtocolError("sent an entry that no leader may sign")
             self._on_raft(number, body)
         elif kind < CONTROL_KINDS or kind == Kind.BLOCKS:
+            await self._allowance.pay(number, kind)
             try:
                 self._on_control(peer, number, decode_control(kind, body))
             except _NOT_HONEST as error:
@@ -155,10 +163,9 @@ class Links:
             raise RemoteProtocolError(f"unknown kind {kind} on the gossip link")
 
     async def _on_items(self, peer: PeerId, body: bytes) -> None:
-        judged = await self._intake.judge(self._gossip.decode_items(body))
-        bad = next((j for j in judged if j.code in DISHONEST), None)
-        if bad is not None:
-            raise RemoteProtocolError(f"relayed a transaction that is {bad.code.name}")
+        judged = await self._intake.judge(self._gossip.decode_items(body), DISHONEST)
+        if judged and judged[-1].code in DISHONEST:
+            raise RemoteProtocolError(f"relayed a transaction that is {judged[-1].code.name}")
         new = self._intake.received(judged)
         ids = [ItemId(j.txid) for j in judged if j.txid is not None]
         accepted = [ItemId(transaction.txid) for transaction in new]
@@ -285,6 +292,10 @@ class Links:
         """Queue a Raft message; dropped when the link is down or full."""
         if self.network is not None:
             self.network.send(self._peers[number], Link.RAFT, RAFT_MESSAGE, message)
+
+    def distrust(self, number: int) -> None:
+        """A Raft message of a peer was none of an honest node."""
+        self._distrusted.add(number)
 
     def connected(self, number: int) -> bool:
         """Whether both links to a voter are up."""

@@ -43,11 +43,22 @@ class EntryAuthority:
         identity_seed: bytes,
         clock: Clock,
         observe: Callable[[bytes, bytes], None],
+        on_forged: Callable[[], None],
     ) -> None:
+        """Put it together.
+
+        Args:
+            voters: Who may sign entries.
+            identity_seed: This node's key.
+            clock: Bounds the time of entries.
+            observe: Compares a verified header with others.
+            on_forged: The leader sent what no honest node sends.
+        """
         self._voters = voters
         self._key = secret_key(identity_seed)
         self._clock = clock
         self._observe = observe
+        self._on_forged = on_forged
 
     def attest(self, header: bytes) -> bytes:
         """This node's signature over an entry header."""
@@ -56,9 +67,11 @@ class EntryAuthority:
     def admit(self, entry: Entry) -> EntryAdmission:
         """Verify the leader's signature, keep it for comparison, check the entry's time."""
         if not verify_attestation(self._voters, entry.header, entry.attestation):
+            self._on_forged()
             return EntryAdmission.FORGED
         self._observe(entry.header, entry.attestation)
         if entry.kind is EntryKind.MEMBERSHIP:
+            self._on_forged()
             return EntryAdmission.FORGED  # no leader chooses the voters: the genesis does
         if entry.kind is EntryKind.DATA:
             try:

@@ -335,7 +335,13 @@ class Node:
             log_store,
             RaftSender(self._links.send_raft),
             RaftApplier(voters, self._engine, ledger, naming, self._catch_up),
-            EntryAuthority(voters, self._keys.identity, self._clock, self._keeper.observe_entry),
+            EntryAuthority(
+                voters,
+                self._keys.identity,
+                self._clock,
+                self._keeper.observe_entry,
+                self._on_forged,
+            ),
             self._rng,
             self._on_raft_status,
             heads,
@@ -392,6 +398,12 @@ class Node:
             self._raft.receive(NodeId(number), message)
         except ProtocolError as error:
             raise RemoteProtocolError(str(error)) from error
+
+    def _on_forged(self) -> None:
+        # Called within a message of the leader, whose next one costs it the link.
+        leader = self._leader()
+        if leader is not None:
+            self._links.distrust(leader)
 
     def _on_raft_status(self, status: RaftStatus) -> None:
         _log.info("raft", role=status.role.name.lower(), term=status.term, leader=status.leader)

@@ -103,11 +103,15 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
             )
             cosigner = Cosigner(voter, seed(f"{voter.node}/cosign"), marker, lambda: TIME_S)
             authority = EntryAuthority(
-                voters, seed(f"{voter.node}/identity"), SystemClock(), keeper.observe_entry
+                voters, seed(f"{voter.node}/identity"), SystemClock(), keeper.observe_entry, _forged
             )
             finality = Finality(voters, 0, keeper)
             made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told, halts))
         yield made
+
+
+def _forged() -> None:
+    """A link would be closed."""
 
 
 def _believe(wire: bytes) -> Transaction | None:

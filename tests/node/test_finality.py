@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 import pytest
 
@@ -33,6 +34,10 @@ class Fixture:
         voter = self.voters.voters[number]
         blob = cosign(checkpoint, voter.cosigner, seed(f"{voter.node}/cosign"), 1_700_000_000)
         return Cosigned(height, checkpoint.size, root, blob)
+
+    def certificate(self, height: int, root: bytes = ROOT) -> Certificate:
+        blobs = {n: self.statement(n, height, root).cosignature for n in (1, 2, 3)}
+        return certify(self.checkpoint(height, root), blobs, self.voters)
 
     def apply(self, height: int) -> Certificate | None:
         own = (0, self.statement(0, height))
@@ -143,8 +148,7 @@ def test_a_voter_that_lies_only_after_finality_is_named_too(fixture: Fixture) ->
 
 
 def test_a_certificate_from_a_peer_finalises(fixture: Fixture) -> None:
-    blobs = {n: fixture.statement(n, 3).cosignature for n in (1, 2, 3)}
-    certificate = certify(fixture.checkpoint(3), blobs, fixture.voters)
+    certificate = fixture.certificate(3)
     assert not fixture.finality.receive_certificate(3, certificate)  # not applied yet
     fixture.apply(1)
     fixture.apply(2)
@@ -154,8 +158,7 @@ def test_a_certificate_from_a_peer_finalises(fixture: Fixture) -> None:
 
 
 def test_a_certificate_of_another_root_stops_the_node(fixture: Fixture) -> None:
-    blobs = {n: fixture.statement(n, 1, OTHER).cosignature for n in (1, 2, 3)}
-    certificate = certify(fixture.checkpoint(1, OTHER), blobs, fixture.voters)
+    certificate = fixture.certificate(1, OTHER)
     fixture.apply(1)
 
     with pytest.raises(DivergedError):
@@ -163,11 +166,34 @@ def test_a_certificate_of_another_root_stops_the_node(fixture: Fixture) -> None:
 
 
 def test_a_certificate_with_too_few_voters_is_refused(fixture: Fixture) -> None:
-    blobs = {n: fixture.statement(n, 1).cosignature for n in (1, 2, 3)}
-    certificate = certify(fixture.checkpoint(1), blobs, fixture.voters)
+    certificate = fixture.certificate(1)
     short = Certificate(certificate.checkpoint, certificate.cosignatures[:2])
     fixture.apply(1)
 
     with pytest.raises(CertificateError):
         fixture.finality.receive_certificate(1, short)
     assert fixture.finality.final_height == 0
+
+
+@pytest.mark.parametrize("height", [1, 2, AHEAD_MAX + 9, 2**50])
+def test_two_roots_for_one_size_are_compared_at_whatever_height_they_stand(
+    fixture: Fixture, height: int
+) -> None:
+    """Behind, at, and beyond what this node waits for; also once a certificate came first."""
+    seen: list[object] = []
+    observe = fixture.watch.observe_cosignature
+
+    def note(voter: int, checkpoint: Checkpoint, cosignature: bytes) -> object:
+        seen.append(observe(voter, checkpoint, cosignature))
+        return seen[-1]
+
+    fixture.watch.observe_cosignature = note  # type: ignore[method-assign,assignment]
+    fixture.apply(1)
+    fixture.finality.receive_certificate(2, fixture.certificate(2))
+    for root in (ROOT, OTHER):
+        statement = fixture.statement(3, 2, root)
+        told = Cosigned(height, statement.size, root, statement.cosignature)
+        with suppress(DivergedError):
+            fixture.finality.receive(3, told)
+    fixture.apply(2)
+    assert [evidence for evidence in seen if evidence is not None]
