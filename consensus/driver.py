@@ -107,6 +107,7 @@ class RaftNode:
         self._core: RaftCore | None = None
         self._running = False
         self._protected = LogIndex(0)
+        self._distrusted = False
         self._tasks: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = 0.0
@@ -146,6 +147,8 @@ class RaftNode:
             snapshot,
             self._life,
         )
+        if self._distrusted:
+            core.distrust()
         self._applying.begin(core, snapshot)
         self._running = True
         self._tasks = asyncio.ensure_future(self._run(core))
@@ -324,6 +327,17 @@ class RaftNode:
             self._core.protect(index)
             self._want_turn()
 
+    def distrust(self) -> None:
+        """This node's memory is older than its promises: be suspect until it has caught up.
+
+        For an embedder that sees, at any time, its own signature under more than it remembers. As
+        after `rejoin`: no vote, no candidacy, not counted; kept over restarts.
+        """
+        self._distrusted = True
+        if self._core is not None:
+            self._core.distrust()
+            self._want_turn()
+
     @property
     def status(self) -> RaftStatus:
         """The state of this node.
@@ -399,7 +413,6 @@ class RaftNode:
             core.term,
             core.leader,
             core.suspect,
-            core.conflict,
             core.membership_index,
         )
         if observed != self._observed:

@@ -41,6 +41,7 @@ class Durability:
         self._hard_state_dirty = False
         self._hard_state_seq = 0
         self._caught_up = False
+        self._distrusted = False
         self._base: Base | None = None
         self._reset = False
         self._reset_seq = 0
@@ -72,7 +73,17 @@ class Durability:
     def touch_hard_state(self, *, caught_up: bool = False) -> None:
         """Term or vote changed, or (`caught_up`) the node is no longer suspect."""
         self._hard_state_dirty = True
-        self._caught_up |= caught_up
+        if caught_up:
+            self._caught_up, self._distrusted = True, False
+
+    def distrust(self) -> None:
+        """The node became suspect; the disk is to know it before the node says so."""
+        self._hard_state_dirty = True
+        self._caught_up, self._distrusted = False, True
+
+    def withdraw(self) -> None:
+        """Nothing that is held back goes out."""
+        self._held.clear()
 
     def hold_for_hard_state(self, to: NodeId, message: Message) -> None:
         """Send `message` once the present term and vote are durable."""
@@ -114,8 +125,15 @@ class Durability:
             written = hard_state
             self._hard_state_dirty = False
             self._hard_state_seq = self._seq
-        batch = AppendBatch(written, self._log.hand_out(), self._caught_up, self._base, self._reset)
-        self._caught_up = self._reset = False
+        batch = AppendBatch(
+            written,
+            self._log.hand_out(),
+            self._caught_up,
+            self._base,
+            self._reset,
+            self._distrusted,
+        )
+        self._caught_up = self._reset = self._distrusted = False
         self._base = None
         return Write(self._seq, batch)
 

@@ -19,7 +19,6 @@ from consensus.messages import (
 )
 from consensus.ports import Admission
 from consensus.snapshot import Snapshot
-from consensus.state import ProtectedConflict
 from consensus.transfer import ChunkWrite
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
 
@@ -84,10 +83,7 @@ class Following(Elections):
         if status is Admission.FORGED:
             return
         if admitted and self._is_protected(admitted[0].index):
-            offered = admitted[0]
-            self.conflict = ProtectedConflict(
-                offered.index, self.log.hash_at(offered.index), offered.hash
-            )
+            self._refuse_conflict(admitted[0])
             return
         if admitted:
             self._replace(admitted)
@@ -96,6 +92,14 @@ class Following(Elections):
         self._commit_matched(append.commit, matched)
         outcome = AppendStatus.OK if status is Admission.ACCEPT else AppendStatus.REFUSED
         self._acknowledge(sender, matched, outcome)
+
+    def _refuse_conflict(self, offered: Entry) -> None:
+        """Leave an append unanswered; both entries may convict who signed them."""
+        self.conflicts += 1
+        held = self.log.hash_at(offered.index)
+        in_memory = offered.index >= self.log.tail_first
+        entry = self.log.slice(offered.index, offered.index, 1, 1)[0] if in_memory else None
+        self._authority.conflicting(held, entry, offered)
 
     def _known(self, entries: tuple[Entry, ...]) -> int:
         """How many of `entries` the log has already."""

@@ -65,6 +65,7 @@ class MemoryStore:
             self.hard_state = batch.hard_state
         if batch.caught_up:
             self.suspect = False
+        self.suspect |= batch.distrusted
 
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
         """Entries first..last, at least one, cut when `bytes_max` is passed; [] if compacted."""

@@ -43,6 +43,8 @@ class AppendBatch(msgspec.Struct, frozen=True):
     """The log begins after this position: what is stored at or below it is discarded."""
     reset: bool = False
     """With `base`: discard everything stored, also above it. A snapshot takes its place."""
+    distrusted: bool = False
+    """True when the node has become suspect: the store reports it so, until it has caught up."""
 
 
 class LogStore(Protocol):
@@ -174,6 +176,19 @@ class Authority(Protocol):
         """Judge an entry received from a leader, before it is stored or acknowledged."""
         ...
 
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """A leader offered, in the place of a protected entry, another one, which was refused.
+
+        No honest majority elects such a leader: one that signed both entries lied. At most one call
+        for a message received, and again when it is repeated; it must be cheap.
+
+        Args:
+            held_hash: Of the entry that stays; its index is that of `offered`.
+            held: That entry, if it is still in memory; else the log store has it.
+            offered: The entry that was refused. `admit` has accepted it.
+        """
+        ...
+
 
 class NoAuthority:
     """Attests with nothing and admits everything: members trust one another."""
@@ -185,3 +200,6 @@ class NoAuthority:
     def admit(self, entry: Entry) -> Admission:  # noqa: ARG002 - a port's signature
         """Always."""
         return Admission.ACCEPT
+
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """Nobody is told."""

@@ -186,8 +186,11 @@ class SqliteStore(SqliteSnapshots):
             self._hard_state = batch.hard_state
         if batch.caught_up:
             self._suspect = False
+        self._suspect |= batch.distrusted
         try:
             self._mark()
+            if batch.distrusted:
+                self._mark()  # into both slots, as at a start that finds a loss
         except BaseException:
             self._file.fail()
             raise

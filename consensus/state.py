@@ -26,20 +26,6 @@ from consensus.types import LogIndex, NodeId, Rng, Role, Term
 _NOWHERE = LogIndex(0)
 
 
-class ProtectedConflict(msgspec.Struct, frozen=True):
-    """A leader asked to replace what must not be replaced.
-
-    No honest majority elects such a one, so it lies, or a majority has lost its memory: people have
-    to look.
-    """
-
-    index: LogIndex
-    held: bytes
-    """Hash of the entry that stays."""
-    offered: bytes
-    """Hash of the entry that was not taken."""
-
-
 class Handover(msgspec.Struct):
     """Leadership on its way to another voter."""
 
@@ -91,9 +77,9 @@ class State(ABC):
         self.restore: Snapshot | None = None
         """The embedder's state must be replaced by this snapshot before anything is applied; say
         `restored` when that is done."""
-        self.conflict: ProtectedConflict | None = None
-        """The newest append that was left unanswered because it would replace protected entries.
-        To stop instead would let one lying voter end every honest one."""
+        self.conflicts = 0
+        """Appends that were left unanswered because they would replace protected entries. Nothing
+        else comes of them here: to stop instead would let one lying voter end every honest one."""
         self._config = config
         self._authority = authority
         self._rng = rng
@@ -180,6 +166,22 @@ class State(ABC):
     def protect(self, index: LogIndex) -> None:
         """Never give up entries up to `index`: the embedder signed them or knows them final."""
         self.protected_index = max(self.protected_index, index)
+
+    def distrust(self) -> None:
+        """This node's memory turned out to be older than its promises: it is suspect from now on.
+
+        What it said before stays said, but nothing that waits for the disk goes out any more. A new
+        life begins, since within one a leader takes nothing back: see `Leadership.hears`.
+        """
+        if self.suspect:
+            return
+        self.suspect = True
+        self._life += 1
+        self._suspect_until = None
+        self._durability.withdraw()
+        self._durability.distrust()
+        if self.role is not Role.FOLLOWER:
+            self._become_follower(self.term, None)
 
     def snapshot_made(self, snapshot: Snapshot) -> None:
         """The snapshot store has a newer complete snapshot."""

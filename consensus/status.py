@@ -6,7 +6,6 @@ import msgspec
 
 from consensus.core import RaftCore
 from consensus.membership import Membership
-from consensus.state import ProtectedConflict
 from consensus.types import LogIndex, NodeId, Role, Term
 
 
@@ -35,8 +34,8 @@ class RaftStatus(msgspec.Struct, frozen=True):
     stable_index: LogIndex
     """Durable on this node's disk."""
     protected_index: LogIndex
-    conflict: ProtectedConflict | None
-    """The newest attempt to replace protected entries; see `core.ProtectedConflict`."""
+    conflicts: int
+    """Attempts to replace protected entries that were refused in this run; see `Authority`."""
     suspect: bool
     """The disk lost something: the node does not vote until it has caught up."""
     base_index: LogIndex = LogIndex(0)
@@ -58,7 +57,7 @@ def status_of(core: RaftCore, applied: LogIndex) -> RaftStatus:
         core.log.last_index,
         core.log.stable_index,
         core.protected_index,
-        core.conflict,
+        core.conflicts,
         core.suspect,
         core.log.base.index,
         core.membership,

@@ -82,6 +82,19 @@ class EntryAuthority:
                 return EntryAdmission.REFUSE
         return EntryAdmission.ACCEPT
 
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """A leader asked to replace what is final here: compare what was signed."""
+        if held is not None:
+            self._observe(held.header, held.attestation)
+        _log.error(
+            "a leader asks to replace protected entries",
+            leader=offered.leader,
+            term=offered.term,
+            index=offered.index,
+            held=held_hash.hex(),
+            offered=offered.hash.hex(),
+        )
+
 
 async def observe_stored(
     store: LogStore, first: LogIndex, last: LogIndex, observe: Callable[[bytes, bytes], None]

@@ -407,8 +407,6 @@ class Node:
 
     def _on_raft_status(self, status: RaftStatus) -> None:
         _log.info("raft", role=status.role.name.lower(), term=status.term, leader=status.leader)
-        if status.conflict is not None:
-            _log.critical("a leader asks to replace committed entries", leader=status.leader)
         self._engine.work()
         self._rejoining.on_status(status)
         if status.leader is not None:

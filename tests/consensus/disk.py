@@ -62,6 +62,7 @@ class Disk:
             self.damaged = {index for index in self.damaged if index < first}
         if batch.caught_up:
             self.suspect = False
+        self.suspect |= batch.distrusted
 
     def load(self) -> Recovered:
         """What a start finds."""

@@ -1,6 +1,6 @@
 """What a scenario may demand. Unlike its trace, a demand is never rewritten.
 
-    role|term|vote|leader|commit|last|base|applied|suspect|conflict|up NODES VALUE
+    role|term|vote|leader|commit|last|base|applied|suspect|conflicts|up NODES VALUE
     log|stored NODE term/index…      the log in memory, or on the disk
     words NODE word…                 the state machine
     members NODE voters …            as the trace prints a membership
@@ -126,8 +126,8 @@ def _of_core(core: RaftCore, what: str) -> str | None:
             return "yes" if core.suspect else "no"
         case "handing-over":
             return "yes" if core.handing_over else "no"
-        case "conflict":
-            return "none" if core.conflict is None else str(core.conflict.index)
+        case "conflicts":
+            return str(core.conflicts)
         case _:
             return None
 

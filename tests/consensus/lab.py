@@ -34,6 +34,7 @@ class ScriptedAuthority:
     def __init__(self) -> None:
         self.verdict = Admission.ACCEPT
         self.admitted: list[Entry] = []
+        self.conflicting_with: list[tuple[bytes, Entry | None, Entry]] = []
 
     def attest(self, header: bytes) -> bytes:
         return b"signed"
@@ -42,6 +43,9 @@ class ScriptedAuthority:
         if self.verdict is Admission.ACCEPT:
             self.admitted.append(entry)
         return self.verdict
+
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        self.conflicting_with.append((held_hash, held, offered))
 
 
 def chain(*terms: int, leader: int = 0, first: Sequence[Entry] = ()) -> list[Entry]:

@@ -47,6 +47,9 @@ class StageAuthority:
     def admit(self, entry: object) -> Admission:
         return self.verdict
 
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """The trace tells."""
+
 
 class Member:
     """One member, up or down."""
@@ -90,6 +93,6 @@ class Member:
             "base": core.log.base.index,
             "members": core.membership,
             "suspect": core.suspect,
-            "conflict": core.conflict,
+            "conflicts": core.conflicts,
             "restore": core.restore,
         }

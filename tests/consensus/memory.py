@@ -82,6 +82,9 @@ class OpenAuthority:
     def attest(self, header: bytes) -> bytes:
         return header[-8:]
 
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """No member lies."""
+
     def admit(self, entry: Entry) -> Admission:
         return self.verdict
 

@@ -281,8 +281,8 @@ class Stage:
             lines.append(f"commits {core.commit_index}")
         if now["suspect"] != before["suspect"]:
             lines.append("is suspect" if core.suspect else "is trusted again")
-        if now["conflict"] != before["conflict"] and core.conflict is not None:
-            lines.append(f"keeps the protected entry {core.conflict.index}")
+        if now["conflicts"] != before["conflicts"]:
+            lines.append("keeps a protected entry")
         self.out += [f"  {member.number}: {line}" for line in lines]
         self.invariants.look(member.number, core, self.disks, before["commit"])
 

@@ -457,3 +457,43 @@ def test_a_suspect_node_is_trusted_again_only_when_others_have_committed_all_it_
 def test_state_ahead_of_the_log_makes_a_node_suspect() -> None:
     assert make_core(entries=chain(1), applied=2).suspect
     assert not make_core(entries=chain(1), applied=1).suspect
+
+
+def test_distrust_at_run_time_withdraws_what_waits_and_begins_a_new_life() -> None:
+    """The embedder sees its own signature under more than this node remembers."""
+    lab = Lab(3)
+    lab.elect(0)
+    core = lab.cores[1]
+    lab.slow_disks = {1}
+    lab.propose(0)
+    lab.deliver()
+    core.distrust()
+
+    assert core.suspect
+    assert not core.ready().messages, "no acknowledgement of before goes out"
+    lab.write(1)
+    lab.slow_disks = set()
+    lab.collect(1)
+    assert not [m for sender, _, m in lab.mail if sender == 1]
+    lab.tick(0, 2)
+    lab.deliver()
+    lab.deliver()
+    progress = lab.cores[0].followers()[NodeId(1)]
+    assert not progress.counted, "the leader heard of it in the same run of the process"
+    lab.settle()
+    assert not core.suspect, "an entry was made for its sake, and it has caught up"
+
+
+def test_a_distrusted_leader_stops_leading_and_tells_its_store() -> None:
+    lab = Lab(3)
+    lab.elect(0)
+    core = lab.cores[0]
+    core.distrust()
+    write = core.ready().write
+
+    assert core.role is Role.FOLLOWER
+    assert write is not None
+    assert write.batch.distrusted
+    for _ in range(100):
+        core.tick()
+    assert core.role is Role.FOLLOWER, "it does not campaign"

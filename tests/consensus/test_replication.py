@@ -13,9 +13,8 @@ from consensus.errors import (
 )
 from consensus.messages import AppendRequest, AppendResponse, AppendStatus, Heartbeat
 from consensus.ports import Admission
-from consensus.state import ProtectedConflict
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
-from tests.consensus.lab import Lab, Mail, chain, make_core
+from tests.consensus.lab import Lab, Mail, ScriptedAuthority, chain, make_core
 
 
 def append(entries: list[Entry], after: int, term: int, commit: int = 0) -> AppendRequest:
@@ -357,11 +356,12 @@ def test_the_match_with_an_earlier_leader_does_not_count_for_the_next() -> None:
 
 def test_what_is_committed_is_never_replaced() -> None:
     log = chain(1, 1, 1)
-    core = make_core(1, entries=log, applied=2)
+    authority = ScriptedAuthority()
+    core = make_core(1, entries=log, applied=2, authority=authority)
     offered = chain(3, 3, first=log[:1])
     core.step(NodeId(0), append(offered, 1, 3))
 
-    assert core.conflict == ProtectedConflict(LogIndex(2), log[1].hash, offered[1].hash)
+    assert authority.conflicting_with == [(log[1].hash, None, offered[1])]
     assert [log[n].hash for n in range(3)] == [core.log.hash_at(LogIndex(n)) for n in (1, 2, 3)]
     assert not any(isinstance(m, AppendResponse) for _, m in core.ready().messages)
 
@@ -372,8 +372,25 @@ def test_what_the_embedder_protects_is_never_replaced() -> None:
     core.protect(LogIndex(3))
     core.step(NodeId(0), append(chain(3, first=log[:2]), 2, 3))
 
-    assert core.conflict is not None
+    assert core.conflicts == 1
     assert core.log.hash_at(LogIndex(3)) == log[2].hash
+
+
+def test_a_refused_conflict_hands_over_both_entries_and_changes_nothing_else() -> None:
+    """One signed lie must not leave a mark that only a restart takes away."""
+    authority = ScriptedAuthority()
+    core = make_core(1, authority=authority)
+    log = chain(1, 1, 1)
+    core.step(NodeId(0), append(log, 0, 1, commit=2))
+    respond(core)
+    lie = Entry(Term(1), LogIndex(2), EntryKind.DATA, NodeId(0), log[0].hash, b"lie", b"signed")
+    core.step(NodeId(0), append([log[0], lie], 1, 1))
+
+    assert authority.conflicting_with == [(log[1].hash, log[1], lie)]
+    assert not core.ready().messages, "what cannot be taken is not answered"
+    core.step(NodeId(0), append(chain(1, first=log), 3, 1, commit=4))
+    respond(core)
+    assert core.commit_index == 4, "the same leader's honest entries are taken as before"
 
 
 def test_entries_truncated_during_their_write_do_not_become_durable_by_it() -> None:

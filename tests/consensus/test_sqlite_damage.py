@@ -409,3 +409,13 @@ async def test_a_file_that_sqlite_cannot_read_is_damaged(tmp_path: Path) -> None
     with pytest.raises(DamagedLogError) as error:
         await load(tmp_path)
     assert error.value.index == 0
+
+
+async def test_distrust_at_run_time_outlives_restarts(tmp_path: Path) -> None:
+    log = chain(1, 1)
+    await write(tmp_path, AppendBatch(STATE, log))
+    await write(tmp_path, AppendBatch(STATE, [], distrusted=True))
+
+    assert (await load(tmp_path)).suspect
+    await write(tmp_path, AppendBatch(STATE, [], caught_up=True))
+    assert not (await load(tmp_path)).suspect

@@ -142,6 +142,8 @@ def show_batch(batch: AppendBatch) -> str:
         parts.append(f"{'reset' if batch.reset else 'compact'}={begins}")
     if batch.caught_up:
         parts.append("caught-up")
+    if batch.distrusted:
+        parts.append("distrusted")
     if batch.entries:
         parts.append(show_entries(batch.entries))
     return " ".join(parts)

@@ -27,7 +27,7 @@ STATUS = RaftStatus(
     last_index=LogIndex(30),
     stable_index=LogIndex(30),
     protected_index=LogIndex(0),
-    conflict=None,
+    conflicts=0,
     suspect=False,
 )
 replace = msgspec.structs.replace

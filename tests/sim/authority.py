@@ -30,3 +30,6 @@ class Authority:
             self._world.counts["entry refused"] += 1
             return Admission.REFUSE
         return Admission.ACCEPT
+
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """No member of the simulation lies."""

@@ -71,7 +71,7 @@ class Checker:
         if self._looked.get(node.id) == now:
             return
         self._looked[node.id] = now
-        ensure(core.conflict is None, "protected", f"{node.id} was asked for {core.conflict}")
+        ensure(not core.conflicts, "protected", f"{node.id} was asked to give up an entry")
         self._check_log_matching(node, core)
         self._check_leader(node, core)
         self._check_commit(node, core)

@@ -147,6 +147,7 @@ class Disk:
         if batch is not None and batch.caught_up:
             self.suspect = self.tainted = False
             self._vouched = None
+        self.suspect |= batch is not None and batch.distrusted
         state = self.log.hard_state or HardState()
         last = LogIndex(self.log.last_index)
         promises = Promises(
