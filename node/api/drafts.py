@@ -16,6 +16,8 @@ import msgspec
 from node.api.details import AllowanceBody, DetailsBody, LineBody
 from node.api.ports import DETAILS_BYTES_MAX, InvoiceDraft, RedDraft
 from node.api.schemas import InvoiceBody, RedIssueBody
+from node.chain.disclosure import INTEGER_MAX, NESTING_MAX
+from node.chain.item_paths import reads_as_place
 from node.ledger.operations import RATE_GROUPS_MAX, RateGroup
 from node.ledger.types import AMOUNT_MAX
 
@@ -23,8 +25,6 @@ _ORDER_TAG = b"piaolian/order/v1\n"
 _BASIS_POINTS = 10_000
 DECIMALS_MAX = 13
 """Decimals of a quantity or unit price (DOMAIN §2)."""
-_INTEGER_MAX = 2**53
-_NESTING_MAX = 32
 
 
 class DraftError(ValueError):
@@ -290,8 +290,9 @@ def canonical_details(
     None when there is nothing to seal.
 
     Raises:
-        DraftError: too large, too deep, or a number that is not an integer below 2^53: decimals
-            are written as strings, so that every program reads the same value.
+        DraftError: too large, too deep, a name that no path can tell from a place in an array, or
+            a number that is not an integer below 2^53: decimals are written as strings, so that
+            every program reads the same value.
     """
     document: dict[str, object] = {}
     if details is not None:
@@ -301,6 +302,8 @@ def canonical_details(
             document[name] = [item.model_dump(exclude_none=True) for item in items]
     if not document:
         return None
+    if details is not None and any(map(reads_as_place, details.extensions or ())):
+        raise DraftError("/details/extensions", "have a name that reads as a place in an array")
     _check_numbers(document, 0)
     encoded = json.dumps(
         document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
@@ -311,10 +314,10 @@ def canonical_details(
 
 
 def _check_numbers(value: object, depth: int) -> None:
-    if depth > _NESTING_MAX:
-        raise DraftError("/details", f"are nested more than {_NESTING_MAX} deep")
+    if depth > NESTING_MAX:
+        raise DraftError("/details", f"are nested more than {NESTING_MAX} deep")
     if isinstance(value, float) or (
-        isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX
+        isinstance(value, int) and not -INTEGER_MAX <= value <= INTEGER_MAX
     ):
         raise DraftError("/details", "hold a number that is no integer: write it as a string")
     if isinstance(value, Mapping):

@@ -6,11 +6,15 @@
     lines after     cosignatures (type 04), one a voter, in the order of the voter list
 
 `Certificate.verify` checks each signature exactly once and is the only judge of finality.
+
+What nodes send each other and store has one spelling (`parse_certificate`). A file or an answer
+that an outsider is shown may carry lines of others: witnesses add theirs to any checkpoint, and
+signed-note tells verifiers to ignore what they do not know (`read_certificate`, `open_checkpoint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -99,14 +103,7 @@ class Certificate(msgspec.Struct, frozen=True):
             ):
                 raise CertificateError(f"cosignature of {voter.node} does not verify")
         if self.origin_signature is not None:
-            self._verify_origin(voters, self.origin_signature)
-
-    def _verify_origin(self, voters: VoterSet, blob: bytes) -> None:
-        message = self.checkpoint.body.encode()
-        # Key ids are 4 bytes, so two voters may share one: any of them may have signed.
-        keys = [voter.origin_key for voter in voters.voters if voter.origin_id == blob[:4]]
-        if not any(signing.verify(key, message, blob[4:]) for key in keys):
-            raise CertificateError("origin signature does not verify")
+            _check_origin(self.checkpoint, voters, self.origin_signature)
 
 
 def certify(
@@ -141,13 +138,73 @@ def parse_certificate(text: str) -> Certificate:
     """
     if len(text) > CERTIFICATE_BYTES_MAX:
         raise CertificateError("certificate is too large")
+    checkpoint, lines = _parse(text)
+    return _certificate(checkpoint, lines)
+
+
+def read_certificate(text: str, voters: VoterSet) -> Certificate:
+    """As `parse_certificate`, of a note that may hold lines of others: those are left out.
+
+    Raises:
+        CertificateError: when the voters' lines are not those of a certificate.
+    """
+    checkpoint, lines = _parse(text)
+    return _certificate(checkpoint, _known(lines, voters))
+
+
+def open_checkpoint(text: str, voters: VoterSet) -> Certificate:
+    """Read a checkpoint that somebody shows, as signed-note asks of a verifier.
+
+    Lines of unknown keys are ignored, wherever they stand, also those that share a name or a key
+    id with a voter's; one false line of a voter's key refuses the whole.
+
+    Returns:
+        The voters' lines only, one each, in voter order, all verified. There may be fewer than q.
+
+    Raises:
+        CertificateError: malformed, of another network, or a voter's line does not verify.
+    """
+    checkpoint, lines = _parse(text)
+    if checkpoint.origin != voters.origin:
+        raise CertificateError("checkpoint belongs to another network")
+    found: dict[int, Cosignature] = {}
+    origin_signature = None
+    for line in _known(lines, voters):
+        voter = voters.by_cosigner.get(line.name)
+        if voter is None:
+            _check_origin(checkpoint, voters, line.blob)
+            origin_signature = origin_signature or line.blob
+            continue
+        if not verify_cosignature(checkpoint, voter.cosigner, voter.cosign_key, line.blob):
+            raise CertificateError(f"cosignature of {voter.node} does not verify")
+        found.setdefault(voter.number, Cosignature(line.name, line.blob))
+    return Certificate(checkpoint, tuple(found[n] for n in sorted(found)), origin_signature)
+
+
+def _parse(text: str) -> tuple[Checkpoint, Sequence[NoteSignature]]:
     try:
         note = parse_note(text)
-        checkpoint = parse_checkpoint(note.text)
+        return parse_checkpoint(note.text), note.signatures
     except (MalformedNoteError, MalformedCheckpointError) as error:
         raise CertificateError(str(error)) from error
-    lines = list(note.signatures)
-    origin_signature = lines.pop(0).blob if lines[0].name == checkpoint.origin else None
+
+
+def _check_origin(checkpoint: Checkpoint, voters: VoterSet, blob: bytes) -> None:
+    message = checkpoint.body.encode()
+    # Key ids are 4 bytes, so two voters may share one: any of them may have signed.
+    keys = [voter.origin_key for voter in voters.voters if voter.origin_id == blob[:4]]
+    if not any(signing.verify(key, message, blob[4:]) for key in keys):
+        raise CertificateError("origin signature does not verify")
+
+
+def _known(lines: Iterable[NoteSignature], voters: VoterSet) -> list[NoteSignature]:
+    return [line for line in lines if voters.knows(line.name, line.key_id)]
+
+
+def _certificate(checkpoint: Checkpoint, signatures: Sequence[NoteSignature]) -> Certificate:
+    lines = list(signatures)
+    published = bool(lines) and lines[0].name == checkpoint.origin
+    origin_signature = lines.pop(0).blob if published else None
     certificate = Certificate(
         checkpoint, tuple(Cosignature(line.name, line.blob) for line in lines), origin_signature
     )

@@ -228,10 +228,10 @@ def _false_tiles(side: Side) -> ForgedError:
 
 
 def _cosigned(side: Side, voters: VoterSet) -> dict[int, RootStatement]:
-    """Who cosigned the checkpoint, every line verified.
+    """Who cosigned the checkpoint, every voter's line verified; those of others count for nothing.
 
     Raises:
-        ForgedError: a line is of no voter or does not verify, or there is none.
+        ForgedError: a voter's line does not verify, or there is none.
     """
     checkpoint = side.certificate.checkpoint
     if checkpoint.origin != voters.origin:
@@ -239,11 +239,11 @@ def _cosigned(side: Side, voters: VoterSet) -> dict[int, RootStatement]:
     found: dict[int, RootStatement] = {}
     for line in side.certificate.cosignatures:
         voter = voters.by_cosigner.get(line.cosigner)
-        if voter is None or not verify_cosignature(
-            checkpoint, voter.cosigner, voter.cosign_key, line.blob
-        ):
+        if voter is None or voter.cosign_id != line.blob[:4]:
+            continue
+        if not verify_cosignature(checkpoint, voter.cosigner, voter.cosign_key, line.blob):
             raise ForgedError(f"{side.name}: a cosignature does not verify")
         found[voter.number] = RootStatement(checkpoint.size, checkpoint.root, line.blob)
     if not found:
-        raise ForgedError(f"{side.name}: nobody cosigned the checkpoint")
+        raise ForgedError(f"{side.name}: no voter cosigned the checkpoint")
     return dict(sorted(found.items()))

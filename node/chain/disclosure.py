@@ -7,7 +7,8 @@ Details are a canonical JSON object: UTF-8, no spaces, keys sorted by their code
 two levels deep. Of each top-level field, in the order of the document: an object gives one item a
 key, an array one item a position, anything else (an empty object or array too) is one item. So
 one line, one allowance, one attachment or one field of a party can be shown alone. The path of
-an item is a JSON pointer (RFC 6901): `/remarks`, `/seller/name`, `/lines/3`.
+an item is a JSON pointer (RFC 6901): `/remarks`, `/seller/name`, `/lines/3` (`item_paths`).
+Numbers are integers: programs do not agree on how to write any others.
 
     salt of an item  BLAKE2b-128(key: the details' 32-byte salt, personal: tag, path)
     leaf             tag ‖ salt (16) ‖ length of path (4, big-endian) ‖ path ‖ value
@@ -22,10 +23,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
+from node.chain.item_paths import escape, reads_as_place
 from node.chain.merkle import leaf_hash, leaf_hashes, parent_hashes, path_root
 
 SALT_BYTES = 32
@@ -38,8 +40,18 @@ _SALT_PERSON = b"piaolian item v2"
 _AUDIT_HASHES_MAX = 16
 """More than 2^14 items do not fit `ITEMS_MAX`."""
 
+INTEGER_MAX = 2**53
+NESTING_MAX = 32
+"""Arrays and objects of a value within each other: each reader can take it apart."""
+
+
+def _no_fraction(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no integer")
+
+
 _encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder().decode
+_decode = msgspec.json.Decoder(float_hook=_no_fraction).decode
+_MALFORMED = (msgspec.MsgspecError, RecursionError, OverflowError, ValueError)
 
 Item = tuple[str, bytes]
 """Path and value, the value as canonical JSON."""
@@ -80,14 +92,18 @@ def items_of(details: bytes) -> list[Item]:
             raise DetailsError("details are not a JSON object in canonical form")
         items: list[Item] = []
         for name, value in document.items():
-            path = "/" + _escape(name)
+            path = "/" + escape(name)
             if isinstance(value, dict) and value:
-                items += [(f"{path}/{_escape(key)}", _encode(item)) for key, item in value.items()]
+                if any(map(reads_as_place, value)):
+                    raise DetailsError(f"{path} has a key that reads as a place in an array")
+                items += [(f"{path}/{escape(key)}", _encode(item)) for key, item in value.items()]
             elif isinstance(value, list) and value:
                 items += [(f"{path}/{place}", _encode(item)) for place, item in enumerate(value)]
             else:
                 items.append((path, _encode(value)))
-    except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError) as error:
+    except DetailsError:
+        raise
+    except _MALFORMED as error:
         raise DetailsError(f"details are not canonical JSON: {error}") from error
     if len(items) > ITEMS_MAX:
         raise DetailsError(f"details have more than {ITEMS_MAX} items")
@@ -126,10 +142,11 @@ def disclosed_commitment(disclosure: Disclosure) -> bytes | None:
     Its value must be canonical JSON, so that it reads the same everywhere.
     """
     try:
-        if _encode(_decode(disclosure.value)) != disclosure.value:
+        value = _decode(disclosure.value)
+        if _encode(value) != disclosure.value or not _reads_alike(value, NESTING_MAX):
             return None
         leaf = leaf_hash(_leaf(disclosure.path.encode(), disclosure.value, disclosure.salt))
-    except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError):
+    except _MALFORMED:
         return None
     root = path_root(disclosure.index, disclosure.count, leaf, disclosure.hashes)
     return None if root is None else _commitment(disclosure.count, root)
@@ -138,6 +155,14 @@ def disclosed_commitment(disclosure: Disclosure) -> bytes | None:
 def read_value(disclosure: Disclosure) -> Any:  # noqa: ANN401 (any JSON value)
     """The disclosed value, decoded."""
     return _decode(disclosure.value)
+
+
+def _reads_alike(value: object, depth: int) -> bool:
+    """Whether every program reads this value as the same one."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_reads_alike(item, depth - 1) for item in inner)
+    return not isinstance(value, int) or -INTEGER_MAX <= value <= INTEGER_MAX
 
 
 def _commitment(count: int, root: bytes) -> bytes:
@@ -176,7 +201,3 @@ def _parents(row: list[bytes]) -> list[bytes]:
     """One level up; an odd last node goes up as it is, which yields the tree of RFC 6962."""
     parents = parent_hashes(row)
     return [*parents, row[-1]] if len(row) & 1 else parents
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1") if "~" in name or "/" in name else name

@@ -24,9 +24,10 @@ TYPE_ED25519 = 1
 TYPE_COSIGNATURE = 4
 """Timestamped Ed25519 cosignature (c2sp.org/tlog-cosignature)."""
 
-NOTE_CHARACTERS_MAX = 65_536
+NOTE_CHARACTERS_MAX = 262_144
+"""Room for `SIGNATURES_MAX` lines of other kinds: post-quantum ones hold nearly 5 kB each."""
 SIGNATURES_MAX = 32
-"""The specification asks for at least 16; a note of seven voters holds at most 14."""
+"""The specification asks for at least 16; a note of seven voters holds at most 14 of theirs."""
 
 _KEY_ID_BYTES = 4
 _LINE_PREFIX = "\u2014 "

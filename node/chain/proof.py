@@ -7,9 +7,14 @@
     (empty line)
     <certificate>           one origin signature and exactly q cosignatures
 
-There is one accepted form: reading writes again and compares. A disclosure shows one item of the
-sealed details that the leaf commits to (`disclosure`), each once, in the order of operation and
-place. Handovers between voter sets have their place; this version knows none, so it is empty.
+There is one accepted form: reading writes again and compares. Only the note may hold lines of
+unknown keys beside, which are ignored. A disclosure shows one item of the sealed details that the
+leaf commits to (`disclosure`), each once, in the order of operation and place. Handovers between
+voter sets have their place; this version knows none, so it is empty.
+
+No line is longer than other tools' scanners read (64 KiB): what does not fit one `extra` line, as
+a leaf beyond 48 kB or many disclosures, goes on in further ones. tlog-proof knows one such line;
+so a tool that is strict about it reads every proof of a leaf and little more, and large ones not.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from typing import Annotated
 
 import msgspec
 
-from node.chain.certificate import Certificate, CertificateError, parse_certificate
+from node.chain.certificate import Certificate, CertificateError, read_certificate
 from node.chain.disclosure import Disclosure
 from node.chain.leaf import LEAF_BYTES_MAX
 from node.chain.merkle import HASH_BYTES
@@ -27,9 +32,12 @@ from node.chain.note import MalformedNoteError, decode_base64, encode_base64
 from node.chain.voters import VoterSet
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
-PROOF_BYTES_MAX = 524_288
-"""A leaf and disclosures of `DISCLOSED_BYTES_MAX` need 436,911 in base64; path and certificate
-less than 16,384."""
+PROOF_BYTES_MAX = 1_048_576
+"""A leaf and disclosures of `DISCLOSED_BYTES_MAX` need 436,911 in base64, path and certificate
+less than 16,384; the rest is for signature lines of others."""
+EXTRA_LINE_BYTES = 48_000
+"""Of the data in each `extra` line but the last: 64,000 characters in base64, unpadded."""
+_EXTRA_LINES_MAX = 7
 DISCLOSURES_MAX = 256
 DISCLOSED_BYTES_MAX = 262_144
 """Of all disclosures of a proof together, encoded."""
@@ -66,10 +74,16 @@ class Proof(msgspec.Struct, frozen=True):
 
     def encode(self) -> str:
         """The proof file."""
-        extra = encode_base64(_encoder.encode(_Extra(self.leaf, self.disclosures)))
-        hashes = "".join(f"{encode_base64(value)}\n" for value in self.path)
-        note = self.certificate.encode()
-        return f"{PROOF_HEADER}\nextra {extra}\nindex {self.index}\n{hashes}\n{note}"
+        return f"{_head(self)}\n{self.certificate.encode()}"
+
+
+def _head(proof: Proof) -> str:
+    """All lines above the empty one."""
+    data = _encoder.encode(_Extra(proof.leaf, proof.disclosures))
+    pieces = (data[at : at + EXTRA_LINE_BYTES] for at in range(0, len(data), EXTRA_LINE_BYTES))
+    extra = "".join(f"extra {encode_base64(piece)}\n" for piece in pieces)
+    hashes = "".join(f"{encode_base64(value)}\n" for value in proof.path)
+    return f"{PROOF_HEADER}\n{extra}index {proof.index}\n{hashes}"
 
 
 def build_proof(
@@ -105,11 +119,12 @@ def build_proof(
     return Proof(index, tuple(path), leaf, narrowed, ordered)
 
 
-def parse_proof(data: bytes | str) -> Proof:
+def parse_proof(data: bytes | str, voters: VoterSet) -> Proof:
     """Read a proof file; verifies nothing but its form.
 
     Args:
         data: The file. Read it as bytes: text modes of files may change line ends unseen.
+        voters: Whose signature lines are read; those of others are left out.
 
     Raises:
         MalformedProofError: with a reason; never another error, whatever the bytes.
@@ -117,24 +132,27 @@ def parse_proof(data: bytes | str) -> Proof:
     text = _text(data)
     head, separator, note = text.partition("\n\n")
     lines = head.split("\n")
-    if not separator or len(lines) < 3 or lines[0] != PROOF_HEADER:
+    if not separator or lines[0] != PROOF_HEADER:
         raise MalformedProofError("not a tlog-proof file")
-    if len(lines) - 3 > PATH_HASHES_MAX:
+    end = next((n for n, line in enumerate(lines) if line.startswith("index ")), len(lines))
+    if not 2 <= end <= _EXTRA_LINES_MAX + 1 or end == len(lines):
+        raise MalformedProofError("proof file has no extra data or no index")
+    if len(lines) - end - 1 > PATH_HASHES_MAX:
         raise MalformedProofError("audit path is too long")
     try:
-        extra = _extra(lines[1])
+        extra = _extra(lines[1:end])
         proof = Proof(
-            index=_index(lines[2]),
-            path=tuple(decode_base64(line) for line in lines[3:]),
+            index=_index(lines[end]),
+            path=tuple(decode_base64(line) for line in lines[end + 1 :]),
             leaf=extra.leaf,
-            certificate=parse_certificate(note),
+            certificate=read_certificate(note, voters),
             disclosures=extra.disclosures,
         )
     except (MalformedNoteError, CertificateError) as error:
         raise MalformedProofError(str(error)) from error
     if any(len(value) != HASH_BYTES for value in proof.path):
         raise MalformedProofError("audit path has a hash of a wrong length")
-    if proof.encode() != text:
+    if _head(proof) != f"{head}\n":
         raise MalformedProofError("proof file is not in its canonical form")
     return proof
 
@@ -157,11 +175,11 @@ def _index(line: str) -> int:
     return int(digits)
 
 
-def _extra(line: str) -> _Extra:
-    word, _, encoded = line.partition(" ")
-    if word != "extra":
+def _extra(lines: Sequence[str]) -> _Extra:
+    words = [line.partition(" ") for line in lines]
+    if any(word != "extra" for word, _, _ in words):
         raise MalformedProofError("proof file has no extra data")
-    data = decode_base64(encoded)
+    data = b"".join(decode_base64(encoded) for _, _, encoded in words)
     try:
         extra = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:

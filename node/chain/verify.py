@@ -7,12 +7,14 @@ at its index in the one history that every honest voter keeps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from node.chain.certificate import CertificateError
 from node.chain.disclosure import Disclosure, disclosed_commitment, read_value
+from node.chain.item_paths import ItemPathError, check_places
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.merkle import leaf_hash, verify_inclusion
 from node.chain.proof import MalformedProofError, Proof, parse_proof
@@ -85,7 +87,8 @@ def verify_proof_file(data: bytes | str, genesis: Genesis) -> Verdict:
         The verdict; never raises, whatever the file holds.
     """
     try:
-        return verify_proof(parse_proof(data), VoterSet.from_genesis(genesis))
+        voters = VoterSet.from_genesis(genesis)
+        return verify_proof(parse_proof(data, voters), voters)
     except (MalformedProofError, ProofInvalidError) as error:
         return Verdict(valid=False, reason=str(error))
 
@@ -97,6 +100,8 @@ def verify_proof(proof: Proof, voters: VoterSet) -> Verdict:
         ProofInvalidError: with the reason.
     """
     certificate = proof.certificate
+    if certificate.checkpoint.origin != voters.origin:
+        raise ProofInvalidError("checkpoint belongs to another network")
     if certificate.origin_signature is None or len(certificate.cosignatures) != voters.q:
         raise ProofInvalidError(
             f"a proof holds one origin signature and exactly {voters.q} cosignatures"
@@ -160,6 +165,14 @@ def _check_disclosures(
 ) -> tuple[Disclosed, ...]:
     if disclosures and code != Code.OK:
         raise ProofInvalidError("a refused transaction issued nothing whose details it could show")
+    for _, group in groupby(disclosures, key=lambda shown: shown.operation):
+        shown = tuple(group)
+        if len({item.count for item in shown}) != 1:
+            raise ProofInvalidError("disclosures of one operation count its items differently")
+        try:
+            check_places((item.index, item.path) for item in shown)
+        except ItemPathError as error:
+            raise ProofInvalidError(str(error)) from error
     return tuple(_check_disclosure(shown, transaction) for shown in disclosures)
 
 

@@ -96,6 +96,14 @@ class VoterSet(msgspec.Struct, frozen=True, dict=True):
         return {voter.cosigner: voter for voter in self.voters}
 
     @cached_property
+    def _key_names(self) -> frozenset[tuple[str, bytes]]:
+        return frozenset((key.name, key.id) for voter in self.voters for key in voter.verifier_keys)
+
+    def knows(self, name: str, key_id: bytes) -> bool:
+        """Whether a signature line of this name and key id is of a voter's key."""
+        return (name, key_id) in self._key_names
+
+    @cached_property
     def by_node(self) -> dict[str, Voter]:
         """Voters by node name."""
         return {voter.node: voter for voter in self.voters}

@@ -1,12 +1,15 @@
 """How a command fails: a message for people and an exit code. Owns the mapping of known errors.
 
-0 success, 1 refused or failed, 2 bad usage or configuration.
+0 success, 1 refused or failed, 2 bad usage or configuration; `verify` alone has 3: a valid proof
+that the ledger refused the transaction.
 """
 
 from __future__ import annotations
 
+OK = 0
 REFUSED = 1
 USAGE = 2
+REFUSED_TRANSACTION = 3
 
 
 class CliError(Exception):

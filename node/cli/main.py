@@ -198,8 +198,12 @@ def verify(
     network: Annotated[Path, typer.Option(help="The network's genesis document.")],
     as_json: Json = False,
 ) -> None:
-    """Check a proof or evidence with no network and no node. Exit code 0 only if it is valid."""
-    from node.cli.proofs import check_file
+    """Check a proof or evidence with no network and no node.
+
+    Exit code 0: it is valid; a transaction that it shows was applied. 3: it is valid, and shows
+    that the ledger refused the transaction. 1: it is not valid. 2: a file cannot be read.
+    """
+    from node.cli.proofs import check_file, exit_code
 
     verdict = check_file(file, network)
     if as_json:
@@ -207,8 +211,8 @@ def verify(
     else:
         shown = {name: value for name, value in verdict.items() if value not in (None, "", [])}
         print_fields(shown)
-    if not verdict["valid"]:
-        raise typer.Exit(REFUSED)
+    if code := exit_code(verdict):
+        raise typer.Exit(code)
 
 
 @app.command(

@@ -77,8 +77,8 @@ def plain(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping | list):
+        value = json.dumps(value, ensure_ascii=False)  # which keeps the controls beyond ASCII
     if isinstance(value, str):
         return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
-    if isinstance(value, Mapping | list):
-        return json.dumps(value, ensure_ascii=False)
     return str(value)

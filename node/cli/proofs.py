@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from node.chain.evidence_file import is_evidence_file, verify_evidence_file
 from node.chain.verify import Verdict, verify_proof_file
-from node.cli.errors import UsageError
+from node.cli.errors import OK, REFUSED, REFUSED_TRANSACTION, UsageError
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, parse_genesis
 
 _FILE_BYTES_MAX = 1 << 20
 _GENESIS_BYTES_MAX = 1 << 20
+
+
+def exit_code(verdict: Mapping[str, object]) -> int:
+    """What a script needs to know of a verdict: a proof may well be true of a refusal."""
+    if not verdict["valid"]:
+        return REFUSED
+    return OK if verdict.get("code") in {None, Code.OK.name} else REFUSED_TRANSACTION
 
 
 def check_file(file: Path, network: Path) -> dict[str, object]:
@@ -35,7 +43,11 @@ def read_genesis(network: Path) -> Genesis:
         UsageError: it cannot be read.
         GenesisError: it is no valid one.
     """
-    return parse_genesis(_read(network, _GENESIS_BYTES_MAX).decode("utf-8", "replace"))
+    try:
+        text = _read(network, _GENESIS_BYTES_MAX).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{network}: not UTF-8") from error
+    return parse_genesis(text)
 
 
 def read_file(path: Path) -> bytes:

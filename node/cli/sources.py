@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from node.chain.certificate import (
-    CERTIFICATE_BYTES_MAX,
-    Certificate,
-    CertificateError,
-    parse_certificate,
-)
+from node.chain.certificate import Certificate, CertificateError, open_checkpoint
 from node.chain.compare import Side
 from node.chain.merkle import HASH_BYTES
 from node.chain.proof import PROOF_HEADER, MalformedProofError, parse_proof
@@ -70,23 +65,23 @@ def open_source(
         SourceError: it is malformed.
     """
     if source.startswith(("http://", "https://")):
-        return _node_source(source, opened(_client(source, tokens)))
+        return _node_source(source, opened(_client(source, tokens)), voters)
     path = Path(source)
     if path.is_dir():
-        return Source(_log_side(source, lambda name: _file(path / name)))
+        return Source(_log_side(source, lambda name: _file(path / name), voters))
     if path.suffix == ".toml":
         client = client_of(load(path), "read", patience_s=_PATIENCE_S)
-        return _node_source(source, opened(client))
+        return _node_source(source, opened(client), voters)
     return Source(_file_side(source, read_file(path), voters))
 
 
-def _log_side(name: str, fetch: _Fetch) -> Side:
+def _log_side(name: str, fetch: _Fetch, voters: VoterSet) -> Side:
     """A log with its tiles."""
     note = fetch("checkpoint")
     if note is None:
         raise SourceError(f"{name}: nothing is final yet, or there is no checkpoint")
     try:
-        certificate = parse_certificate(_text(note))
+        certificate = open_checkpoint(_text(note), voters)
     except CertificateError as error:
         raise SourceError(f"{name}: {error}") from error
     return _tiled(name, certificate, fetch)
@@ -116,8 +111,8 @@ def _file_side(name: str, data: bytes, voters: VoterSet) -> Side:
     """A proof or a checkpoint alone."""
     try:
         if not data.startswith(PROOF_HEADER.encode()):
-            return Side(name, parse_certificate(_text(data)))
-        proof = parse_proof(data)
+            return Side(name, open_checkpoint(_text(data), voters))
+        proof = parse_proof(data, voters)
         verify_proof(proof, voters)
     except (CertificateError, MalformedProofError, ProofInvalidError) as error:
         raise SourceError(f"{name}: {error}") from error
@@ -125,8 +120,15 @@ def _file_side(name: str, data: bytes, voters: VoterSet) -> Side:
 
 
 def _text(data: bytes) -> str:
-    """A note as text; what is no UTF-8 is refused as a note."""
-    return data[: CERTIFICATE_BYTES_MAX + 1].decode("utf-8", "replace")
+    """A note as text.
+
+    Raises:
+        CertificateError: it is no UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CertificateError("checkpoint is not UTF-8") from error
 
 
 def _file(path: Path) -> bytes | None:
@@ -150,36 +152,43 @@ def _client(url: str, tokens: list[Path]) -> ApiClient:
     return ApiClient(parts.hostname, port, token, patience_s=_PATIENCE_S)
 
 
-def _node_source(name: str, client: ApiClient) -> Source:
+def _node_source(name: str, client: ApiClient, voters: VoterSet) -> Source:
     fetch = _node_fetch(client)
 
     def earlier() -> Iterator[Side]:
         try:
-            for certificate in _certificates(client):
+            for certificate in _certificates(client, voters):
                 yield _tiled(name, certificate, fetch)
         except (CliError, CertificateError, LookupError, TypeError):
             return  # a bare log without blocks, or one that answers nonsense: it has no more
 
-    return Source(_log_side(name, fetch), earlier)
+    return Source(_log_side(name, fetch, voters), earlier)
 
 
-def _certificates(client: ApiClient) -> Iterator[Certificate]:
+def _certificates(client: ApiClient, voters: VoterSet) -> Iterator[Certificate]:
     """Of the newest blocks."""
     blocks = client.get("/v1/blocks", limit=1).fields["blocks"]
     newest = blocks[0]["height"]  # type: ignore[index]  # a TypeError is expected here
     for height in range(newest, max(0, newest - EARLIER_MAX), -1):
         note = client.get(f"/v1/blocks/{height}").fields["certificate"]
         if note is not None:
-            yield parse_certificate(str(note))
+            yield open_checkpoint(str(note), voters)
 
 
 def _node_fetch(client: ApiClient) -> _Fetch:
     def fetch(name: str) -> bytes | None:
-        try:
-            return client.get("/v1/checkpoint" if name == "checkpoint" else f"/{name}").data
-        except ProblemError as error:
-            if error.status == 404:
-                return None
-            raise
+        data = _answer(client, f"/{name}")
+        if data is None and name == "checkpoint":  # a node's older name of the same
+            data = _answer(client, "/v1/checkpoint")
+        return data
 
     return fetch
+
+
+def _answer(client: ApiClient, path: str) -> bytes | None:
+    try:
+        return client.get(path).data
+    except ProblemError as error:
+        if error.status == 404:
+            return None
+        raise

@@ -146,7 +146,8 @@ def parse_genesis(text: str) -> Genesis:
         )
         # The positional form carries every constraint: round-trip through it.
         genesis = msgspec.msgpack.decode(msgspec.msgpack.encode(genesis), type=Genesis)
-    except (tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
+    except (msgspec.MsgspecError, OverflowError, RecursionError, ValueError) as error:
+        # tomllib's own error is a ValueError, as is its refusal of a number of 5,000 digits.
         raise GenesisError(f"network.toml: {error}") from error
     _check(genesis)
     return genesis
@@ -181,7 +182,15 @@ def _check(genesis: Genesis) -> None:
         (any(r not in ROLE_NAMES for p in genesis.participants for r in p.roles), "unknown role"),
     ]
     keys = [k for v in genesis.voters for k in (v.identity_key, v.cosign_key, v.origin_key)]
-    problems.append((len(set(keys)) != len(keys), "every voter key has one role: keys must differ"))
+    keys += [p.signing_key for p in genesis.participants]
+    # Who counts signatures counts keys: one that stands twice would count for two.
+    problems.append((len(set(keys)) != len(keys), "every key has one role: keys must differ"))
+    for names, message in (
+        (genesis.governors, "governors must differ"),
+        (genesis.tax_rates, "tax rates must differ"),
+        *((p.roles, f"roles of {p.id} must differ") for p in genesis.participants),
+    ):
+        problems.append((len(set(names)) != len(names), message))
     for wrong, message in problems:
         if wrong:
             raise GenesisError(f"network.toml: {message}")

@@ -6,6 +6,7 @@ import random  # noqa: TID251  # seeded
 from collections.abc import Callable, Iterator, Sequence
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_EM_DASH = "—".encode()
 
 
 class Mutator:
@@ -115,6 +116,52 @@ class Mutator:
             lines[at] = lines[at][:middle] + blank + lines[at][middle:]
         return b"\n".join(lines)
 
+    def renamed_signer(self) -> bytes:
+        """A signature line has another name: it counts for nobody, so a signer is missing."""
+        lines = list(self._lines)
+        signed = [n for n, line in enumerate(lines) if line.startswith(_EM_DASH)]
+        if not signed:
+            return self._data
+        at = self._rng.choice(signed)
+        dash, name, blob = lines[at].split(b" ")
+        other = self._rng.choice((name + b"x", name[:-1], name.upper(), b"witness.example.com"))
+        lines[at] = b" ".join((dash, other, blob))
+        return b"\n".join(lines)
+
+    def renamed_key(self) -> bytes:
+        """A signature line has another key id under the same name."""
+        lines = list(self._lines)
+        signed = [n for n, line in enumerate(lines) if line.startswith(_EM_DASH)]
+        if not signed:
+            return self._data
+        at = self._rng.choice(signed)
+        head, _, blob = lines[at].rpartition(b" ")
+        other = bytes(self._rng.choice(_ALPHABET) for _ in range(5))
+        lines[at] = head + b" " + other + blob[5:]
+        return b"\n".join(lines)
+
+    def number_spelled(self) -> bytes:
+        """A number has the same value and another spelling."""
+        numbers = [n for n, line in enumerate(self._lines) if line.split(b" ")[-1].isdigit()]
+        if not numbers:
+            return self._data
+        lines, at = list(self._lines), self._rng.choice(numbers)
+        *words, digits = lines[at].split(b" ")
+        spelled = self._rng.choice((b"0" + digits, b"+" + digits, digits + b".0", digits + b"_0"))
+        lines[at] = b" ".join([*words, spelled])
+        return b"\n".join(lines)
+
+    def cut_extra(self) -> bytes:
+        """The data of one line is in two."""
+        lines = list(self._lines)
+        extra = [n for n, line in enumerate(lines) if line.startswith(b"extra ")]
+        if not extra:
+            return self._data
+        at = self._rng.choice(extra)
+        middle = 6 + 4 * self._rng.randrange(1, max(2, len(lines[at]) // 4 - 1))
+        lines[at : at + 1] = [lines[at][:middle], b"extra " + lines[at][middle:]]
+        return b"\n".join(lines)
+
     def number(self) -> bytes:
         """A number, such as the index or the tree's size, is another."""
         numbers = [n for n, line in enumerate(self._lines) if line.split(b" ")[-1].isdigit()]
@@ -142,6 +189,10 @@ _KINDS: tuple[Callable[[Mutator], bytes], ...] = (
     Mutator.padding,
     Mutator.whitespace,
     Mutator.number,
+    Mutator.number_spelled,
+    Mutator.renamed_signer,
+    Mutator.renamed_key,
+    Mutator.cut_extra,
 )
 
 

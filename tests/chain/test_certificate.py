@@ -15,10 +15,12 @@ from node.chain.certificate import (
     CertificateError,
     Cosignature,
     certify,
+    open_checkpoint,
     parse_certificate,
+    read_certificate,
 )
 from node.chain.checkpoint import sign_origin, verify_cosignature
-from node.chain.note import open_note
+from node.chain.note import Note, NoteSignature, open_note
 from node.chain.voters import VoterSet
 from tests.chain.network import Network, make_genesis, seed
 
@@ -176,3 +178,42 @@ def test_any_text_is_a_certificate_or_a_typed_error(text: str, at: int) -> None:
         with contextlib.suppress(CertificateError):
             parse_certificate(candidate).verify(network.voters)
             assert candidate == good
+
+
+# --- Lines of others -----------------------------------------------------------------------------
+
+
+def test_nodes_take_one_spelling_from_each_other_and_outsiders_ignore_strangers(
+    network: Network,
+) -> None:
+    text = network.certify().published(sign_origin(network.checkpoint, seed("payer/origin")))
+    stranger = NoteSignature("witness.example.com", bytes(76))
+    body, _, own = text.encode().partition("\n\n")
+    line = Note("", (stranger,)).encode().partition("\n")[2]
+    for joined in (f"{body}\n\n{line}{own}", f"{body}\n\n{own}{line}"):
+        assert open_checkpoint(joined, network.voters) == text
+        assert read_certificate(joined, network.voters) == text
+        with pytest.raises(CertificateError):
+            parse_certificate(joined).verify(network.voters)
+
+
+def test_a_checkpoint_counts_each_voter_once_in_any_order(network: Network) -> None:
+    whole = network.certify()
+    checkpoint = whole.checkpoint
+    lines = [NoteSignature(c.cosigner, c.blob) for c in whole.cosignatures]
+    again = network.cosign(0, checkpoint, 1_800_000_000)
+    text = Note(checkpoint.body, (*lines[::-1], NoteSignature(lines[0].name, again))).encode()
+    opened = open_checkpoint(text, network.voters)
+    assert opened == whole
+    twice = Note(checkpoint.body, (lines[0],) * 3).encode()
+    alone = open_checkpoint(twice, network.voters)
+    assert len(alone.cosignatures) == 1
+    with pytest.raises(CertificateError, match="are needed"):
+        alone.verify(network.voters)
+
+
+def test_a_checkpoint_of_another_network_is_not_opened(network: Network) -> None:
+    other = Network(make_genesis(name="other"))
+    other.add_block()
+    with pytest.raises(CertificateError, match="another network"):
+        open_checkpoint(other.certify().encode(), network.voters)

@@ -210,9 +210,9 @@ def test_false_tiles_of_a_fork_never_change_whom_it_names() -> None:
     ("complaint", "certificate"),
     [
         ("another network", Network(make_genesis(name="other"))),
-        ("nobody cosigned", ()),
+        ("no voter cosigned", ()),
         ("does not verify", "mixed"),
-        ("does not verify", "stranger"),
+        ("no voter cosigned", "stranger"),
     ],
 )
 def test_forged_checkpoints_are_refused(complaint: str, certificate: object) -> None:

@@ -235,7 +235,7 @@ def test_one_bad_line_of_a_known_key_refuses_the_whole_note() -> None:
         "text\n\n— name AAAA\n",  # shorter than a key id
         "text\n\n— name AAAAAA==\n",  # a key id and nothing else
         "text\n\n" + "— name AAAAAAA=\n" * 33,
-        "x" * 70_000 + SPEC_NOTE,
+        "x" * 270_000 + SPEC_NOTE,
     ],
 )
 def test_malformed_notes_are_refused(text: str) -> None:

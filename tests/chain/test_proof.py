@@ -29,7 +29,7 @@ from node.chain.proof import (
 )
 from node.chain.verify import verify_proof_file
 from node.ledger.codes import Code
-from node.ledger.operations import IssueInvoice, RateGroup, WithdrawOffer
+from node.ledger.operations import IssueInvoice, Operation, RateGroup, WithdrawOffer
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, Network, make_genesis, make_leaf, seed
 
@@ -75,7 +75,7 @@ def test_every_leaf_of_a_tree_has_a_proof(voters: int) -> None:
     for index in range(len(network.leaves)):
         proof = network.prove(index)
         assert len(proof.certificate.cosignatures) == network.voters.q
-        assert parse_proof(proof.encode()) == proof
+        assert parse_proof(proof.encode(), network.voters) == proof
         verdict = verify_proof_file(proof.encode(), network.genesis)
         assert verdict.valid
         assert (verdict.transaction is None) == (index % 4 == 3), "the seal is no transaction"
@@ -231,7 +231,7 @@ def lies() -> Iterator[tuple[str, Proof]]:
         )
     full = NETWORK.certify().published(sign_origin(NETWORK.checkpoint, seed("bank/origin")))
     yield "exactly 3", replace(PROOF, certificate=full)
-    yield "origin signature does not", replace(PROOF, certificate=full.narrowed(NETWORK.voters))
+    yield "one origin", replace(PROOF, certificate=full.narrowed(NETWORK.voters))
     yield "one origin", replace(PROOF, certificate=replace(certificate, origin_signature=None))
 
 
@@ -304,7 +304,8 @@ def test_any_bytes_are_invalid_with_a_reason(data: bytes, at: int, removed: int)
         if candidate != FILE:
             reason(candidate)
         with contextlib.suppress(MalformedProofError):
-            assert parse_proof(candidate).encode().encode() == candidate
+            head = parse_proof(candidate, NETWORK.voters).encode().partition("\n\n")[0]
+            assert candidate.decode().partition("\n\n")[0] == head
 
 
 def test_a_proof_stays_valid_while_the_tree_grows_and_each_is_its_own() -> None:
@@ -378,7 +379,7 @@ def test_a_proof_shows_single_items_of_the_details() -> None:
 
 def test_a_proof_of_every_item_is_read_back() -> None:
     network, proof = disclosing(*shown(*range(len(ITEMS))))
-    assert parse_proof(proof.encode()) == proof
+    assert parse_proof(proof.encode(), network.voters) == proof
     assert len(verify_proof_file(proof.encode(), network.genesis).disclosed) == len(ITEMS)
 
 
@@ -417,7 +418,7 @@ def test_disclosures_stand_in_one_order() -> None:
     _, proof = disclosing(*shown(0, 1))
     for wrong in (proof.disclosures[::-1], proof.disclosures[:1] * 2):
         with pytest.raises(MalformedProofError, match="order"):
-            parse_proof(msgspec.structs.replace(proof, disclosures=wrong).encode())
+            parse_proof(msgspec.structs.replace(proof, disclosures=wrong).encode(), NETWORK.voters)
 
 
 def test_more_than_a_proof_may_hold_is_refused() -> None:
@@ -430,7 +431,7 @@ def test_more_than_a_proof_may_hold_is_refused() -> None:
         disclosing(large)
     _, proof = disclosing(*shown(0))
     with pytest.raises(MalformedProofError, match="large"):
-        parse_proof(msgspec.structs.replace(proof, disclosures=(large,)).encode())
+        parse_proof(msgspec.structs.replace(proof, disclosures=(large,)).encode(), NETWORK.voters)
 
 
 def test_a_thousand_mutated_disclosing_proofs_are_refused() -> None:
@@ -467,3 +468,76 @@ def _mutate(rng: random.Random, proof: Proof) -> tuple[Disclosure, ...]:
         new = (*old[:at], bytes(32), *old[at + 1 :])
     changed = msgspec.structs.replace(item, **{field: new})
     return (*proof.disclosures[:place], changed, *proof.disclosures[place + 1 :])
+
+
+# --- Lines of others, and long ones --------------------------------------------------------------
+
+
+def strangers_lines() -> list[str]:
+    """Of nobody in this network: others' names, voters' names with other keys, other kinds."""
+    voter = NETWORK.voters.voters[1]
+    blobs = {
+        "witness.example.com/w1": b"\x01\x02\x03\x04" + bytes(72),
+        voter.cosigner: b"\x00\x00\x00\x01" + bytes(72),
+        voter.origin: b"\x00\x00\x00\x02" + bytes(64),
+        "pq.example.com": b"\x05\x06\x07\x08" + bytes(4_600),
+        "short.example.com": b"\x05\x06\x07\x08\x09",
+    }
+    lines = [f"— {name} {encode_base64(blob)}\n" for name, blob in blobs.items()]
+    # A voter's key id under another name is another key.
+    return [*lines, f"— else {encode_base64(voter.cosign_id + bytes(72))}\n"]
+
+
+def test_lines_of_unknown_keys_are_ignored_wherever_they_stand() -> None:
+    text = FILE.decode()
+    start = text.index("—")
+    own = text[start:].splitlines(keepends=True)
+    rng = random.Random(11)
+    verdict = verify_proof_file(FILE, GENESIS)
+    for _ in range(20):
+        lines = list(own)
+        for line in strangers_lines() * 2:
+            lines.insert(rng.randrange(len(lines) + 1), line)
+        assert verify_proof_file(text[:start] + "".join(lines), GENESIS) == verdict
+    assert not verify_proof_file(text[:start] + "".join(strangers_lines()), GENESIS).valid
+    assert "signature lines" in reason(text + strangers_lines()[0] * 40)
+
+
+def test_a_line_of_a_known_key_that_does_not_verify_refuses_the_proof() -> None:
+    for voter in NETWORK.voters.voters:
+        false = f"— {voter.cosigner} {encode_base64(voter.cosign_id + bytes(72))}\n"
+        reason(FILE.decode() + false)
+    reason(FILE.decode() + f"— {voter.origin} {encode_base64(voter.origin_id + bytes(64))}\n")
+
+
+def large_proof(leaf_bytes: int, shown_bytes: int = 0) -> tuple[Network, Proof]:
+    """A proof of a leaf of about so many bytes, and of an item of so many."""
+    items = items_of(json.dumps({"remarks": "x" * shown_bytes}, separators=(",", ":")).encode())
+    network = Network()
+    issued = issuing("2" * 20, commit(items, SALT))
+    count = leaf_bytes // 23
+    others = [WithdrawOffer(f"{n:020}") for n in range(min(count, 990))]
+    operations: tuple[Operation, ...] = (issued, *others)
+    body = make_leaf(network.voters.network_id, 0, 1, 0, operations)
+    network.append([encode_leaf(body)])
+    certificate = network.certify()
+    origin = sign_origin(certificate.checkpoint, seed("bureau/origin"))
+    disclosures = [disclose(items, SALT, 0, 0)] if shown_bytes else []
+    return network, build_proof(
+        0, [], network.leaves[0], certificate, origin, network.voters, disclosures
+    )
+
+
+@pytest.mark.parametrize("shown_bytes", [0, 40_000, 47_000, 48_000, 100_000, 250_000])
+def test_no_line_is_longer_than_other_tools_read(shown_bytes: int) -> None:
+    network, proof = large_proof(900, shown_bytes)
+    text = proof.encode()
+    lines = text.encode().split(b"\n")
+    assert max(map(len, lines)) < 64 * 1024 - 1, "Go's bufio.Scanner"
+    extra = [line for line in lines if line.startswith(b"extra ")]
+    assert len(extra) == 1 + shown_bytes // 47_000
+    assert verify_proof_file(text, network.genesis).valid
+    if len(extra) > 1:
+        joined = b"extra " + b"".join(line.removeprefix(b"extra ") for line in extra)
+        one_line = text.encode().replace(b"\n".join(extra), joined)
+        assert not verify_proof_file(one_line, network.genesis).valid, "one spelling"

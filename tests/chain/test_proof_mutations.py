@@ -36,9 +36,10 @@ PROVEN = [NETWORK.prove(index).encode().encode() for index in (0, 9, 43, 250, 31
 """Transactions and seals, first and last."""
 SPLICED = [
     *PROVEN,
-    *(EARLIER.prove(index).encode().encode() for index in (9, 10)),
+    *(EARLIER.prove(index).encode().encode() for index in (0, 9, 10, 43)),
     *strangers(),
 ]
+"""Of the leaves in `PROVEN` also what the earlier tree proves: a splice may well be that."""
 
 
 @pytest.mark.parametrize("data", PROVEN, ids=["first", "middle", "seal", "later", "last"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from node.chain.certificate import Certificate
+from node.chain.leaf import encode_leaf
 from node.chain.tiles import TILE_WIDTH, parse_tile_path
 from node.cli.main import main
+from node.ledger.codes import Code
 from tests.chain.mutations import mutations
-from tests.chain.network import Network, genesis_text
+from tests.chain.network import AUTHOR, Network, genesis_text, make_leaf
 from tests.cluster.fork import serve
 
 
@@ -118,7 +121,7 @@ def test_a_liar_missing_under_the_newest_checkpoint_is_found_under_an_earlier_on
 
     def read(path: str) -> bytes | None:
         asked.append(path)
-        if path == "/v1/checkpoint":
+        if path == "/checkpoint":
             return grown[6].certify(*signers[6]).encode().encode()
         if path.startswith("/v1/blocks?"):
             return json.dumps({"blocks": [{"height": 6}]}).encode()
@@ -149,7 +152,7 @@ def test_a_server_without_blocks_costs_only_evidence(
     nonsense: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def read(path: str) -> bytes | None:
-        if path == "/v1/checkpoint":
+        if path == "/checkpoint":
             return LARGER.certify(0, 2, 3).encode().encode()
         if path.startswith("/v1/blocks"):
             return nonsense or None
@@ -223,3 +226,88 @@ def test_a_changed_evidence_file_names_nobody(capsys: pytest.CaptureFixture[str]
         assert (code, verdict["valid"]) == (1, False)
         assert verdict.get("voter") is None
         assert verdict["reason"]
+
+
+def test_lines_of_others_under_a_checkpoint_change_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Real witnesses cosign any checkpoint; a voter's name with another key is a stranger too."""
+    voter = TRUE.voters.voters[0]
+    lines = "".join(
+        f"— {name} {base64.b64encode(blob).decode()}\n"
+        for name, blob in (
+            ("witness.example.com", bytes(range(76))),
+            (voter.cosigner, bytes(76)),
+            (voter.origin, bytes(68)),
+            ("pq.example.com", bytes(4_000)),
+        )
+    )
+    note = Path("true.checkpoint").read_text()
+    body, _, own = note.partition("\n\n")
+    Path("witnessed").write_text(f"{body}\n\n{lines}{own}{lines}")
+    for sources in (("witnessed", "larger"), ("larger", "witnessed")):
+        code, value = run(capsys, "compare", *sources)
+        assert (code, value["consistent"]) == (0, True)
+    (Path("fork") / "checkpoint").write_text(
+        (Path("fork") / "checkpoint").read_text().replace("\n\n", f"\n\n{lines}")
+    )
+    code, value = run(capsys, "compare", "witnessed", "fork")
+    assert code == 1
+    assert [row["voter"] for row in value["evidence"]] == ["issuer", "payer"]
+
+
+def test_a_false_line_of_a_voter_is_forged_whatever_stands_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note = Path("true.checkpoint").read_text()
+    for voter in TRUE.voters.voters:
+        for name, blob in (
+            (voter.cosigner, voter.cosign_id + bytes(72)),
+            (voter.origin, voter.origin_id + bytes(64)),
+            (voter.cosigner, voter.cosign_id + b"short"),
+        ):
+            Path("false").write_text(f"{note}— {name} {base64.b64encode(blob).decode()}\n")
+            code, error = run(capsys, "compare", "false", "larger")
+            assert code == 2
+            assert "does not verify" in error
+
+
+def test_a_proof_of_a_refusal_has_an_exit_code_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = Network()
+    for nonce, outcome in enumerate((Code.OK, Code.QUOTA_EXCEEDED, 9_999)):
+        network.append([encode_leaf(make_leaf(network.voters.network_id, nonce, 1, outcome))])
+    for index, (code, name) in enumerate(((0, "OK"), (3, "QUOTA_EXCEEDED"), (3, "9999"))):
+        Path("a.proof").write_text(network.prove(index).encode())
+        found, value = run(capsys, "verify", "a.proof")
+        assert (found, value["valid"], value["code"]) == (code, True, name)
+    assert main(["verify", "--help"]) == 0
+    assert "refused the transaction" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("payer", "issuer", "nodes must differ"),
+        (TRUE.genesis.voters[1].cosign_key, TRUE.genesis.voters[0].cosign_key, "keys must differ"),
+        (TRUE.genesis.voters[1].cosign_key, TRUE.genesis.voters[0].origin_key, "keys must differ"),
+        (TRUE.genesis.participants[0].signing_key, TRUE.genesis.voters[0].cosign_key, "differ"),
+        (f'["{AUTHOR}"]', f'["{AUTHOR}", "{AUTHOR}"]', "governors must differ"),
+        ('["issuer"]', '["issuer", "issuer"]', "must differ"),
+        ("threshold = 1", "threshold = 1" + "0" * 5_000, "network.toml"),
+        ("threshold = 1", "threshold = " + "[" * 50_000, "network.toml"),
+        ("threshold = 1", "threshold = 1\nthreshold = 1", "network.toml"),
+        ("作者", b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_a_genesis_in_which_anything_counts_twice_or_cannot_be_read_is_refused(
+    old: str, new: str | bytes, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path("network.toml").read_text().replace("\\u4f5c\\u8005", "作者").encode()
+    inserted = new.encode() if isinstance(new, str) else new
+    assert old.encode() in text
+    Path("network.toml").write_bytes(text.replace(old.encode(), inserted))
+    code, error = run(capsys, "verify", "true.proof")
+    assert code == 2
+    assert complaint in error

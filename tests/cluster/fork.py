@@ -45,8 +45,8 @@ class Fork:
         self.certificate = Certificate(self.checkpoint, lines, origin)
 
     def read(self, path: str) -> bytes | None:
-        """What a node answers at `/v1/checkpoint` and `/tile/…`."""
-        if path == "/v1/checkpoint":
+        """What a node answers at `/checkpoint` and `/tile/…`."""
+        if path == "/checkpoint":
             return self.certificate.encode().encode()
         try:
             address = parse_tile_path(path.removeprefix("/"))
