@@ -101,6 +101,8 @@ class Engine:
         self.outside: Outside | None = None
         self.halted: str | None = None
         """Why applying stopped for good, when it did; reads go on."""
+        self.rule_faults = 0
+        """Transactions since the start over which the rules failed: faults of this program."""
         self.newest_certificate: tuple[int, str] | None = None
         self._signed: dict[int, Cosigned] = {}
         self._in_flight: dict[int, tuple[int, list[Transaction]]] = {}
@@ -190,7 +192,22 @@ class Engine:
         # In the ledger's thread.
         self._cosigner.compare(block.height, block.size, block.root)
 
+    def _tell_faults(self, block: AppliedBlock) -> None:
+        self.rule_faults += len(block.faults)
+        for fault in block.faults:
+            if fault.error is not None:
+                _log.error(
+                    "rule fault",
+                    transaction=fault.txid.hex(),
+                    operation=fault.operation,
+                    height=block.height,
+                    of_block=len(block.faults),
+                    exc_info=fault.error,
+                )
+
     def _applied(self, block: AppliedBlock) -> None:
+        if block.faults:
+            self._tell_faults(block)
         self._in_flight.pop(block.raft_index, None)
         txids = [t.txid for t in block.transactions]
         self._pool.applied(txids)

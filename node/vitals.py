@@ -131,6 +131,7 @@ class NodeVitals:
             peers=tuple(self._peers()),
             pool=PoolView(len(self._pool), self._pool.size_bytes),
             evidence=self._evidence(),
+            rule_faults=self._engine.rule_faults,
         )
 
     def checks(self) -> Sequence[Check]:

@@ -26,6 +26,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     ),
     Code.UNKNOWN_PARTY: ("A named party is no participant.", "所指的参与方不存在。"),
     Code.PARTY_SIGNATURE_INVALID: ("A party's own signature does not verify.", "当事方签名无效。"),
+    Code.RULE_FAULT: (
+        "The rules failed over it: a fault of the program. It changed nothing.",
+        "账本规则在执行该交易时出错(程序缺陷),交易未产生任何变更。",
+    ),
     Code.UNKNOWN_INVOICE: ("There is no such invoice.", "发票不存在。"),
     Code.WRONG_PARTY: ("This party may not do this.", "该当事方无权进行此操作。"),
     Code.NOT_FROZEN: ("This case does not hold the invoice.", "该案件未冻结此发票。"),

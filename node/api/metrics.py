@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from typing_extensions import override
@@ -71,6 +71,11 @@ class StatusCollector(Collector):
             ("raft_leader", "1 on the leader.", status.raft.state == "leader"),
         ):
             yield GaugeMetricFamily(f"piaolian_{name}", help_text, value=float(value))
+        yield CounterMetricFamily(
+            "piaolian_rule_faults",
+            "Transactions over which the rules failed (RULE_FAULT): a fault of the program.",
+            value=float(status.rule_faults),
+        )
         ready = GaugeMetricFamily("piaolian_ready", "1 when a check passes.", labels=["check"])
         for check in self._node.checks():
             ready.add_metric([check.name], float(check.ok))

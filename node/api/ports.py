@@ -249,6 +249,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[PeerView, ...]
     pool: PoolView
     evidence: EvidenceSummary = EvidenceSummary(0)
+    rule_faults: int = 0
+    """Transactions since the start over which the rules failed (`RULE_FAULT`)."""
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -13,8 +13,9 @@ from functools import partial
 from heapq import merge
 from itertools import islice
 
+from node.ledger.stored import Scan, UnreadableStateError
 from node.ledger.types import Table
-from node.ledger.view import RowChange, Scan
+from node.ledger.view import RowChange
 
 HOT_ROWS_MAX = 1_000_000
 """Rows kept in memory: about half a gigabyte. More go into a temporary file of SQLite's."""
@@ -52,9 +53,12 @@ class WalkedState:
         hot = self._hot[table]
         value = hot.get(key)
         if value is None and self._cold is not None and key not in hot:
-            row = self._cold.execute(
-                "SELECT value FROM state WHERE tbl = ? AND key = ?", (table, key)
-            ).fetchone()
+            try:
+                row = self._cold.execute(
+                    "SELECT value FROM state WHERE tbl = ? AND key = ?", (table, key)
+                ).fetchone()
+            except sqlite3.Error as error:
+                raise UnreadableStateError(f"{table!r} {key.hex()}") from error
             return None if row is None else bytes(row[0])
         return value
 
@@ -74,7 +78,10 @@ class WalkedState:
             "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key",
             (table, low, high),
         )
-        return list(islice(merge(found, (row for row in cold if row[0] not in hot)), limit))
+        try:
+            return list(islice(merge(found, (row for row in cold if row[0] not in hot)), limit))
+        except sqlite3.Error as error:
+            raise UnreadableStateError(repr(scan)) from error
 
     def apply(self, changes: Sequence[RowChange]) -> None:
         """Carry out a block's changes."""

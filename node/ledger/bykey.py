@@ -67,3 +67,11 @@ def decode_operation(data: bytes) -> DirectOperation:
     if _encoder.encode(operation) != data:
         raise MalformedTransactionError("operation encoding is not canonical")
     return operation
+
+
+def inner_operation(wrapped: ByKey) -> DirectOperation | None:
+    """The operation of a bare key, or None when its bytes are not canonical."""
+    try:
+        return decode_operation(wrapped.operation)
+    except MalformedTransactionError:
+        return None

@@ -23,6 +23,8 @@ class Code(IntEnum):
     NOT_PERMITTED = 20
     UNKNOWN_PARTY = 21
     PARTY_SIGNATURE_INVALID = 22
+    RULE_FAULT = 23
+    """The rules themselves failed over it: a fault of the program, on every node alike."""
 
     # Every invoice operation, 100–119.
     UNKNOWN_INVOICE = 100

@@ -1,9 +1,9 @@
 """Applying a block: which rows it reads, what each transaction comes to, which rows change.
 
-Owns the envelope's checks and all-or-none; the rules are in `registers`, `regions`, `governance`,
-`keys`, `issuing`, `holding`, `claims`, `booking` and `redletters`. Pure: the same state, context
-and transactions give the same outcome on every node. Verifies bare keys' signatures; the author's
-is verified by the caller.
+Owns the envelope's checks, all-or-none, and that a transaction over which a rule fails costs itself
+only; the rules are in `registers`, `regions`, `governance`, `keys`, `issuing`, `holding`, `claims`,
+`booking` and `redletters`. Pure: the same state, context and transactions give the same outcome on
+every node. Verifies bare keys' signatures; the author's is verified by the caller.
 """
 
 from __future__ import annotations
@@ -30,16 +30,12 @@ from node.ledger import (
     sharing,
 )
 from node.ledger import operations as ops
-from node.ledger.bykey import live_id, message_of
+from node.ledger.blobs import named_blobs, travelling_blobs
+from node.ledger.bykey import inner_operation, live_id, message_of
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.context import BlockContext
-from node.ledger.footprint import (
-    Footprint,
-    expired_max,
-    expiry_scan,
-    footprint,
-    inner_operation,
-)
+from node.ledger.faults import FAULTS_KEPT_MAX, MACHINE_ERRORS, RuleFault
+from node.ledger.footprint import Footprint, expired_max, expiry_scan, footprint
 from node.ledger.membership import ALL_SCOPES
 from node.ledger.operations import ActForRetired, ByKey, DirectOperation, Operation
 from node.ledger.rows import (
@@ -52,16 +48,10 @@ from node.ledger.rows import (
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import verify
 from node.ledger.step import Note, Step
+from node.ledger.stored import PrefetchedState, Scan, StateView, UnprefetchedError
 from node.ledger.transaction import VALIDITY_WINDOW_MAX, Transaction, TransactionBody
 from node.ledger.types import Role, Table
-from node.ledger.view import (
-    PrefetchedState,
-    RowChange,
-    Scan,
-    State,
-    StateView,
-    UnprefetchedError,
-)
+from node.ledger.view import RowChange, State
 
 __all__ = [
     "BlockContext",
@@ -72,6 +62,7 @@ __all__ = [
     "PrefetchedState",
     "Result",
     "RowChange",
+    "RuleFault",
     "Scan",
     "StateView",
     "UnknownRulesError",
@@ -124,6 +115,8 @@ class BlockOutcome(msgspec.Struct, frozen=True):
     """Each row at most once."""
     invoices: list[InvoiceRow]
     """Those that it wrote, as it left them; one that is as before may be among them."""
+    faults: Sequence[RuleFault] = ()
+    """Transactions over which the rules failed."""
 
 
 _InvoiceRule = Callable[[Step, InvoiceRow, Any], Code]
@@ -213,33 +206,82 @@ def execute_block(
 
     Raises:
         UnknownRulesError: when the state follows rules that this program does not hold.
-        UnprefetchedError: when the view lacks a row: a fault of the caller or of this package.
+        Exception: of the machine (`MACHINE_ERRORS`).
     """
+    try:
+        return _execute(view, context, transactions, careful=False)
+    except (*MACHINE_ERRORS, UnknownRulesError):
+        raise
+    except Exception:  # noqa: BLE001 - a row that cannot be stored
+        # Rows are encoded once a block, so whose it is shows only transaction by transaction.
+        return _execute(view, context, transactions, careful=True)
+
+
+def _execute(
+    view: StateView,
+    context: BlockContext,
+    transactions: Sequence[CheckedTransaction],
+    *,
+    careful: bool,
+) -> BlockOutcome:
     state = State(view)
     active = state.rules.get(RULES_KEY)
     if active is None or active.version != RULES_VERSION:
         raise UnknownRulesError(f"active rules: {active}, this program holds {RULES_VERSION}")
-    run = _Run(state, context)
+    run = _Run(state, context, careful=careful)
     results = [run.transaction(checked) for checked in transactions]
     scan = expiry_scan(context.height, len(transactions))
     # The leaves alone must tell what a block did: what left none does not count here.
     limit = expired_max(sum(result.leaf for result in results))
     expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)[:limit]]
-    return BlockOutcome(results, expired + state.changes(), state.invoices.written())
+    changes = expired + state.changes()
+    return BlockOutcome(results, changes, state.invoices.written(), run.faults)
+
+
+_ENVELOPE = -1
+"""Position while no operation has begun."""
 
 
 class _Run:
     """One block's execution."""
 
-    def __init__(self, state: State, context: BlockContext) -> None:
+    def __init__(self, state: State, context: BlockContext, *, careful: bool) -> None:
         self._state = state
+        self._careful = careful
+        """Look at the rows of each transaction before it counts."""
+        self.faults: list[RuleFault] = []
         self._height = context.height
         self._network = context.network_id
         self._window = min(context.terms.validity_heights, VALIDITY_WINDOW_MAX)
         self._step = Step(state, context)
 
     def transaction(self, checked: CheckedTransaction) -> Result:
-        """Apply one transaction and commit or roll back what it wrote."""
+        """Apply one transaction and commit or roll back what it wrote, whatever its rules do."""
+        self._step.position = _ENVELOPE
+        try:
+            return self._transaction(checked)
+        except MACHINE_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - the fault costs this transaction only
+            return self._fault(checked.transaction, error)
+
+    def _fault(self, transaction: Transaction, error: Exception) -> Result:
+        """What is left of a transaction over which a rule failed.
+
+        Before its author and signature are known that is nothing: a leaf is of who may author.
+        """
+        self._state.roll_back()
+        position = self._step.position
+        leaf = position != _ENVELOPE
+        operation = position if leaf else None
+        kept = error if len(self.faults) < FAULTS_KEPT_MAX else None
+        self.faults.append(RuleFault(transaction.txid, operation, kept))
+        if leaf:
+            key = live_key(transaction.body.valid_until, transaction.txid)
+            self._state.live.put_at_once(key, self._height)
+        return Result(transaction.txid, Code.RULE_FAULT, operation, leaf)
+
+    def _transaction(self, checked: CheckedTransaction) -> Result:
         transaction = checked.transaction
         body, txid = transaction.body, transaction.txid
         author = self._state.participants.get(body.author.encode())
@@ -271,6 +313,8 @@ class _Run:
             if code:
                 break
         else:
+            if self._careful:
+                self._state.check_open()
             self._state.commit()
             self._state.live.put_at_once(key, self._height)
             return Result(txid, Code.OK, None, True, tuple(step.notes), blobs)
@@ -349,47 +393,3 @@ class _Run:
         self._step.participant = None
         self._step.actor = wrapped.key.hex()
         return self._direct(operation)
-
-
-def travelling_blobs(
-    transaction: Transaction, *, some: bool = False
-) -> tuple[tuple[tuple[bytes, bytes], ...], Code]:
-    """The sealed blobs with their hashes, and BLOB_MISMATCH unless the operations name them so.
-
-    With `some`, blobs may be missing, but none may be unnamed or out of order.
-    """
-    named = named_blobs(transaction.body)
-    if not named and not transaction.blobs:
-        return (), Code.OK
-    found = list(transaction.blob_hashes)
-    if some:
-        left = iter(named)
-        matches = all(blob_hash in left for blob_hash in found)
-    else:
-        matches = found == named
-    if not matches:
-        return (), Code.BLOB_MISMATCH
-    return tuple(zip(found, transaction.blobs, strict=True)), Code.OK
-
-
-_CARRIERS = frozenset({ops.IssueInvoice, ops.IssueRedLetter, ops.RequestRedLetter})
-"""Operations whose sealed blobs travel beside the transaction."""
-
-
-def named_blobs(body: TransactionBody) -> list[bytes]:
-    """Hashes of the sealed blobs that travel beside a transaction, in the order of first mention.
-
-    Operations share a blob: all details of a transaction are in one.
-    """
-    named: dict[bytes, None] = {}
-    for operation in body.operations:
-        inner: object = operation
-        kind = type(operation)
-        if kind is ActForRetired:
-            inner = operation.operation  # type: ignore[union-attr]
-        elif kind is ByKey:
-            inner = inner_operation(operation)  # type: ignore[arg-type]
-        if type(inner) in _CARRIERS:
-            for blob_hash in inner.blobs:  # type: ignore[attr-defined]
-                named[blob_hash] = None
-    return list(named)

@@ -1,7 +1,7 @@
 """Which rows a block may read, from its transactions alone. Owns that knowledge of every rule.
 
-A rule that reads a row not named here fails loudly (`UnprefetchedError`), so this module changes
-together with the rules.
+It saves reads and decides nothing: a row that is not named here is read when a rule asks for it,
+one by one, and told as a fault of this program. So this module changes together with the rules.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import msgspec
 
 from node.ledger import membership
 from node.ledger import operations as ops
-from node.ledger.bykey import decode_operation, live_id, message_of
+from node.ledger.bykey import inner_operation, live_id, message_of
 from node.ledger.context import BlockContext
+from node.ledger.faults import MACHINE_ERRORS
 from node.ledger.governance import proposal_id
 from node.ledger.membership_rows import GOVERNANCE_KEY, region_key, regions_key
-from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.operations import ByKey
 from node.ledger.regions import last_of, overlap_scan, region_scan
 from node.ledger.rows import (
     RATES_FOR_ALL_KEY,
@@ -30,9 +31,9 @@ from node.ledger.rows import (
     segments_key,
     share_key,
 )
-from node.ledger.transaction import MalformedTransactionError, Transaction
+from node.ledger.stored import Scan
+from node.ledger.transaction import Transaction
 from node.ledger.types import Table
-from node.ledger.view import Scan
 
 EXPIRED_MIN = 1_024
 """Expired live rows that every block may delete; two more for each of its leaves, so the backlog
@@ -44,6 +45,8 @@ class Footprint(msgspec.Struct, frozen=True):
 
     rows: dict[Table, list[bytes]]
     scans: list[Scan]
+    faults: list[tuple[bytes, Exception]] = []
+    """Transactions over which this module failed: their rows are read one by one."""
 
 
 class _HasTransaction(Protocol):
@@ -67,21 +70,19 @@ def expiry_scan(height: int, transactions: int) -> Scan:
 def footprint(transactions: Iterable[_HasTransaction], context: BlockContext) -> Footprint:
     """Everything that `execute_block` may read for these transactions, each row once."""
     found = _Reads(context)
+    faults: list[tuple[bytes, Exception]] = []
     count = 0
     for checked in transactions:
         count += 1
-        found.add_transaction(checked.transaction)
+        try:
+            found.add_transaction(checked.transaction)
+        except MACHINE_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - costs reads, and no transaction
+            faults.append((checked.transaction.txid, error))
     found.scans[expiry_scan(context.height, count)] = None
     rows = {table: list(keys) for table, keys in found.rows.items() if keys}
-    return Footprint(rows, list(found.scans))
-
-
-def inner_operation(wrapped: ByKey) -> DirectOperation | None:
-    """The operation of a bare key, or None when its bytes are not canonical."""
-    try:
-        return decode_operation(wrapped.operation)
-    except MalformedTransactionError:
-        return None
+    return Footprint(rows, list(found.scans), faults)
 
 
 class _Reads:

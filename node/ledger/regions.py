@@ -18,8 +18,8 @@ from node.ledger.membership_rows import (
 )
 from node.ledger.rows import allotment_key
 from node.ledger.step import Step
+from node.ledger.stored import Scan
 from node.ledger.types import Role, Table
-from node.ledger.view import Scan
 
 _SERIALS = 10**15
 """A number ends with 15 digits of serial; a range does not run past them."""

@@ -1,4 +1,4 @@
-"""What rules see of the state: prefetched rows, and decoded rows over them.
+"""What rules see of the state: decoded rows over the stored ones.
 
 Owns all-or-none: a rule works on copies that belong to one transaction, and they become part of
 the block only when the whole transaction succeeds. Each row is decoded at most once and encoded at
@@ -7,25 +7,17 @@ most once a block. Knows no rule and no store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from node.ledger import membership_rows, rows
+from node.ledger.stored import StateView, UnreadableStateError
 from node.ledger.types import Table
 
 _Row = TypeVar("_Row")
-
-
-class Scan(NamedTuple):
-    """The first `limit` rows of a table with low ≤ key < high, ascending by key."""
-
-    table: Table
-    low: bytes
-    high: bytes
-    limit: int
 
 
 class RowChange(msgspec.Struct, frozen=True, gc=False):
@@ -39,64 +31,8 @@ class RowChange(msgspec.Struct, frozen=True, gc=False):
     """None: the row is deleted."""
 
 
-class UnprefetchedError(LookupError):
-    """A rule read what the footprint does not name: a fault of this program, not of a peer."""
-
-
-class StateView(Protocol):
-    """The state before the block, as far as the block's footprint names it."""
-
-    def reader(self, table: Table) -> Callable[[bytes], bytes | None]:
-        """Gives a table's row of a key, or None when the state has none.
-
-        What it returns raises:
-            UnprefetchedError: when the row was not asked for.
-        """
-        ...
-
-    def scan(self, scan: Scan) -> Sequence[tuple[bytes, bytes]]:
-        """Keys and values that a prefetched scan found.
-
-        Raises:
-            UnprefetchedError: when the scan was not asked for.
-        """
-        ...
-
-
-class _Named(dict[bytes, bytes | None]):
-    """The rows of one table that were asked for."""
-
-    def __init__(self, table: Table, rows: Mapping[bytes, bytes | None]) -> None:
-        super().__init__(rows)
-        self._table = table
-
-    def __missing__(self, key: bytes) -> bytes | None:
-        raise UnprefetchedError(f"{self._table!r} {key!r}")
-
-
-class PrefetchedState:
-    """A `StateView` over what was read before the block."""
-
-    __slots__ = ("_rows", "_scans")
-
-    def __init__(
-        self,
-        rows: Mapping[Table, Mapping[bytes, bytes | None]],
-        scans: Mapping[Scan, Sequence[tuple[bytes, bytes]]],
-    ) -> None:
-        self._rows = rows
-        self._scans = scans
-
-    def reader(self, table: Table) -> Callable[[bytes], bytes | None]:
-        """See `StateView.reader`."""
-        return _Named(table, self._rows.get(table, {})).__getitem__
-
-    def scan(self, scan: Scan) -> Sequence[tuple[bytes, bytes]]:
-        """See `StateView.scan`."""
-        try:
-            return self._scans[scan]
-        except KeyError:
-            raise UnprefetchedError(repr(scan)) from None
+class RowRewrittenError(RuntimeError):
+    """A rule wrote a row again that is written once."""
 
 
 _ABSENT = object()
@@ -105,7 +41,17 @@ _ABSENT = object()
 class TableState(Generic[_Row]):
     """One table during a block: rows of the block so far, and those of the open transaction."""
 
-    __slots__ = ("_changed", "_dirty", "_encode", "_open", "_read", "_rows", "_table", "decode")
+    __slots__ = (
+        "_changed",
+        "_decode",
+        "_dirty",
+        "_once",
+        "_open",
+        "_read",
+        "_rows",
+        "encode",
+        "table",
+    )
 
     def __init__(
         self,
@@ -114,12 +60,16 @@ class TableState(Generic[_Row]):
         table: Table,
         decode: Callable[[bytes], _Row],
         encode: Callable[[_Row], bytes],
+        *,
+        once: bool = False,
     ) -> None:
         self._read = view.reader(table)
         self._dirty = dirty
-        self._table = table
-        self.decode = decode
-        self._encode = encode
+        self.table = table
+        self._decode = decode
+        self.encode = encode
+        self._once = once
+        """Its rows are written once and stay."""
         self._rows: dict[bytes, _Row | None] = {}
         self._open: dict[bytes, _Row] = {}
         self._changed: dict[bytes, _Row] = {}
@@ -137,6 +87,17 @@ class TableState(Generic[_Row]):
         row = None if value is None else self.decode(value)
         self._rows[key] = row
         return row
+
+    def decode(self, value: bytes) -> _Row:
+        """The row of stored bytes.
+
+        Raises:
+            UnreadableStateError: they are not what the ledger wrote.
+        """
+        try:
+            return self._decode(value)
+        except Exception as error:
+            raise UnreadableStateError(f"{self.table!r} {value[:64].hex()}") from error
 
     def edit(self, key: bytes) -> _Row | None:
         """The open transaction's own copy of the row, to change in place."""
@@ -162,6 +123,17 @@ class TableState(Generic[_Row]):
         """Rows that the block, with the open transaction, has written so far."""
         return list((self._changed | self._open).values())
 
+    def check_open(self) -> None:
+        """Raise unless the open transaction's rows can be stored and read again."""
+        for key, row in self._open.items():
+            new = self.encode(row)
+            self._decode(new)
+            self._check_once(key, self._read(key), new)
+
+    def _check_once(self, key: bytes, old: bytes | None, new: bytes) -> None:
+        if self._once and old is not None and old != new:
+            raise RowRewrittenError(f"{self.table!r} {key.hex()}")
+
     def commit(self) -> None:
         """Make the open transaction's rows the block's."""
         self._rows.update(self._open)
@@ -174,11 +146,12 @@ class TableState(Generic[_Row]):
 
     def changes(self) -> list[RowChange]:
         """What the block changed, in the order of first change."""
-        table, read, encode = self._table, self._read, self._encode
+        table, read, encode = self.table, self._read, self.encode
         found: list[RowChange] = []
         for key, row in self._changed.items():
             old, new = read(key), encode(row)
             if old != new:
+                self._check_once(key, old, new)
                 found.append(RowChange(table, key, old, new))
         return found
 
@@ -199,19 +172,29 @@ class State:
         self.tax_rates = self._table(Table.TAX_RATES, rows.decode_tax_rates, encode)
         self.exchange_rates = self._table(Table.EXCHANGE_RATE, rows.decode_exchange_rate, encode)
         self.invoices = self._table(Table.INVOICE, rows.decode_invoice, encode)
-        self.orders = self._table(Table.ORDER, rows.decode_order, encode)
+        self.orders = self._table(Table.ORDER, rows.decode_order, encode, once=True)
         self.governance = self._table(Table.META, membership_rows.decode_governance, encode)
         self.proposals = self._table(Table.PROPOSAL, membership_rows.decode_proposal, encode)
         self.regions = self._table(Table.REGION, membership_rows.decode_region, encode)
         self.regions_of = self._table(Table.REGION, membership_rows.decode_regions, encode)
         self.shares = self._table(Table.SHARE, rows.decode_share, encode)
         self.discrepancies = self._table(Table.DISCREPANCY, rows.decode_discrepancy, encode)
-        self._tables = [found for found in vars(self).values() if isinstance(found, TableState)]
+        self.tables = [found for found in vars(self).values() if isinstance(found, TableState)]
 
     def _table(
-        self, table: Table, decode: Callable[[bytes], _Row], encode: Callable[[_Row], bytes]
+        self,
+        table: Table,
+        decode: Callable[[bytes], _Row],
+        encode: Callable[[_Row], bytes],
+        *,
+        once: bool = False,
     ) -> TableState[_Row]:
-        return TableState(self.view, self._dirty, table, decode, encode)
+        return TableState(self.view, self._dirty, table, decode, encode, once=once)
+
+    def check_open(self) -> None:
+        """Raise unless every row of the open transaction can be stored and read again."""
+        for table in self._dirty:
+            table.check_open()
 
     def commit(self) -> None:
         """End the open transaction and keep its rows."""
@@ -227,4 +210,4 @@ class State:
 
     def changes(self) -> list[RowChange]:
         """Every row that differs from the state before the block; the order is deterministic."""
-        return [change for table in self._tables for change in table.changes()]
+        return [change for table in self.tables for change in table.changes()]

@@ -22,7 +22,7 @@ from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
-from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
+from node.ledger.execution import CheckedTransaction, RowChange, RuleFault, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.rows import InvoiceRow
@@ -92,6 +92,8 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     """Rows that the block wrote, as it left them."""
     rows_bytes: int = 0
     """Size of all rows that it changed."""
+    faults: Sequence[RuleFault] = ()
+    """Transactions over which the rules failed."""
 
 
 class CommittedEntry(msgspec.Struct, frozen=True):
@@ -375,6 +377,7 @@ class Ledger:
             ],
             invoices=made.invoices,
             rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
+            faults=made.faults,
         )
 
 

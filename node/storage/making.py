@@ -18,6 +18,7 @@ from node.ledger.execution import (
     CheckedTransaction,
     Result,
     RowChange,
+    RuleFault,
     StateView,
     execute_block,
 )
@@ -50,6 +51,8 @@ class MadeBlock(msgspec.Struct):
     changes: Sequence[RowChange]
     invoices: Sequence[InvoiceRow]
     """Rows that it wrote, decoded."""
+    faults: Sequence[RuleFault] = ()
+    """Transactions over which the rules failed."""
     leaves: list[bytes] = []
     """Leaf bytes in tree order; the seal is the last."""
     transactions: list[AppliedTransaction] = []
@@ -119,7 +122,9 @@ class BlockMaker:
         )
         outcome = execute_block(read(checked, context), context, checked)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
-        made = MadeBlock(context, head.tree_size, digest, outcome.changes, outcome.invoices)
+        made = MadeBlock(
+            context, head.tree_size, digest, outcome.changes, outcome.invoices, outcome.faults
+        )
         made.add(checked, outcome.results)
         seal = SealLeaf(
             height=context.height,

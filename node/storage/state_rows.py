@@ -11,6 +11,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from node.ledger.execution import (
     BlockContext,
     CheckedTransaction,
@@ -19,8 +21,12 @@ from node.ledger.execution import (
     Scan,
     footprint,
 )
+from node.ledger.faults import FAULTS_KEPT_MAX
+from node.ledger.stored import UnreadableStateError
 from node.ledger.types import Table
 from node.storage.database import insert_many
+
+_log = structlog.get_logger("node.state")
 
 STATE_SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (
@@ -101,11 +107,43 @@ def prefetch(
 ) -> PrefetchedState:
     """Everything that these transactions may read."""
     wanted = footprint(checked, context)
+    for txid, error in wanted.faults[:FAULTS_KEPT_MAX]:
+        _log.error("footprint failed", transaction=txid.hex(), exc_info=error)
     rows: dict[Table, Mapping[bytes, bytes | None]] = {
         table: {**dict.fromkeys(keys), **read_rows(connection, table, keys)}
         for table, keys in wanted.rows.items()
     }
-    return PrefetchedState(rows, {scan: scan_rows(connection, scan) for scan in wanted.scans})
+    scans = {scan: scan_rows(connection, scan) for scan in wanted.scans}
+    return PrefetchedState(rows, scans, _ForgottenRows(connection))
+
+
+class _ForgottenRows:
+    """Reads what no footprint names, one by one, and says so: it is a fault of this program."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._told = 0
+
+    def row(self, table: Table, key: bytes) -> bytes | None:
+        """See `StoredRows.row`."""
+        self._tell(table, key)
+        try:
+            return read_rows(self._connection, table, [key]).get(key)
+        except sqlite3.Error as error:
+            raise UnreadableStateError(f"{table!r} {key.hex()}") from error
+
+    def scan(self, scan: Scan) -> list[tuple[bytes, bytes]]:
+        """See `StoredRows.scan`."""
+        self._tell(scan.table, scan.low)
+        try:
+            return scan_rows(self._connection, scan)
+        except sqlite3.Error as error:
+            raise UnreadableStateError(repr(scan)) from error
+
+    def _tell(self, table: Table, key: bytes) -> None:
+        self._told += 1
+        if self._told <= FAULTS_KEPT_MAX:
+            _log.error("footprint lacks a row", table=table.name, key=key.hex())
 
 
 def write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> None:
@@ -115,7 +153,7 @@ def write_rows(connection: sqlite3.Connection, changes: Sequence[RowChange]) -> 
     for change in changes:
         table, key, new = change.table, change.key, change.new
         if table is ordered:
-            assert change.old is None, "an order is recorded once and stays"
+            assert change.old is None, "written once (`State.orders`)"
             orders.append((place_of(key), key, new))
         elif change.old is None:
             added.append((table, key, new))

@@ -7,8 +7,9 @@ import random  # noqa: TID251 - seeded
 import pytest
 
 from node.audit.state import WalkedState
+from node.ledger.stored import Scan
 from node.ledger.types import Table
-from node.ledger.view import RowChange, Scan
+from node.ledger.view import RowChange
 
 TABLES = (Table.TXID, Table.INVOICE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
@@ -39,6 +40,7 @@ from node.ledger.rows import (
     segments_key,
 )
 from node.ledger.signing import public_key, sign
+from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import (
     Transaction,
     TransactionBody,
@@ -47,6 +49,7 @@ from node.ledger.transaction import (
     encode_wire,
 )
 from node.ledger.types import Table
+from node.ledger.view import State, TableState
 
 BUREAU = "91440300MA5DA7AE0A"
 SELLER = "91440300MA5DB7AE0B"
@@ -116,6 +119,17 @@ def make_genesis(terms: Terms | None = None) -> Genesis:
     )
 
 
+STORED_AS = State(PrefetchedState({}, {})).tables
+
+
+def can_be_read(kind: TableState[Any], value: bytes) -> bool:
+    """Whether a row that was written is one of this kind, to the byte."""
+    try:
+        return kind.encode(kind.decode(value)) == value
+    except UnreadableStateError:
+        return False
+
+
 class World:
     """The state, and blocks applied to it."""
 
@@ -129,6 +143,8 @@ class World:
         self.seeds: dict[bytes, bytes] = {}
         """Of keys that were added or rotated to: seed by public key."""
         self.digest = StateDigest()
+        self.faulty = False
+        """Whether the test has planted a fault in the rules."""
         self.log: list[RowChange] = []
         self._write([RowChange(t, k, None, v) for t, k, v in genesis_rows(self.genesis)])
 
@@ -179,6 +195,7 @@ class World:
         checked = [CheckedTransaction(transaction, signed) for transaction in transactions]
         outcome = execute_block(self._prefetch(checked, context), context, checked)
         assert len(outcome.results) == len(transactions)
+        assert outcome.faults == [] or self.faulty, outcome.faults[0].error
         self._write(outcome.changes)
         return outcome
 
@@ -186,6 +203,7 @@ class World:
         self, checked: Sequence[CheckedTransaction], context: BlockContext
     ) -> PrefetchedState:
         wanted = footprint(checked, context)
+        assert wanted.faults == [] or self.faulty, wanted.faults
         scans = {
             scan: sorted(
                 (key, value)
@@ -211,6 +229,9 @@ class World:
                 del self.store[place]
                 continue
             self.store[place] = change.new
+            assert any(
+                can_be_read(kind, change.new) for kind in STORED_AS if kind.table is change.table
+            ), (change.table, change.new)
             if change.table is Table.INVOICE:
                 assert check_invariant(decode_invoice(change.new)) == []
         self.digest = self.digest.apply(changes)
