@@ -93,6 +93,8 @@ class ApiSection(_Section):
     ) = None
     """Where people with a paper invoice reach this node's check page, through a proxy: it goes
     into the QR code of every face, and its host is accepted as a Host header."""
+    public_read: bool = False
+    """Anyone may read the transparency log without a token: `/checkpoint` and `/tile/…`."""
     allowed_origins: tuple[str, ...] = ()
     """Values of the Origin header that are accepted besides the API's own."""
 

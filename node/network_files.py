@@ -268,6 +268,7 @@ token_dir = "tokens"
 # allowed_hosts = []    # Host headers accepted besides loopback
 # allowed_origins = []  # Origins accepted besides the API's own
 # public_url = "https://fapiao.example.org"  # where people reach /verify; goes into QR codes
+# public_read = false   # true: anyone reads the log without a token, /checkpoint and /tile/ only
 
 [log]
 format = "auto"  # auto, json or console

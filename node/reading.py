@@ -171,6 +171,11 @@ class Reading:
         found = await self._reader.newest_certificate()
         return None if found is None else found[1].decode()
 
+    async def final_size(self) -> int:
+        """Leaves under the newest final checkpoint."""
+        note = await self.checkpoint()
+        return 0 if note is None else parse_certificate(note).checkpoint.size
+
     async def tile(self, level: int, number: int) -> bytes | None:
         """Hashes stored of a tile."""
         return await self._reader.tile(level, number)

@@ -494,6 +494,7 @@ class Node:
             ),
             allowed_origins=self._config.api.allowed_origins,
             public_url=public_url,
+            public_read=self._config.api.public_read,
         )
         tokens = load_tokens(self._config.api.token_dir)
         registry = prometheus_client.CollectorRegistry()

@@ -32,6 +32,7 @@ from node.api import (
     orders,
     pages,
     participants,
+    public_log,
     red_lines,
     registers,
     statements,
@@ -56,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *transactions.ROUTES,
     *chain.ROUTES,
+    *public_log.ROUTES,
     *issuing.ROUTES,
     *invoices.ROUTES,
     *faces.ROUTES,
@@ -215,7 +217,12 @@ def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
     if scope is None:
         return _open(api, gate, route)
 
+    public = route.public_read and api.config.public_read
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        if public and "Authorization" not in request.headers:
+            gate.check_log()
+            return await handler(api, request)
         request[ACCESS_KEY] = gate.check_access(
             request.method, request.headers, request.cookies, scope
         )

@@ -1,4 +1,4 @@
-"""Routes of the ledger itself: checkpoint, tiles, blocks. What a verifying client reads."""
+"""Routes of the ledger's blocks. What a client that follows and verifies reads."""
 
 from __future__ import annotations
 
@@ -29,20 +29,12 @@ from node.api.views import (
     seal_of,
     transaction_summaries,
 )
-from node.chain.merkle import HASH_BYTES
-from node.chain.tiles import (
-    TILE_WIDTH,
-    MalformedTilePathError,
-    encode_entry_bundle,
-    parse_tile_path,
-)
 
 BLOCK_TYPE = "application/vnd.piaolian.block"
 BLOCKS_BYTES_MAX = 8 * 1_048_576
 """One answer of raw blocks: at least one block, cut past this."""
 _SLICE = 500
 """Leaves decoded in one turn of the event loop: a few milliseconds."""
-_FOREVER = "public, max-age=31536000, immutable"
 
 
 class BlocksPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,37 +47,6 @@ class BlocksPage(msgspec.Struct, frozen=True, omit_defaults=True):
 class _BlocksCursor(msgspec.Struct, frozen=True, array_like=True):
     height: CursorInteger
     ascending: bool
-
-
-async def show_checkpoint(api: Api, _: web.Request) -> web.Response:
-    """The newest final checkpoint."""
-    note = await api.node.checkpoint()
-    if note is None:
-        raise not_found("nothing is final yet")
-    return web.Response(text=note, content_type="text/plain", headers={"Cache-Control": "no-cache"})
-
-
-async def show_tile(api: Api, request: web.Request) -> web.Response:
-    """A tile of hashes or a bundle of entries (C2SP tlog-tiles)."""
-    try:
-        address = parse_tile_path(request.path.removeprefix("/"))
-    except MalformedTilePathError as error:
-        raise not_found("not a tile path") from error
-    if address.level is None:
-        leaves = await api.node.leaves(address.number * TILE_WIDTH, address.width)
-        if len(leaves) < address.width:
-            raise not_found("the tree does not reach this far")
-        body = encode_entry_bundle(leaves)
-    else:
-        hashes = await api.node.tile(address.level, address.number)
-        if hashes is None or len(hashes) < address.width * HASH_BYTES:
-            raise not_found("the tree does not reach this far")
-        body = hashes[: address.width * HASH_BYTES]
-    return web.Response(
-        body=body,
-        content_type="application/octet-stream",
-        headers={"Cache-Control": _FOREVER},
-    )
 
 
 def _wants_raw(request: web.Request) -> bool:
@@ -194,26 +155,6 @@ async def _wait_final(api: Api, height: int, wait_s: float) -> int:
 
 
 ROUTES = (
-    Route(
-        "GET",
-        "/v1/checkpoint",
-        show_checkpoint,
-        "The newest final checkpoint, cosigned (C2SP tlog-checkpoint)",
-        "ledger",
-        Scope.READ,
-        answers={200: "text/plain"},
-        refusals=(404,),
-    ),
-    Route(
-        "GET",
-        "/tile/{path:.+}",
-        show_tile,
-        "A tile of hashes, or of entries under `/tile/entries/` (C2SP tlog-tiles)",
-        "ledger",
-        Scope.READ,
-        answers={200: "application/octet-stream"},
-        refusals=(404,),
-    ),
     Route(
         "GET",
         "/v1/blocks",

@@ -22,6 +22,8 @@ class ApiConfig:
     """Accepted Origin headers. A request that carries any other is answered 403."""
     public_url: str | None = None
     """Where strangers reach this node's check page; goes into the QR code of a face."""
+    public_read: bool = False
+    """Anyone may read the log: checkpoint, tiles and entry bundles, and nothing else."""
     json_bytes_max: int = MIB
     batch_bytes_max: int = 4 * MIB
     """Body of `POST /v1/transactions:batch`: equal to the largest Raft entry."""
@@ -34,6 +36,9 @@ class ApiConfig:
     public_per_second: float = 50.0
     """For all strangers together (`/v1/verify`). A check is two reads of one row."""
     public_burst: float = 100.0
+    log_per_second: float = 100.0
+    """For all strangers together who read the log. A monitor that follows reads a few a block."""
+    log_burst: float = 500.0
     failures_per_minute: float = 10.0
     """Failed authentications that are answered 401; more are answered 429."""
     wait_s_max: float = 60.0
@@ -56,6 +61,8 @@ class ApiConfig:
             self.requests_burst,
             self.public_per_second,
             self.public_burst,
+            self.log_per_second,
+            self.log_burst,
             self.failures_per_minute,
             self.wait_s_max,
             self.waiting_max,

@@ -105,7 +105,7 @@ def _description() -> str:
 
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": _operation_id(route),
+        "operationId": route.operation_id or _operation_id(route),
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
@@ -130,7 +130,8 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.scope is None:
         return []
     scopes = [route.scope.name.lower()]
-    return [{_SCHEME: scopes}, {_COOKIE_SCHEME: scopes}]
+    public: list[dict[str, list[str]]] = [{}] if route.public_read else []
+    return [*public, {_SCHEME: scopes}, {_COOKIE_SCHEME: scopes}]
 
 
 def _operation_id(route: Route) -> str:

@@ -476,6 +476,10 @@ class NodeFacade(Protocol):
         """The newest final checkpoint as a signed note; None before the first."""
         ...
 
+    async def final_size(self) -> int:
+        """Leaves under the newest final checkpoint; 0 before the first."""
+        ...
+
     async def tile(self, level: int, number: int) -> bytes | None:
         """Hashes stored of a tile, 32 bytes each, at most 256; None when there are none."""
         ...

@@ -39,6 +39,8 @@ class Api:
     """The tasks of event streams open now."""
     printing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a face is made: one at a time."""
+    bundling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a bundle of leaves is read and compressed: one at a time."""
     closing: bool = False
     """Set on shutdown, before the streams are cancelled."""
     document: bytes = b""
@@ -82,6 +84,10 @@ class Route:
     """By status: a second content type, chosen by Accept."""
     rated: bool = False
     """Without a token: asked by strangers, so all of them together are held to a rate."""
+    public_read: bool = False
+    """Without a token where the configuration makes the log public (`ApiConfig.public_read`)."""
+    operation_id: str | None = None
+    """In the description, where the path makes none of its own."""
     refusals: tuple[int, ...] = ()
     """Statuses answered with a problem, beside those that every route has."""
 

@@ -146,6 +146,7 @@ class Gate:
             config.failures_per_minute / 60.0, config.failures_per_minute, now
         )
         self._public = TokenBucket(config.public_per_second, config.public_burst, now)
+        self._log = TokenBucket(config.log_per_second, config.log_burst, now)
         self._buckets = {
             scope: TokenBucket(config.requests_per_second, config.requests_burst, now)
             for scope in Scope
@@ -160,6 +161,16 @@ class Gate:
         delay = self._public.take(self._monotonic_s())
         if delay > 0:
             raise too_many("strangers ask too often", int(delay) + 1)
+
+    def check_log(self) -> None:
+        """Rate a stranger's request for a part of the log, apart from those of `check_public`.
+
+        Raises:
+            ApiError: 429.
+        """
+        delay = self._log.take(self._monotonic_s())
+        if delay > 0:
+            raise too_many("strangers read the log too often", int(delay) + 1)
 
     def check_address(self, headers: Mapping[str, str]) -> None:
         """Refuse a foreign Host (DNS rebinding) and a foreign Origin (any web page).

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from node.cli.context import load
 from node.cli.errors import UsageError
-from node.cli.options import Json, example
+from node.cli.options import Config, Json, example
 from node.cli.output import message, print_fields, print_json
 
 network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
@@ -96,6 +98,62 @@ def assemble(
     elif output is None and install is None:
         typer.echo(text, nl=False)
     message(f"network id {parse_genesis(text).network_id.hex()}: every member must see the same")
+
+
+@network.command(
+    epilog=example(
+        "piaolian network keys --network network.toml -o piaolian.policy",
+        "piaolian network keys net/network.toml --json",
+    )
+)
+def keys(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[NETWORK]", help="The genesis document. Default: the node's own."),
+    ] = None,
+    genesis: Annotated[
+        Path | None, typer.Option("--network", help="The same, as other commands take it.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the policy file here.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where the log is served, for the policy's `log` lines.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print the verifier keys of log and cosigners, as a c2sp.org/tlog-policy file.
+
+    With it, tools that know C2SP's formats and nothing of this network check its checkpoints.
+    """
+    from node.chain.policy import cosigner_key, origin_key, policy_text
+    from node.chain.voters import VoterSet
+    from node.cli.proofs import read_genesis
+
+    if file is not None and genesis is not None:
+        raise UsageError("name the genesis document once")
+    if url is not None and not re.fullmatch(r"https?://[!-~]{1,512}", url):
+        raise UsageError(f"{url}: not an http URL")
+    path = file or genesis or load(config).node.network
+    voters = VoterSet.from_genesis(read_genesis(path))
+    text = policy_text(voters, url)
+    if output is not None:
+        output.write_text(text, newline="")
+        message(f"wrote {output}")
+    if as_json:
+        print_json(
+            {
+                "origin": voters.origin,
+                "quorum": voters.q,
+                "log": [origin_key(voter) for voter in voters.voters],
+                "cosigners": {voter.node: cosigner_key(voter) for voter in voters.voters},
+                "policy": text,
+                "file": output and str(output),
+            }
+        )
+    elif output is None:
+        typer.echo(text, nl=False)
 
 
 def init(

@@ -138,6 +138,8 @@ class FakeNode:
         self.stored: list[FakeBlock] = []
         self.final = 0
         self.tiles: dict[tuple[int, int], bytes] = {}
+        self.tree_leaves: int | None = None
+        """Of the final tree, where a test sets `tiles` itself."""
         self.opened: dict[str, bytes] = {}
         self.files: dict[tuple[str, bytes], bytes] = {}
         self.forms: dict[tuple[str, int], bytes] = {}
@@ -400,6 +402,11 @@ class FakeNode:
 
     async def checkpoint(self) -> str | None:
         return f"origin\n{self._tree_size}\n" if self.final else None
+
+    async def final_size(self) -> int:
+        if self.tree_leaves is not None:
+            return self.tree_leaves
+        return sum(len(block.leaves) for block in self.stored[: self.final])
 
     async def tile(self, level: int, number: int) -> bytes | None:
         return self.tiles.get((level, number))

@@ -1,11 +1,10 @@
-"""Checkpoint, tiles and blocks: what a verifying client reads."""
+"""Blocks: what a client that follows and verifies reads."""
 
 from __future__ import annotations
 
 import asyncio
 
 import msgspec
-import pytest
 
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.ledger import operations as ops
@@ -19,63 +18,6 @@ SIGN = ops.SignOffer("1" * 20)
 async def grow(node: FakeNode, blocks: int) -> None:
     for _ in range(blocks):
         await node.submit_operations((SIGN,))
-
-
-async def test_checkpoint_is_the_final_note(api: ApiClient, node: FakeNode) -> None:
-    await grow(node, 1)
-
-    answer = await api.get("/v1/checkpoint")
-
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    assert answer.content == b"origin\n2\n"
-
-
-@pytest.mark.parametrize(
-    ("path", "size"),
-    [
-        ("/tile/0/000", 256 * 32),
-        ("/tile/0/000.p/7", 7 * 32),
-        ("/tile/0/001.p/5", 5 * 32),
-        ("/tile/0/001.p/6", None),
-        ("/tile/0/001", None),
-        ("/tile/1/000.p/1", 32),
-        ("/tile/2/000.p/1", None),
-        ("/tile/0/x001/000", None),
-        ("/tile/0/0", None),
-        ("/tile/0/000.p/0", None),
-        ("/tile/0/000.p/256", None),
-        ("/tile/0/000/", None),
-        ("/tile/x/000", None),
-    ],
-)
-async def test_tiles_are_served_at_their_paths_only(
-    api: ApiClient, node: FakeNode, path: str, size: int | None
-) -> None:
-    node.tiles = {
-        (0, 0): bytes(range(256)) * 32,
-        (0, 1): b"\x01" * (5 * 32),
-        (1, 0): b"\x02" * 32,
-    }
-
-    answer = await api.get(path)
-
-    if size is None:
-        assert (answer.status, answer.json["code"]) == (404, "NOT_FOUND")
-    else:
-        assert answer.status == 200
-        assert len(answer.content) == size
-        assert "immutable" in answer.headers["Cache-Control"]
-
-
-async def test_entry_bundles_hold_the_leaves(api: ApiClient, node: FakeNode) -> None:
-    await grow(node, 2)
-    leaves = [leaf for block in node.stored for leaf in block.leaves]
-
-    answer = await api.get("/tile/entries/000.p/3")
-    beyond = await api.get("/tile/entries/000.p/5")
-
-    assert answer.content == b"".join(len(x).to_bytes(2, "big") + x for x in leaves[:3])
-    assert beyond.status == 404
 
 
 async def test_one_block_shows_seal_outcomes_and_certificate(
