@@ -9,12 +9,13 @@ is compacted, but for a trailing part that spares slow followers the snapshot.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import cast
 
 from consensus.config import RaftConfig
 from consensus.core import RaftCore
-from consensus.errors import ConsensusError, SnapshotError
+from consensus.errors import ConsensusError, SnapshotError, StoppedError
 from consensus.log import entry_bytes
 from consensus.ports import Applier, SnapshotApplier, SnapshotStore
 from consensus.snapshot import Snapshot
@@ -48,7 +49,9 @@ class Applying:
         self._capture_wanted = asyncio.Event()
         self._quiet = asyncio.Lock()
         """Held while entries are applied, the state is replaced, or a capture begins."""
-        self._capturing = asyncio.Lock()
+        self._halted = False
+        self._capturers: list[asyncio.Future[Snapshot | None]] = []
+        """Who asked for a snapshot now."""
         self._snapshot_index = LogIndex(0)
         self._entries_since = 0
         self._bytes_since = 0
@@ -63,16 +66,26 @@ class Applying:
         """A turn is over: there may be something to apply, and a follower may want a snapshot."""
         if core.durable_commit_index > self.applied or core.restore is not None:
             self._apply_wanted.set()
-        if wanted and self.applied > self._snapshot_index:
+        if wanted and self._place(core) is not None:
             self._capture_wanted.set()
 
+    def halt(self) -> None:
+        """Begin nothing any more, and answer nobody, even if the state machine holds up the end."""
+        self._halted = True
+        self._apply_wanted.set()
+        self._capture_wanted.set()
+        capturers, self._capturers = self._capturers, []
+        for future in capturers:
+            if not future.done():
+                future.set_exception(StoppedError("the node stopped"))
+
     async def apply(self, core: RaftCore) -> None:
-        """Apply what is committed; runs until cancelled.
+        """Apply what is committed; runs until cancelled or halted.
 
         Raises:
             Exception: whatever the applier raises, or that the store lost entries.
         """
-        while True:
+        while not self._halted:
             restore = core.restore
             if restore is not None and core.durable_commit_index >= restore.index:
                 await self._restore(core, restore)
@@ -97,6 +110,10 @@ class Applying:
             raise ConsensusError(f"the log store has no entry {first}")
         async with self._quiet:
             results = await self._applier.apply(entries)
+            if results is not None and len(results) != len(entries):
+                raise ConsensusError(f"{len(results)} results for {len(entries)} entries")
+            if self._halted:
+                return  # everybody was told already that nobody knows
             self.applied = entries[-1].index
         self._proposals.applied(entries, results)
         self._reads.applied(self.applied)
@@ -111,8 +128,10 @@ class Applying:
     async def _restore(self, core: RaftCore, snapshot: Snapshot) -> None:
         if self._snapshots is None:
             raise SnapshotError("a snapshot is to be restored, and there is no snapshot store")
-        async with self._quiet:
-            await cast("SnapshotApplier", self._applier).restore(snapshot, self._bytes_of(snapshot))
+        async with self._quiet, aclosing(self._bytes_of(snapshot)) as data:
+            await cast("SnapshotApplier", self._applier).restore(snapshot, data)
+            if self._halted:
+                return
             if self._applier.applied_index < snapshot.index:
                 raise SnapshotError("the applier is not where the snapshot is")
             self.applied = snapshot.index
@@ -123,43 +142,79 @@ class Applying:
         self._reads.applied(self.applied)
         self._wake()
 
-    async def _bytes_of(self, snapshot: Snapshot) -> AsyncIterator[bytes]:
-        assert self._snapshots is not None
+    async def _bytes_of(self, snapshot: Snapshot) -> AsyncGenerator[bytes, None]:
         offset = 0
         while offset < snapshot.size:
-            part = await self._snapshots.read_chunk(snapshot, offset, self._config.chunk_bytes)
+            size = min(self._config.chunk_bytes, snapshot.size - offset)
+            part = await self._storing.read_part(snapshot, offset, size)
             if not part:
                 raise SnapshotError(f"the snapshot at {snapshot.index} ends at byte {offset}")
             offset += len(part)
             yield part
 
-    async def capture(self, core: RaftCore) -> None:
-        """Make snapshots when they are due; runs until cancelled."""
-        while True:
-            self._capture_wanted.clear()
-            await self._capture_wanted.wait()
-            await self.take_snapshot(core)
+    # --- Snapshots -----------------------------------------------------------------------------
 
-    async def take_snapshot(self, core: RaftCore) -> Snapshot | None:
-        """Capture the state, store it, and compact the log. None when there is nothing to do."""
+    def ask_for_snapshot(self) -> asyncio.Future[Snapshot | None]:
+        """Have a snapshot made now; None when there is nothing to do, or not now.
+
+        The work is done by the task that captures, so that it ends with the node, whatever becomes
+        of the caller.
+        """
+        future: asyncio.Future[Snapshot | None] = asyncio.get_running_loop().create_future()
         if self._snapshots is None:
+            future.set_result(None)
+        else:
+            self._capturers.append(future)
+            self._capture_wanted.set()
+        return future
+
+    async def capture(self, core: RaftCore) -> None:
+        """Make snapshots when they are due; runs until cancelled or halted.
+
+        Raises:
+            Exception: whatever the state machine or the store raises.
+        """
+        while not self._halted:
+            await self._capture_wanted.wait()
+            self._capture_wanted.clear()
+            asked = len(self._capturers)
+            snapshot = await self._make_snapshot(core)
+            answered, self._capturers = self._capturers[:asked], self._capturers[asked:]
+            for future in answered:
+                if not future.done():
+                    future.set_result(snapshot)
+
+    def _place(self, core: RaftCore) -> LogIndex | None:
+        """Where a snapshot can be made now that is newer than the newest one.
+
+        The log must know what stands there: the state of a suspect may be ahead of its log, or of
+        entries that its log has not. Where the log begins is known, too, and serves if there is no
+        snapshot any more.
+        """
+        index = self.applied
+        if core.restore is not None or index <= self._snapshot_index:
             return None
-        async with self._capturing:
+        return index if core.log.base.index <= index <= core.durable_commit_index else None
+
+    async def _make_snapshot(self, core: RaftCore) -> Snapshot | None:
+        """Capture the state, store it, and compact the log. None when there is nothing to do."""
+        if self._snapshots is None or self._halted:
+            return None
+        try:
             async with self._quiet:
-                index = self.applied
-                if core.restore is not None or index <= max(
-                    self._snapshot_index, core.log.base.index
-                ):
+                index = self._place(core)
+                if index is None:
                     return None
                 base = core.position(index)
+                assert base.membership is not None
                 data = await cast("SnapshotApplier", self._applier).capture()
                 self._entries_since = self._bytes_since = 0
-            assert base.membership is not None
-            try:
-                snapshot = await self._snapshots.create(base, base.membership, data)
-            except SnapshotError:
-                return None  # the state machine cannot vouch for that state now; later it may
-            self._snapshot_index = max(self._snapshot_index, index)
+            snapshot = await self._snapshots.create(base, base.membership, data)
+        except SnapshotError:
+            return None  # the state machine cannot vouch for that state now; later it may
+        if self._halted:
+            return None
+        self._snapshot_index = max(self._snapshot_index, index)
         core.snapshot_made(snapshot)
         core.compact(LogIndex(max(0, snapshot.index - self._config.trailing_entries)))
         self._wake()

@@ -61,7 +61,6 @@ class Ready(msgspec.Struct, frozen=True):
     log_reads: list[LogRead]
     chunk_reads: list[ChunkRead]
     chunk_writes: list[ChunkWrite]
-    """After `write`."""
     reads: list[ReadAnswer]
     snapshot_wanted: bool
     """A follower needs a snapshot newer than the newest: capture the state soon."""
@@ -157,7 +156,10 @@ class RaftCore(Leading):
         messages += self._durability.release()
         self._outgoing = []
         reads, self._reads = self._reads, []
-        chunk_writes = self._incoming.next_write()
+        # A complete snapshot must not be on a disk that does not know its term: the next start
+        # would let a log of a later term follow a hard state of an earlier one.
+        known = self._durability.hard_state_durable
+        chunk_writes = self._incoming.next_write() if known else []
         return Ready(messages, write, log_reads, chunk_reads, chunk_writes, reads, wanted)
 
     # --- What was asked for is done --------------------------------------------------------------

@@ -1,18 +1,19 @@
-"""The only module here that waits. Owns the loop around `RaftCore`: time, disk, sending, applying.
+"""The only part here that waits. Owns a running `RaftCore`: its start, its end, and its embedder.
 
-One turn takes in everything that has arrived, ticks if time has passed, and carries out one
-`Ready`. Three things run beside each other: turns (plain callbacks of the event loop), the task of
-the stores (`consensus.storing`) and the task that applies (`consensus.applying`). The first error
-in any of them stops the node for good: after a failed fsync nothing can be promised any more.
+Three things run beside each other: turns (`consensus.turns`, plain callbacks of the event loop),
+the task of the stores (`consensus.storing`) and the tasks of the state machine
+(`consensus.applying`). The first error in any of them stops the node for good: after a failed fsync
+nothing can be promised any more (`consensus.lifetime`). From the moment at which a node is stopped
+or failed, no callback and no late answer changes anything, and whoever waited has been told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from random import SystemRandom  # noqa: TID251 - the default of an injected Rng
 
 from consensus import codec
 from consensus.applying import Applying
@@ -20,48 +21,30 @@ from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.durability import Addressed
 from consensus.errors import (
+    ConsensusError,
     MembershipError,
     NotLeaderError,
-    PayloadTooLargeError,
     ProposalError,
     ProtocolError,
     ReadError,
     StoppedError,
-    TermChangedError,
-    TransferringError,
-    WindowFullError,
 )
-from consensus.messages import AppendRequest, Message, SnapshotChunk
-from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
+from consensus.lifetime import Lifetime
+from consensus.messages import SnapshotChunk
+from consensus.outcomes import Committed, Outcome, Unknown, UnknownReason, rejected
 from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
 from consensus.status import RaftStatus, status_of
 from consensus.storing import Storing
+from consensus.turns import Turns
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
-from consensus.waiting import Proposals, Reads
+from consensus.waiting import Proposals, Reads, Watchers
 
 TERM_LEAD_MAX = 1 << 20
 """A message this far ahead in terms is refused: a week of one election after another. Else one
 lie could move the term so far that no election can follow."""
-_LATE_TURNS = 3
-"""Loop turns between a tick's time and the tick, so that what a blocked loop left unread in its
-sockets is read first and a leader's heartbeat is not overlooked."""
-_TURN_ENTRIES = 1_024
-"""Entries (or messages without any) that one turn takes in, so that it stays below 5 ms."""
-_BURST = 128
-"""Proposals after which a turn is taken at once. Else a caller that proposes a thousand in one go
-keeps them all back, and followers and disk have nothing to do meanwhile."""
-
 
 Observer = Callable[[RaftStatus], None]
-_REASONS: dict[type[ProposalError], RejectReason] = {
-    TermChangedError: RejectReason.TERM_CHANGED,
-    WindowFullError: RejectReason.WINDOW_FULL,
-    PayloadTooLargeError: RejectReason.TOO_LARGE,
-    TransferringError: RejectReason.TRANSFERRING,
-    MembershipError: RejectReason.MEMBERSHIP,
-    StoppedError: RejectReason.STOPPED,
-}
 
 
 class RaftNode:
@@ -92,51 +75,50 @@ class RaftNode:
             snapshots: None: nothing is ever compacted.
             life: Greater at each start, also after the disk was lost; None: the system's clock.
         """
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Gets the exception when disk, applier or an invariant failed; the process must stop."""
         self._config = config
         self._store = store
         self._snapshots = snapshots
         self._sender = sender
         self._applier = applier
         self._authority = authority or NoAuthority()
-        self._rng = rng or _system_rng()
+        self._rng: Rng = rng or SystemRandom()
         self._life = time.time_ns() // 1_000 if life is None else life
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._core: RaftCore | None = None
-        self._running = False
         self._protected = LogIndex(0)
         self._distrusted = False
-        self._tasks: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._ticked_at = 0.0
-        self._ticks_due = 0
-        self._turn_scheduled = False
-        self._in_turn = False
-        self._burst = 0
-        self._inbox: deque[tuple[NodeId, Message, int]] = deque()
-        self._inbox_bytes = 0
+        self._lifetime = Lifetime(self._halt)
+        self._turns = Turns(config, self._carry_out, self._lifetime.fail)
         self._proposals = Proposals()
-        self._reads = Reads()
-        self._storing = Storing(store, snapshots, self._want_turn)
+        self._reads = Reads(config.reads_max)
+        self._watchers = Watchers()
+        self._storing = Storing(store, snapshots, self._turns.want)
         self._applying = Applying(
-            config, applier, snapshots, self._storing, self._proposals, self._reads, self._want_turn
+            config,
+            applier,
+            snapshots,
+            self._storing,
+            self._proposals,
+            self._reads,
+            self._turns.want,
         )
         self._observed: tuple[object, ...] = ()
-        self._watchers: list[asyncio.Future[None]] = []
 
     # --- What the embedder calls ---------------------------------------------------------------
 
     async def start(self) -> None:
-        """Load the log and begin as a follower.
+        """Load the log and begin as a follower. Once; who was stopped meanwhile does not begin.
 
         Raises:
+            StoppedError: when it was started or stopped before.
             SnapshotError: when the log begins after the applied index and no snapshot helps.
             Exception: whatever the stores raise; the node is then not started.
         """
+        self._lifetime.starts()
         recovered = await self._store.load()
         snapshot = None if self._snapshots is None else await self._snapshots.newest()
+        self._lifetime.may_run()
         core = self._core = RaftCore(
             self._config,
             recovered,
@@ -150,30 +132,36 @@ class RaftNode:
         if self._distrusted:
             core.distrust()
         self._applying.begin(core, snapshot)
-        self._running = True
-        self._tasks = asyncio.ensure_future(self._run(core))
-        self._ticked_at = self._loop.time()
-        self._arm()
-        self._want_turn()
+        self._lifetime.run(
+            self._storing.serve(core), self._applying.apply(core), self._applying.capture(core)
+        )
+        self._turns.begin(core)
 
     async def stop(self, *, hand_over: bool = True) -> None:
         """Stop; what is being written or applied is completed or abandoned by its owner.
+
+        However this ends, also cancelled, the node does not run any more. What a cancelled call
+        leaves out is the waiting for its tasks: call again before the stores are closed.
 
         Args:
             hand_over: A leader first lets another voter lead, for at most an election timeout, so
                 that nobody waits for one.
         """
         core = self._core
-        if hand_over and core is not None and self._running and core.followers():
-            await self.transfer_leadership()
-        self._running = False
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._tasks is not None:
-            self._tasks.cancel()
-            await asyncio.gather(self._tasks, return_exceptions=True)
-            self._tasks = None
-        self._abandon()
+        try:
+            if hand_over and core is not None and self._lifetime.running and core.followers():
+                await self.transfer_leadership()
+        finally:
+            self._lifetime.end()
+        await self._lifetime.ended()
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Gets the exception when disk, applier or an invariant failed; the process must stop.
+
+        Who waits for it and is cancelled cancels this future; the next caller gets another one.
+        """
+        return self._lifetime.failed
 
     def receive(self, sender: NodeId, message: bytes) -> None:
         """Take a message of `sender`, as authenticated by the channel; it acts in the next turn.
@@ -186,14 +174,7 @@ class RaftNode:
             raise ProtocolError(f"term {decoded.term} is out of reach")
         if self._snapshots is None and isinstance(decoded, SnapshotChunk):
             raise ProtocolError("a snapshot, and there is no store for it")
-        if (
-            self._running
-            and len(self._inbox) < self._config.inbox_messages_max
-            and self._inbox_bytes + len(message) <= self._config.inbox_bytes_max
-        ):
-            self._inbox.append((sender, decoded, len(message)))
-            self._inbox_bytes += len(message)
-            self._want_turn()
+        self._turns.receive(sender, decoded, len(message))
 
     def propose(self, payload: bytes, term: Term) -> LogIndex:
         """Append `payload` to the log of the leader of `term`, without waiting.
@@ -210,8 +191,8 @@ class RaftNode:
             PayloadTooLargeError: when it exceeds `payload_bytes_max`.
             StoppedError: when the node does not run.
         """
-        index = self._running_core().propose(payload, term)
-        self._proposed()
+        index = self._append(self._running_core(), payload, term)
+        self._turns.proposed()
         return index
 
     def submit(self, payload: bytes, term: Term | None = None) -> asyncio.Future[Outcome]:
@@ -226,25 +207,13 @@ class RaftNode:
             for as long as there is no leader: see `execute` for a limit of time. Cancelling it
             withdraws nothing.
         """
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        try:
-            core = self._running_core()
-            term = core.term if term is None else term
-            self._proposals.add(core.propose(payload, term), term, future)
-        except ProposalError as error:
-            future.set_result(_rejected(error))
-        else:
-            self._proposed()
-        return future
+        return self._submit(payload, term)[0]
 
     async def execute(self, payload: bytes, timeout_s: float) -> Outcome:
         """As `submit`, but `Unknown` when nothing is known after `timeout_s` seconds."""
-        future = self.submit(payload)
+        future, index, term = self._submit(payload, None)
         done, _ = await asyncio.wait([future], timeout=timeout_s)
-        if done:
-            return future.result()
-        core = self._running_core()
-        return Unknown(UnknownReason.TIMEOUT, core.log.last_index, core.term)
+        return future.result() if done else Unknown(UnknownReason.TIMEOUT, index, term)
 
     async def read_index(self) -> LogIndex:
         """Wait until a read of the applied state is linearizable, on leader or follower.
@@ -260,11 +229,12 @@ class RaftNode:
         future: asyncio.Future[LogIndex] = self._loop.create_future()
         ticket = self._reads.add(future)
         try:
-            core.read_index(ticket, self._loop.time() * 1_000)
+            with self._entering():
+                core.read_index(ticket, self._loop.time() * 1_000)
         except ReadError:
             self._reads.drop(ticket)
             raise
-        self._want_turn()
+        self._turns.want()
         return await future
 
     async def transfer_leadership(self, to: NodeId | None = None) -> bool:
@@ -277,14 +247,16 @@ class RaftNode:
             StoppedError: when the node does not run.
         """
         core = self._running_core()
+        term = core.term
         try:
-            core.transfer(to)
+            with self._entering():
+                core.transfer(to)
         except (NotLeaderError, MembershipError):
             return core.role is not Role.LEADER
-        self._want_turn()
+        self._turns.want()
         with suppress(NotLeaderError, StoppedError):
             while core.handing_over:
-                await self._next_turn(core)
+                await self._watchers.turn(core, term)
         return core.role is not Role.LEADER
 
     async def change_membership(
@@ -299,33 +271,43 @@ class RaftNode:
         """
         try:
             core = self._running_core()
+            term = core.term
             joining = sorted(set(voters) - core.membership.members)
             if joining:
                 learning = sorted({*core.membership.learners, *joining})
-                await self._settled(core, core.change_membership(core.membership.voters, learning))
+                index = self._begin_change(core, core.membership.voters, learning)
+                await self._watchers.settled(core, index, term)
             promoted = sorted(set(voters) - core.membership.voting)
             while not all(core.is_caught_up(node) for node in promoted):
-                await self._next_turn(core)
-            index = core.change_membership(voters, learners)
+                await self._watchers.turn(core, term)
+            index = self._begin_change(core, voters, learners)
         except ProposalError as error:
-            return _rejected(error)
-        term = core.term
+            return rejected(error)
         try:
-            await self._settled(core, index)
+            await self._watchers.settled(core, index, term)
         except ProposalError:
             return Unknown(UnknownReason.STOPPED, index, term)
         return Committed(core.membership_index, term)
 
     async def take_snapshot(self) -> Snapshot | None:
-        """Capture the applied state now and compact the log; None without a snapshot store."""
-        return await self._applying.take_snapshot(self._running_core())
+        """Capture the applied state now and compact the log.
+
+        Returns:
+            None without a snapshot store, when nothing was applied since the newest snapshot, or
+            when it cannot be vouched for now: a suspect has yet to learn what its log should hold.
+
+        Raises:
+            StoppedError: when the node does not run, or ends meanwhile.
+        """
+        self._running_core()
+        return await self._applying.ask_for_snapshot()
 
     def protect(self, index: LogIndex) -> None:
         """Never truncate up to `index`, nor vote for who lacks it. Kept by the embedder."""
         self._protected = max(self._protected, index)
         if self._core is not None:
             self._core.protect(index)
-            self._want_turn()
+            self._turns.want()
 
     def distrust(self) -> None:
         """This node's memory is older than its promises: be suspect until it has caught up.
@@ -336,7 +318,7 @@ class RaftNode:
         self._distrusted = True
         if self._core is not None:
             self._core.distrust()
-            self._want_turn()
+            self._turns.want()
 
     @property
     def status(self) -> RaftStatus:
@@ -350,56 +332,57 @@ class RaftNode:
             raise StoppedError("the node was never started")
         return status_of(core, self._applying.applied)
 
-    # --- Turns ---------------------------------------------------------------------------------
-
-    def _proposed(self) -> None:
-        self._burst += 1
-        if self._burst >= _BURST and not self._in_turn:
-            self._turn()
-        else:
-            self._want_turn()
+    # --- Into the core and out of it -----------------------------------------------------------
 
     def _running_core(self) -> RaftCore:
-        if self._core is None or not self._running:
+        if self._core is None or not self._lifetime.running:
             raise StoppedError("the node does not run")
         return self._core
 
-    def _want_turn(self) -> None:
-        if self._running and not self._turn_scheduled:
-            self._turn_scheduled = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._turn_scheduled = False
-        self._burst = 0
-        core = self._core
-        if core is None or not self._running:
-            return
-        self._in_turn = True
+    @contextmanager
+    def _entering(self) -> Iterator[None]:
+        """Call the core from outside of a turn. What it does not declare ends the node."""
         try:
-            self._take_in(core)
-            while self._ticks_due and not self._inbox:
-                self._ticks_due -= 1
-                core.tick()
-            self._carry_out(core)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the node must not go on
-            self._fail(error)
-        finally:
-            self._in_turn = False
+            yield
+        except ConsensusError:
+            raise
+        except Exception as error:
+            self._lifetime.fail(error)
+            raise StoppedError(f"the node failed: {error!r}") from error
 
-    def _take_in(self, core: RaftCore) -> None:
-        """Step through the inbox, for as long as a turn may take; the rest has its own turn."""
-        if self._inbox:
-            # What this loop slept through ended with these messages: the leader lives.
-            self._ticks_due = min(self._ticks_due, 1)
-        budget = _TURN_ENTRIES
-        while self._inbox and budget > 0:
-            sender, message, size = self._inbox.popleft()
-            self._inbox_bytes -= size
-            core.step(sender, message)
-            budget -= len(message.entries) if isinstance(message, AppendRequest) else 1
-        if self._inbox:
-            self._want_turn()
+    def _append(self, core: RaftCore, payload: bytes, term: Term) -> LogIndex:
+        # As `_entering`, on the way that each proposal takes.
+        try:
+            return core.propose(payload, term)
+        except ProposalError:
+            raise
+        except Exception as error:
+            self._lifetime.fail(error)
+            raise StoppedError(f"the node failed: {error!r}") from error
+
+    def _submit(
+        self, payload: bytes, term: Term | None
+    ) -> tuple[asyncio.Future[Outcome], LogIndex, Term]:
+        """A proposal, and its place; that of a rejected one is nowhere."""
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        try:
+            core = self._running_core()
+            term = core.term if term is None else term
+            index = self._append(core, payload, term)
+        except ProposalError as error:
+            future.set_result(rejected(error))
+            return future, LogIndex(0), Term(0)
+        self._proposals.add(index, term, future)
+        self._turns.proposed()
+        return future, index, term
+
+    def _begin_change(
+        self, core: RaftCore, voters: Sequence[NodeId], learners: Sequence[NodeId]
+    ) -> LogIndex:
+        with self._entering():
+            index = core.change_membership(voters, learners)
+        self._turns.want()
+        return index
 
     def _carry_out(self, core: RaftCore) -> None:
         ready = core.ready(self._loop.time() * 1_000)
@@ -418,8 +401,7 @@ class RaftNode:
         if observed != self._observed:
             self._observed = observed
             self._observer(self.status)
-        if self._watchers:
-            self._turned()
+        self._watchers.wake()
 
     def _send(self, messages: list[Addressed]) -> None:
         encoded: dict[int, bytes] = {}  # followers at the same place get the same object
@@ -429,83 +411,11 @@ class RaftNode:
                 data = encoded[id(message)] = codec.encode(message)
             self._sender.send(to, data)
 
-    def _arm(self) -> None:
-        self._timer = self._loop.call_later(self._config.tick_ms / 1_000, self._on_time, 0)
-
-    def _on_time(self, turns: int) -> None:
-        if turns < _LATE_TURNS:
-            self._loop.call_soon(self._on_time, turns + 1)
-            return
-        if not self._running:
-            return
-        now = self._loop.time()
-        ticks = int((now - self._ticked_at) * 1_000 / self._config.tick_ms)
-        self._ticked_at += ticks * self._config.tick_ms / 1_000
-        self._ticks_due = min(self._ticks_due + ticks, self._config.catch_up_ticks_max)
-        self._arm()
-        self._want_turn()
-
-    # --- Tasks ---------------------------------------------------------------------------------
-
-    async def _run(self, core: RaftCore) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._storing.serve(core))
-                group.create_task(self._applying.apply(core))
-                group.create_task(self._applying.capture(core))
-        except* Exception as errors:  # noqa: BLE001 - as in a turn
-            self._fail(errors.exceptions[0])
-
-    def _fail(self, error: BaseException) -> None:
-        self._running = False
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._tasks is not None:
-            self._tasks.cancel()
-        if not self.failed.done():
-            self.failed.set_exception(error)
-            self.failed.exception()  # an embedder that never looks is not a second error
-        self._abandon()
-
-    def _abandon(self) -> None:
+    def _halt(self) -> None:
+        """The end has come: nothing changes any more, and everybody who waits is told."""
+        self._turns.halt()
+        self._storing.halt()
+        self._applying.halt()
         self._proposals.abandon()
         self._reads.abandon()
-        self._turned()
-
-    async def _settled(self, core: RaftCore, index: LogIndex) -> None:
-        """Wait until the change that began at `index` has ended and is committed.
-
-        Raises:
-            NotLeaderError: when this node leads no more and cannot see the end.
-            StoppedError: when it stops.
-        """
-        self._want_turn()
-        while core.membership.joint or not index <= core.membership_index <= core.commit_index:
-            await self._next_turn(core)
-
-    async def _next_turn(self, core: RaftCore) -> None:
-        if core.role is not Role.LEADER:
-            raise NotLeaderError(core.leader)
-        turn: asyncio.Future[None] = self._loop.create_future()
-        self._watchers.append(turn)
-        await turn
-        if not self._running:
-            raise StoppedError("the node stopped")
-
-    def _turned(self) -> None:
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
-
-
-def _rejected(error: ProposalError) -> Rejected:
-    if isinstance(error, NotLeaderError):
-        return Rejected(RejectReason.NOT_LEADER, error.leader, str(error))
-    return Rejected(_REASONS[type(error)], None, str(error))
-
-
-def _system_rng() -> Rng:
-    from random import SystemRandom  # noqa: PLC0415, TID251 - the default of an injected Rng
-
-    return SystemRandom()
+        self._watchers.abandon()

@@ -12,6 +12,16 @@ from typing import TypeAlias
 
 import msgspec
 
+from consensus.errors import (
+    MembershipError,
+    NotLeaderError,
+    PayloadTooLargeError,
+    ProposalError,
+    StoppedError,
+    TermChangedError,
+    TransferringError,
+    WindowFullError,
+)
 from consensus.types import LogIndex, NodeId, Term
 
 
@@ -69,3 +79,19 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 Outcome: TypeAlias = Committed | Rejected | Unknown
+
+_REASONS: dict[type[ProposalError], RejectReason] = {
+    TermChangedError: RejectReason.TERM_CHANGED,
+    WindowFullError: RejectReason.WINDOW_FULL,
+    PayloadTooLargeError: RejectReason.TOO_LARGE,
+    TransferringError: RejectReason.TRANSFERRING,
+    MembershipError: RejectReason.MEMBERSHIP,
+    StoppedError: RejectReason.STOPPED,
+}
+
+
+def rejected(error: ProposalError) -> Rejected:
+    """The outcome that says what `error` says."""
+    if isinstance(error, NotLeaderError):
+        return Rejected(RejectReason.NOT_LEADER, error.leader, str(error))
+    return Rejected(_REASONS[type(error)], None, str(error))

@@ -115,7 +115,7 @@ class State(ABC):
         """Equal to the log of this term's leader up to here."""
         self._applied_at_start = applied_index
         self._suspect_until: LogIndex | None = None
-        if applied_index < base.index:
+        if applied_index < base.index or (applied_index == 0 and self._holds_all_of(snapshot)):
             self._restore_at_start(snapshot)
 
     # --- What the embedder may look at -----------------------------------------------------------
@@ -222,6 +222,12 @@ class State(ABC):
         if snapshot.index > self._applied_at_start:  # else only the log was older
             self.restore = snapshot
         self.protect(snapshot.index)
+
+    def _holds_all_of(self, snapshot: Snapshot | None) -> bool:
+        """Whether the snapshot saves a state in memory the entries up to there."""
+        return snapshot is not None and self.log.matches(
+            snapshot.index, snapshot.term, snapshot.hash
+        )
 
     def _restore_at_start(self, snapshot: Snapshot | None) -> None:
         base = self.log.base

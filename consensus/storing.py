@@ -1,8 +1,8 @@
 """The task that serves the stores, one call after another. Owns their order.
 
 A write goes first, because acknowledgements wait for it; what comes while the disk syncs forms the
-next one. Parts of an arriving snapshot go after the write of their own `Ready`: a complete
-snapshot must not be on a disk that does not know its term.
+next one. Everything else follows in the order in which it came. Only making a snapshot, which is
+long, runs beside this task (`SnapshotStore.create`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
 from consensus.ports import LogStore, SnapshotStore
 from consensus.replication import LogRead
+from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex
 
@@ -29,6 +31,15 @@ class _ApplyRead(NamedTuple):
     future: asyncio.Future[list[Entry]]
 
 
+class _PartRead(NamedTuple):
+    """A part of a snapshot that is to replace the state."""
+
+    snapshot: Snapshot
+    offset: int
+    size: int
+    future: asyncio.Future[bytes | None]
+
+
 class Storing:
     """What is to be done by the stores. `wake` is called when the core has changed."""
 
@@ -38,10 +49,11 @@ class Storing:
         self._store = store
         self._snapshots = snapshots
         self._wake = wake
+        self._halted = False
         self._wanted = asyncio.Event()
         self._write: Write | None = None
         self._chunk_writes: deque[ChunkWrite] = deque()
-        self._reads: deque[LogRead | ChunkRead | _ApplyRead] = deque()
+        self._reads: deque[LogRead | ChunkRead | _ApplyRead | _PartRead] = deque()
         """In the order of arrival, so that no kind of reader starves another."""
 
     def take(self, ready: Ready) -> None:
@@ -62,18 +74,32 @@ class Storing:
         self._wanted.set()
         return await future
 
+    async def read_part(self, snapshot: Snapshot, offset: int, size: int) -> bytes | None:
+        """A part of a snapshot that is held, for the task that applies; None when it is gone."""
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._reads.append(_PartRead(snapshot, offset, size, future))
+        self._wanted.set()
+        return await future
+
+    def halt(self) -> None:
+        """Begin nothing any more, and tell the core of nothing, even if a store holds up the end.
+
+        A cancelled call of a store may still end as if nothing had been.
+        """
+        self._halted = True
+        self._wanted.set()
+
     async def serve(self, core: RaftCore) -> None:
-        """Run until cancelled.
+        """Run until cancelled or halted.
 
         Raises:
             Exception: whatever a store raises; nothing may be promised after that.
         """
-        while True:
+        while not self._halted:
             if self._write is not None:
                 write, self._write = self._write, None
                 await self._store.append(write.batch)
-                core.on_persisted(write.seq)
-                self._wake()
+                self._report(partial(core.on_persisted, write.seq))
             elif self._chunk_writes:
                 await self._write_chunk(core, self._chunk_writes.popleft())
             elif self._reads:
@@ -82,26 +108,32 @@ class Storing:
                 self._wanted.clear()
                 await self._wanted.wait()
 
+    def _report(self, tell: Callable[[], None]) -> None:
+        if not self._halted:
+            tell()
+            self._wake()
+
     async def _write_chunk(self, core: RaftCore, write: ChunkWrite) -> None:
         assert self._snapshots is not None, "without a store no chunk is received"
         held = await self._snapshots.write_chunk(write.snapshot, write.offset, write.data)
         ok = True
         if held >= write.snapshot.size:
             ok = await self._snapshots.complete(write.snapshot)
-        core.on_chunk_written(write, held, ok=ok)
-        self._wake()
+        self._report(partial(core.on_chunk_written, write, held, ok=ok))
 
-    async def _read(self, core: RaftCore, read: LogRead | ChunkRead | _ApplyRead) -> None:
-        if isinstance(read, ChunkRead):
-            assert self._snapshots is not None, "only who has snapshots sends them"
-            core.on_chunk_read(
-                read, await self._snapshots.read_chunk(read.snapshot, read.offset, read.size)
-            )
-            self._wake()
+    async def _read(
+        self, core: RaftCore, read: LogRead | ChunkRead | _ApplyRead | _PartRead
+    ) -> None:
+        if isinstance(read, ChunkRead | _PartRead):
+            assert self._snapshots is not None, "only who has snapshots reads them"
+            data = await self._snapshots.read_chunk(read.snapshot, read.offset, read.size)
+            if isinstance(read, ChunkRead):
+                self._report(partial(core.on_chunk_read, read, data))
+            elif not read.future.done():
+                read.future.set_result(data)
             return
         entries = await self._store.read(read.first, read.last, read.bytes_max)
         if isinstance(read, LogRead):
-            core.on_read(read, entries)
-            self._wake()
+            self._report(partial(core.on_read, read, entries))
         elif not read.future.done():
             read.future.set_result(entries)

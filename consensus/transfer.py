@@ -31,8 +31,7 @@ class ChunkRead(msgspec.Struct, frozen=True):
 class ChunkWrite(msgspec.Struct, frozen=True):
     """A part of an arriving snapshot (or none: then only a question) for the snapshot store.
 
-    Answer with `RaftCore.on_chunk_written`. To be carried out after the `write` of its `Ready`,
-    because a complete snapshot must not be on a disk that does not know its term.
+    Answer with `RaftCore.on_chunk_written`.
     """
 
     leader: NodeId

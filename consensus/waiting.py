@@ -1,4 +1,4 @@
-"""Who waits for what in a running node: proposals for their place, reads for their index.
+"""Who waits for what in a running node: a proposal for its place, a read for its index, a change.
 
 Owns futures and nothing else; the driver says what happened.
 """
@@ -9,7 +9,8 @@ import asyncio
 import heapq
 from collections.abc import Sequence
 
-from consensus.errors import ReadError
+from consensus.core import RaftCore
+from consensus.errors import NotLeaderError, ReadError, StoppedError
 from consensus.outcomes import (
     Committed,
     Outcome,
@@ -19,7 +20,7 @@ from consensus.outcomes import (
     UnknownReason,
 )
 from consensus.reads import ReadAnswer
-from consensus.types import Entry, LogIndex, Term
+from consensus.types import Entry, LogIndex, Role, Term
 
 
 class Proposals:
@@ -72,13 +73,20 @@ class Proposals:
 class Reads:
     """Linearizable reads: first for their index, then until it is applied."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting_max: int) -> None:
+        self._waiting_max = waiting_max
         self._ticket = 0
         self._asking: dict[int, asyncio.Future[LogIndex]] = {}
         self._applying: list[tuple[LogIndex, int, asyncio.Future[LogIndex]]] = []
 
     def add(self, future: asyncio.Future[LogIndex]) -> int:
-        """A ticket for a new read."""
+        """A ticket for a new read.
+
+        Raises:
+            ReadError: when too many wait, also for what is not applied yet.
+        """
+        if len(self._asking) + len(self._applying) >= self._waiting_max:
+            raise ReadError("too many reads wait")
         self._ticket += 1
         self._asking[self._ticket] = future
         return self._ticket
@@ -115,3 +123,50 @@ class Reads:
         for future in futures:
             if not future.done():
                 future.set_exception(ReadError("the node stopped"))
+
+
+class Watchers:
+    """Who looks after each turn whether what a leader has begun is done."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def turn(self, core: RaftCore, term: Term) -> None:
+        """Wait until the next turn of the leader of `term` is over.
+
+        Raises:
+            NotLeaderError: when it leads no more.
+            StoppedError: when the node ends.
+        """
+        if core.role is not Role.LEADER or core.term != term:
+            raise NotLeaderError(core.leader)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    async def settled(self, core: RaftCore, index: LogIndex, term: Term) -> None:
+        """Wait until the change that the leader of `term` began at `index` is committed, whole.
+
+        Raises:
+            NotLeaderError: when it leads no more and cannot see the end.
+            StoppedError: when the node ends.
+        """
+        while core.membership.joint or not index <= core.membership_index <= core.commit_index:
+            await self.turn(core, term)
+        if core.log.base.index < index and core.log.term_at(index) != term:
+            raise NotLeaderError(core.leader)  # what is committed there is another leader's
+
+    def wake(self) -> None:
+        """A turn is over."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    def abandon(self) -> None:
+        """The node stops."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(StoppedError("the node stopped"))

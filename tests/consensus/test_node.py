@@ -366,7 +366,7 @@ async def test_a_clean_stop_hands_leadership_over_without_a_timeout() -> None:
         core = group.nodes[2]._core
         assert core is not None
         core._start_campaign(pre=True)
-        group.nodes[2]._want_turn()
+        group.nodes[2]._turns.want()
         assert await group.leader() == 2
         await group.nodes[2].stop()
 

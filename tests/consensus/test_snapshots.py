@@ -77,10 +77,35 @@ def answers(core: RaftCore) -> list[ChunkResponse | AppendResponse]:
 def take_part(core: RaftCore) -> ChunkWrite:
     """The part that the core hands to its snapshot store."""
     ready = core.ready()
+    writes = ready.chunk_writes
     if ready.write is not None:
         core.on_persisted(ready.write.seq)
-    (write,) = ready.chunk_writes
+        writes += core.ready().chunk_writes
+    (write,) = writes
     return write
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_no_part_goes_to_a_disk_that_does_not_know_its_term(busy: bool) -> None:
+    """Not with the write of the term either, and least while an earlier write is under way."""
+    log = chain(1, 1, 1, 1, 3)
+    core = make_core(1, entries=log[:1], term=2)
+    if busy:
+        core.step(NodeId(0), append(log[:2], 1, 2))
+    writes = [core.ready().write]
+    core.step(NodeId(2), offer(snapshot_of(log, 5), 4, 0, b"state"))
+    written_term = 2
+    while written_term < 4:
+        ready = core.ready()
+        assert ready.chunk_writes == []
+        writes.append(ready.write)
+        write = next(write for write in writes if write is not None)
+        writes.remove(write)
+        core.on_persisted(write.seq)
+        written_term = write.batch.hard_state.term if write.batch.hard_state else 2
+    ready = core.ready()
+
+    assert [write.term for write in ready.chunk_writes] == [4]
 
 
 def install(core: RaftCore, snapshot: Snapshot, leader: int = 0, term: int = 2) -> None:

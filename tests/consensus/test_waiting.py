@@ -51,7 +51,7 @@ async def test_another_entry_at_the_place_is_a_rejection() -> None:
 
 async def test_a_read_waits_until_its_index_is_applied() -> None:
     loop = asyncio.get_running_loop()
-    reads = Reads()
+    reads = Reads(9)
     futures = [loop.create_future() for _ in range(4)]
     tickets = [reads.add(future) for future in futures]
     futures[3].cancel()
@@ -78,7 +78,7 @@ async def test_a_read_waits_until_its_index_is_applied() -> None:
 
 async def test_reads_of_a_stopped_node_fail_but_for_those_given_up() -> None:
     loop = asyncio.get_running_loop()
-    reads = Reads()
+    reads = Reads(9)
     given_up, open_still = loop.create_future(), loop.create_future()
     reads.add(given_up)
     reads.add(open_still)
