@@ -7,7 +7,7 @@ import re
 import msgspec
 from aiohttp import web
 
-from node.api.config import MIB
+from node.api.details import ATTACHMENT_BYTES_MAX
 from node.api.errors import bad_request, not_found
 from node.api.requests import read_body
 from node.api.routing import Api, Query, Route, json_response
@@ -15,8 +15,6 @@ from node.api.security import Scope
 from node.api.writes import facade_errors
 
 BINARY_TYPE = "application/octet-stream"
-ATTACHMENT_BYTES_MAX = MIB - 65_536
-"""All blobs of a transaction have a mebibyte together; some of it is for the details."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{20}")
 

@@ -18,6 +18,8 @@ LINES_MAX = 5_000
 ALLOWANCES_MAX = 100
 ATTACHMENTS_MAX = 7
 """An operation names at most 8 blobs; the details are one."""
+ATTACHMENT_BYTES_MAX = (1 << 20) - (64 << 10)
+"""All blobs of a transaction have a mebibyte together; some of it is for the details."""
 
 
 def _check_date(text: str) -> str:
@@ -119,7 +121,7 @@ class AttachmentBody(Body):
         description="SHA-256 of the file's bytes."
     )
     name: Text200
-    media_type: Text64
+    media_type: Text200
     size: int = Field(ge=0, le=1_048_576)
 
 

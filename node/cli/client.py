@@ -162,6 +162,10 @@ class ApiClient:
         key = idempotency_key or secrets.token_hex(16)
         return self._request("POST", path, query, {} if body is None else body, key)
 
+    def post_file(self, path: str, content: bytes) -> Answer:
+        """POST bytes that are no JSON."""
+        return self._request("POST", path, {}, content, None, "application/octet-stream")
+
     def _request(
         self,
         method: Method,
@@ -169,6 +173,7 @@ class ApiClient:
         query: Mapping[str, object],
         body: object,
         key: str | None,
+        content_type: str = "application/json",
     ) -> Answer:
         given = {name.rstrip("_"): value for name, value in query.items() if value is not None}
         target = quote(path, safe="/:") + (f"?{urlencode(given, doseq=True)}" if given else "")
@@ -179,7 +184,7 @@ class ApiClient:
             headers["Idempotency-Key"] = key
         content = None
         if method == "POST":
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = content_type
             content = (
                 body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
             )

@@ -123,13 +123,24 @@ def ubl_of(client: ApiClient, number: str, names: Mapping[str, str]) -> bytes:
     if isinstance(original, str):
         blue = client.get(f"/v1/invoices/{original}").fields.get("details")
         original = _known_number(blue) or original
+    known = details if isinstance(details, Mapping) else {}
     try:
         return export_ubl(
             _public(view, None if original is None else str(original), names),
-            details if isinstance(details, Mapping) else {},
+            known,
+            _files(client, number, known),
         )
     except UblError as error:
         raise CliError(str(error)) from error
+
+
+def _files(client: ApiClient, number: str, details: Mapping[str, object]) -> dict[str, bytes]:
+    """The attachments of an invoice that came from UBL, where its document held them."""
+    extensions, attachments = details.get("extensions"), details.get("attachments")
+    if not isinstance(extensions, Mapping) or "ubl" not in extensions:
+        return {}
+    hashes = [str(each["hash"]) for each in attachments] if isinstance(attachments, list) else []
+    return {each: client.get(f"/v1/attachments/{each}", invoice=number).data for each in hashes}
 
 
 def _known_number(details: object) -> str | None:

@@ -142,8 +142,9 @@ def _read_plan(
             from node.importing.ubl.plan import plan_ubl, read_ubl_file, unnamed_original
 
             plan = plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
-            if (warning := unnamed_original(plan)) is not None:
-                message(warning)
+            for note in (unnamed_original(plan), *plan.notes):
+                if note is not None:
+                    message(note)
             return plan
         case Format.ONLINE_RETAIL:
             from node.importing.online_retail import read_retail_file

@@ -74,6 +74,16 @@ class IssuerNode:
         self._pace.well()
         return result
 
+    def hand_in(self, files: Sequence[bytes]) -> None:
+        """Give the node the attachments that the next body names.
+
+        Raises:
+            ProblemError: refused.
+        """
+        for content in files:
+            with self._pace.slot():
+                self._client("operate").post_file("/v1/attachments", content)
+
     def invoice(self, number: str) -> dict[str, Any]:
         """An invoice, with its details if this node can read them."""
         return self._client("read").get(f"/v1/invoices/{number}").fields

@@ -70,6 +70,7 @@ class RedUpload:
         form = None if view is None else _confirmed(view, worked_out.gross)
         if form is None:
             form = self._ask(number, worked_out)
+        self._node.hand_in(worked_out.files)
         self._node.write(f"/v1/invoices/{number}/red/{form}/issue", worked_out.body)
         return worked_out
 

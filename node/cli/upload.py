@@ -119,6 +119,8 @@ class Upload:
         if not batch:
             return []
         try:
+            for invoice in batch:
+                self._node.hand_in(invoice.files)
             result = self._node.write("/v1/invoices:batch", batch_request(batch, buyer))
         except ProblemError as error:
             if error.status not in CONTENT_STATUSES:

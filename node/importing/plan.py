@@ -29,6 +29,8 @@ class PlannedInvoice(msgspec.Struct, frozen=True):
     tax: int
     body: bytes
     """`InvoiceBody` as JSON, without `buyer`."""
+    files: tuple[bytes, ...] = ()
+    """Attachments that the body names; they are handed in before it is sent."""
 
     @property
     def gross(self) -> int:
@@ -51,6 +53,8 @@ class PlannedRed(msgspec.Struct, frozen=True):
     tax: int
     body: bytes
     """`RedIssueBody` as JSON."""
+    files: tuple[bytes, ...] = ()
+    """Attachments that the body names."""
 
     @property
     def gross(self) -> int:
@@ -115,6 +119,8 @@ class Plan(msgspec.Struct, frozen=True):
     invoices: tuple[PlannedInvoice, ...]
     cancellations: tuple[PlannedCancellation, ...]
     refused: tuple[Refusal, ...]
+    notes: tuple[str, ...] = ()
+    """What is taken otherwise than one would think; told to who imports."""
 
     @property
     def letters(self) -> tuple[Letter, ...]:

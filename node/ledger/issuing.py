@@ -93,6 +93,13 @@ def cancel(step: Step, invoice: InvoiceRow, op: CancelInvoice) -> Code:  # noqa:
 # --- Shared with red letters ------------------------------------------------------------------
 
 
+def refuse_amounts(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int) -> Code:
+    """What the ledger's state does not matter to: NOTHING_TO_INVOICE, TOTALS_MISMATCH."""
+    if net <= 0 or gross <= 0:
+        return Code.NOTHING_TO_INVOICE
+    return refuse_totals(groups, net, tax, gross)
+
+
 def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int) -> Code:
     """TOTALS_MISMATCH unless the totals hold (DOMAIN §2).
 
@@ -158,9 +165,7 @@ def _refuse_public_part(step: Step, op: IssueInvoice) -> Code:
         return Code.UNKNOWN_PARTY
     if not is_date(op.issue_date):
         return Code.DATE_INVALID
-    if op.net == 0 or op.gross == 0:
-        return Code.NOTHING_TO_INVOICE
-    refusal = refuse_totals(op.groups, op.net, op.tax, op.gross)
+    refusal = refuse_amounts(op.groups, op.net, op.tax, op.gross)
     if refusal:
         return refusal
     if not rates_allowed(step, op.groups):

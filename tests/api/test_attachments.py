@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from node.api.attachments import ATTACHMENT_BYTES_MAX
+from node.api.details import ATTACHMENT_BYTES_MAX
 from node.api.ports import AttachmentMissingError
 from node.api.security import Scope
 from tests.api.client import ApiClient

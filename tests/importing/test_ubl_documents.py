@@ -83,9 +83,10 @@ def round_trip(content: bytes) -> bytes:
     document = mapped(content)
     details = sealed(document)
     shown = public(document)
-    kept = kept_document(shown, details)
+    files = {file.hash: file.content for file in document.files}
+    kept = kept_document(shown, details, files)
     assert kept is not None
-    exported = export_ubl(shown, details)
+    exported = export_ubl(shown, details, files)
     assert exported == write_ubl(tree_of(*kept)), "exported from what was kept"
     return exported
 

@@ -14,7 +14,7 @@ from node.importing.ubl.mapping import UblDocument, map_ubl
 from node.importing.ubl.plan import plan_ubl
 from node.importing.ubl.reading import read_ubl
 from node.importing.ubl.residue import tree_of
-from node.importing.ubl.tree import BYTES_MAX, DEPTH_MAX, NODES_MAX, UblError
+from node.importing.ubl.tree import BYTES_MAX, DEPTH_MAX, NAMESPACES, NODES_MAX, UblError
 from node.importing.ubl.values import Document, Fields
 from tests.importing.documents import FILES, example, plain
 
@@ -68,7 +68,8 @@ def test_the_deepest_document_that_is_read_is_also_kept() -> None:
     inside = "<b:ID>" * (DEPTH_MAX - 2) + "1" + "</b:ID>" * (DEPTH_MAX - 2)
     content = example("example4").decode()
     at = content.index("<cbc:CustomizationID>")
-    deep = f'{content[:at]}<x:X xmlns:x="urn:x" xmlns:b="{CBC}">{inside}</x:X>{content[at:]}'
+    outer = f'<x:UBLExtensions xmlns:x="{NAMESPACES["ext"]}" xmlns:b="{CBC}">'
+    deep = f"{content[:at]}{outer}{inside}</x:UBLExtensions>{content[at:]}"
     assert plan_ubl(deep.encode(), for_ledger=True).invoices
 
 
@@ -78,10 +79,13 @@ def test_utf_16_is_read_like_utf_8() -> None:
 
 
 def test_details_that_are_too_large_are_refused_in_the_dry_run_already() -> None:
-    content = example("example5").replace(b"VGVzdGluZyBCYXNlNjQgZW5jb2Rpbmc=", b"A" * 300_000)
+    note = f"<cbc:Note>{'x' * 300_000}</cbc:Note>".encode()
+    content = example("example5").replace(
+        b"<cbc:DocumentCurrencyCode>", note + b"<cbc:DocumentCurrencyCode>", 1
+    )
     (refusal,) = plan_ubl(content, for_ledger=False).refused
-    assert refusal.code == "MALFORMED"
-    assert "larger than" in refusal.message
+    assert refusal.code == "INVALID_FIELDS"
+    assert "larger than 262144 bytes" in refusal.message
 
 
 ODD_TEXTS = ("", " ", "-1", "0", "1e9", "NaN", "9" * 60, "0.001", "x", "DKK", "\u2028", "a" * 3_000)
@@ -143,6 +147,7 @@ def comes_back(content: bytes) -> None:
         head,
         cast("Sequence[Fields]", lines),
         cast("Sequence[Fields]", allowances),
+        {file.hash: file.content for file in outcome.files},
     )
     assert plain(tree_of(head["extensions"]["ubl"], document)) == plain(root)
 

@@ -185,7 +185,7 @@ def test_an_invoice_without_lines_has_one_for_each_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "text"), [("JPY", "10000"), ("CNY", "100.00"), ("KWD", "10.000")]
+    ("currency", "text"), [("JPY", "10000"), ("CNY", "100.00"), ("KWD", "10.00")]
 )
 def test_amounts_have_the_currencys_own_decimals(currency: str, text: str) -> None:
     root = document({"lines": [LINE]}, currency=currency)

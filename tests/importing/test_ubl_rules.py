@@ -54,7 +54,6 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-02", M, "example4", [without("cbc:ID")]),
     ("BR-02", M, "example4", [text("cbc:ID", "  ")]),
     ("BR-03", M, "example4", [without("cbc:IssueDate")]),
-    ("BR-03", D, "example4", [text("cbc:IssueDate", "2013-02-30")]),
     ("BR-04", M, "example4", [without("cbc:InvoiceTypeCode")]),
     ("BR-CL-01", M, "example4", [text("cbc:InvoiceTypeCode", "381")]),
     ("BR-CL-01", M, "creditnote1", [text("cbc:CreditNoteTypeCode", "380")]),
@@ -86,7 +85,7 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-20", M, "example5", [without("cac:TaxRepresentativeParty/cac:PostalAddress/cac:Country")]),
     ("BR-21", M, "example4", [without(f"{LINE}/cbc:ID")]),
     ("BR-22", M, "example4", [without(f"{LINE}/cbc:InvoicedQuantity")]),
-    ("BR-22", M, "example4", [text(f"{LINE}/cbc:InvoicedQuantity", "many")]),
+    ("UBL-2.1", M, "example4", [text(f"{LINE}/cbc:InvoicedQuantity", "many")]),
     ("BR-23", M, "example4", [attribute(f"{LINE}/cbc:InvoicedQuantity", "unitCode", None)]),
     ("BR-24", M, "example4", [without(f"{LINE}/cbc:LineExtensionAmount")]),
     ("BR-25", M, "example4", [without(f"{LINE}/cac:Item/cbc:Name")]),
@@ -121,7 +120,7 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-45", M, "example4", [without(f"{SUBTOTAL}[1]/cbc:TaxableAmount")]),
     ("BR-46", M, "example4", [without(f"{SUBTOTAL}[1]/cbc:TaxAmount")]),
     ("BR-47", M, "example4", [without(f"{SUBTOTAL}[1]/cac:TaxCategory/cbc:ID")]),
-    ("BR-48", R, "example4", [without(f"{SUBTOTAL}[1]/cac:TaxCategory/cbc:Percent")]),
+    ("BR-48", M, "example4", [without(f"{SUBTOTAL}[1]/cac:TaxCategory/cbc:Percent")]),
     ("BR-49", M, "example4", [without("cac:PaymentMeans/cbc:PaymentMeansCode")]),
     ("BR-50", M, "example4", [without("cac:PaymentMeans/cac:PayeeFinancialAccount/cbc:ID")]),
     ("BR-52", M, "example5", [without("cac:AdditionalDocumentReference/cbc:ID")]),
@@ -176,7 +175,7 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ("BR-CO-12", T, "example3", [text(f"{TOTALS}/cbc:ChargeTotalAmount", "100.01")]),
     ("BR-CO-13", T, "example4", [text(f"{TOTALS}/cbc:TaxExclusiveAmount", "4000.01")]),
     ("BR-CO-14", T, "example4", [text("cac:TaxTotal/cbc:TaxAmount", "675.01")]),
-    ("BR-CO-14", M, "example4", [attribute("cac:TaxTotal/cbc:TaxAmount", "currencyID", "SEK")]),
+    ("BR-CO-15", T, "example4", [attribute("cac:TaxTotal/cbc:TaxAmount", "currencyID", "SEK")]),
     ("BR-CO-15", T, "example4", [text(f"{TOTALS}/cbc:TaxInclusiveAmount", "4675.01")]),
     ("BR-CO-16", T, "example4", [text(f"{TOTALS}/cbc:PayableAmount", "4675.01")]),
     ("BR-CO-16", T, "example5", [without(f"{TOTALS}/cbc:PrepaidAmount")]),
@@ -209,7 +208,6 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
             without(f"{LINE}/cac:InvoicePeriod/cbc:EndDate"),
         ],
     ),
-    ("BR-CO-25", M, "example4", [without("cbc:DueDate")]),
     (
         "BR-CO-26",
         M,
@@ -221,13 +219,13 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
     ),
     ("BR-CL-18", M, "example4", [text(f"{CATEGORY}/cbc:ID", "X")]),
     ("BR-S-01", T, "example3", [text(f"{SUBTOTAL}[{n}]/{ID}", "Z") for n in (1, 2)]),
-    ("BR-S-08", T, "example4", [without(f"{SUBTOTAL}[2]")]),
+    ("BR-CO-14", T, "example4", [without(f"{SUBTOTAL}[2]")]),
     ("BR-S-02", M, "example4", [without(f"{SELLER}/cac:PartyTaxScheme")]),
     ("BR-S-05", R, "example4", [text(f"{CATEGORY}/cbc:Percent", "0")]),
     ("BR-S-05", R, "example4", [without(f"{CATEGORY}/cbc:Percent")]),
     ("BR-S-06", R, "example5", [text("cac:AllowanceCharge/cac:TaxCategory/cbc:Percent", "0")]),
     ("BR-S-07", R, "example3", [text("cac:AllowanceCharge/cac:TaxCategory/cbc:Percent", "0")]),
-    ("BR-S-08", T, "example4", [text(f"{SUBTOTAL}/cbc:TaxableAmount", "1500.01")]),
+    ("BR-S-08", T, "example4", [text(f"{SUBTOTAL}/cbc:TaxableAmount", "1501.00")]),
     ("BR-S-10", M, "example4", [added(f"{SUBTOTAL}/cac:TaxCategory", FREE, 2)]),
     ("BR-Z-05", R, "example4", [text(f"{CATEGORY}/cbc:ID", "Z")]),
     ("BR-Z-09", T, "example3", [*zero_rated("Z"), text(f"{SUBTOTAL}[2]/cbc:TaxAmount", "0.01")]),
@@ -270,16 +268,14 @@ CASES: list[tuple[str, str, str, list[Edit]]] = [
             without(f"{BUYER}/cac:PartyLegalEntity/cbc:CompanyID"),
         ],
     ),
-    ("BT-131", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "1000.001")]),
-    ("BT-131", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "1e3")]),
-    ("BT-131", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "9" * 30)]),
+    ("BR-DEC-23", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "1000.001")]),
+    ("UBL-2.1", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "1e3")]),
+    ("UBL-2.1", M, "example4", [text(f"{LINE}/cbc:LineExtensionAmount", "9" * 41)]),
     ("BT-131", M, "example4", [attribute(f"{LINE}/cbc:LineExtensionAmount", "currencyID", "EUR")]),
-    ("BT-131", M, "example4", [text("cbc:DocumentCurrencyCode", "JPY")]),
-    ("BT-119", R, "example4", [text(f"{SUBTOTAL}/cac:TaxCategory/cbc:Percent", "12.345")]),
-    ("BT-119", R, "example4", [text(f"{CATEGORY}/cbc:Percent", "-25")]),
-    ("BT-9", D, "example4", [text("cbc:DueDate", "soon")]),
-    ("BT-136/BT-141", M, "example5", [text(f"{LINE}/cac:AllowanceCharge/cbc:Amount", "1.005")]),
-    ("BT-93/BT-100", M, "example5", [text("cac:AllowanceCharge/cbc:BaseAmount", "much")]),
+    ("BR-S-05", R, "example4", [text(f"{CATEGORY}/cbc:Percent", "-25")]),
+    ("UBL-2.1", D, "example4", [text("cbc:DueDate", "soon")]),
+    ("BR-DEC-24", M, "example5", [text(f"{LINE}/cac:AllowanceCharge/cbc:Amount", "1.005")]),
+    ("UBL-2.1", M, "example5", [text("cac:AllowanceCharge/cbc:BaseAmount", "much")]),
 ]
 
 
@@ -335,23 +331,47 @@ def test_every_broken_rule_is_named_not_only_the_first() -> None:
     content = edited(
         "example4",
         without("cbc:ID"),
-        without("cbc:DueDate"),
         text(f"{TOTALS}/cbc:PayableAmount", "1.00"),
         text(f"{LINE}[3]/cac:Price/cbc:PriceAmount", "-1"),
     )
-    assert {breach.rule for breach in broken(content)} == {"BR-02", "BR-CO-25", "BR-CO-16", "BR-27"}
+    assert {breach.rule for breach in broken(content)} == {"BR-02", "BR-CO-16", "BR-27"}
 
 
 def test_the_line_of_the_file_and_the_xpath_lead_to_the_element() -> None:
-    content = example("example4").replace(b">2500.00</cbc:LineExt", b">2500.01</cbc:LineExt")
+    content = example("example4").replace(b">2500.00</cbc:LineExt", b">2501.01</cbc:LineExt")
     (breach,) = (b for b in broken(content) if b.rule == "BR-S-08")
     assert breach.path == "/Invoice/cac:TaxTotal/cac:TaxSubtotal[2]"
     assert b"<cac:TaxSubtotal>" in content.splitlines()[breach.line - 1]
 
 
-def test_zeros_beyond_the_minor_unit_change_nothing() -> None:
-    content = edited("example4", text(f"{LINE}/cbc:LineExtensionAmount", "1000.00000"))
-    assert mapped(content).net == 400_000
+def test_what_is_finer_than_the_minor_unit_is_refused_by_its_term() -> None:
+    content = example("example4").replace(b"DKK", b"JPY").replace(b">1000.00<", b">1000.50<")
+    content = content.replace(b">4000.00<", b">4000.50<").replace(b">1500.00<", b">1500.50<")
+    content = content.replace(b">4675.00<", b">4675.50<")
+    found = {breach.rule for breach in broken(content)}
+    assert found == {"BT-131", "BT-106", "BT-109", "BT-112", "BT-115", "BT-116"}
+
+
+def test_a_rate_finer_than_a_basis_point_is_refused_by_its_term() -> None:
+    content = example("example4").replace(b"<cbc:Percent>25</", b"<cbc:Percent>25.001</")
+    assert {breach.rule for breach in broken(content)} == {"BT-119"}
+
+
+def test_sums_that_the_norm_tolerates_and_the_ledger_does_not_are_refused() -> None:
+    # BR-S-08 takes a taxable amount within one unit of its lines; our rate groups are exact.
+    content = edited("example4", text(f"{SUBTOTAL}/cbc:TaxableAmount", "1500.50"))
+    assert [(b.code, b.rule) for b in broken(content)] == [("TOTALS_MISMATCH", "BT-116")]
+
+
+def test_an_issue_date_that_is_none_is_kept_and_told() -> None:
+    document = mapped(edited("example4", text("cbc:IssueDate", "30 November")))
+    details = document.body["details"]
+    assert isinstance(details, dict)
+    assert "external_date" not in details
+    assert "30 November" in str(details["extensions"])
+    assert document.notes == (
+        "/Invoice/cbc:IssueDate: '30 November' is no date; it is kept as it is written",
+    )
 
 
 def test_a_tax_that_the_norm_tolerates_and_the_ledger_does_not_is_refused() -> None:

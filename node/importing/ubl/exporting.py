@@ -17,14 +17,21 @@ from node.importing.ubl.tree import CREDIT_NOTE, INVOICE, Node, UblError
 from node.importing.ubl.values import Document, Fields
 from node.importing.ubl.writing import write_ubl
 
+NO_FILES: Mapping[str, bytes] = {}
 
-def export_ubl(public: Public, details: Fields) -> bytes:
+
+def export_ubl(public: Public, details: Fields, files: Mapping[str, bytes] = NO_FILES) -> bytes:
     """The document of an invoice: the one that it came from, or a new one.
+
+    Args:
+        public: What the ledger shows.
+        details: What this node could read of the rest.
+        files: Attachments by hash, where the document that it came from held files.
 
     Raises:
         UblError: no valid document can be made; names the rules.
     """
-    kept = kept_document(public, details)
+    kept = kept_document(public, details, files)
     if kept is not None:
         try:
             return _checked(tree_of(kept[0], kept[1]), public)
@@ -33,7 +40,9 @@ def export_ubl(public: Public, details: Fields) -> bytes:
     return _checked(native_tree(public, details), public)
 
 
-def kept_document(public: Public, details: Fields) -> tuple[object, Document] | None:
+def kept_document(
+    public: Public, details: Fields, files: Mapping[str, bytes] = NO_FILES
+) -> tuple[object, Document] | None:
     """The residue in the details and the fields that complete it; None if none is kept."""
     extensions = details.get("extensions")
     if not isinstance(extensions, Mapping) or EXTENSION not in extensions:
@@ -48,6 +57,7 @@ def kept_document(public: Public, details: Fields) -> tuple[object, Document] | 
         head=details,
         lines=_objects(details.get("lines")),
         allowances=_objects(details.get("allowances")),
+        files=files,
     )
     return extensions[EXTENSION], document
 

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from decimal import Decimal, localcontext
-from typing import cast
 
 import msgspec
 
 from node.importing.ubl.amounts import decimal, detail_decimal, plain_decimal, to_date, to_minor
 from node.importing.ubl.breaches import Report
+from node.importing.ubl.categories import check_categories
+from node.importing.ubl.codes import check_codes
+from node.importing.ubl.files import HeldFile, lift_files
+from node.importing.ubl.fit import Amounts, Item, fit_amounts
 from node.importing.ubl.residue import residue_of
-from node.importing.ubl.rules import check_terms, vat_id
 from node.importing.ubl.structure import check_structure
-from node.importing.ubl.sums import MISMATCH, Amounts, Item, check_sums
+from node.importing.ubl.sums import check_sums
+from node.importing.ubl.syntax import check_syntax
+from node.importing.ubl.terms import check_terms, vat_ids
 from node.importing.ubl.tree import CREDIT_NOTE, Node
 from node.importing.ubl.values import Document
-from node.ledger.operations import RATE_GROUPS_MAX
 
 EXTENSION = "ubl"
 _ORDER_ID_MAX = 128
 _SUPPLIER = "cac:AccountingSupplierParty/cac:Party"
 _CUSTOMER = "cac:AccountingCustomerParty/cac:Party"
 Body = dict[str, object]
+CHECKS = (check_structure, check_terms, check_syntax, check_sums, check_categories, check_codes)
+"""Everything that a document is checked for, before our ledger's own rules."""
 
 
 class UblDocument(msgspec.Struct, frozen=True):
@@ -48,6 +53,10 @@ class UblDocument(msgspec.Struct, frozen=True):
     """Of `InvoiceBody`, without the buyer; a red letter takes its amounts and details."""
     buyer_ids: tuple[str, ...]
     """Identifiers by which the document names the buyer."""
+    files: tuple[HeldFile, ...]
+    """What the body names as attachments."""
+    notes: tuple[str, ...]
+    """What was taken otherwise than one would think."""
 
 
 def order_id_of(kind: str, seller: str, number: str) -> str:
@@ -61,18 +70,23 @@ def order_id_of(kind: str, seller: str, number: str) -> str:
 def map_ubl(root: Node) -> UblDocument | Report:
     """The invoice that a document is, or all the rules that it breaks."""
     report = Report()
-    check_structure(root, report)
-    check_terms(root, report)
-    amounts = check_sums(root, report)
+    for check in CHECKS:
+        check(root, report)
     if report.breaches:
         return report
-    groups = _groups(amounts)
-    _check_ledger(root, amounts, groups, report)
+    amounts = fit_amounts(root, report)
+    files = lift_files(root, report)
     if report.breaches:
         return report
+    groups: list[Body] = [
+        {"rate": each.rate, "net": each.net, "tax": each.tax, "lines": each.lines}
+        for each in amounts.groups
+    ]
     lines = [_line(item, amounts) for item in amounts.lines]
     allowances = [_allowance(item) for item in amounts.allowances]
     head = _head(root)
+    if files:
+        head["attachments"] = [file.attachment for file in files]
     document = Document(
         root.name,
         amounts.currency,
@@ -110,39 +124,16 @@ def map_ubl(root: Node) -> UblDocument | Report:
         amounts.gross,
         body,
         _identifiers(root.first(_CUSTOMER)),
+        tuple(files),
+        _notes(root),
     )
 
 
-def _groups(amounts: Amounts) -> list[Body]:
-    """Rate groups: the categories of one rate are one group."""
-    nets: dict[int, int] = {}
-    taxes: dict[int, int] = {}
-    counts: dict[int, int] = {}
-    for each in amounts.subtotals:
-        nets[each.rate] = nets.get(each.rate, 0) + each.net
-        taxes[each.rate] = taxes.get(each.rate, 0) + each.tax
-    for item in (*amounts.lines, *amounts.allowances):
-        counts[item.rate] = counts.get(item.rate, 0) + 1
-    return [
-        {"rate": rate, "net": nets[rate], "tax": taxes[rate], "lines": max(1, counts.get(rate, 0))}
-        for rate in sorted(nets)
-    ]
-
-
-def _check_ledger(root: Node, amounts: Amounts, groups: list[Body], report: Report) -> None:
-    """Report what the norm allows and our ledger does not."""
-    totals = root.first("cac:LegalMonetaryTotal") or root
-    if amounts.gross <= 0:
-        report.add("NOTHING_TO_INVOICE", "BT-112", totals, "the total with VAT is not positive")
-    breakdown = root.first("cac:TaxTotal") or root
-    if len(groups) > RATE_GROUPS_MAX:
-        report.add("MALFORMED", "BG-23", breakdown, f"more than {RATE_GROUPS_MAX} VAT rates")
-    for group in groups:
-        net, tax, rate, lines = (cast("int", group[key]) for key in ("net", "tax", "rate", "lines"))
-        rounded = (2 * abs(net) * rate + 10_000) // 20_000
-        if abs(tax - (rounded if net >= 0 else -rounded)) > lines:
-            message = f"the VAT at {rate / 100:g} % is off by more than one minor unit a line"
-            report.add(MISMATCH, "BT-117", breakdown, message)
+def _notes(root: Node) -> tuple[str, ...]:
+    issued = root.value("cbc:IssueDate")
+    if to_date(issued) is not None:
+        return ()
+    return (f"/{root.name}/cbc:IssueDate: {issued[:40]!r} is no date; it is kept as it is written",)
 
 
 # --- Lines -----------------------------------------------------------------------------------
@@ -187,7 +178,7 @@ def _line_allowance(line: Node, units: int) -> int:
     total = 0
     for node in line.all("cac:AllowanceCharge"):
         amount = to_minor(node.value("cbc:Amount"), units) or 0
-        total += -amount if node.value("cbc:ChargeIndicator") in {"true", "1"} else amount
+        total += -amount if node.indicator else amount
     return total
 
 
@@ -264,7 +255,7 @@ def _party(party: Node | None) -> Body:
     ]
     fields = {
         "name": party.value("cac:PartyLegalEntity/cbc:RegistrationName")[:200],
-        "tax_id": _within(vat_id(party) or party.value("cac:PartyLegalEntity/cbc:CompanyID"), 64),
+        "tax_id": _within(_vat_id(party) or party.value("cac:PartyLegalEntity/cbc:CompanyID"), 64),
         "address": ", ".join(part for part in address if part)[:500],
         "country": _within(party.value("cac:PostalAddress/cac:Country/cbc:IdentificationCode"), 64),
         "phone": _within(party.value("cac:Contact/cbc:Telephone"), 64),
@@ -272,6 +263,11 @@ def _party(party: Node | None) -> Body:
         "contact": party.value("cac:Contact/cbc:Name")[:200],
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _vat_id(party: Node) -> str:
+    """The VAT identifier of a party; empty if it has none."""
+    return next((number.text.strip() for number in vat_ids(party)), "")
 
 
 def _within(text: str, limit: int) -> str:
@@ -288,7 +284,7 @@ def _identifiers(party: Node | None) -> tuple[str, ...]:
     if party is None:
         return ()
     found = [
-        vat_id(party),
+        _vat_id(party),
         *(
             node.text.strip()
             for path in (

@@ -13,17 +13,18 @@ from decimal import Decimal
 import msgspec
 
 from node.importing.ubl.amounts import amount_text, decimal, percent_text, to_date
-from node.importing.ubl.countries import country_code
+from node.importing.ubl.codes import country_code, is_code, is_vat_prefix
 from node.importing.ubl.tree import CREDIT_NOTE, INVOICE, Node, UblError
+from node.importing.ubl.units import MUTUALLY_DEFINED, unit_code
 from node.importing.ubl.values import Fields
 
 _SPECIFICATION = "urn:cen.eu:en16931:2017"
 _PROCESSES = {INVOICE: "P1", CREDIT_NOTE: "P10"}
 """BT-23, business processes of EN 16931-1: invoicing of supplies; corrective invoicing."""
-_ONE = "C62"
-"""UN/ECE Recommendation 20: one piece."""
 _CODE_18 = re.compile("[0-9A-Z]{18}")
 _VAT_NUMBER = re.compile("[A-Z]{2}[0-9A-Z]{2,15}")
+_UNIT = "Unit"
+"""Names the attribute of an item whose unit has no code."""
 _HOME = "CN"
 """Where a participant's unified social credit code is issued."""
 
@@ -73,7 +74,7 @@ def native_tree(public: Public, details: Fields) -> Node:
     if root.name == INVOICE:
         _put(root, "cbc:DueDate", due or "")
     _put(root, f"cbc:{root.name}TypeCode", "380" if root.name == INVOICE else "381")
-    _put(root, "cbc:Note", _text(details, "remarks"))
+    _put(root, "cbc:Note", _note(_text(details, "remarks")))
     _put(root, "cbc:DocumentCurrencyCode", public.currency)
     _put(root, "cac:OrderReference/cbc:ID", _text(details, "order_reference"))
     _put(root, "cac:BillingReference/cac:InvoiceDocumentReference/cbc:ID", public.original or "")
@@ -101,6 +102,13 @@ def native_tree(public: Public, details: Fields) -> Node:
     return root
 
 
+def _note(text: str) -> str:
+    """Remarks; what looks like a subject code in them is none: a general one stands before it."""
+    subject, closed, _ = text.partition("#")[2].partition("#")
+    mistaken = closed and len(subject) == 3 and not is_code("note_subject", subject)
+    return f"#GEN#{text}" if mistaken else text
+
+
 # --- Parties ---------------------------------------------------------------------------------
 
 
@@ -109,7 +117,7 @@ def _seller(side: Node, public: Public, seller: Fields) -> None:
     _address(party, seller, public.issuer)
     tax_id = _text(seller, "tax_id")
     scheme = _add(party, "cac:PartyTaxScheme")
-    is_vat = _VAT_NUMBER.fullmatch(tax_id) and not _CODE_18.fullmatch(tax_id)
+    is_vat = _is_vat_number(tax_id)
     _put(scheme, "cbc:CompanyID", tax_id if is_vat else public.issuer)
     _put(scheme, "cac:TaxScheme/cbc:ID", "VAT" if is_vat else "TAX")
     legal = _add(party, "cac:PartyLegalEntity")
@@ -123,7 +131,7 @@ def _buyer(side: Node, public: Public, buyer: Fields) -> None:
     _address(party, buyer, public.buyer)
     tax_id = _text(buyer, "tax_id")
     registered = bool(_CODE_18.fullmatch(public.buyer))
-    if _VAT_NUMBER.fullmatch(tax_id) and not _CODE_18.fullmatch(tax_id):
+    if _is_vat_number(tax_id):
         scheme = _add(party, "cac:PartyTaxScheme")
         _put(scheme, "cbc:CompanyID", tax_id)
         _put(scheme, "cac:TaxScheme/cbc:ID", "VAT")
@@ -131,6 +139,12 @@ def _buyer(side: Node, public: Public, buyer: Fields) -> None:
     _put(legal, "cbc:RegistrationName", _text(buyer, "name") or public.buyer_name)
     _put(legal, "cbc:CompanyID", public.buyer if registered else tax_id)
     _contact(party, buyer)
+
+
+def _is_vat_number(tax_id: str) -> bool:
+    """Whether this is a VAT number, by its form: a country's letters first (BR-CO-09)."""
+    formed = _VAT_NUMBER.fullmatch(tax_id) is not None and not _CODE_18.fullmatch(tax_id)
+    return formed and is_vat_prefix(tax_id[:2])
 
 
 def _address(party: Node, fields: Fields, reference: str) -> None:
@@ -183,15 +197,16 @@ def _totals(
     sums = {
         kind: sum(_int(item, "net") for item in allowances if item.get("kind") == kind)
         for kind in ("allowance", "charge")
+        if any(item.get("kind") == kind for item in allowances)
     }
     node = _add(root, "cac:LegalMonetaryTotal")
     _money(node, "cbc:LineExtensionAmount", sum(_int(line, "net") for line in lines), public)
     _money(node, "cbc:TaxExclusiveAmount", public.net, public)
     _money(node, "cbc:TaxInclusiveAmount", public.gross, public)
-    if sums["allowance"]:
-        _money(node, "cbc:AllowanceTotalAmount", sums["allowance"], public)
-    if sums["charge"]:
-        _money(node, "cbc:ChargeTotalAmount", sums["charge"], public)
+    # Also a total of 0, where there are allowances of 0 (BR-CO-11, -12).
+    for kind, name in (("allowance", "Allowance"), ("charge", "Charge")):
+        if kind in sums:
+            _money(node, f"cbc:{name}TotalAmount", sums[kind], public)
     _money(node, "cbc:PayableAmount", public.gross, public)
 
 
@@ -206,7 +221,9 @@ def _line(root: Node, position: int, line: Fields, public: Public) -> None:
     quantity, price, base = _priced(line, net + allowance, public.units)
     _put(node, "cbc:ID", str(position))
     name = "cbc:InvoicedQuantity" if root.name == INVOICE else "cbc:CreditedQuantity"
-    _put(node, name, quantity, {"unitCode": _text(line, "unit") or _ONE})
+    unit = _text(line, "unit")
+    code = unit_code(unit)
+    _put(node, name, quantity, {"unitCode": code})
     _money(node, "cbc:LineExtensionAmount", net, public)
     if allowance:
         each = _add(node, "cac:AllowanceCharge")
@@ -218,6 +235,10 @@ def _line(root: Node, position: int, line: Fields, public: Public) -> None:
     _put(item, "cbc:Name", _text(line, "description") or "-")
     _put(item, "cac:SellersItemIdentification/cbc:ID", _text(line, "code"))
     _category(item, "cac:ClassifiedTaxCategory", _int(line, "rate"))
+    if code == MUTUALLY_DEFINED and unit != code:
+        written = _add(item, "cac:AdditionalItemProperty")
+        _put(written, "cbc:Name", _UNIT)
+        _put(written, "cbc:Value", unit)
     cost = _add(node, "cac:Price")
     _put(cost, "cbc:PriceAmount", price, {"currencyID": public.currency})
     _put(cost, "cbc:BaseQuantity", base)
@@ -264,7 +285,14 @@ def _put(parent: Node, path: str, text: str, attributes: Mapping[str, str] | Non
 
 
 def _money(parent: Node, name: str, amount: int, public: Public) -> None:
-    _put(parent, name, amount_text(amount, public.units), {"currencyID": public.currency})
+    _put(parent, name, _two_decimals(amount, public.units), {"currencyID": public.currency})
+
+
+def _two_decimals(amount: int, units: int) -> str:
+    """The norm has two decimals at most (UBL-DT-01): a third that is 0 is left out."""
+    text = amount_text(amount, units)
+    whole, point, decimals = text.partition(".")
+    return f"{whole}{point}{decimals[:2]}" if not decimals[2:].strip("0") else text
 
 
 def _plain(value: Decimal) -> str:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
 from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError as NumberError
 
-from node.api.drafts import DraftError, canonical_details
-from node.api.schemas import InvoiceBody, RedIssueBody
+from node.importing.checks import Checked, check_invoice, check_red_letter, with_buyer
 from node.importing.plan import (
     Plan,
     PlannedCancellation,
@@ -28,8 +26,6 @@ from node.importing.ubl.reading import read_ubl
 from node.importing.ubl.tree import BYTES_MAX, UblError
 
 NO_ORIGINAL = "the credit note names no invoice (cac:BillingReference)"
-_ANYBODY = "0" * 18
-"""Stands for the buyer while a body is checked."""
 
 
 def read_ubl_file(path: Path) -> bytes:
@@ -73,8 +69,8 @@ def plan_ubl(content: bytes, *, for_ledger: bool) -> Plan:
         )
         return Plan((), (), (refusal,))
     if document.credit_note:
-        return Plan((), (_cancellation(document),), ())
-    return Plan((_invoice(document),), (), ())
+        return Plan((), (_cancellation(document),), (), document.notes)
+    return Plan((_invoice(document),), (), (), document.notes)
 
 
 def unnamed_original(plan: Plan) -> str | None:
@@ -84,20 +80,16 @@ def unnamed_original(plan: Plan) -> str | None:
 
 
 def _problem(document: UblDocument) -> tuple[str, str] | None:
-    """Why the node would not take the body: code and message."""
-    model: type[BaseModel] = RedIssueBody if document.credit_note else InvoiceBody
-    body = _red_body(document) if document.credit_note else document.body | {"buyer": _ANYBODY}
-    try:
-        checked = model.model_validate_json(encode_json(body))
-        assert isinstance(checked, InvoiceBody | RedIssueBody)
-        canonical_details(checked.details, checked.lines or (), checked.allowances or ())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = "/".join(str(part) for part in first["loc"])
-        return "MALFORMED", f"/{place}: {first['msg']}"
-    except DraftError as error:
-        return "MALFORMED", f"{error.path}: {error.message}"
-    return None
+    """Why the node or the ledger would not take the body: code and message."""
+    files = [file.content for file in document.files]
+    if document.credit_note:
+        red = encode_json(_red_body(document))
+        checked = check_red_letter(red, document.currency, files)
+    else:
+        checked = check_invoice(with_buyer(document.body, None), files)
+    if isinstance(checked, Checked):
+        return None
+    return checked[0].code, f"{checked[0].pointer or '/'}: {checked[0].message}"
 
 
 def _invoice(document: UblDocument) -> PlannedInvoice:
@@ -109,6 +101,7 @@ def _invoice(document: UblDocument) -> PlannedInvoice:
         net=document.net,
         tax=document.tax,
         body=encode_json(document.body),
+        files=tuple(file.content for file in document.files),
     )
 
 
@@ -123,6 +116,7 @@ def _cancellation(document: UblDocument) -> PlannedCancellation:
         net=document.net,
         tax=document.tax,
         body=encode_json(_red_body(document)),
+        files=tuple(file.content for file in document.files),
     )
     return PlannedCancellation(document.order_id, document.line, (letter,))
 

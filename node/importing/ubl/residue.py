@@ -5,6 +5,7 @@ The residue is the document's skeleton in its own order:
     element  ["cac:Party", item, …]
     item     {…} attributes · "=…" text · [ … ] an element · number: one of `shared`
              · "cbc:ID": a leaf whose text and attributes the details say (`values`)
+             · "#…" a text that is the attachment of this hash, as base64
 
 An element that stands in several places is kept once, in `shared`; it refers to earlier ones only.
 """
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from node.importing.ubl.files import binary_text
 from node.importing.ubl.tree import DEPTH_MAX, NODES_MAX, Node, UblError
 from node.importing.ubl.values import (
     ALLOWANCE_NAME,
@@ -55,6 +57,8 @@ def _items(node: Node, place: Place | None, document: Document) -> list[object]:
             items.append(child.name)
         else:
             text = [f"={child.text}"] if child.text else []
+            if child.file:
+                text = [f"#{child.file}"]
             items.append([child.name, *_attributes(child), *text])
     return items
 
@@ -140,6 +144,9 @@ class _Rebuilding:
             if isinstance(item, str) and item.startswith("="):
                 node.text = item[1:]
                 continue
+            if isinstance(item, str) and item.startswith("#"):
+                node.text = self._file(item[1:])
+                continue
             if isinstance(item, int):
                 if not 0 <= item < bound:
                     raise UblError("the kept document refers to nothing")
@@ -159,6 +166,12 @@ class _Rebuilding:
         if node.text and node.children:
             raise UblError("the kept document is damaged")
         return node
+
+    def _file(self, file_hash: str) -> str:
+        text = binary_text(self._document.files, file_hash)
+        if text is None:
+            raise UblError(f"the attachment {file_hash[:16]} cannot be read")
+        return text
 
     def _leaf(self, name: str, place: Place) -> Node:
         leaf = leaf_at(self._document, place)

@@ -1,369 +1,155 @@
-"""The sums and taxes of EN 16931-1: BR-CO-10 to BR-CO-18 and the rules of each VAT category.
+"""The sums of EN 16931-1: BR-CO-10 to BR-CO-17, as the document states them.
 
-Reads the amounts once, exactly, in minor units, and keeps them for the mapping. Tolerances are the
-norm's own: the tax of a category within one unit of the currency (BR-CO-17); every sum is exact.
+Amounts are exact decimals, whatever the ledger can hold (see `fit`). Tolerances are the norm's own:
+the tax of a category within one unit of the currency (BR-CO-17); every sum is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable
+from decimal import ROUND_FLOOR, Decimal, localcontext
 
-import msgspec
-
-from node.importing.ubl.amounts import amount_text, minor_units, to_basis_points, to_minor
+from node.importing.ubl.amounts import decimal
 from node.importing.ubl.breaches import Report
-from node.importing.ubl.rules import check_category, line_name, vat_id
+from node.importing.ubl.terms import ALLOWANCE, LINES, is_vat
 from node.importing.ubl.tree import Node
 
 MISMATCH = "TOTALS_MISMATCH"
-_TOTALS = "cac:LegalMonetaryTotal"
-_ALLOWANCE = "cac:AllowanceCharge"
-_CATEGORIES: Mapping[str, str] = {
-    "S": "S",
-    "Z": "Z",
-    "E": "E",
-    "AE": "AE",
-    "K": "IC",
-    "G": "G",
-    "O": "O",
-    "L": "AF",
-    "M": "AG",
-    "B": "B",
-}
-"""VAT category code to the name of its rules (BR-CL-17)."""
-_TAXED = {"S", "L", "M", "B"}
-_REASONED = {"E", "AE", "K", "G", "O"}
-_BUYER_KNOWN = {"AE", "K"}
-Rated = tuple[str, int]
-"""VAT category and rate in basis points."""
+_HUNDREDTH = Decimal(100)
 
 
-class Item(msgspec.Struct, frozen=True):
-    """A line, allowance or charge: what it adds to which category. Net in minor units."""
-
-    node: Node
-    net: int
-    charge: bool
-    """Of an allowance or charge of the document."""
-    category: str
-    rate: int
+def number(node: Node, path: str) -> Decimal | None:
+    """The number at a path; None when none stands there, or something else."""
+    found = node.first(path)
+    return None if found is None else decimal(found.text)
 
 
-class Subtotal(msgspec.Struct, frozen=True):
-    """The document's own word on a VAT category (BG-23)."""
-
-    node: Node
-    category: str
-    rate: int
-    net: int
-    tax: int
+def total(nodes: Iterable[Node], path: str) -> Decimal:
+    """What the numbers at a path of several elements add up to; missing ones count nothing."""
+    values = (number(node, path) for node in nodes)
+    return sum((value for value in values if value is not None), Decimal(0))
 
 
-class Amounts(msgspec.Struct, frozen=True):
-    """Every amount of a document that our ledger uses, in minor units."""
-
-    currency: str
-    units: int
-    lines: tuple[Item, ...]
-    allowances: tuple[Item, ...]
-    subtotals: tuple[Subtotal, ...]
-    net: int
-    tax: int
-    gross: int
+def cents(value: Decimal) -> Decimal:
+    """Rounded to two decimals, half up also below zero, as the norm's rules round."""
+    with localcontext(prec=100):
+        return (value * _HUNDREDTH + Decimal("0.5")).to_integral_value(ROUND_FLOOR) / _HUNDREDTH
 
 
-def check_sums(root: Node, report: Report) -> Amounts:
-    """Report every sum that is not right; the amounts are of use only if nothing was reported."""
-    reading = _Reading(root, report)
-    lines = tuple(
-        reading.item(
-            node, "cbc:LineExtensionAmount", "cac:Item/cac:ClassifiedTaxCategory", "BT-131"
-        )
-        for node in root.all(line_name(root))
-    )
-    allowances = tuple(
-        reading.item(node, "cbc:Amount", "cac:TaxCategory", "BT-92/BT-99")
-        for node in root.all(_ALLOWANCE)
-    )
-    subtotals, tax = reading.taxes()
-    net, gross = _check_totals(reading, lines, allowances, tax)
-    _check_subtotals(reading, subtotals)
-    _check_categories(reading, (*lines, *allowances), subtotals)
-    _check_conditions(root, report, {item.category for item in (*lines, *allowances)})
-    reading.read_others()
-    return Amounts(reading.currency, reading.units, lines, allowances, subtotals, net, tax, gross)
+def check_sums(root: Node, report: Report) -> None:
+    """Report every sum that is not what its parts come to."""
+    with localcontext(prec=100):
+        for totals in root.all("cac:LegalMonetaryTotal"):
+            _check_totals(root, totals, report)
+        for each in root.all("cac:TaxTotal"):
+            _check_tax_total(each, report)
+            for subtotal in each.all("cac:TaxSubtotal"):
+                _check_tax(subtotal, report)
+        _check_gross(root, report)
 
 
-class _Reading:
-    """Reads amounts of one document; what cannot be read is reported once and counts as 0."""
-
-    def __init__(self, root: Node, report: Report) -> None:
-        self.root = root
-        self.report = report
-        self.currency = root.value("cbc:DocumentCurrencyCode")
-        self.units = minor_units(self.currency)
-        self._read: set[int] = set()
-
-    def amount(self, node: Node | None, term: str) -> int:
-        """Minor units of an amount in the document's currency."""
-        if node is None or not node.text.strip():
-            return 0
-        first = id(node) not in self._read
-        self._read.add(id(node))
-        value = to_minor(node.text, self.units)
-        if value is None and first:
-            digits = len(str(self.units)) - 1
-            message = f"{node.text.strip()[:40]!r} is no amount with {digits} decimals"
-            self.report.add("MALFORMED", term, node, message)
-        currency = node.attributes.get("currencyID")
-        if currency != self.currency and first:
-            self.report.add("MALFORMED", term, node, f"is not in {self.currency}")
-        return 0 if value is None else value
-
-    def text(self, amount: int) -> str:
-        """An amount, for a message."""
-        return amount_text(amount, self.units)
-
-    def item(self, node: Node, amount: str, category: str, term: str) -> Item:
-        """A line, allowance or charge."""
-        net = self.amount(node.first(amount), term)
-        charge = node.value("cbc:ChargeIndicator") in {"true", "1"}
-        rule = "05" if node.name != _ALLOWANCE else "07" if charge else "06"
-        code, rate = self.category(node.first(category), rule)
-        return Item(node, net, charge, code, rate)
-
-    def category(self, node: Node | None, number: str) -> Rated:
-        """Category and rate; a rate that the category or the ledger forbids is reported.
-
-        Args:
-            node: The tax category; another rule reports a missing one.
-            number: Of the rule on rates, in each category's rules; 48: of the breakdown.
-        """
-        if node is None:
-            return "", 0
-        code, text = node.value("cbc:ID"), node.value("cbc:Percent")
-        name = _CATEGORIES.get(code)
-        if name is None:
-            if code:
-                self.report.add("MALFORMED", "BR-CL-18", node, f"{code[:20]!r} is no VAT category")
-            return code, 0
-        if not text:
-            if code != "O":
-                rule = "BR-48" if number == "48" else f"BR-{name}-{number}"
-                self.report.add("RATE_NOT_ALLOWED", rule, node, "the VAT rate is missing")
-            return code, 0
-        rate = to_basis_points(text)
-        if rate is None:
-            self.report.add(
-                "RATE_NOT_ALLOWED", "BT-119", node, "the VAT rate is not 0 to 100 with 2 decimals"
-            )
-            return code, 0
-        wrong = (code == "S" and rate == 0) or (code not in _TAXED and rate != 0) or code == "O"
-        if wrong and number != "48":
-            self.report.add(
-                "RATE_NOT_ALLOWED", f"BR-{name}-{number}", node, f"not the VAT rate of {code}"
-            )
-        return code, rate
-
-    def taxes(self) -> tuple[tuple[Subtotal, ...], int]:
-        """The breakdown and the total tax, of the TaxTotal in the document's currency."""
-        totals = list(self.root.all("cac:TaxTotal"))
-        own = [
-            total
-            for total in totals
-            if (amount := total.first("cbc:TaxAmount")) is not None
-            and amount.attributes.get("currencyID") == self.currency
-        ]
-        with_breakdown = [total for total in totals if total.first("cac:TaxSubtotal") is not None]
-        if not with_breakdown:
-            self.report.add("MALFORMED", "BR-CO-18", self.root, "there is no VAT breakdown")
-        if len(own) != 1:
-            self.report.add(
-                "MALFORMED", "BR-CO-14", self.root, f"{len(own)} VAT totals in {self.currency}"
-            )
-            return (), 0
-        accounting = self.root.value("cbc:TaxCurrencyCode")
-        if accounting and accounting != self.currency:
-            second = [
-                node
-                for node in self.root.all("cac:TaxTotal/cbc:TaxAmount")
-                if node.attributes.get("currencyID") == accounting
-            ]
-            if not second:
-                self.report.add("MALFORMED", "BR-53", self.root, f"no VAT total in {accounting}")
-        return tuple(map(self._subtotal, own[0].all("cac:TaxSubtotal"))), self.amount(
-            own[0].first("cbc:TaxAmount"), "BT-110"
-        )
-
-    def _subtotal(self, node: Node) -> Subtotal:
-        self.report.missing("BR-45", node, "cbc:TaxableAmount", "the taxable amount")
-        self.report.missing("BR-46", node, "cbc:TaxAmount", "the tax")
-        check_category(node, "cac:TaxCategory", self.report, "BR-47")
-        code, rate = self.category(node.first("cac:TaxCategory"), "48")
-        return Subtotal(
-            node,
-            code,
-            rate,
-            self.amount(node.first("cbc:TaxableAmount"), "BT-116"),
-            self.amount(node.first("cbc:TaxAmount"), "BT-117"),
-        )
-
-    def read_others(self) -> None:
-        """Amounts that no rule needs must be amounts too."""
-        for line in self.root.all(line_name(self.root)):
-            for path, term in (
-                ("cbc:Amount", "BT-136/BT-141"),
-                ("cbc:BaseAmount", "BT-137/BT-142"),
-            ):
-                for node in line.all(f"cac:AllowanceCharge/{path}"):
-                    self.amount(node, term)
-        for node in self.root.all("cac:AllowanceCharge/cbc:BaseAmount"):
-            self.amount(node, "BT-93/BT-100")
-
-
-def _check_totals(
-    reading: _Reading, lines: tuple[Item, ...], allowances: tuple[Item, ...], tax: int
-) -> tuple[int, int]:
-    """Check the document's totals; net and gross."""
-    totals = reading.root.first(_TOTALS) or reading.root
-
-    def stated(name: str, term: str) -> int:
-        return reading.amount(totals.first(f"cbc:{name}"), term)
-
-    line_sum = stated("LineExtensionAmount", "BT-106")
-    allowance_sum = stated("AllowanceTotalAmount", "BT-107")
-    charge_sum = stated("ChargeTotalAmount", "BT-108")
-    net, gross = stated("TaxExclusiveAmount", "BT-109"), stated("TaxInclusiveAmount", "BT-112")
-    prepaid, rounding = stated("PrepaidAmount", "BT-113"), stated("PayableRoundingAmount", "BT-114")
-    payable = stated("PayableAmount", "BT-115")
-    taxes = sum(
-        reading.amount(node, "BT-117")
-        for total in reading.root.all("cac:TaxTotal")
-        for node in total.all("cac:TaxSubtotal/cbc:TaxAmount")
-        if node.attributes.get("currencyID") == reading.currency
-    )
-    for rule, name, value, expected, formula in (
-        ("BR-CO-10", "LineExtensionAmount", line_sum, sum(i.net for i in lines), "the lines"),
-        (
-            "BR-CO-11",
-            "AllowanceTotalAmount",
-            allowance_sum,
-            sum(item.net for item in allowances if not item.charge),
-            "the allowances",
-        ),
-        (
-            "BR-CO-12",
-            "ChargeTotalAmount",
-            charge_sum,
-            sum(item.net for item in allowances if item.charge),
-            "the charges",
-        ),
-        (
-            "BR-CO-13",
-            "TaxExclusiveAmount",
-            net,
-            line_sum - allowance_sum + charge_sum,
-            "lines − allowances + charges",
-        ),
-        ("BR-CO-14", "TaxAmount", tax, taxes, "the taxes of the breakdown"),
-        ("BR-CO-15", "TaxInclusiveAmount", gross, net + tax, "net + tax"),
-        (
-            "BR-CO-16",
-            "PayableAmount",
-            payable,
-            gross - prepaid + rounding,
-            "gross − prepaid + rounding",
-        ),
+def _check_totals(root: Node, totals: Node, report: Report) -> None:
+    lines = [child for child in root.children if child.name in LINES]
+    allowances = [each for each in root.all(ALLOWANCE) if each.indicator is False]
+    charges = [each for each in root.all(ALLOWANCE) if each.indicator is True]
+    line_sum = number(totals, "cbc:LineExtensionAmount")
+    expected = cents(total(lines, "cbc:LineExtensionAmount"))
+    _compare("BR-CO-10", totals, "LineExtensionAmount", expected, "the lines come to", report)
+    for rule, name, items, what in (
+        ("BR-CO-11", "AllowanceTotalAmount", allowances, "the allowances come to"),
+        ("BR-CO-12", "ChargeTotalAmount", charges, "the charges come to"),
     ):
-        if value != expected:
-            node = totals.first(f"cbc:{name}") or totals
-            if rule == "BR-CO-14":
-                node = reading.root.first("cac:TaxTotal") or totals
-            message = f"{reading.text(value)} is not {formula}: {reading.text(expected)}"
-            reading.report.add(MISMATCH, rule, node, message)
-    return net, gross
+        # A total of nothing may be left out; one of allowances that are zero may not.
+        if items or totals.has(f"cbc:{name}"):
+            _compare(rule, totals, name, cents(total(items, "cbc:Amount")), what, report)
+    net: Decimal | None = line_sum
+    for name, sign in (("AllowanceTotalAmount", -1), ("ChargeTotalAmount", 1)):
+        if net is not None and totals.has(f"cbc:{name}"):
+            part = number(totals, f"cbc:{name}")
+            net = None if part is None else cents(net + sign * part)
+    what = "lines − allowances + charges come to"
+    _compare("BR-CO-13", totals, "TaxExclusiveAmount", net, what, report)
+    _check_payable(totals, report)
 
 
-def _check_subtotals(reading: _Reading, subtotals: tuple[Subtotal, ...]) -> None:
-    """Check the tax of each category (BR-CO-17), and what else its rules ask for."""
-    for each in subtotals:
-        name = _CATEGORIES.get(each.category)
-        if name is None:
-            continue
-        # Half away from zero below zero, as the norm rounds.
-        expected = int((Decimal(each.net) * each.rate / 10_000).to_integral_value(ROUND_HALF_UP))
-        if abs(each.tax - expected) >= reading.units or (each.rate == 0 and each.tax != 0):
-            rule = "BR-CO-17" if each.category in _TAXED else f"BR-{name}-09"
-            message = f"{reading.text(each.tax)} is not net × rate: {reading.text(expected)}"
-            reading.report.add(MISMATCH, rule, each.node, message)
-        reason = each.node.value("cac:TaxCategory/cbc:TaxExemptionReason") or each.node.value(
-            "cac:TaxCategory/cbc:TaxExemptionReasonCode"
-        )
-        if each.category in _REASONED and not reason:
-            reading.report.add(
-                "MALFORMED", f"BR-{name}-10", each.node, "the reason of exemption is missing"
-            )
-        if each.category in {"S", "Z"} and reason:
-            reading.report.add(
-                "MALFORMED", f"BR-{name}-10", each.node, "what is taxed has no reason of exemption"
-            )
+def _check_payable(totals: Node, report: Report) -> None:
+    due, gross = number(totals, "cbc:PayableAmount"), number(totals, "cbc:TaxInclusiveAmount")
+    prepaid = number(totals, "cbc:PrepaidAmount")
+    rounding = number(totals, "cbc:PayableRoundingAmount")
+    if gross is not None and prepaid is not None:
+        gross = cents(gross - prepaid)
+    # The rounding may be finer than the amounts that it joins: what is left without it is compared.
+    left = due if due is None or rounding is None else cents(due - rounding)
+    unread = any(
+        totals.has(f"cbc:{name}") and value is None
+        for name, value in (("PrepaidAmount", prepaid), ("PayableRoundingAmount", rounding))
+    )
+    if left is None or gross is None or unread or left != gross:
+        place = totals.first("cbc:PayableAmount") or totals
+        message = f"PayableAmount is {_text(due)}, but gross − prepaid comes to {_text(gross)}"
+        report.add(MISMATCH, "BR-CO-16", place, message)
 
 
-def _check_categories(
-    reading: _Reading, items: tuple[Item, ...], subtotals: tuple[Subtotal, ...]
+def _check_tax_total(tax_total: Node, report: Report) -> None:
+    subtotals = list(tax_total.all("cac:TaxSubtotal"))
+    if subtotals:
+        expected = cents(total(subtotals, "cbc:TaxAmount"))
+        what = "the taxes of the breakdown come to"
+        _compare("BR-CO-14", tax_total, "TaxAmount", expected, what, report)
+
+
+def _check_gross(root: Node, report: Report) -> None:
+    currency = root.first("cbc:DocumentCurrencyCode")
+    if currency is None:
+        return
+    code = currency.text.strip()
+    taxes = [
+        decimal(amount.text)
+        for amount in root.all("cac:TaxTotal/cbc:TaxAmount")
+        if amount.attributes.get("currencyID") == code
+    ]
+    totals = root.first("cac:LegalMonetaryTotal") or root
+    if len(taxes) != 1:
+        report.add(MISMATCH, "BR-CO-15", totals, f"{len(taxes)} VAT totals in {code or '?'}")
+        return
+    net = number(totals, "cbc:TaxExclusiveAmount")
+    expected = None if net is None or taxes[0] is None else cents(net + taxes[0])
+    _compare("BR-CO-15", totals, "TaxInclusiveAmount", expected, "net + tax come to", report)
+
+
+def _check_tax(subtotal: Node, report: Report) -> None:
+    tax = number(subtotal, "cbc:TaxAmount")
+    category = next((each for each in subtotal.all("cac:TaxCategory") if is_vat(each)), None)
+    rate = None if category is None else number(category, "cbc:Percent")
+    if rate is None or _whole(rate) == 0:
+        if tax is None or _whole(tax) != 0:
+            message = f"{_text(tax)} is taxed at no rate"
+            report.add(MISMATCH, "BR-CO-17", subtotal, message)
+    elif not is_tax_of(tax, number(subtotal, "cbc:TaxableAmount"), rate):
+        report.add(MISMATCH, "BR-CO-17", subtotal, f"{_text(tax)} is not net × rate")
+
+
+def is_tax_of(tax: Decimal | None, net: Decimal | None, rate: Decimal | None) -> bool:
+    """Whether a tax is net × rate, to less than one unit of the currency."""
+    if tax is None or net is None or rate is None:
+        return False
+    with localcontext(prec=100):
+        return abs(abs(tax) - cents(abs(net) * rate / 100)) < 1
+
+
+def _whole(value: Decimal) -> Decimal:
+    return (value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)
+
+
+def _compare(
+    rule: str, node: Node, name: str, expected: Decimal | None, what: str, report: Report
 ) -> None:
-    """Check that the breakdown says what lines, allowances and charges add up to (BR-x-08)."""
-    used: dict[Rated, int] = {}
-    for item in items:
-        sign = 1 if item.charge or item.node.name != _ALLOWANCE else -1
-        key = (item.category, item.rate)
-        used[key] = used.get(key, 0) + sign * item.net
-    stated: dict[Rated, int] = {}
-    nodes: dict[Rated, Node] = {}
-    for each in subtotals:
-        key = (each.category, each.rate)
-        stated[key] = stated.get(key, 0) + each.net
-        nodes.setdefault(key, each.node)
-    for key in used:
-        name = _CATEGORIES.get(key[0])
-        if name is not None and key not in stated:
-            rule = "08" if any(category == key[0] for category, _ in stated) else "01"
-            message = f"{key[0]} at {key[1] / 100:g} % is not in the VAT breakdown"
-            reading.report.add(MISMATCH, f"BR-{name}-{rule}", reading.root, message)
-    for key, value in stated.items():
-        name, expected = _CATEGORIES.get(key[0]), used.get(key, 0)
-        if name is not None and value != expected:
-            message = f"{reading.text(value)} is not what its lines come to: "
-            message += reading.text(expected)
-            reading.report.add(MISMATCH, f"BR-{name}-08", nodes[key], message)
+    stated = number(node, f"cbc:{name}")
+    if stated is None or expected is None or stated != expected:
+        place = node.first(f"cbc:{name}") or node
+        message = f"{name} is {_text(stated)}, but {what} {_text(expected)}"
+        report.add(MISMATCH, rule, place, message)
 
 
-def _check_conditions(root: Node, report: Report, categories: set[str]) -> None:
-    """Check what the categories in use ask of the parties and the delivery."""
-    seller = root.first("cac:AccountingSupplierParty/cac:Party")
-    buyer = root.first("cac:AccountingCustomerParty/cac:Party")
-    representative = root.first("cac:TaxRepresentativeParty")
-    registered = (
-        seller is not None and seller.value("cac:PartyTaxScheme/cbc:CompanyID") != ""
-    ) or (representative is not None and vat_id(representative) != "")
-    for code in sorted(categories & _CATEGORIES.keys()):
-        name = _CATEGORIES[code]
-        if code not in {"O", "B"} and not registered:
-            report.add("MALFORMED", f"BR-{name}-02", root, "the seller has no tax identifier")
-        if code in _BUYER_KNOWN and (
-            buyer is None
-            or not (vat_id(buyer) or buyer.value("cac:PartyLegalEntity/cbc:CompanyID"))
-        ):
-            report.add("MALFORMED", f"BR-{name}-02", root, "the buyer has no identifier")
-    if "K" in categories:
-        delivered = root.value("cac:Delivery/cbc:ActualDeliveryDate")
-        if not delivered and root.first("cac:InvoicePeriod") is None:
-            report.add("MALFORMED", "BR-IC-11", root, "a delivery date or a period is needed")
-        country = "cac:Delivery/cac:DeliveryLocation/cac:Address/cac:Country"
-        report.missing("BR-IC-12", root, f"{country}/cbc:IdentificationCode", "the country")
-    if "O" in categories:
-        if len(categories) > 1:
-            report.add("MALFORMED", "BR-O-11", root, "what is not taxed stands beside other VAT")
-        if any(party is not None and vat_id(party) for party in (seller, buyer, representative)):
-            report.add("MALFORMED", "BR-O-02", root, "what is not taxed names VAT identifiers")
+def _text(value: Decimal | None) -> str:
+    return "not stated" if value is None else f"{value:f}"

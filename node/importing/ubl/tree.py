@@ -44,7 +44,7 @@ class UblError(FileFormatError):
 class Node:
     """An element: text or children, never both."""
 
-    __slots__ = ("attributes", "children", "line", "name", "parent", "text")
+    __slots__ = ("attributes", "children", "file", "line", "name", "parent", "text")
 
     def __init__(
         self,
@@ -60,6 +60,8 @@ class Node:
         self.children: list[Node] = []
         self.parent: Node | None = None
         self.line = line
+        self.file = ""
+        """Hash of the file that the text is, when it travels as an attachment."""
 
     def append(self, child: Node) -> None:
         """Add a child at the end."""
@@ -79,6 +81,33 @@ class Node:
     def first(self, path: str) -> Node | None:
         """The first element at a path."""
         return next(self.all(path), None)
+
+    def has(self, path: str) -> bool:
+        """Whether an element stands at a path, empty or not."""
+        return self.first(path) is not None
+
+    def descendants(self, name: str | None = None) -> Iterator[Node]:
+        """This element and all below it, in order; only those of a name, if one is given."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            if name is None or node.name == name:
+                yield node
+            waiting += reversed(node.children)
+
+    def ancestors(self) -> Iterator[Node]:
+        """The elements around this one, inmost first."""
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
+
+    @property
+    def indicator(self) -> bool | None:
+        """Of an allowance or charge: whether it is a charge; None if it does not say."""
+        return {"true": True, "1": True, "false": False, "0": False}.get(
+            self.value("cbc:ChargeIndicator")
+        )
 
     def value(self, path: str) -> str:
         """The text of the first element at a path, without outer space; empty if there is none."""

@@ -39,6 +39,8 @@ class Document(msgspec.Struct, frozen=True):
     """As `LineBody`."""
     allowances: Sequence[Fields]
     """As `AllowanceBody`."""
+    files: Mapping[str, bytes] = {}
+    """Attachments that are at hand, by hash."""
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -1,0 +1,117 @@
+"""What a node and the ledger would refuse of a planned body, told before anything is sent. Pure.
+
+The very models, arithmetic and rules that judge a request judge it here: a dry run says what an
+import would hear. What only the ledger's state can say (rates in force, quotas, numbers) is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from pydantic import ValidationError
+
+from node.api.drafts import DraftError, Totals, canonical_details, invoice_draft, totals_of_body
+from node.api.schemas import InvoiceBody, RedIssueBody
+from node.importing.plan import encode_json
+from node.importing.ubl.codes import is_code
+from node.ledger.codes import Code
+from node.ledger.issuing import refuse_amounts, refuse_totals
+from node.ledger.transaction import BLOBS_BYTES_MAX
+
+ANY_ISSUER = "0" * 18
+_ANY_DAY = "2000-01-01"
+"""The draft made here is thrown away: its date and issuer do not matter."""
+_NO_MONEY = frozenset({"XTS", "XXX"})
+"""ISO 4217's codes for tests and for no currency."""
+_SEALING_BYTES = 4_096
+"""What sealing adds to a file and to the details, at most."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a body would be refused."""
+
+    code: str
+    """Of the API or of the ledger."""
+    path: tuple[str, ...]
+    """Names and positions down to the field; empty: the whole document."""
+    message: str
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer of the field."""
+        return "".join(f"/{part}" for part in self.path)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A body that nothing is known against, and what it comes to."""
+
+    totals: Totals
+
+
+def check_invoice(body: bytes, files: Sequence[bytes] = ()) -> Checked | list[Problem]:
+    """An `InvoiceBody` as JSON, with its buyer: its totals, or all that is wrong."""
+    try:
+        checked = InvoiceBody.model_validate_json(body)
+        if not is_code("currency", checked.currency) or checked.currency in _NO_MONEY:
+            message = f"{checked.currency} is no currency of ISO 4217"
+            return [Problem(Code.NO_EXCHANGE_RATE.name, ("currency",), message)]
+        draft = invoice_draft(checked, ANY_ISSUER, _ANY_DAY)
+    except ValidationError as error:
+        return list(_invalid(error))
+    except DraftError as error:
+        return [_draft_problem(error)]
+    totals = Totals(draft.groups, draft.net, draft.tax, draft.gross)
+    refusal = refuse_amounts(draft.groups, draft.net, draft.tax, draft.gross)
+    return _judged(totals, refusal, draft.details, files)
+
+
+def check_red_letter(
+    body: bytes, currency: str, files: Sequence[bytes] = ()
+) -> Checked | list[Problem]:
+    """A `RedIssueBody` as JSON: its totals, or all that is wrong."""
+    try:
+        checked = RedIssueBody.model_validate_json(body)
+        totals = totals_of_body(checked, currency)
+        details = canonical_details(checked.details, checked.lines or (), checked.allowances or ())
+    except ValidationError as error:
+        return list(_invalid(error))
+    except DraftError as error:
+        return [_draft_problem(error)]
+    assert totals is not None, "a planned letter names its amounts"
+    refusal = refuse_totals(totals.groups, totals.net, totals.tax, totals.gross)
+    if totals.gross <= 0:
+        refusal = Code.NOTHING_TO_INVOICE  # no form is over nothing
+    return _judged(totals, refusal, details, files)
+
+
+def _judged(
+    totals: Totals, refusal: Code, details: bytes | None, files: Sequence[bytes]
+) -> Checked | list[Problem]:
+    if refusal is Code.NOTHING_TO_INVOICE:
+        return [Problem(refusal.name, (), f"the total is {totals.net} net, {totals.gross} gross")]
+    if refusal:
+        message = "net, tax and gross do not agree: a rate's tax may be off by one unit a line"
+        return [Problem(refusal.name, ("groups",), message)]
+    size = sum(len(file) + _SEALING_BYTES for file in files) + len(details or b"") + _SEALING_BYTES
+    if size > BLOBS_BYTES_MAX:
+        message = f"details and attachments have {size} bytes sealed; a transaction has at most "
+        path = ("details", "attachments")
+        return [Problem("BODY_TOO_LARGE", path, f"{message}{BLOBS_BYTES_MAX}")]
+    return Checked(totals)
+
+
+def _invalid(error: ValidationError) -> Iterator[Problem]:
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        path = tuple(str(part) for part in item["loc"])
+        yield Problem("INVALID_FIELDS", path, item["msg"])
+
+
+def _draft_problem(error: DraftError) -> Problem:
+    path = tuple(part for part in error.path.split("/") if part)
+    return Problem("INVALID_FIELDS", path, error.message)
+
+
+def with_buyer(body: dict[str, object], buyer: str | None) -> bytes:
+    """A body with its buyer, or one that stands for whoever the import names."""
+    return encode_json(body | {"buyer": buyer or ANY_ISSUER})
