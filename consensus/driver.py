@@ -30,7 +30,7 @@ from consensus.errors import (
     StoppedError,
 )
 from consensus.lifetime import Lifetime
-from consensus.messages import SnapshotChunk
+from consensus.messages import AppendRequest, SnapshotChunk
 from consensus.outcomes import Committed, Outcome, Unknown, UnknownReason, rejected
 from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
@@ -170,6 +170,8 @@ class RaftNode:
             ProtocolError: when it is malformed. Nothing changed.
         """
         decoded = codec.decode(message, sender, self._config)
+        if isinstance(decoded, AppendRequest):
+            self._authority.offered(sender, decoded.entries)
         if self._core is not None and decoded.term > self._core.term + TERM_LEAD_MAX:
             raise ProtocolError(f"term {decoded.term} is out of reach")
         if self._snapshots is None and isinstance(decoded, SnapshotChunk):

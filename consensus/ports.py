@@ -176,6 +176,13 @@ class Authority(Protocol):
         """Judge an entry received from a leader, before it is stored or acknowledged."""
         ...
 
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Entries arrived from any member; consensus judges later whether it takes them in.
+
+        Called for every append, before anything else: it must be cheap for entries seen before.
+        """
+        ...
+
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """A leader offered, in the place of a protected entry, another one, which was refused.
 
@@ -200,6 +207,9 @@ class NoAuthority:
     def admit(self, entry: Entry) -> Admission:  # noqa: ARG002 - a port's signature
         """Always."""
         return Admission.ACCEPT
+
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Nobody is told."""
 
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """Nobody is told."""

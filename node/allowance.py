@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Iterable
 
 from node.clock import Clock
-from node.gossip import Kind
+from node.gossip import STATEMENTS_MAX, Kind
 from p2p.limits import TokenBucket
 
 CHECKS_PER_S = 300
@@ -20,12 +20,16 @@ CHECKS_PER_S = 300
 than 2 % of a core for each peer that lies."""
 CHECKS_BURST = 600
 """A node that was busy finds two seconds of honest messages at once."""
+ENTRIES_PER_S = 500
+"""Entries of a peer that are compared before consensus judges them. Those above the rate are
+judged when they are taken in, which is where a follower that is behind has most of them."""
 _PRICES = {
     Kind.STATUS: 0.5,  # none, but perhaps the newest certificate as an answer
     Kind.COSIGNED: 1.0,
     Kind.CERTIFICATE: 8.0,  # seven voters and the origin
     Kind.EVIDENCE: 4.0,  # two signatures and two paths
     Kind.BLOCKS_WANTED: 3.0,
+    Kind.DISSENT: 2.0 * STATEMENTS_MAX,
 }
 
 
@@ -36,6 +40,9 @@ class Allowance:
         self._clock = clock
         now_s = self._now_s()
         self._buckets = {peer: TokenBucket(CHECKS_PER_S, CHECKS_BURST, now_s) for peer in peers}
+        self._entries = {
+            peer: TokenBucket(ENTRIES_PER_S, ENTRIES_PER_S, now_s) for peer in self._buckets
+        }
 
     async def pay(self, peer: int, kind: int) -> None:
         """Charge a message of `kind`; returns once the peer is out of debt."""
@@ -45,6 +52,10 @@ class Allowance:
         wait_s = self._buckets[peer].spend(price, self._now_s())
         if wait_s:
             await asyncio.sleep(wait_s)
+
+    def takes_entry(self, peer: int) -> bool:
+        """Whether one more entry of a peer may be verified now."""
+        return self._entries[peer].take(1, self._now_s())
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ms() / 1_000

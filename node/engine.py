@@ -18,6 +18,7 @@ from node.admission import VerifiedCache
 from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
+from node.chain.evidence import RootStatement
 from node.chain.merkle import Frontier
 from node.chain.run import CertifiedBlock
 from node.chain.voters import VoterSet
@@ -250,6 +251,10 @@ class Engine:
         certificate = parse_certificate(note)
         if self._finality.receive_certificate(height, certificate):
             self._finalise(certificate, height)
+
+    def hear(self, number: int, said: RootStatement) -> bool:
+        """A peer tells what a voter signed; False if it did not sign that."""
+        return self._finality.hear(number, said)
 
     def doubt(self, certificate: Certificate) -> None:
         """A verified certificate is of another history than ours, as it seems."""

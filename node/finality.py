@@ -10,6 +10,7 @@ Nothing here signs: what this voter signed is handed in after it was persisted.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -82,6 +83,8 @@ class Finality:
         """The newest late statement of each voter about a head of ours, not verified."""
         self._known: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         """Roots and heights of our newest heads by size."""
+        self.on_dissent: Callable[[int], None] = lambda _: None
+        """Told the height at which another root is signed than ours."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
 
@@ -192,17 +195,30 @@ class Finality:
         self._finalise(height)
         return True
 
+    def hear(self, number: int, said: RootStatement) -> bool:
+        """A peer tells what a voter signed; False if it did not sign that."""
+        voter = self._voters.get(number)
+        checkpoint = Checkpoint(self._voters.origin, said.size, said.root)
+        if voter is None:
+            return False
+        if self._is_ours(checkpoint):
+            return True  # nothing to prove
+        if not verify_cosignature(checkpoint, voter.cosigner, voter.cosign_key, said.cosignature):
+            return False
+        self._compare(number, checkpoint, said.cosignature, told=True)
+        return True
+
     def repeat(self, after: int) -> list[Cosigned]:
         """Own statements above height `after` that are not final here, oldest first."""
         heights = sorted(height for height in self._own if height > after)
         return [self._own[height] for height in heights[:RESEND_MAX]]
 
-    @staticmethod
-    def _certifies(certificate: Certificate, height: int, ours: Checkpoint) -> bool:
+    def _certifies(self, certificate: Certificate, height: int, ours: Checkpoint) -> bool:
         """Whether a verified certificate is of this checkpoint."""
         if certificate.checkpoint.size != ours.size:
             return False
         if certificate.checkpoint != ours:
+            self.on_dissent(height)
             raise DivergedError(f"height {height} is certified with another root")
         return True
 
@@ -220,6 +236,7 @@ class Finality:
         if stated == ours:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
             return True
+        self.on_dissent(statement.height)
         dissent = self._dissent.setdefault(statement.height, set())
         dissent.add(number)
         if len(dissent) > self._voters.f:
@@ -248,7 +265,8 @@ class Finality:
                 self._observe(number, statement)
             return  # the ordinary case, and not worth a verification
         for said in (statement,) if first is statement else (first, statement):
-            self._observe(number, said)
+            if self._observe(number, said) and not ours:
+                self.on_dissent(statement.height)
 
     def _observe(self, number: int, statement: Cosigned) -> bool:
         """Let the witness compare a statement; False if its signature does not verify."""
@@ -267,7 +285,9 @@ class Finality:
             number = self._voters.by_cosigner[line.cosigner].number
             self._compare(number, checkpoint, line.blob)
 
-    def _compare(self, number: int, checkpoint: Checkpoint, cosignature: bytes) -> None:
+    def _compare(
+        self, number: int, checkpoint: Checkpoint, cosignature: bytes, *, told: bool = False
+    ) -> None:
         """With what the same voter signed for this size, and with our history."""
         if self._witness.observe_cosignature(number, checkpoint, cosignature) is not None:
             return
@@ -276,7 +296,7 @@ class Finality:
         if self._is_ours(checkpoint):
             doubts.agree(number, said)
             return
-        doubts.doubt(number, said)
+        doubts.doubt(number, said, told=told)
         agreed = self._agreed.pop(number, None)
         if agreed is not None:  # it may be the other half of a lie, so it is verified now
             self._observe(number, agreed)

@@ -11,11 +11,29 @@ from typing import Annotated
 import msgspec
 
 from node.chain.certificate import CERTIFICATE_BYTES_MAX
+from node.chain.checkpoint import COSIGNATURE_BYTES
+from node.chain.entry import HEADER_BYTES
+from node.chain.evidence import EVIDENCE_BYTES_MAX
 from node.chain.leaf import LeafIndex
 from node.chain.run import RUN_BYTES_MAX, LeafRun
 from node.finality import Cosigned
 
 HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+STATEMENTS_MAX = 8
+"""Of each sort in one message about dissent."""
+_Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+_Header = tuple[
+    Annotated[bytes, msgspec.Meta(min_length=HEADER_BYTES, max_length=HEADER_BYTES)],
+    Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)],
+]
+_Root = tuple[
+    Annotated[int, msgspec.Meta(ge=0, le=255)],
+    HeightField,
+    _Bytes32,
+    Annotated[bytes, msgspec.Meta(min_length=COSIGNATURE_BYTES, max_length=COSIGNATURE_BYTES)],
+]
 
 
 class Kind(IntEnum):
@@ -26,6 +44,7 @@ class Kind(IntEnum):
     CERTIFICATE = 2
     EVIDENCE = 3
     BLOCKS_WANTED = 4
+    DISSENT = 8
     BLOCKS = 32
 
 
@@ -62,7 +81,16 @@ class StatementMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
 class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Evidence against a key; judged by whoever receives it."""
 
-    body: Annotated[bytes, msgspec.Meta(max_length=1_048_576)]
+    body: Annotated[bytes, msgspec.Meta(max_length=EVIDENCE_BYTES_MAX)]
+
+
+class DissentMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Signed statements that were made to the sender, since histories differ."""
+
+    entries: Annotated[tuple[_Header, ...], msgspec.Meta(max_length=STATEMENTS_MAX)]
+    """Entry headers of its log, with their leaders' attestations."""
+    roots: Annotated[tuple[_Root, ...], msgspec.Meta(max_length=STATEMENTS_MAX)]
+    """Cosignatures of trees that are not known to be its own: voter, size, root, cosignature."""
 
 
 class BlocksWantedMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -90,6 +118,7 @@ ControlMessage = (
     | CertificateMessage
     | StatementMessage
     | EvidenceMessage
+    | DissentMessage
     | BlocksWantedMessage
     | BlocksMessage
 )
@@ -100,6 +129,7 @@ _SHAPES: dict[int, type[ControlMessage]] = {
     Kind.CERTIFICATE: CertificateMessage,
     Kind.EVIDENCE: EvidenceMessage,
     Kind.BLOCKS_WANTED: BlocksWantedMessage,
+    Kind.DISSENT: DissentMessage,
     Kind.BLOCKS: BlocksMessage,
 }
 _KINDS = {shape: kind for kind, shape in _SHAPES.items()}

@@ -18,10 +18,11 @@ from node.blockserver import BlockServer
 from node.blocksync import Request, UnaskedError
 from node.catchup import CatchUp
 from node.chain.certificate import CertificateError
-from node.chain.evidence import EvidenceError
+from node.chain.evidence import EvidenceError, RootStatement
 from node.chain.run import LeafRun
 from node.chain.voters import VoterSet
 from node.clock import Clock
+from node.dissent import Dissent
 from node.engine import Engine
 from node.finality import Cosigned, DivergedError
 from node.gossip import (
@@ -29,6 +30,7 @@ from node.gossip import (
     BlocksWantedMessage,
     CertificateMessage,
     ControlMessage,
+    DissentMessage,
     EvidenceMessage,
     Kind,
     MalformedControlError,
@@ -101,11 +103,12 @@ class Links:
         self._numbers = {PeerId(v.identity_key): v.number for v in voters.voters}
         self._peers = {v.number: PeerId(v.identity_key) for v in voters.voters}
         self.states = {n: PeerState() for n in self._peers if n != number}
-        self._allowance = Allowance(self.states, clock)
+        self.allowance = Allowance(self.states, clock)
         self._distrusted: set[int] = set()
         """Whose next Raft message is not taken, and costs it the link."""
         self.network: PeerNetwork | None = None
         self.server: BlockServer | None = None
+        self.dissent: Dissent | None = None
         self.evidence: Callable[[], Sequence[bytes]] = tuple
         """All evidence kept here."""
 
@@ -119,6 +122,8 @@ class Links:
             self._send(peer, self._status())
             for body in self.evidence():
                 self._send(peer, EvidenceMessage(body))
+            for message in self.dissent.recent() if self.dissent is not None else ():
+                self._send(peer, message)
 
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
         """A link is gone."""
@@ -146,7 +151,7 @@ class Links:
                 raise RemoteProtocolError("sent an entry that no leader may sign")
             self._on_raft(number, body)
         elif kind < CONTROL_KINDS or kind == Kind.BLOCKS:
-            await self._allowance.pay(number, kind)
+            await self.allowance.pay(number, kind)
             try:
                 self._on_control(peer, number, decode_control(kind, body))
             except _NOT_HONEST as error:
@@ -189,6 +194,8 @@ class Links:
                 self._engine.receive_certificate(message.height, message.note)
             case EvidenceMessage():
                 self._on_evidence(message.body)
+            case DissentMessage():
+                self._on_dissent(message)
             case BlocksWantedMessage():
                 if self.server is not None:
                     self.server.want(number, message.number, message.first)
@@ -205,6 +212,20 @@ class Links:
             self._engine.receive_statement(number, message.statement())
         except ValueError as error:
             raise MalformedControlError(str(error)) from error
+
+    def _on_dissent(self, message: DissentMessage) -> None:
+        try:
+            if self.dissent is not None:
+                self.dissent.hear(message)
+        except ValueError as error:
+            raise MalformedControlError(str(error)) from error
+        for voter, size, root, cosignature in message.roots:
+            if not self._engine.hear(voter, RootStatement(size, root, cosignature)):
+                raise MalformedControlError("a cosignature that its voter did not make")
+
+    def tell_dissent(self, message: DissentMessage) -> None:
+        """Tell all peers what was signed to this node."""
+        self._broadcast(message)
 
     def tell_evidence(self, body: bytes) -> None:
         """Pass new evidence on."""

@@ -5,21 +5,27 @@ Owns the adapters only. Knows consensus and nothing of p2p; the wiring makes the
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
+import msgspec
 import structlog
 
 from consensus.errors import ConsensusError, SnapshotError
 from consensus.ports import Admission as EntryAdmission
 from consensus.ports import LogStore
 from consensus.snapshot import Snapshot
-from consensus.types import Entry, EntryKind, LogIndex, NodeId
+from consensus.types import Entry, EntryKind, LogIndex, NodeId, header_bytes
 from node.catchup import CatchUp
 from node.chain.block import MalformedBlockError, decode_block
-from node.chain.entry import attest, verify_attestation
+from node.chain.entry import attest, decode_header, verify_attestation
+from node.chain.evidence import EntryStatement, Evidence
 from node.chain.head import FalseHeadError, parse_head
 from node.chain.voters import VoterSet
 from node.clock import Clock
+from node.dissent import find_payload_breach
 from node.engine import Engine
 from node.ledger.signing import secret_key
 from node.naming import Naming, NotNamedError
@@ -28,10 +34,44 @@ from node.storage.ledger import CommittedEntry, Head, Ledger
 AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
 
+CONFLICT_MS = 10_000
+"""Between two lines in the log about leaders that ask to replace what is protected."""
+SALVAGED_MAX = 16
+"""Entries looked at in a message that is malformed; it costs its sender the link anyway."""
+SIGNATURE_BYTES = 64
+
 OBSERVED_BYTES_MAX = 8 * 1_048_576
 """Of entries that are not applied yet; few, since applying is durable soon after a commit."""
 
 _log = structlog.get_logger("node.raft")
+
+
+class Observer(Protocol):
+    """Whoever compares what leaders signed (`node.witness`)."""
+
+    def knows_entry(self, said: EntryStatement) -> bool:
+        """Whether it was taken note of before, byte for byte."""
+        ...
+
+    def observe_entry(self, header: bytes, attestation: bytes) -> None:
+        """Take note of a verified header."""
+        ...
+
+    def report(self, evidence: Evidence | None) -> None:
+        """Keep what was found."""
+        ...
+
+
+class Exchange(Protocol):
+    """Where headers are compared with the log and with those of other nodes (`node.dissent`)."""
+
+    def observed(self, said: EntryStatement) -> None:
+        """A verified header came."""
+        ...
+
+    def look_up(self, said: EntryStatement) -> None:
+        """Compare it with what the log holds in its place."""
+        ...
 
 
 class EntryAuthority:
@@ -42,8 +82,10 @@ class EntryAuthority:
         voters: VoterSet,
         identity_seed: bytes,
         clock: Clock,
-        observe: Callable[[bytes, bytes], None],
-        on_forged: Callable[[], None],
+        observer: Observer,
+        exchange: Exchange,
+        takes_entry: Callable[[int], bool],
+        on_forged: Callable[[int], None],
     ) -> None:
         """Put it together.
 
@@ -51,27 +93,56 @@ class EntryAuthority:
             voters: Who may sign entries.
             identity_seed: This node's key.
             clock: Bounds the time of entries.
-            observe: Compares a verified header with others.
-            on_forged: The leader sent what no honest node sends.
+            observer: Compares verified headers.
+            exchange: Compares them with the log and with those of other nodes.
+            takes_entry: Whether one more entry of a peer may be verified at its arrival.
+            on_forged: A peer sent what no honest node sends.
         """
         self._voters = voters
         self._key = secret_key(identity_seed)
         self._clock = clock
-        self._observe = observe
+        self._observer = observer
+        self._exchange = exchange
+        self._takes_entry = takes_entry
         self._on_forged = on_forged
+        self._told_ms = -CONFLICT_MS
 
     def attest(self, header: bytes) -> bytes:
         """This node's signature over an entry header."""
         return attest(self._voters.network_id, header, self._key)
 
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Take note of what was signed, also where consensus will not take it in."""
+        for entry in entries:
+            self._offered(sender, _said(entry), entry.payload)
+
+    def salvage(self, sender: NodeId, message: bytes) -> None:
+        """Take note of what is signed in a message that consensus cannot take in."""
+        for said, payload in signed_entries(message):
+            self._offered(sender, said, payload)
+
+    def _offered(self, sender: NodeId, said: EntryStatement, payload: bytes) -> None:
+        if self._observer.knows_entry(said) or not self._takes_entry(sender):
+            return
+        if not verify_attestation(self._voters, said.header, said.attestation):
+            self._on_forged(sender)
+            return
+        self._observe(said)
+        if _is_broken(said, payload):
+            self._observer.report(find_payload_breach(said, payload, self._voters))
+
+    def _observe(self, said: EntryStatement) -> None:
+        self._observer.observe_entry(said.header, said.attestation)
+        self._exchange.observed(said)
+
     def admit(self, entry: Entry) -> EntryAdmission:
         """Verify the leader's signature, keep it for comparison, check the entry's time."""
-        if not verify_attestation(self._voters, entry.header, entry.attestation):
-            self._on_forged()
-            return EntryAdmission.FORGED
-        self._observe(entry.header, entry.attestation)
+        said = _said(entry)
+        if not self._observer.knows_entry(said):
+            if not verify_attestation(self._voters, said.header, said.attestation):
+                return EntryAdmission.FORGED
+            self._observe(said)
         if entry.kind is EntryKind.MEMBERSHIP:
-            self._on_forged()
             return EntryAdmission.FORGED  # no leader chooses the voters: the genesis does
         if entry.kind is EntryKind.DATA:
             try:
@@ -84,16 +155,69 @@ class EntryAuthority:
 
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """A leader asked to replace what is final here: compare what was signed."""
-        if held is not None:
-            self._observe(held.header, held.attestation)
-        _log.error(
-            "a leader asks to replace protected entries",
-            leader=offered.leader,
-            term=offered.term,
-            index=offered.index,
-            held=held_hash.hex(),
-            offered=offered.hash.hex(),
-        )
+        if held is None:
+            self._exchange.look_up(_said(offered))
+        else:
+            self._observer.observe_entry(held.header, held.attestation)
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._told_ms >= CONFLICT_MS:  # who repeats it fills no disk
+            self._told_ms = now_ms
+            _log.error(
+                "a leader asks to replace protected entries",
+                leader=offered.leader,
+                term=offered.term,
+                index=offered.index,
+                held=held_hash.hex(),
+                offered=offered.hash.hex(),
+            )
+
+
+def _said(entry: Entry) -> EntryStatement:
+    return EntryStatement(entry.header, entry.attestation)
+
+
+def _is_broken(said: EntryStatement, payload: bytes) -> bool:
+    """Whether the payload as a whole is none that its leader may sign; cheap."""
+    header = decode_header(said.header)
+    if header.kind != EntryKind.DATA:
+        return False
+    try:
+        return decode_block(payload).expected_term != header.term
+    except MalformedBlockError:
+        return True
+
+
+_append_decoder = msgspec.msgpack.Decoder(
+    tuple[int, object, object, object, object, object, list[msgspec.Raw]]
+)
+_entry_decoder = msgspec.msgpack.Decoder(tuple[int, int, int, int, bytes, bytes, bytes])
+
+
+def signed_entries(message: bytes) -> list[tuple[EntryStatement, bytes]]:
+    """The first entries in an append, with their payloads, however false its fields are."""
+    found = []
+    try:
+        for raw in _append_decoder.decode(message)[-1][:SALVAGED_MAX]:
+            term, index, kind, leader, prev_hash, payload, attestation = _entry_decoder.decode(raw)
+            payload_hash = hashlib.sha256(payload).digest()
+            header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
+            if len(prev_hash) == len(payload_hash) and len(attestation) == SIGNATURE_BYTES:
+                found.append((EntryStatement(header, attestation), payload))
+    except (msgspec.MsgspecError, RecursionError, OverflowError, struct.error):
+        pass  # what was read before counts
+    return found
+
+
+async def read_signed(store: LogStore, first: int, last: int) -> list[tuple[EntryStatement, bytes]]:
+    """Applied entries of the log with their payloads; none where it was cut."""
+    if not 0 < first <= last:
+        return []
+    try:
+        entries = await store.read(LogIndex(first), LogIndex(last), OBSERVED_BYTES_MAX)
+    except ConsensusError as error:  # damaged: consensus sees to that
+        _log.warning("entries cannot be compared", reason=str(error))
+        return []
+    return [(_said(entry), entry.payload) for entry in entries]
 
 
 async def observe_stored(

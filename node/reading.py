@@ -22,8 +22,9 @@ from node.api.ports import (
 )
 from node.chain.certificate import parse_certificate
 from node.chain.disclosure import Disclosure
-from node.chain.evidence import EvidenceError, decode_evidence, judge
+from node.chain.evidence import EvidenceError, decode_evidence
 from node.chain.evidence_file import encode_evidence_file
+from node.chain.judgement import judge
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import TooMuchDisclosedError, build_proof
 from node.chain.voters import VoterSet

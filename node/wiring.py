@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random  # noqa: TID251 - the one place where an Rng is made
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from urllib.parse import urlsplit
 
 import prometheus_client
@@ -30,19 +31,21 @@ from node.clock import SystemClock
 from node.config import NodeConfig, split_address
 from node.cosigner import Cosigner, SigningHaltedError
 from node.desk import Desk
+from node.dissent import Dissent
 from node.engine import Engine, HaltedError, Leadership
 from node.finality import Cosigned, DivergedError, Finality
 from node.indexing import Indexer
 from node.intake import Intake
 from node.keyring import Keyring
 from node.keystore import KeyFile
+from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.links import Links
 from node.members import Members
 from node.naming import Naming
 from node.pool import Pool, PoolLimits
-from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored
+from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored, read_signed
 from node.rejoining import Rejoining
 from node.signer import Signer
 from node.storage.heads import HeadStore
@@ -64,6 +67,8 @@ from p2p.types import KnownPeer, PeerId
 
 AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
+MISPROPOSED = frozenset({Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
+"""Of transactions that left no leaf: their leader cannot have verified them."""
 TICK_S = 0.05
 STATUS_TICKS = 10
 
@@ -130,6 +135,7 @@ class Node:
             self._keeper.settle(),
             self._engine.keep_certificates(),
             self._server.serve(),
+            self._dissent.run(),
         ):
             self._spawn(loop)
         await self._keeper.load()
@@ -324,6 +330,25 @@ class Node:
         self._links.server = self._server
         self._links.evidence = self._keeper.bodies
         naming = Naming(voters.network_id, ledger, reader, self._tracker)
+        self._dissent = Dissent(
+            voters,
+            self._keeper,
+            lambda: ledger.head,
+            partial(read_signed, log_store),
+            self._links.tell_dissent,
+            self._clock,
+        )
+        self._links.dissent = self._dissent
+        self._finality.on_dissent = self._dissent.notice
+        self._authority = EntryAuthority(
+            voters,
+            self._keys.identity,
+            self._clock,
+            self._keeper,
+            self._dissent,
+            self._links.allowance.takes_entry,
+            self._links.distrust,
+        )
         self._raft = RaftNode(
             RaftConfig(
                 node=NodeId(self._me.number),
@@ -335,13 +360,7 @@ class Node:
             log_store,
             RaftSender(self._links.send_raft),
             RaftApplier(voters, self._engine, ledger, naming, self._catch_up),
-            EntryAuthority(
-                voters,
-                self._keys.identity,
-                self._clock,
-                self._keeper.observe_entry,
-                self._on_forged,
-            ),
+            self._authority,
             self._rng,
             self._on_raft_status,
             heads,
@@ -397,13 +416,8 @@ class Node:
         try:
             self._raft.receive(NodeId(number), message)
         except ProtocolError as error:
+            self._authority.salvage(NodeId(number), message)
             raise RemoteProtocolError(str(error)) from error
-
-    def _on_forged(self) -> None:
-        # Called within a message of the leader, whose next one costs it the link.
-        leader = self._leader()
-        if leader is not None:
-            self._links.distrust(leader)
 
     def _on_raft_status(self, status: RaftStatus) -> None:
         _log.info("raft", role=status.role.name.lower(), term=status.term, leader=status.leader)
@@ -439,6 +453,9 @@ class Node:
             self._signer.follow()
         self._raft.protect(LogIndex(block.raft_index))
         self._rejoining.on_applied(block.height, block.raft_index)
+        self._dissent.applied(block.height, block.raft_index)
+        if any(code in MISPROPOSED for _, code in block.skipped):
+            self._dissent.misproposed(block.raft_index)
         self._indexer.applied(block)
         self._intake.applied(block)
 

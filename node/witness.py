@@ -20,14 +20,15 @@ from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.doubts import Doubt, Doubts
 from node.chain.evidence import (
+    EntryStatement,
     Evidence,
     EvidenceError,
     Finding,
     RootStatement,
     decode_evidence,
     encode_evidence,
-    judge,
 )
+from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.clock import Clock
@@ -90,16 +91,26 @@ class EvidenceKeeper:
     ) -> Evidence | None:
         """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
         evidence = self._watch.observe_cosignature(voter, checkpoint, cosignature)
-        self._report(evidence)
+        self.report(evidence)
         return evidence
 
     def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
         """True if the voter is known to have cosigned another root of this size."""
         return self._watch.contradicts(voter, checkpoint)
 
+    def knows_entry(self, said: EntryStatement) -> bool:
+        """Whether a leader's attestation was taken note of before, byte for byte."""
+        return self._watch.knows_entry(said)
+
     def observe_entry(self, header: bytes, attestation: bytes) -> None:
         """Take note of a leader's verified attestation."""
-        self._report(self._watch.observe_entry(header, attestation))
+        self.report(self._watch.observe_entry(header, attestation))
+
+    def hear_entry(self, said: EntryStatement) -> bool:
+        """As `observe_entry`, of one that a peer tells of; True if it is evidence."""
+        evidence = self._watch.hear_entry(said.header, said.attestation)
+        self.report(evidence)
+        return evidence is not None
 
     def receive(self, body: bytes) -> None:
         """Evidence from a peer.
@@ -108,7 +119,7 @@ class EvidenceKeeper:
             EvidenceError: it is malformed or proves nothing.
         """
         if not any(kept.body == body for kept in self._kept.values()):
-            self._report(decode_evidence(body))
+            self.report(decode_evidence(body))
 
     # --- What was found ----------------------------------------------------------------------
 
@@ -159,7 +170,12 @@ class EvidenceKeeper:
                 _log.error("evidence", sentence=finding.sentence, id=finding.id.hex())
                 self._spread(body)
 
-    def _report(self, evidence: Evidence | None) -> None:
+    def report(self, evidence: Evidence | None) -> None:
+        """Judge what was found, and keep it.
+
+        Raises:
+            EvidenceError: it proves nothing.
+        """
         if evidence is None:
             return
         finding = judge(evidence, self._voters)
@@ -205,7 +221,7 @@ class EvidenceKeeper:
         if prefix is None:
             return
         if under is not None:
-            self._report(self.doubts.prove(doubt, *prefix))
+            self.report(self.doubts.prove(doubt, *prefix))
         elif self.doubts.told(doubt, prefix[0]):
             voter = self._voters.voters[doubt.voter].node
             _log.error("another history", voter=voter, size=said.size, root=said.root.hex())

@@ -16,7 +16,8 @@ import msgspec
 from node.audit.faults import AuditError, fail, first_difference
 from node.audit.folder import LEDGER
 from node.audit.walk import Walked
-from node.chain.evidence import EvidenceError, decode_evidence, judge
+from node.chain.evidence import EvidenceError, decode_evidence
+from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.ledger.types import Table
 from node.storage.ledger_rows import Head

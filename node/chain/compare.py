@@ -25,8 +25,8 @@ from node.chain.evidence import (
     PrefixStatement,
     RootEvidence,
     RootStatement,
-    judge,
 )
+from node.chain.judgement import judge
 from node.chain.merkle import (
     SubtreeLookup,
     complete_subtrees,

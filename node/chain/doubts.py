@@ -8,6 +8,7 @@ evidence. Keeps only what was verified; the roots of our tree are looked up by t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -26,6 +27,9 @@ from node.chain.voters import VoterSet
 DOUBTS_MAX = 64
 """Statements a voter. Over it the largest tree is forgotten: ours reaches it last, if ever."""
 CERTIFICATES_MAX = 64
+FRESH_MAX = 64
+SETTLED_MAX = 8
+"""Statements of a voter that are settled in one pass: each costs a path and two signatures."""
 
 
 _Said = TypeVar("_Said")
@@ -50,6 +54,7 @@ class Doubts:
         """Known not to be ours, by size; evidence once the voter signs a larger head of ours."""
         self._newest: list[RootStatement | None] = [None] * voters.n
         self._certificates: dict[int, Certificate] = {}
+        self._fresh: deque[tuple[int, RootStatement]] = deque(maxlen=FRESH_MAX)
         self._size = 0
 
     def grown(self, size: int) -> None:
@@ -62,11 +67,23 @@ class Doubts:
         if newest is None or newest.size < said.size:
             self._newest[voter] = said
 
-    def doubt(self, voter: int, said: RootStatement) -> None:
-        """A voter signed what is not known to be ours."""
+    def doubt(self, voter: int, said: RootStatement, *, told: bool = False) -> None:
+        """A voter signed what is not known to be ours.
+
+        Args:
+            voter: Its number.
+            said: Verified.
+            told: All others have it too, or were told of it by the one that told us.
+        """
         known = self._foreign[voter].get(said.size)
         if known is None or known.root != said.root:
+            if not told and said.size not in self._open[voter]:
+                self._fresh.append((voter, said))
             _keep(self._open[voter], said.size, said, DOUBTS_MAX)
+
+    def fresh(self, limit: int) -> list[tuple[int, RootStatement]]:
+        """Statements made to this node that others may not have seen; each once."""
+        return [self._fresh.popleft() for _ in range(min(limit, len(self._fresh)))]
 
     def question(self, certificate: Certificate) -> None:
         """A verified certificate is not known to be of our history."""
@@ -74,7 +91,8 @@ class Doubts:
         _keep(self._certificates, checkpoint.size, certificate, CERTIFICATES_MAX)
         for line in certificate.cosignatures:
             number = self._voters.by_cosigner[line.cosigner].number
-            self.doubt(number, RootStatement(checkpoint.size, checkpoint.root, line.blob))
+            said = RootStatement(checkpoint.size, checkpoint.root, line.blob)
+            self.doubt(number, said, told=True)
 
     def suspects(self, voter: int) -> bool:
         """Whether there is anything open against a voter: then its signatures are of use."""
@@ -87,11 +105,10 @@ class Doubts:
         found = []
         for voter, (unknown, foreign) in enumerate(zip(self._open, self._foreign, strict=True)):
             newest = self._newest[voter]
-            found += [Doubt(voter, s, None) for s in unknown.values() if s.size <= self._size]
+            told = [Doubt(voter, s, None) for s in unknown.values() if s.size <= self._size]
             if newest is not None:
-                found += [
-                    Doubt(voter, s, newest) for s in foreign.values() if s.size <= newest.size
-                ]
+                told += [Doubt(voter, s, newest) for s in foreign.values() if s.size <= newest.size]
+            found += told[:SETTLED_MAX]
         return found
 
     def due_certificates(self) -> list[Certificate]:

@@ -19,8 +19,8 @@ from node.chain.evidence import (
     Finding,
     decode_evidence,
     encode_evidence,
-    judge,
 )
+from node.chain.judgement import judge
 from node.chain.note import MalformedNoteError, decode_base64, encode_base64
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis

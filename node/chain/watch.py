@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
+from node.chain.breaches import header_breach, size_breach
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.doubts import Doubts
-from node.chain.entry import decode_header
+from node.chain.entry import MalformedHeaderError, decode_header
 from node.chain.evidence import (
     EntryEvidence,
     EntryStatement,
     Evidence,
     EvidenceError,
+    HeaderEvidence,
     LeafEvidence,
     LeafStatement,
     RootEvidence,
     RootStatement,
     SealEvidence,
     SealStatement,
-    judge,
+    SizeEvidence,
 )
+from node.chain.judgement import judge
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.merkle import leaf_hash
 from node.chain.proof import Proof
@@ -36,8 +39,13 @@ from node.chain.voters import VoterSet
 PLACES_MAX = 4_096
 """Places remembered for each voter and kind: 40 s of blocks at the fastest pace."""
 
+HEARD_MAX = 256
+"""Of headers that peers tell of, for each signer: apart, so that a leader which signs many cannot
+make this node forget what it was sent itself."""
+
 _Place = TypeVar("_Place")
 _Said = TypeVar("_Said")
+_Entries: TypeAlias = OrderedDict[tuple[int, int], EntryStatement]
 
 
 class EvidenceWatch:
@@ -47,9 +55,8 @@ class EvidenceWatch:
         self._voters = voters
         self._places_max = places_max
         self._roots: list[OrderedDict[int, RootStatement]] = [OrderedDict() for _ in voters.voters]
-        self._entries: list[OrderedDict[tuple[int, int], EntryStatement]] = [
-            OrderedDict() for _ in voters.voters
-        ]
+        self._entries: list[_Entries] = [OrderedDict() for _ in voters.voters]
+        self._heard: list[_Entries] = [OrderedDict() for _ in voters.voters]
         self.doubts = Doubts(voters)
         """Statements that no other of the same size contradicts, and that may still be false."""
 
@@ -59,9 +66,11 @@ class EvidenceWatch:
         """Take note of a verified cosignature.
 
         Returns:
-            Evidence when this voter cosigned another root for this size before.
+            Evidence when this voter cosigned another root for this size before, or never could.
         """
         said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
+        if size_breach(said.size) is not None:
+            return self._judged(SizeEvidence(voter, said))
         before = _remember(self._roots[voter], checkpoint.size, said, self._places_max)
         if before.root == said.root:
             return None
@@ -72,19 +81,41 @@ class EvidenceWatch:
         before = self._roots[voter].get(checkpoint.size)
         return before is not None and before.root != checkpoint.root
 
+    def knows_entry(self, said: EntryStatement) -> bool:
+        """Whether these very bytes are remembered, so that nothing in them needs verifying."""
+        try:
+            fields = decode_header(said.header)
+        except MalformedHeaderError:
+            return False
+        if self._voters.get(fields.leader) is None:
+            return False
+        place = (fields.term, fields.index)
+        return self._entries[fields.leader].get(place) == said
+
     def observe_entry(self, header: bytes, attestation: bytes) -> Evidence | None:
         """Take note of an entry header whose attestation was verified.
 
         Returns:
-            Evidence when its leader signed another entry for this place before.
+            Evidence when it breaks a rule, or its leader signed another entry for this place.
         """
-        fields = decode_header(header)
-        said = EntryStatement(header, attestation)
+        return self._compare_entry(EntryStatement(header, attestation), self._entries)
+
+    def hear_entry(self, header: bytes, attestation: bytes) -> Evidence | None:
+        """As `observe_entry`, of a header that a peer tells of."""
+        return self._compare_entry(EntryStatement(header, attestation), self._heard)
+
+    def _compare_entry(self, said: EntryStatement, memory: list[_Entries]) -> Evidence | None:
+        fields = decode_header(said.header)
+        if header_breach(fields) is not None:
+            return self._judged(HeaderEvidence(said))
         place = (fields.term, fields.index)
-        before = _remember(self._entries[fields.leader], place, said, self._places_max)
-        if before.header == header:
-            return None
-        return self._judged(EntryEvidence(*sorted((before, said))))
+        kept_max = self._places_max if memory is self._entries else HEARD_MAX
+        _remember(memory[fields.leader], place, said, kept_max)
+        for known in (self._entries, self._heard):
+            before = known[fields.leader].get(place)
+            if before is not None and before.header != said.header:
+                return self._judged(EntryEvidence(*sorted((before, said))))
+        return None
 
     def _judged(self, evidence: Evidence) -> Evidence | None:
         try:

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from node.chain.compare import Comparison, ForgedError, Side, UndecidedError, compare
-from node.chain.evidence import Evidence, judge
+from node.chain.evidence import Evidence
 from node.chain.evidence_file import encode_evidence_file
+from node.chain.judgement import judge
 from node.chain.tiles import MissingTileError
 from node.chain.voters import VoterSet
 from node.cli.client import NodeUnreachableError, ProblemError

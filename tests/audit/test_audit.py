@@ -19,7 +19,8 @@ from node.audit.faults import Fault
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.state import WalkedState
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.evidence import RootEvidence, RootStatement, encode_evidence, judge
+from node.chain.evidence import RootEvidence, RootStatement, encode_evidence
+from node.chain.judgement import judge
 from node.chain.leaf import TransactionLeaf, decode_leaf, encode_leaf
 from node.chain.merkle import leaf_hashes
 from node.chain.tiles import TileBuilder

@@ -17,7 +17,8 @@ from node.chain.compare import (
     compare,
     first_difference,
 )
-from node.chain.evidence import decode_evidence, encode_evidence, judge
+from node.chain.evidence import decode_evidence, encode_evidence
+from node.chain.judgement import judge
 from node.chain.merkle import SubtreeLookup, leaf_hashes
 from node.chain.tiles import TileBuilder, TileSubtrees
 from tests.chain.network import Network, make_genesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.types import header_bytes
+from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint
 from node.chain.entry import attest
 from node.chain.evidence import (
@@ -19,19 +21,23 @@ from node.chain.evidence import (
     EntryStatement,
     Evidence,
     EvidenceError,
+    HeaderEvidence,
     LeafEvidence,
     LeafStatement,
+    PayloadEvidence,
     RootEvidence,
     RootStatement,
     SealEvidence,
     SealStatement,
+    SizeEvidence,
     decode_evidence,
     encode_evidence,
-    judge,
 )
+from node.chain.judgement import judge
 from node.chain.merkle import leaf_hash
-from node.chain.watch import EvidenceWatch, compare_proofs
-from tests.chain.network import Network, make_genesis, seed
+from node.chain.watch import HEARD_MAX, EvidenceWatch, compare_proofs
+from node.ledger.transaction import encode_wire
+from tests.chain.network import Network, make_genesis, make_leaf, seed
 
 LIAR = 1
 
@@ -51,7 +57,12 @@ VOTERS = TRUE.voters
 
 
 def entry(leader: int, term: int, index: int, payload: bytes) -> EntryStatement:
-    header = header_bytes(term, index, 1, leader, bytes(32), leaf_hash(payload))
+    before = bytes(32) if index == 1 else leaf_hash(b"before")
+    header = header_bytes(term, index, 1, leader, before, leaf_hash(payload))
+    return attested(leader, header)
+
+
+def attested(leader: int, header: bytes) -> EntryStatement:
     node = VOTERS.voters[leader].node
     return EntryStatement(header, attest(VOTERS.network_id, header, seed(f"{node}/identity")))
 
@@ -142,6 +153,7 @@ def test_trees_of_different_sizes_give_evidence_too() -> None:
 
 
 def exchanged(evidence: Evidence) -> Evidence:
+    assert isinstance(evidence, EntryEvidence | RootEvidence | LeafEvidence | SealEvidence)
     first, second = evidence.first, evidence.second
     return msgspec.structs.replace(evidence, first=second, second=first)
 
@@ -235,6 +247,147 @@ def test_evidence_of_one_network_is_none_in_another() -> None:
     for evidence in KINDS:
         with pytest.raises(EvidenceError, match="does not verify"):
             judge(evidence, other)
+
+
+# --- One statement alone -------------------------------------------------------------------------
+
+NOBODYS = 2**62 + 1
+EMPTY, SOME, BEFORE = (hashlib.sha256(text).digest() for text in (b"", b"some", b"before"))
+
+
+def header(
+    term: int = 4,
+    index: int = 9,
+    kind: int = 1,
+    before: bytes = BEFORE,
+    payload: bytes = SOME,
+) -> HeaderEvidence:
+    return HeaderEvidence(attested(LIAR, header_bytes(term, index, kind, LIAR, before, payload)))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentence"),
+    [
+        (header(term=0), "at a place that no log has"),
+        (header(index=0), "at a place that no log has"),
+        (header(term=NOBODYS), "at a place that no log has"),
+        (header(index=NOBODYS), "at a place that no log has"),
+        (header(kind=2), "that names voters, whom the genesis names"),
+        (header(kind=77), "of kind 77, which does not exist"),
+        (header(kind=0), "that opens a term and has a payload"),
+        (header(index=1), "that does not follow any entry before it"),
+        (header(before=bytes(32)), "that does not follow any entry before it"),
+    ],
+)
+def test_a_header_that_breaks_a_rule_alone_convicts(
+    evidence: HeaderEvidence, sentence: str
+) -> None:
+    assert decode_evidence(encode_evidence(evidence)) == evidence
+    finding = judge(evidence, VOTERS)
+    assert (finding.voter, finding.kind) == ("issuer", "header")
+    assert finding.sentence == f"issuer signed an entry {sentence}"
+    statement = evidence.statement
+    watch = EvidenceWatch(VOTERS)
+    assert watch.observe_entry(statement.header, statement.attestation) == evidence
+    forged = msgspec.structs.replace(statement, attestation=bytes(64))
+    with pytest.raises(EvidenceError, match="does not verify"):
+        judge(HeaderEvidence(forged), VOTERS)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        header(),
+        header(index=1, before=bytes(32)),
+        header(kind=0, payload=EMPTY),
+        header(term=2**62, index=2**62),
+    ],
+)
+def test_a_header_of_an_honest_leader_convicts_nobody(evidence: HeaderEvidence) -> None:
+    with pytest.raises(EvidenceError, match="breaks no rule"):
+        judge(evidence, VOTERS)
+    statement = evidence.statement
+    assert EvidenceWatch(VOTERS).observe_entry(statement.header, statement.attestation) is None
+
+
+def _wire(*, bad: bool = False, network: bytes | None = None) -> bytes:
+    leaf = make_leaf(network or VOTERS.network_id, 1, 1)
+    signature = bytes(64) if bad else leaf.signature
+    return encode_wire(leaf.body, signature)
+
+
+def payload(data: bytes, at: int = 0) -> PayloadEvidence:
+    name = hashlib.sha256(data).digest()
+    return PayloadEvidence(attested(LIAR, header_bytes(4, 9, 1, LIAR, BEFORE, name)), data, at)
+
+
+def block(*wires: bytes, term: int = 4) -> bytes:
+    return encode_block(Block(term, 1_700_000_000_000, wires))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentence"),
+    [
+        (payload(b"no block"), "that is no block"),
+        (payload(block(term=3)), "whose block is of another term"),
+        (payload(block(_wire(), b"\x90"), 1), "with a transaction that is none"),
+        (payload(block(_wire(), _wire(bad=True)), 1), "with a badly signed transaction"),
+        (payload(block(_wire(network=bytes(32)))), "with a transaction of another network"),
+    ],
+)
+def test_a_payload_that_breaks_a_rule_alone_convicts(
+    evidence: PayloadEvidence, sentence: str
+) -> None:
+    assert decode_evidence(encode_evidence(evidence)) == evidence
+    finding = judge(evidence, VOTERS)
+    assert (finding.voter, finding.kind, finding.place) == ("issuer", "payload", (4, 9))
+    assert finding.sentence == f"issuer signed an entry {sentence}"
+    with pytest.raises(EvidenceError, match="not that of the entry"):
+        judge(msgspec.structs.replace(evidence, payload=block()), VOTERS)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        payload(block(_wire())),
+        payload(block(_wire(), _wire(bad=True))),  # the named one is good
+        payload(block(_wire()), 1),
+        payload(b"no block", 1),
+        payload(block()),
+    ],
+)
+def test_an_honest_payload_convicts_nobody(evidence: PayloadEvidence) -> None:
+    with pytest.raises(EvidenceError, match="breaks no rule"):
+        judge(evidence, VOTERS)
+
+
+def test_a_cosigned_tree_without_leaves_convicts() -> None:
+    checkpoint = Checkpoint(VOTERS.origin, 0, bytes(32))
+    said = RootStatement(0, bytes(32), TRUE.cosign(LIAR, checkpoint))
+    assert judge(SizeEvidence(LIAR, said), VOTERS).sentence == (
+        "issuer cosigned a tree that has no leaf"
+    )
+    watch = EvidenceWatch(VOTERS)
+    assert watch.observe_cosignature(LIAR, checkpoint, said.cosignature) is not None
+    with pytest.raises(EvidenceError, match="does not verify"):
+        judge(SizeEvidence(2, said), VOTERS)
+    with pytest.raises(EvidenceError, match="may have this size"):
+        judge(SizeEvidence(LIAR, under(TRUE)), VOTERS)
+
+
+def test_headers_that_peers_tell_of_push_out_nothing_that_was_received() -> None:
+    watch = EvidenceWatch(VOTERS)
+    shown = entry(LIAR, 1, 1, b"a")
+    watch.observe_entry(shown.header, shown.attestation)
+    for index in range(2, 2 * HEARD_MAX):
+        told = entry(LIAR, 1, index, b"a")
+        assert watch.hear_entry(told.header, told.attestation) is None
+    assert watch.knows_entry(shown)
+    other = entry(LIAR, 1, 1, b"b")
+    assert not watch.knows_entry(other)
+    assert watch.hear_entry(other.header, other.attestation) == EntryEvidence(
+        *sorted((shown, other))
+    )
 
 
 # --- No forgery blames the honest ---------------------------------------------------------------

@@ -11,7 +11,6 @@ from node.chain.evidence import (
     PrefixStatement,
     RootEvidence,
     RootStatement,
-    judge,
 )
 from node.chain.evidence_file import (
     EVIDENCE_FILE_BYTES_MAX,
@@ -20,6 +19,7 @@ from node.chain.evidence_file import (
     parse_evidence_file,
     verify_evidence_file,
 )
+from node.chain.judgement import judge
 from node.chain.merkle import consistency_path, frontier_of
 from node.chain.tiles import TileSubtrees
 from tests.chain.mutations import mutations

@@ -22,7 +22,8 @@ from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
-from node.chain.evidence import decode_evidence, judge
+from node.chain.evidence import EntryStatement, decode_evidence
+from node.chain.judgement import judge
 from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.voters import VoterSet
 from node.cli.main import main
@@ -79,6 +80,16 @@ class Peer:
         return block, signed[0], None
 
 
+class Silence:
+    """Tells other nodes nothing."""
+
+    def observed(self, said: EntryStatement) -> None:
+        """Nothing."""
+
+    def look_up(self, said: EntryStatement) -> None:
+        """Nothing."""
+
+
 @pytest.fixture
 async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
     """Four voters. The liar's ledger takes every signature for good."""
@@ -98,20 +109,23 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
             files.callback(marker.close)
             told: list[bytes] = []
             halts: list[DivergedError] = []
+            forgers: list[int] = []
             keeper = EvidenceKeeper(
                 voters, ledger, reader, SystemClock(), told.append, halts.append
             )
             cosigner = Cosigner(voter, seed(f"{voter.node}/cosign"), marker, lambda: TIME_S)
             authority = EntryAuthority(
-                voters, seed(f"{voter.node}/identity"), SystemClock(), keeper.observe_entry, _forged
+                voters,
+                seed(f"{voter.node}/identity"),
+                SystemClock(),
+                keeper,
+                Silence(),
+                lambda _: True,
+                forgers.append,
             )
             finality = Finality(voters, 0, keeper)
             made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told, halts))
         yield made
-
-
-def _forged() -> None:
-    """A link would be closed."""
 
 
 def _believe(wire: bytes) -> Transaction | None:
@@ -292,6 +306,84 @@ async def test_daemons_serve_evidence_of_two_entries_and_of_two_roots(cluster: C
     cluster.start(liar)
     cluster.issue("afterwards")
     cluster.wait_equal()
+
+
+async def test_halves_that_no_node_saw_together_are_put_together(cluster: Cluster) -> None:
+    """One node is shown one entry and one root, another node the others; the third sees nothing."""
+    cluster.wait_equal()
+    liar = next(m.name for m in cluster.living if not proven(cluster, m.name))
+    cluster.stop(liar)
+    first, second, third = (member.name for member in cluster.living)
+    index, _, entry_hash = await asyncio.to_thread(end_of_log, cluster, first)
+    status = cluster[first].status()
+    term = status["raft"]["term"] + 1
+    async with Impostor(cluster, liar) as impostor:
+        key = secret_key(impostor.keys.cosign)
+        for number, name in enumerate((first, second)):
+            block = encode_block(Block(term, status["head_time_ms"] + number, ()))
+            entry = impostor.entry(term, index + 5, entry_hash, block)
+            # Nothing is there before it: consensus takes none of them in.
+            await impostor.say(name, Link.RAFT, RAFT_MESSAGE, encode(append_of(entry)))
+            root = hashlib.sha256(b"%d" % number).digest()
+            checkpoint = Checkpoint(cluster.voters.origin, 10**6, root)
+            blob = cosign(checkpoint, impostor.me.cosigner, key, TIME_S)
+            message = StatementMessage(impostor.me.number, 10**5, 10**6, root, blob)
+            await impostor.say(name, Link.GOSSIP, *encode_control(message))
+        for name in (first, second, third):
+            await asyncio.to_thread(
+                wait_until,
+                f"{name} has both",
+                lambda name=name: proven(cluster, name, liar) == {"entries", "roots"},
+            )
+    for name in (first, second, third):
+        assert cluster[name].ask("GET", "/readyz").status == 200
+        for item in cluster[name].evidence():
+            assert judge(decode_evidence(item["body"]), cluster.voters).id.hex() == item["id"]
+    cluster.start(liar)
+    cluster.issue("put-together")
+    cluster.wait_equal()
+
+
+async def test_a_leader_that_signs_another_entry_for_a_final_place_is_named_and_stops_nobody(
+    cluster: Cluster,
+) -> None:
+    """Also by nodes that were restarted since: the first entry is in their logs only."""
+    cluster.wait_equal()
+    cluster.issue("final-before")
+    status = cluster.wait_equal()
+    liar, term = status["raft"]["leader"], status["raft"]["term"]
+    index, _, entry_hash = await asyncio.to_thread(end_of_log, cluster, liar)
+    cluster.stop(liar)
+    witnesses = [member.name for member in cluster.living]
+    cluster.stop(*witnesses)
+    cluster.start(*witnesses)
+    async with Impostor(cluster, liar) as impostor:
+        other = impostor.entry(term, index, entry_hash, encode_block(Block(term, 1, ())))
+        for name in witnesses:
+            await impostor.say(name, Link.RAFT, RAFT_MESSAGE, encode(append_of(other)))
+        for name in witnesses:
+            await asyncio.to_thread(
+                wait_until,
+                f"{name} names the leader",
+                lambda name=name: "entries" in proven(cluster, name, liar),
+            )
+            assert cluster[name].ask("GET", "/readyz").status == 200
+    cluster.start(liar)
+    cluster.issue("final-after")
+    cluster.wait_equal()
+
+
+def append_of(entry: Entry) -> AppendRequest:
+    """An append with this entry, after one that nobody holds."""
+    prev = LogIndex(entry.index - 1)
+    return AppendRequest(entry.term, prev, entry.term, entry.prev_hash, LogIndex(0), (entry,))
+
+
+def proven(cluster: Cluster, name: str, voter: str | None = None) -> set[str]:
+    """Kinds of evidence at a node, against one voter; against the node itself by default."""
+    against = voter or name
+    living = next(m.name for m in cluster.living) if voter is None else name
+    return {item["kind"] for item in cluster[living].evidence() if item["voter"] == against}
 
 
 async def test_true_signatures_beside_false_heights_stop_nobody(cluster: Cluster) -> None:

@@ -44,6 +44,9 @@ class ScriptedAuthority:
             self.admitted.append(entry)
         return self.verdict
 
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Nothing: no member lies."""
+
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         self.conflicting_with.append((held_hash, held, offered))
 

@@ -6,6 +6,7 @@ Owns nothing that moves: `stage` moves it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from consensus.config import RaftConfig
@@ -14,7 +15,7 @@ from consensus.durability import Write
 from consensus.ports import Admission
 from consensus.replication import LogRead
 from consensus.transfer import ChunkRead, ChunkWrite
-from consensus.types import Entry, LogIndex
+from consensus.types import Entry, LogIndex, NodeId
 from tests.consensus.disk import Disk
 
 PACE = {"election_ticks": 10, "heartbeat_ticks": 2, "catch_up_ticks_max": 5, "tick_ms": 10}
@@ -46,6 +47,9 @@ class StageAuthority:
 
     def admit(self, entry: object) -> Admission:
         return self.verdict
+
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Nothing: no member lies."""
 
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """The trace tells."""

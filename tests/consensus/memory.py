@@ -82,6 +82,9 @@ class OpenAuthority:
     def attest(self, header: bytes) -> bytes:
         return header[-8:]
 
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Nothing: no member lies."""
+
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """No member lies."""
 

@@ -21,8 +21,8 @@ from node.chain.evidence import (
     RootStatement,
     decode_evidence,
     encode_evidence,
-    judge,
 )
+from node.chain.judgement import judge
 from node.clock import SystemClock
 from node.finality import Cosigned, DivergedError, Finality
 from node.storage.ledger import AppliedBlock

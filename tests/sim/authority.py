@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from random import Random  # noqa: TID251 - seeded
 
 from consensus.ports import Admission
-from consensus.types import Entry
+from consensus.types import Entry, NodeId
 from tests.sim.world import World
 
 
@@ -30,6 +31,9 @@ class Authority:
             self._world.counts["entry refused"] += 1
             return Admission.REFUSE
         return Admission.ACCEPT
+
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Nothing: no member lies."""
 
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """No member of the simulation lies."""

@@ -1,0 +1,217 @@
+"""Judging evidence: verifies every signature and path, and names who lied. Owns the verdict.
+
+The shapes, and what each kind means, are `node.chain.evidence`; the rules that one statement breaks
+alone are `node.chain.breaches`. Knows no log and no node: the voter list is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from node.chain.breaches import header_breach, payload_breach, size_breach
+from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.entry import (
+    EntryHeader,
+    MalformedHeaderError,
+    decode_header,
+    verify_attestation,
+)
+from node.chain.evidence import (
+    EntryEvidence,
+    EntryStatement,
+    Evidence,
+    EvidenceError,
+    Finding,
+    HeaderEvidence,
+    LeafEvidence,
+    Path,
+    PayloadEvidence,
+    PrefixEvidence,
+    RootEvidence,
+    RootStatement,
+    SealEvidence,
+    SizeEvidence,
+)
+from node.chain.leaf import MalformedLeafError, SealLeaf, decode_leaf
+from node.chain.merkle import leaf_hash, verify_consistency, verify_inclusion
+from node.chain.voters import Voter, VoterSet
+
+_ID_TAG = b"piaolian/evidence/v1\n"
+
+
+def judge(evidence: Evidence, voters: VoterSet) -> Finding:
+    """Verify every signature and path of `evidence` and name who lied.
+
+    Raises:
+        EvidenceError: when it does not show a lie of one of `voters`.
+    """
+    match evidence:
+        case PrefixEvidence():
+            return _judge_prefix(evidence, voters)
+        case HeaderEvidence():
+            return _judge_header(evidence, voters)
+        case PayloadEvidence():
+            return _judge_payload(evidence, voters)
+        case SizeEvidence():
+            return _judge_size(evidence, voters)
+        case EntryEvidence() | RootEvidence() | LeafEvidence() | SealEvidence():
+            if not evidence.first < evidence.second:  # type: ignore[operator]  # equal kinds
+                raise EvidenceError("statements are equal or out of order")
+            return _judge_pair(evidence, voters)
+
+
+def _judge_pair(
+    evidence: EntryEvidence | RootEvidence | LeafEvidence | SealEvidence, voters: VoterSet
+) -> Finding:
+    match evidence:
+        case EntryEvidence():
+            return _judge_entries(evidence, voters)
+        case RootEvidence():
+            return _judge_roots(evidence, voters)
+        case LeafEvidence():
+            return _judge_leaves(evidence, voters)
+        case SealEvidence():
+            return _judge_seals(evidence, voters)
+
+
+def _judge_header(evidence: HeaderEvidence, voters: VoterSet) -> Finding:
+    header = _attested(evidence.statement, voters)
+    breach = header_breach(header)
+    if breach is None:
+        raise EvidenceError("the entry breaks no rule")
+    place = (header.term, header.index)
+    return _finding(voters, header.leader, "header", place, f"signed an entry {breach}")
+
+
+def _judge_payload(evidence: PayloadEvidence, voters: VoterSet) -> Finding:
+    header = _attested(evidence.statement, voters)
+    if hashlib.sha256(evidence.payload).digest() != header.payload_hash:
+        raise EvidenceError("the payload is not that of the entry")
+    breach = payload_breach(header, evidence.payload, evidence.at, voters.network_id)
+    if breach is None:
+        raise EvidenceError("the payload breaks no rule there")
+    place = (header.term, header.index)
+    return _finding(voters, header.leader, "payload", place, f"signed an entry {breach}")
+
+
+def _judge_size(evidence: SizeEvidence, voters: VoterSet) -> Finding:
+    size = evidence.statement.size
+    breach = size_breach(size)
+    if breach is None:
+        raise EvidenceError("a tree may have this size")
+    _check_cosigned(voters, evidence.voter, evidence.statement)
+    return _finding(voters, evidence.voter, "size", (size,), f"cosigned a tree {breach}")
+
+
+def _attested(statement: EntryStatement, voters: VoterSet) -> EntryHeader:
+    try:
+        header = decode_header(statement.header)
+    except MalformedHeaderError as error:
+        raise EvidenceError(str(error)) from error
+    if not verify_attestation(voters, statement.header, statement.attestation):
+        raise EvidenceError("an attestation does not verify")
+    return header
+
+
+def _judge_entries(evidence: EntryEvidence, voters: VoterSet) -> Finding:
+    if evidence.first.header == evidence.second.header:
+        raise EvidenceError("both statements are the same entry")
+    a, b = (_attested(statement, voters) for statement in (evidence.first, evidence.second))
+    if (a.leader, a.term, a.index) != (b.leader, b.term, b.index):
+        raise EvidenceError("entries have different leaders or places")
+    sentence = f"signed two different entries for term {a.term}, index {a.index}"
+    return _finding(voters, a.leader, "entries", (a.term, a.index), sentence)
+
+
+def _judge_roots(evidence: RootEvidence, voters: VoterSet) -> Finding:
+    if evidence.first.size != evidence.second.size:
+        raise EvidenceError("checkpoints have different sizes")
+    if evidence.first.root == evidence.second.root:
+        raise EvidenceError("both statements are the same checkpoint")
+    _check_cosigned(voters, evidence.voter, evidence.first, evidence.second)
+    size = evidence.first.size
+    sentence = f"cosigned two different roots for tree size {size}"
+    return _finding(voters, evidence.voter, "roots", (size,), sentence)
+
+
+def _judge_prefix(evidence: PrefixEvidence, voters: VoterSet) -> Finding:
+    said, prefix = evidence.first, evidence.second
+    under = prefix.under
+    if said.root == prefix.root:
+        raise EvidenceError("the larger tree continues the smaller one")
+    if not said.size < under.size:
+        raise EvidenceError("the tree of the second statement is not larger")
+    if not verify_consistency(said.size, under.size, prefix.root, under.root, prefix.path):
+        raise EvidenceError("root is not one that the larger tree had")
+    _check_cosigned(voters, evidence.voter, said, under)
+    sentence = (
+        f"cosigned a tree of size {under.size} that does not continue"
+        f" the one it cosigned for tree size {said.size}"
+    )
+    return _finding(voters, evidence.voter, "roots", (said.size,), sentence)
+
+
+def _judge_leaves(evidence: LeafEvidence, voters: VoterSet) -> Finding:
+    if evidence.first.leaf == evidence.second.leaf:
+        raise EvidenceError("both statements are the same leaf")
+    for statement in (evidence.first, evidence.second):
+        _check_included(evidence.index, statement.leaf, statement.path, statement.under)
+    _check_cosigned(voters, evidence.voter, evidence.first.under, evidence.second.under)
+    sentence = f"cosigned trees with two different leaves at index {evidence.index}"
+    return _finding(voters, evidence.voter, "leaves", (evidence.index,), sentence)
+
+
+def _judge_seals(evidence: SealEvidence, voters: VoterSet) -> Finding:
+    first, second = _decode_seal(evidence.first.seal), _decode_seal(evidence.second.seal)
+    if first.height != second.height:
+        raise EvidenceError("seals have different heights")
+    if first == second:
+        raise EvidenceError("both statements are the same seal")
+    for seal, statement in ((first, evidence.first), (second, evidence.second)):
+        _check_included(seal.index, leaf_hash(statement.seal), statement.path, statement.under)
+    _check_cosigned(voters, evidence.voter, evidence.first.under, evidence.second.under)
+    sentence = f"cosigned trees with two different seals of height {first.height}"
+    return _finding(voters, evidence.voter, "seals", (first.height,), sentence)
+
+
+def _decode_seal(data: bytes) -> SealLeaf:
+    try:
+        leaf = decode_leaf(data)
+    except MalformedLeafError as error:
+        raise EvidenceError(str(error)) from error
+    if not isinstance(leaf, SealLeaf):
+        raise EvidenceError("leaf is no seal")
+    return leaf
+
+
+def _check_included(index: int, leaf: bytes, path: Path, under: RootStatement) -> None:
+    if not verify_inclusion(index, under.size, leaf, path, under.root):
+        raise EvidenceError("leaf is not at this index of the cosigned tree")
+
+
+def _check_cosigned(voters: VoterSet, number: int, *statements: RootStatement) -> None:
+    voter = _voter(voters, number)
+    for statement in statements:
+        checkpoint = Checkpoint(voters.origin, statement.size, statement.root)
+        if not verify_cosignature(
+            checkpoint, voter.cosigner, voter.cosign_key, statement.cosignature
+        ):
+            raise EvidenceError("a cosignature does not verify")
+
+
+def _voter(voters: VoterSet, number: int) -> Voter:
+    voter = voters.get(number)
+    if voter is None:
+        raise EvidenceError("the accused is no voter")
+    return voter
+
+
+def _finding(
+    voters: VoterSet, number: int, kind: str, place: tuple[int, ...], sentence: str
+) -> Finding:
+    node = _voter(voters, number).node
+    named = msgspec.msgpack.encode((voters.network_id, number, kind, place))
+    identifier = hashlib.sha256(_ID_TAG + named).digest()
+    return Finding(node, kind, place, f"{node} {sentence}", identifier)
