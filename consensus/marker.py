@@ -29,7 +29,7 @@ from consensus.snapshot import AnyIndex, AnyTerm, Hash
 from consensus.types import ZERO_HASH, HardState, LogIndex, NodeId, Term
 
 SLOT_BYTES = 4_096
-EXTRA_BYTES_MAX = 3_072
+EXTRA_BYTES_MAX = 3_584
 _MAGIC = b"RFMARK01"
 _HEAD = struct.Struct(">8sIQI")
 _CONTENT_BYTES_MAX = SLOT_BYTES - _HEAD.size

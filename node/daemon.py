@@ -24,6 +24,7 @@ from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_up_logging
 from node.loop import run_loop
+from node.rejoining import RejoinFileError
 from node.wallet import WalletError
 from node.wiring import Node
 
@@ -72,7 +73,7 @@ async def _serve(config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> int
     node = Node(config, genesis, key_file)
     try:
         await node.start()
-    except WalletError as error:
+    except (WalletError, RejoinFileError) as error:
         _log.error("cannot start", reason=str(error))
         await node.stop()
         return EXIT_CONFIG

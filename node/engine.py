@@ -112,6 +112,7 @@ class Engine:
         self._certificates: list[tuple[int, Certificate]] = []
         self._wake_proposer = asyncio.Event()
         self._wake_scribe = asyncio.Event()
+        self._wake_signer = asyncio.Event()
         self._last_proposal_ms = 0
         self._last_final_ms = clock.monotonic_ms()
         self._led_term = 0
@@ -174,20 +175,64 @@ class Engine:
     def resume(self, heights: Sequence[tuple[int, Frontier]]) -> None:
         """Count again, after a restart, the heights that are applied but not final.
 
-        A height that was stored but not signed before the restart is signed now.
+        A height that was stored but not signed before the restart is signed by `keep_signing`.
         """
+        stored = self._cosigner.stored()
         for height, frontier in heights:
-            size, root = frontier.size, frontier.root()
-            statement = self._cosigner.sign(height, size, root, frontier)
-            own = None if statement is None else (self._number, statement)
-            checkpoint = Checkpoint(self._voters.origin, size, root)
+            checkpoint = Checkpoint(self._voters.origin, frontier.size, frontier.root())
+            own = None if stored is None or stored.height != height else (self._number, stored)
             self._finalise(self._finality.block_applied(height, checkpoint, own), height)
+        self.sign_waiting()
+
+    # --- Signing -----------------------------------------------------------------------------
 
     def _sign(self, block: AppliedBlock) -> None:
         # In the ledger's thread: the statement is persisted before anything can send it.
-        statement = self._cosigner.sign(block.height, block.size, block.root, block.frontier)
+        if block.height > self._next_unsigned():
+            return  # an earlier one waits for a certificate; `keep_signing` keeps the order
+        statement = self._cosigner.sign(
+            block.height, block.size, block.root, block.frontier, self._finality.certified
+        )
         if statement is not None:
             self._signed[block.height] = statement
+
+    def sign_waiting(self) -> None:
+        """Applied heights that had to wait may be signed now."""
+        self._wake_signer.set()
+
+    async def keep_signing(self) -> None:
+        """Sign in order what had to wait when it was applied; runs until cancelled.
+
+        Raises:
+            SigningHaltedError: what was signed before does not fit this ledger.
+        """
+        while True:
+            await self._wake_signer.wait()
+            self._wake_signer.clear()
+            made: list[Cosigned] = []
+
+            def sign(height: int, frontier: Frontier, made: list[Cosigned] = made) -> None:
+                statement = self._cosigner.sign(
+                    height, frontier.size, frontier.root(), frontier, self._finality.certified
+                )
+                if statement is not None:
+                    made.append(statement)
+
+            await self._ledger.revisit(self._unsigned, sign)
+            for statement in made:
+                if self.outside is not None:
+                    self.outside.tell_cosigned(statement)
+                certificate = self._finality.signed(self._number, statement)
+                self._finalise(certificate, statement.height)
+
+    def _next_unsigned(self) -> int:
+        """The height to sign next: what is final needs no signature of ours."""
+        return max(self._cosigner.signed_height, self._finality.final_height) + 1
+
+    def _unsigned(self, head_height: int) -> range:
+        # In the ledger's thread, which signs what is applied meanwhile.
+        end = self._cosigner.window_end(self._finality.certified)
+        return range(self._next_unsigned(), min(head_height, end) + 1)
 
     def _compare(self, block: AppliedBlock) -> None:
         # In the ledger's thread.
@@ -274,6 +319,8 @@ class Engine:
         self._last_final_ms = self._clock.monotonic_ms()
         self._wake_scribe.set()
         self._wake_proposer.set()
+        if self._cosigner.signed_height < self._finality.applied_height:
+            self.sign_waiting()
 
     async def keep_certificates(self) -> None:
         """Store certificates, then tell that their heights are final; runs until cancelled."""

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from node.chain.certificate import Certificate, CertificateError, certify
+from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.doubts import Doubts
 from node.chain.evidence import RootStatement
@@ -87,10 +88,30 @@ class Finality:
         """Told the height at which another root is signed than ours."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
+        self.certified: CertifiedHead | None = None
+        """The newest certificate that fits this ledger: it makes `final_height` final. Replaced
+        whole, so another thread may read it."""
+        self._newest: dict[int, Cosigned] = {}
+        """Of each voter, its verified statement about the largest tree."""
 
-    def resume(self, final_height: int) -> None:
-        """Start counting above a height that is known to be final."""
+    def resume(self, final_height: int, certified: CertifiedHead | None = None) -> None:
+        """Start counting above a height that is known to be final.
+
+        Args:
+            final_height: That height.
+            certified: The newest certificate kept anywhere. It may be of a later height, which a
+                power cut took from the ledger; then it is held until that is applied again.
+        """
         self.final_height = self.applied_height = final_height
+        if certified is None:
+            return
+        certificate = certified.certificate(self._voters)
+        for number, cosignature in certified.cosignatures:
+            self._note(number, certified.size, certified.root, cosignature, certified.height)
+        if certified.height <= final_height:
+            self.certified = certified
+        else:
+            self._certified = certificate
 
     @property
     def unfinal(self) -> int:
@@ -117,7 +138,7 @@ class Finality:
         if certificate is not None and certificate.checkpoint.size <= checkpoint.size:
             self._certified = None
             if self._certifies(certificate, height, checkpoint):
-                self._finalise(height)
+                self._finalise(height, certificate)
                 return certificate
         if height <= self.final_height:
             return None
@@ -192,7 +213,7 @@ class Finality:
             return False
         if not self._certifies(certificate, height, ours):
             raise CertificateError(f"certificate is not of height {height}")
-        self._finalise(height)
+        self._finalise(height, certificate)
         return True
 
     def hear(self, number: int, said: RootStatement) -> bool:
@@ -207,6 +228,29 @@ class Finality:
             return False
         self._compare(number, checkpoint, said.cosignature, told=True)
         return True
+
+    def signed(self, number: int, statement: Cosigned) -> Certificate | None:
+        """This voter signed, later than it was applied, a height that had to wait.
+
+        Returns:
+            The certificate, when this makes the height final.
+        """
+        height = statement.height
+        if height <= self.final_height or self._applied.get(height) != self._stated(statement):
+            return None
+        self._own[height] = statement
+        self._verified.setdefault(height, {})[number] = statement.cosignature
+        return self._complete(height)
+
+    def newest_of(self, number: int) -> Cosigned | None:
+        """What this voter signed over the largest tree, as far as it came here.
+
+        Verified, unless the statement came after its tree was final: then only its sender's word.
+        """
+        newest, late = self._newest.get(number), self._agreed.get(number)
+        if newest is None or (late is not None and late.size > newest.size):
+            return late
+        return newest
 
     def repeat(self, after: int) -> list[Cosigned]:
         """Own statements above height `after` that are not final here, oldest first."""
@@ -285,10 +329,18 @@ class Finality:
             number = self._voters.by_cosigner[line.cosigner].number
             self._compare(number, checkpoint, line.blob)
 
+    def _note(
+        self, number: int, size: int, root: bytes, cosignature: bytes, height: int = 0
+    ) -> None:
+        newest = self._newest.get(number)
+        if newest is None or newest.size < size:
+            self._newest[number] = Cosigned(height, size, root, cosignature)
+
     def _compare(
         self, number: int, checkpoint: Checkpoint, cosignature: bytes, *, told: bool = False
     ) -> None:
         """With what the same voter signed for this size, and with our history."""
+        self._note(number, checkpoint.size, checkpoint.root, cosignature)
         if self._witness.observe_cosignature(number, checkpoint, cosignature) is not None:
             return
         said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
@@ -312,11 +364,12 @@ class Finality:
         if len(cosignatures) < self._voters.q:
             return None
         certificate = certify(self._applied[height], cosignatures, self._voters)
-        self._finalise(height)
+        self._finalise(height, certificate)
         return certificate
 
-    def _finalise(self, height: int) -> None:
+    def _finalise(self, height: int, certificate: Certificate) -> None:
         self.final_height = height
+        self.certified = CertifiedHead.of(height, certificate, self._voters)
         for old in [h for h in self._held if h <= height]:  # the certificate came before them
             for number, statement in self._held.pop(old).items():
                 self._compare_late(number, statement)

@@ -17,8 +17,10 @@ from node.chain.evidence import EVIDENCE_BYTES_MAX
 from node.chain.leaf import LeafIndex
 from node.chain.run import RUN_BYTES_MAX, LeafRun
 from node.finality import Cosigned
+from node.resumption import NONCE_BYTES
 
 HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+NonceField = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 
 
 STATEMENTS_MAX = 8
@@ -44,6 +46,8 @@ class Kind(IntEnum):
     CERTIFICATE = 2
     EVIDENCE = 3
     BLOCKS_WANTED = 4
+    QUESTION = 5
+    ANSWER = 6
     DISSENT = 8
     BLOCKS = 32
 
@@ -110,6 +114,33 @@ class BlocksMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """None: no certified leaf from there on."""
 
 
+class QuestionMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A voter asks, at its start, what the others know of its signatures and of finality."""
+
+    nonce: NonceField
+    """Drawn at that start: an answer to it is later than all that the asker may have lost."""
+
+
+class HeldSignature(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A cosignature of the asker that the answering node holds."""
+
+    size: HeightField
+    root: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    cosignature: Annotated[bytes, msgspec.Meta(min_length=76, max_length=76)]
+
+
+class AnswerMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer of a voter that remembers what it signed (`node.resumption`)."""
+
+    nonce: NonceField
+    signed: HeightField
+    """The highest height that the answering voter signed."""
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    """Its newest certificate; empty before the first."""
+    held: HeldSignature | None
+    """The asker's, over the largest tree: shows that it forgot. None shows nothing."""
+
+
 BLOCKS_BYTES_MAX = RUN_BYTES_MAX + 65_536
 """A run with its proof and the lengths of its parts."""
 
@@ -121,6 +152,8 @@ ControlMessage = (
     | DissentMessage
     | BlocksWantedMessage
     | BlocksMessage
+    | QuestionMessage
+    | AnswerMessage
 )
 
 _SHAPES: dict[int, type[ControlMessage]] = {
@@ -131,6 +164,8 @@ _SHAPES: dict[int, type[ControlMessage]] = {
     Kind.BLOCKS_WANTED: BlocksWantedMessage,
     Kind.DISSENT: DissentMessage,
     Kind.BLOCKS: BlocksMessage,
+    Kind.QUESTION: QuestionMessage,
+    Kind.ANSWER: AnswerMessage,
 }
 _KINDS = {shape: kind for kind, shape in _SHAPES.items()}
 _encoder = msgspec.msgpack.Encoder()

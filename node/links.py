@@ -2,7 +2,7 @@
 
 Owns the dispatch of messages, the gossip of transactions and the periodic status. Knows p2p, and
 of consensus only a function that takes a message. Implements `p2p`'s handler,
-`intake.Carrier`, `catchup.Carrier` and the peers' half of `engine.Outside`.
+`intake.Carrier`, `catchup.Carrier`, `rejoining.Carrier` and the peers' half of `engine.Outside`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from node.dissent import Dissent
 from node.engine import Engine
 from node.finality import Cosigned, DivergedError
 from node.gossip import (
+    AnswerMessage,
     BlocksMessage,
     BlocksWantedMessage,
     CertificateMessage,
@@ -34,6 +35,7 @@ from node.gossip import (
     EvidenceMessage,
     Kind,
     MalformedControlError,
+    QuestionMessage,
     StatementMessage,
     StatusMessage,
     decode_control,
@@ -43,6 +45,7 @@ from node.intake import Intake
 from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
 from node.pool import Pool
+from node.rejoining import Rejoining
 from node.tracker import Tracker
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, Outgoing
@@ -82,6 +85,7 @@ class Links:
         gossip: Gossip,
         clock: Clock,
         catch_up: CatchUp,
+        rejoining: Rejoining,
         on_raft: Callable[[int, bytes], None],
         leader: Callable[[], int | None],
         on_evidence: Callable[[bytes], None],
@@ -96,6 +100,7 @@ class Links:
         self._gossip = gossip
         self._clock = clock
         self._catch_up = catch_up
+        self._rejoining = rejoining
         self._on_raft = on_raft
         self._leader = leader
         self._on_evidence = on_evidence
@@ -120,6 +125,7 @@ class Links:
         if link is Link.GOSSIP:
             self._gossip.peer_up(peer, [ItemId(txid) for txid in self._pool.txids()])
             self._send(peer, self._status())
+            self._rejoining.link_up(self._numbers[peer])
             for body in self.evidence():
                 self._send(peer, EvidenceMessage(body))
             for message in self.dissent.recent() if self.dissent is not None else ():
@@ -201,6 +207,12 @@ class Links:
                     self.server.want(number, message.number, message.first)
             case BlocksMessage():
                 self._catch_up.receive(number, message.number, message.run)
+            case QuestionMessage():
+                answer = self._rejoining.answer(number, message.nonce)
+                if answer is not None:
+                    self._send(peer, answer)
+            case AnswerMessage():
+                self._rejoining.receive(number, message)
 
     # --- Statements and evidence -------------------------------------------------------------
 
@@ -251,6 +263,12 @@ class Links:
         """Answer a peer that asked for blocks."""
         self._send(self._peers[number], BlocksMessage(request, run))
 
+    # --- Rejoining ------------------------------------------------------------------------------
+
+    def ask(self, number: int, nonce: bytes) -> bool:
+        """Ask a voter what it knows; False when that cannot be sent."""
+        return self._send(self._peers[number], QuestionMessage(nonce))
+
     # --- What the engine and the intake say --------------------------------------------------
 
     def tell_cosigned(self, statement: Cosigned) -> None:
@@ -300,7 +318,8 @@ class Links:
         return StatusMessage(self._tracker.height, self._tracker.final_height, self._has_work())
 
     def _has_work(self) -> bool:
-        return len(self._pool) > 0 or self._intake.promised > 0
+        # A voter that rejoins waits for heights above what it may have signed.
+        return len(self._pool) > 0 or self._intake.promised > 0 or self._rejoining.waits
 
     def _own(self, statement: Cosigned) -> StatementMessage:
         return StatementMessage(

@@ -4,7 +4,8 @@ Owns their layout and who may read them. The only place that draws a node's keys
 the operating system's random source.
 
     DIR/network.toml
-    DIR/<node>/node.toml  card.toml  keys  passphrase  tokens/{read,operate,admin}.token  data/
+    DIR/<node>/node.toml  card.toml  keys  passphrase  tokens/{read,operate,admin}.token
+    DIR/<node>/data/marker
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from node.keystore import (
 )
 from node.ledger.genesis import VOTERS_MAX, Genesis, parse_genesis
 from node.ledger.types import ROLE_NAMES
+from node.storage.marker import MARKER_FILE, Marker
 
 TOKEN_SCOPES = ("read", "operate", "admin")
 API_PORT_OFFSET = 1_000
@@ -158,6 +160,8 @@ def create_node(
             raise NetworkFilesError(f"{address!r} is not host:port")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "data").mkdir(mode=0o700)
+    # Together with the cosign key: a node that finds none has forgotten what that key signed.
+    Marker.make(folder / "data" / MARKER_FILE)
     save_keys(folder / "keys", keys, passphrase, cost)
     write_tokens(folder / "tokens")
     _write_text(folder / "node.toml", node_text(request, passphrase_file))

@@ -1,74 +1,349 @@
-"""When a voter that lost its memory may sign again. Owns the operator's word that it did.
+"""The way back of a voter that may have forgotten what it signed. Owns when it is taken.
 
-Consensus holds a node whose disk lost something as suspect until it has caught up. What the node
-cosigned may be lost too, so it signs nothing until a head is final that includes everything which
-was committed when it had caught up. A lost marker shows by itself, unless everything else is lost
-with it: a node with an empty folder looks like a new one, and would vote a second time in a term in
-which it has voted. So who empties the folder of a node puts a file named `rejoin` into it. It goes
-away when the node signs again, so that a restart in the middle changes nothing.
+A marker that is missing or damaged, an operator's file `rejoin`, or a valid cosignature of its own
+over a larger tree than it remembers: then it is rejoining, which is noted before anything else and
+holds over restarts. What it may do again, and when, decides `node.resumption`; no leader is
+believed. At each start it asks the others what they hold of its signatures, and signs nothing
+before as many have answered as finality needs of them: a folder put back from an older copy shows
+so before it signs.
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from consensus.status import RaftStatus
+from node.api.ports import SigningView
+from node.chain.certificate import parse_certificate
+from node.chain.certified import CertifiedHead
+from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.merkle import Frontier
+from node.chain.voters import VoterSet
+from node.clock import Clock
 from node.cosigner import Cosigner
-from node.storage.marker import Condition, Marker
-from node.tracker import Tracker
+from node.finality import Finality
+from node.gossip import AnswerMessage, HeldSignature
+from node.resumption import Answer, Inquiry, Rules, is_base
+from node.storage.ledger import Ledger
+from node.storage.ledger_reader import LedgerReader, OtherTreeError
+from node.storage.marker import MARKER_FILE, Condition, Marker, decode_marker, decode_memory
 
 FILE = "rejoin"
+FILE_BYTES_MAX = 64
+HEIGHT_MAX = 2**53
+LOOK_S = 0.25
+ASK_MS = 1_000
+"""A voter that did not answer is asked again so often."""
+ANSWER_MS_MIN = 200
+"""No peer is answered more often."""
 
 _log = structlog.get_logger("node.rejoining")
 
 
-class Rejoining:
-    """The way back of one voter."""
+class RejoinFileError(ValueError):
+    """The operator's file `rejoin` does not hold what it may."""
 
-    def __init__(self, folder: Path, cosigner: Cosigner, tracker: Tracker) -> None:
-        self._file = folder / FILE
-        self._cosigner = cosigner
-        self._tracker = tracker
-        self._index: int | None = None
-        """Commit index when consensus was caught up with."""
-        self._height: int | None = None
-        """The height of that. It must be final, but no later one: those may need this voter."""
 
-    @staticmethod
-    def is_asked(folder: Path) -> bool:
-        """Whether the operator says that this node lost its files."""
-        return (folder / FILE).exists()
+class Carrier(Protocol):
+    """What rejoining needs of the links."""
 
-    def begin(self, marker: Marker, head_height: int) -> None:
-        """Decide at start whether this voter knows what it signed."""
-        lost = marker.condition in (Condition.MISSING, Condition.DAMAGED) or (
-            marker.promises.suspect and marker.signed is None  # since an earlier start
+    def ask(self, number: int, nonce: bytes) -> bool:
+        """Ask a voter what it knows; False when that cannot be sent."""
+        ...
+
+
+def read_word(folder: Path) -> tuple[bool, int | None]:
+    """Whether an operator asks this voter to rejoin, and the height that is vouched for, if any.
+
+    Raises:
+        RejoinFileError: the file holds something else than nothing or one height.
+    """
+    try:
+        with (folder / FILE).open("rb") as file:
+            text = file.read(FILE_BYTES_MAX + 1).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return False, None
+    if not text:
+        return True, None
+    if not text.isascii() or not text.isdigit() or int(text) > HEIGHT_MAX:
+        raise RejoinFileError(f"{folder / FILE} must be empty or hold one height")
+    return True, int(text)
+
+
+def write_word(folder: Path, above: int | None) -> None:
+    """Ask the voter of a stopped node to rejoin at its next start, and maybe vouch for a height.
+
+    Raises:
+        RejoinFileError: the node runs, or the height is below what its marker says it signed.
+    """
+    try:
+        with (folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        pass  # it never ran
+    except BlockingIOError:
+        raise RejoinFileError(f"{folder} is in use: stop the node first") from None
+    path = folder / MARKER_FILE
+    promises = decode_marker(path.read_bytes() if path.exists() else b"")[2]
+    signed = decode_memory(promises.extra).signed
+    if above is not None and signed is not None and above < signed.height:
+        raise RejoinFileError(f"this voter signed height {signed.height}, above {above}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / FILE).write_text("" if above is None else f"{above}\n")
+
+
+def recall(folder: Path, marker: Marker, cosigner: Cosigner) -> int | None:
+    """Decide at start whether this voter knows what it signed, before anything uses the answer.
+
+    Returns:
+        The height that an operator vouches for: this voter signed nothing above it.
+
+    Raises:
+        RejoinFileError: the file `rejoin` is malformed, or below what is known to be signed.
+    """
+    asked, vouched = read_word(folder)
+    if vouched is not None and vouched < cosigner.signed_height:
+        raise RejoinFileError(
+            f"{folder / FILE}: this voter signed height {cosigner.signed_height}, above {vouched}"
         )
-        self._cosigner.suspended = (lost and head_height > 0) or self._file.exists()
-        if self._cosigner.suspended:
-            _log.warning("signing suspended", height=head_height)
+    if marker.condition in (Condition.MISSING, Condition.DAMAGED):
+        cosigner.forget()
+    elif cosigner.rejoining:
+        pass  # since an earlier start
+    elif asked:
+        cosigner.forget()
+    elif marker.condition is Condition.TORN:
+        # The other slot is whole and at most one write older, and a write carries one height.
+        cosigner.forget(above=cosigner.signed_height + 1)
+    if cosigner.rejoining:
+        _log.warning("signing suspended", signed=cosigner.signed_height, vouched=vouched)
+    return vouched
 
-    def on_status(self, status: RaftStatus) -> None:
-        """Consensus changed; at that instant, because what is committed later does not count."""
-        if self._index is None and status.leader is not None and not status.suspect:
-            self._index = status.commit_index
 
-    def on_applied(self, height: int, index: int) -> None:
-        """A block was applied; its height, and the Raft index that it came from."""
-        if self._height is None and self._index is not None and index >= self._index:
-            self._height = height if index == self._index else height - 1
+class Rejoining:
+    """One voter's memory of its signatures, as the others can confirm it."""
 
-    def look(self, status: RaftStatus) -> None:
-        """Sign again once caught up: with the leader's log, and to a final head."""
-        if not self._cosigner.suspended or self._index is None:
+    def __init__(
+        self,
+        folder: Path,
+        vouched: int | None,
+        voters: VoterSet,
+        number: int,
+        cosigner: Cosigner,
+        rules: Rules,
+        finality: Finality,
+        ledger: Ledger,
+        reader: LedgerReader,
+        clock: Clock,
+        make_nonce: Callable[[], bytes],
+        on_forgotten: Callable[[], None],
+        on_signing: Callable[[], None],
+    ) -> None:
+        self._file = folder / FILE
+        self._vouched = vouched
+        self._voters = voters
+        self._number = number
+        self._cosigner = cosigner
+        self._finality = finality
+        self._ledger = ledger
+        self._reader = reader
+        self._clock = clock
+        self._make_nonce = make_nonce
+        self._on_forgotten = on_forgotten
+        self._on_signing = on_signing
+        self._rules = rules
+        self._inquiry: Inquiry | None = self._new_inquiry()
+        self._cosigner.held_back = not cosigner.rejoining and voters.q > 1
+        self._own_size = 0
+        """Of the largest tree that this voter is shown to have signed."""
+        self._asked_ms: dict[int, int] = {}
+        self._answered_ms: dict[int, int] = {}
+        self._strangers: set[int] = set()
+        """Voters whose certificates are of another history than this ledger's."""
+        self._misused = False
+        self.carrier: Carrier | None = None
+
+    @property
+    def waits(self) -> bool:
+        """It needs blocks above those it may have signed, so some must be made."""
+        return self._cosigner.rejoining
+
+    # --- Answering ---------------------------------------------------------------------------
+
+    def answer(self, number: int, nonce: bytes) -> AnswerMessage | None:
+        """The answer to a voter; None while this one cannot give one, which is asked again."""
+        now = self._clock.monotonic_ms()
+        if now - self._answered_ms.get(number, -ANSWER_MS_MIN) < ANSWER_MS_MIN:
+            return None
+        signed = self._cosigner.signed_height  # read first: certificates only get newer
+        head = self._certified()
+        certified = 0 if head is None else head.height
+        rejoining = self._cosigner.rejoining
+        if not self._rules.may_answer(rejoining=rejoining, signed=signed, certified=certified):
+            return None
+        self._answered_ms[number] = now
+        note = "" if head is None else head.certificate(self._voters).encode()
+        newest = self._finality.newest_of(number)
+        held = None
+        if newest is not None:
+            held = HeldSignature(newest.size, newest.root, newest.cosignature)
+        return AnswerMessage(nonce, signed, note, held)
+
+    def _certified(self) -> CertifiedHead | None:
+        remembered, held = self._cosigner.memory.certified, self._finality.certified
+        heads = [head for head in (remembered, held) if head is not None]
+        return max(heads, key=lambda head: head.height, default=None)
+
+    # --- Asking ------------------------------------------------------------------------------
+
+    def link_up(self, number: int) -> None:
+        """A voter can be asked."""
+        if self._inquiry is not None and number in self._inquiry.missing:
+            self._ask(self._inquiry, number)
+
+    def receive(self, number: int, message: AnswerMessage) -> None:
+        """A voter answered.
+
+        Raises:
+            CertificateError: with a certificate that does not verify.
+        """
+        inquiry = self._inquiry
+        if inquiry is None or message.nonce != inquiry.nonce:
+            return  # to an earlier question
+        certificate = parse_certificate(message.note) if message.note else None
+        if not inquiry.hear(number, message.nonce, Answer(certificate, message.signed)):
             return
-        if self._height is None:
-            if status.applied_index < self._index:
-                return
-            self._height = self._tracker.height
-        if self._tracker.final_height >= self._height:
-            self._cosigner.suspended = False
-            self._file.unlink(missing_ok=True)
-            _log.warning("signing resumed", height=self._tracker.height)
+        _log.info("answered", peer=self._name(number), signed=message.signed)
+        held = message.held
+        if held is not None and held.size > self._cosigner.signed_size and self._is_own(held):
+            self._own_size = max(self._own_size, held.size)
+        self._look()
+
+    def _is_own(self, held: HeldSignature) -> bool:
+        """Whether it is this voter's signature: who holds it need not have verified it."""
+        me = self._voters.voters[self._number]
+        checkpoint = Checkpoint(me.origin, held.size, held.root)
+        return verify_cosignature(checkpoint, me.cosigner, me.cosign_key, held.cosignature)
+
+    def _ask(self, inquiry: Inquiry, number: int) -> None:
+        if self.carrier is not None and self.carrier.ask(number, inquiry.nonce):
+            self._asked_ms[number] = self._clock.monotonic_ms()
+
+    def _new_inquiry(self) -> Inquiry:
+        return Inquiry(self._rules, self._voters, self._number, self._make_nonce())
+
+    # --- Deciding ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ask, watch and come back; runs until cancelled."""
+        while True:
+            await self.step()
+            await asyncio.sleep(LOOK_S)
+
+    async def step(self) -> None:
+        """Whatever can be done now."""
+        self._look()
+        now, inquiry = self._clock.monotonic_ms(), self._inquiry
+        for number in inquiry.missing if inquiry is not None else ():
+            if inquiry is not None and now - self._asked_ms.get(number, -ASK_MS) >= ASK_MS:
+                self._ask(inquiry, number)
+        if self._cosigner.rejoining:
+            await self._place()
+            await self._resume()
+
+    def _look(self) -> None:
+        """Compare what was heard of this voter with what it remembers."""
+        shown = self._finality.newest_of(self._number)
+        self._own_size = max(self._own_size, 0 if shown is None else shown.size)
+        if self._cosigner.rejoining:
+            return
+        if self._own_size > self._cosigner.signed_size:
+            # Signatures made since the last question may be among the forgotten ones: ask anew.
+            self._cosigner.forget()
+            self._inquiry = self._new_inquiry()
+            self._asked_ms.clear()
+            _log.critical("signed more than is remembered", size=self._own_size)
+            self._on_forgotten()
+        elif self._inquiry is not None and self._inquiry.answered >= self._voters.q - 1:
+            self._inquiry = None
+            self._cosigner.held_back = False
+            self._on_signing()
+
+    async def _place(self) -> None:
+        """Find the told certificates in the own ledger, as far as it has come."""
+        inquiry = self._inquiry
+        assert inquiry is not None, "kept until signing is resumed"
+        for number, checkpoint in inquiry.unplaced().items():
+            try:
+                height = await self._reader.height_of(checkpoint.size, checkpoint.root)
+            except OtherTreeError as error:
+                if number not in self._strangers:
+                    self._strangers.add(number)
+                    _log.critical("another history", peer=self._name(number), reason=str(error))
+                continue
+            if height is not None and not inquiry.place(number, height):
+                _log.error("void answer", peer=self._name(number), height=height)
+
+    async def _resume(self) -> None:
+        """Sign again, once there is a base."""
+        head, least = self._finality.certified, self._height_min()
+        if head is None or least is None:
+            return
+        told, known = self._told(), self._known()
+        if is_base(head, told, known, own=self._number, own_size=self._own_size):
+            await self.resume_above(head)
+        elif head.height > least and head.is_signed_by(self._number) and not self._misused:
+            self._misused = True
+            _log.critical("somebody else signs with this voter's key", height=head.height)
+
+    async def resume_above(self, base: CertifiedHead) -> None:
+        """Sign again, only above a certificate that fits this ledger, however it was chosen."""
+
+        def note(_: int, frontier: Frontier) -> None:
+            self._cosigner.resume_above(base, frontier)
+
+        await self._ledger.revisit(lambda _: range(base.height, base.height + 1), note)
+        self._file.unlink(missing_ok=True)
+        self._vouched = self._inquiry = None
+        self._strangers.clear()
+        _log.warning("signing resumed", above=base.height)
+        self._on_signing()
+
+    def _height_min(self) -> int | None:
+        """The least height of a base. Each of these is safe, so the least of them is enough."""
+        return _least(self._told(), self._known())
+
+    def _told(self) -> int | None:
+        return None if self._inquiry is None else self._inquiry.base_height()
+
+    def _known(self) -> int | None:
+        return _least(self._vouched, self._cosigner.memory.above)
+
+    # --- Telling -----------------------------------------------------------------------------
+
+    def view(self) -> SigningView:
+        """What is waited for, if anything."""
+        inquiry = self._inquiry
+        if inquiry is None:
+            return SigningView("signing")
+        missing = tuple(self._name(number) for number in inquiry.missing)
+        if not self._cosigner.rejoining:
+            if not self._cosigner.held_back:
+                return SigningView("signing")
+            needed = self._voters.q - 1
+            return SigningView("asking", inquiry.answered, needed, missing)
+        return SigningView(
+            "rejoining", inquiry.answered, inquiry.needed, missing, self._height_min()
+        )
+
+    def _name(self, number: int) -> str:
+        return self._voters.voters[number].node
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((height for height in (one, other) if height is not None), default=None)

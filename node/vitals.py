@@ -22,6 +22,7 @@ from node.api.ports import (
     PeerView,
     PoolView,
     RaftView,
+    SigningView,
     WriteRefusal,
 )
 from node.chain.voters import Voter, VoterSet
@@ -74,6 +75,7 @@ class NodeVitals:
         tracker: Tracker,
         peers: Callable[[], list[PeerView]],
         evidence: Callable[[], EvidenceSummary],
+        signing: Callable[[], SigningView],
     ) -> None:
         self._genesis = genesis
         self._voters = voters
@@ -88,6 +90,7 @@ class NodeVitals:
         self._tracker = tracker
         self._peers = peers
         self._evidence = evidence
+        self._signing = signing
         self.stopping = False
 
     def raft(self) -> RaftStatus:
@@ -132,6 +135,7 @@ class NodeVitals:
             pool=PoolView(len(self._pool), self._pool.size_bytes),
             evidence=self._evidence(),
             rule_faults=self._engine.rule_faults,
+            signing=self._signing(),
         )
 
     def checks(self) -> Sequence[Check]:
@@ -139,6 +143,7 @@ class NodeVitals:
         raft = self.raft()
         blocks, size = self._engine.backlog
         behind = raft.commit_index - raft.applied_index
+        signing = self._signing().detail
         return (
             Check("ledger", self._engine.halted is None, self._engine.halted or ""),
             Check("quorum", raft.leader is not None, "no leader is known"),
@@ -148,6 +153,7 @@ class NodeVitals:
                 f"{blocks} blocks are not final",
             ),
             Check("applied", behind <= CATCH_UP_ENTRIES, f"{behind} entries behind"),
+            Check("signing", not signing, f"{signing}; final is {self._tracker.final_height}"),
             Check("running", not self.stopping, "stopping"),
         )
 

@@ -26,6 +26,8 @@ from node.api.security import load_tokens
 from node.blockserver import BlockServer
 from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
+from node.chain.certificate import parse_certificate
+from node.chain.certified import CertifiedHead
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import NodeConfig, split_address
@@ -46,13 +48,14 @@ from node.members import Members
 from node.naming import Naming
 from node.pool import Pool, PoolLimits
 from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored, read_signed
-from node.rejoining import Rejoining
+from node.rejoining import Rejoining, recall
+from node.resumption import NONCE_BYTES, RULES
 from node.signer import Signer
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
-from node.storage.marker import Marker
+from node.storage.marker import MARKER_FILE, Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import SqliteStore, open_raft_log
 from node.tracker import Tracker
@@ -108,7 +111,11 @@ class Node:
     async def start(self) -> None:
         """Open the files, join the peers, serve the API."""
         data = self._config.node.data_dir
-        marker = Marker.open(data / "marker")
+        marker = Marker.open(data / MARKER_FILE)
+        self._cosigner = Cosigner(
+            self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
+        )
+        vouched = recall(data, marker, self._cosigner)
         ledger = await Ledger.open(
             data / "ledger.db", self._genesis, self._voters.hash, self._verified.get
         )
@@ -121,12 +128,13 @@ class Node:
         self._files.append(self._wallet.close)
         index = await QueryIndex.open(data / "index.db")
         self._files.append(index.close)
-        rejoin = Rejoining.is_asked(data)
-        log_store = await open_raft_log(data / "raft.db", marker, rejoin=rejoin)
+        # Who may have forgotten signatures may have forgotten votes, unless the loss is bounded.
+        forgot = self._cosigner.rejoining and self._cosigner.memory.above is None
+        log_store = await open_raft_log(data / "raft.db", marker, rejoin=forgot)
         self._files.append(log_store.close)
         heads = await HeadStore.open(data / "heads.db", self._voters)
         self._files.append(heads.close)
-        self._build(marker, ledger, reader, outbox, index)
+        self._build(ledger, reader, outbox, index, vouched)
         self._join(ledger, reader, log_store, heads)
         self._serve_desk(ledger, reader, outbox)
         for loop in (
@@ -134,12 +142,13 @@ class Node:
             self._keeper.keep(),
             self._keeper.settle(),
             self._engine.keep_certificates(),
+            self._engine.keep_signing(),
             self._server.serve(),
             self._dissent.run(),
         ):
             self._spawn(loop)
         await self._keeper.load()
-        await self._resume(marker, ledger, reader)
+        await self._resume(ledger, reader)
         await self._serve(self._network.start, self._network.stop)
         await self._serve(self._raft.start, self._raft.stop)
         unapplied = LogIndex(ledger.head.raft_index + 1), self._raft.status.last_index
@@ -149,6 +158,7 @@ class Node:
             self._engine.propose(),
             self._indexer.run(),
             self._examiner.run(),
+            self._rejoining.run(),
             self._beat(),
             self._settle(),
         ):
@@ -198,7 +208,10 @@ class Node:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+            if isinstance(error, SigningHaltedError):
+                self._halt(error)
+            else:
+                self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done() and not self._stopping:
@@ -209,20 +222,17 @@ class Node:
 
     def _build(
         self,
-        marker: Marker,
         ledger: Ledger,
         reader: LedgerReader,
         outbox: Outbox,
         index: QueryIndex,
+        vouched: int | None,
     ) -> None:
         genesis, voters = self._genesis, self._voters
         self._ledger = ledger
         self._indexer = Indexer(index, reader, self._tracker)
         self._keeper = EvidenceKeeper(
             voters, ledger, reader, self._clock, self._tell_evidence, self._halt
-        )
-        self._cosigner = Cosigner(
-            self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
         )
         self._finality = Finality(voters, 0, self._keeper)
         self._engine = Engine(
@@ -247,7 +257,21 @@ class Node:
             self._config.limits.outbox_transactions,
         )
         self._catch_up = CatchUp(voters, self._me.number, ledger, self._engine, self._clock)
-        self._rejoining = Rejoining(self._config.node.data_dir, self._cosigner, self._tracker)
+        self._rejoining = Rejoining(
+            self._config.node.data_dir,
+            vouched,
+            voters,
+            self._me.number,
+            self._cosigner,
+            RULES,
+            self._finality,
+            ledger,
+            reader,
+            self._clock,
+            make_nonce=lambda: self._rng.randbytes(NONCE_BYTES),
+            on_forgotten=self._on_forgotten,
+            on_signing=self._engine.sign_waiting,
+        )
 
     def _serve_desk(self, ledger: Ledger, reader: LedgerReader, outbox: Outbox) -> None:
         """Make what the API sees of the node."""
@@ -268,6 +292,7 @@ class Node:
             self._tracker,
             self._links.peer_views,
             self._keeper.summary,
+            self._rejoining.view,
         )
         self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
         self._desk = Desk(
@@ -310,6 +335,7 @@ class Node:
             gossip,
             self._clock,
             self._catch_up,
+            self._rejoining,
             on_raft=self._on_raft,
             leader=self._leader,
             on_evidence=self._keeper.receive,
@@ -326,6 +352,7 @@ class Node:
         )
         self._links.network = self._network
         self._catch_up.carrier = self._links
+        self._rejoining.carrier = self._links
         self._server = BlockServer(self._links.states, reader, self._clock, self._links.give_blocks)
         self._links.server = self._server
         self._links.evidence = self._keeper.bodies
@@ -370,7 +397,7 @@ class Node:
         transaction = self._pool.get(txid)
         return None if transaction is None else transaction.wire
 
-    async def _resume(self, marker: Marker, ledger: Ledger, reader: LedgerReader) -> None:
+    async def _resume(self, ledger: Ledger, reader: LedgerReader) -> None:
         """Take up where the files end: finality, statements not sent, promises not kept."""
         newest = await reader.newest_certificate()
         final = newest[0] if newest is not None else 0
@@ -378,10 +405,13 @@ class Node:
         self._tracker.height = head.height
         self._tracker.final_height = final
         await self._members.load(reader, head.height)
-        self._finality.resume(final)
+        certified = self._cosigner.memory.certified
         if newest is not None:
-            self._engine.newest_certificate = (newest[0], newest[1].decode())
-        self._rejoining.begin(marker, head.height)
+            note = newest[1].decode()
+            self._engine.newest_certificate = (final, note)
+            if certified is None or certified.height <= final:
+                certified = CertifiedHead.of(final, parse_certificate(note), self._voters)
+        self._finality.resume(final, certified)
         await ledger.check_signed(self._cosigner.check)
         self._engine.resume(await reader.frontiers(final + 1, head.height))
         # Else what was applied before would wait here, for good: no leader proposes it again.
@@ -419,10 +449,13 @@ class Node:
             self._authority.salvage(NodeId(number), message)
             raise RemoteProtocolError(str(error)) from error
 
+    def _on_forgotten(self) -> None:
+        # The marker is not what it was, so the votes in it are not either.
+        self._raft.distrust()
+
     def _on_raft_status(self, status: RaftStatus) -> None:
         _log.info("raft", role=status.role.name.lower(), term=status.term, leader=status.leader)
         self._engine.work()
-        self._rejoining.on_status(status)
         if status.leader is not None:
             self._intake.resend(at_once=True)
 
@@ -452,7 +485,6 @@ class Node:
         if block.participants:
             self._signer.follow()
         self._raft.protect(LogIndex(block.raft_index))
-        self._rejoining.on_applied(block.height, block.raft_index)
         self._dissent.applied(block.height, block.raft_index)
         if any(code in MISPROPOSED for _, code in block.skipped):
             self._dissent.misproposed(block.raft_index)
@@ -482,7 +514,6 @@ class Node:
         while True:
             await asyncio.sleep(1.0)
             await self._intake.settle(self._indexer)
-            self._rejoining.look(self._vitals.raft())
 
     # --- Peers and API -----------------------------------------------------------------------
 

@@ -20,13 +20,13 @@ from node.ledger.execution import travelling_blobs
 from node.ledger.signing import verify
 from node.ledger.transaction import MalformedTransactionError, Transaction, decode_transaction
 from node.storage.ledger_rows import Head, read_tile
-from node.storage.marker import SignedCheckpoint
+from node.storage.marker import MarkerError, SignedCheckpoint, SigningMemory, decode_memory
 from node.storage.outbox import row_crc
 
 # --- The marker ------------------------------------------------------------------------------
 
 
-def check_marker(data: bytes, voter: Voter | None) -> tuple[Promises, SignedCheckpoint | None]:
+def check_marker(data: bytes, voter: Voter | None) -> tuple[Promises, SigningMemory]:
     """Check both slots, and the checkpoint signed last.
 
     Args:
@@ -40,21 +40,22 @@ def check_marker(data: bytes, voter: Voter | None) -> tuple[Promises, SignedChec
     if condition is not Condition.OK:
         offset, bit = _damage(data)
         raise fail(f"a slot is {condition.name.lower()}", MARKER, offset=offset, bit=bit)
-    if not promises.extra:
-        return promises, None
     try:
-        signed = msgspec.msgpack.decode(promises.extra, type=SignedCheckpoint)
+        memory = decode_memory(promises.extra)
+        signed = memory.signed
+        if signed is None:
+            return promises, memory
         frontier = decode_frontier(signed.frontier)
-    except (msgspec.MsgspecError, MalformedFrontierError) as error:
+    except (MarkerError, MalformedFrontierError) as error:
         raise fail(f"holds no checkpoint: {error}", MARKER) from error
     if (frontier.size, frontier.root()) != (signed.size, signed.root):
         raise fail("the checkpoint is not of its frontier", MARKER, height=signed.height)
-    if voter is not None:
+    if voter is not None and signed.cosignature:  # else the base of one that rejoined
         tree = Checkpoint(voter.origin, signed.size, signed.root)
         mine = verify_cosignature(tree, voter.cosigner, voter.cosign_key, signed.cosignature)
         if not mine or cosignature_time(signed.cosignature) != signed.time:
             raise fail("the cosignature is not this node's", MARKER, height=signed.height)
-    return promises, signed
+    return promises, memory
 
 
 def _damage(data: bytes) -> tuple[int, int | None]:

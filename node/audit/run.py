@@ -178,12 +178,12 @@ class Audit:
             return None  # a copy of a ledger alone
         for attempt in range(_MARKER_READS):
             try:
-                self._promises, signed = promises.check_marker(folder.marker, self._me)
+                self._promises, memory = promises.check_marker(folder.marker, self._me)
             except AuditError:
                 if not folder.running or attempt == _MARKER_READS - 1:
                     raise
             else:
-                return signed
+                return memory.signed
         raise AssertionError("the last attempt raises")
 
     def _read_files(self, folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""The voters in force and the arithmetic of finality. Owns f, q, key names and the list's hash."""
+"""The voters in force and the arithmetic of finality. Owns f, q, r, key names, the list's hash."""
 
 from __future__ import annotations
 
@@ -89,6 +89,15 @@ class VoterSet(msgspec.Struct, frozen=True, dict=True):
         Two sets of q share more than f voters, so at least one that does not lie.
         """
         return (self.n + self.f) // 2 + 1
+
+    @property
+    def r(self) -> int:
+        """Answers that tell a voter which lost its memory what it may have signed: n − q + f + 1.
+
+        So many of the n − 1 others share more than f voters with the q − 1 others under any
+        certificate, so at least one that does not lie. One answer fewer is not enough.
+        """
+        return self.n - self.q + self.f + 1
 
     @cached_property
     def by_cosigner(self) -> dict[str, Voter]:

@@ -33,10 +33,18 @@ def exit_code_of(error: Exception) -> int | None:
     from node.keystore import KeystoreError
     from node.ledger.genesis import GenesisError
     from node.network_files import NetworkFilesError
+    from node.rejoining import RejoinFileError
 
     if isinstance(error, CliError):
         return error.exit_code
-    usage = (CardError, ConfigError, GenesisError, KeystoreError, NetworkFilesError)
+    usage = (
+        CardError,
+        ConfigError,
+        GenesisError,
+        KeystoreError,
+        NetworkFilesError,
+        RejoinFileError,
+    )
     if isinstance(error, usage):
         return USAGE
     if isinstance(error, FileFormatError | OSError):

@@ -112,6 +112,43 @@ def start(config: Config = None) -> None:
     raise typer.Exit(run(loaded))
 
 
+@app.command(
+    epilog=example(
+        "piaolian rejoin --config net/issuer/node.toml",
+        "piaolian rejoin --above 48211 --config net/issuer/node.toml",
+    )
+)
+def rejoin(
+    above: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="You vouch that this voter signed no checkpoint above this height."
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a stopped node that its memory of what it signed may be incomplete.
+
+    At its next start it neither votes nor signs until the others have told it enough. An empty
+    folder or a lost marker needs no such word. Without enough others that answer, --above lets
+    it sign again above a certificate of that height or a later one.
+
+    A height that is too low makes this voter a liar, and may make two final histories. High
+    enough is 64 above the greatest height (not final height) in the status of all others.
+    """
+    loaded = load(config)
+    from node.rejoining import write_word
+
+    write_word(loaded.node.data_dir, above)
+    if as_json:
+        print_json({"rejoin": str(loaded.node.data_dir), "above": above})
+    elif above is None:
+        message("the node rejoins at its next start; see `signing` in its status")
+    else:
+        message(f"at its next start the node signs again above a certificate of height {above}")
+
+
 @app.command(epilog=example("piaolian status --config net/issuer/node.toml"))
 def status(config: Config = None, as_json: Json = False) -> None:
     """Show this node: peers, height, final height, leader, lag."""

@@ -41,6 +41,7 @@ from node.storage.ledger_rows import (
     Head,
     read_tile,
     sync,
+    tree_size,
     write_block,
     write_certificates,
     write_head,
@@ -225,6 +226,24 @@ class Ledger:
         def job(connection: sqlite3.Connection) -> None:
             lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
             check(self.head.height, lambda size: frontier_of(size, lookup))
+
+        await self._database.run(job)
+
+    async def revisit(
+        self, heights: Callable[[int], range], use: Callable[[int, Frontier], None]
+    ) -> None:
+        """Call `use` in the ledger's thread with stored heights and the tree after each.
+
+        Args:
+            heights: Which, given the ledger's height; asked in that thread too, so that no block
+                is applied in between.
+            use: Called for each in order.
+        """
+
+        def job(connection: sqlite3.Connection) -> None:
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
+            for height in heights(self.head.height):
+                use(height, frontier_of(tree_size(connection, self.head, height), lookup))
 
         await self._database.run(job)
 

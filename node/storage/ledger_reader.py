@@ -19,7 +19,7 @@ from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.execution import Scan
 from node.ledger.types import Table
 from node.storage.database import Database, open_reader
-from node.storage.ledger_rows import read_blob, read_tile
+from node.storage.ledger_rows import Head, height_of_size, read_blob, read_tile
 from node.storage.runs import read_run
 from node.storage.state_rows import read_rows, scan_rows
 
@@ -47,6 +47,10 @@ class Inclusion(msgspec.Struct, frozen=True):
     index: int
     path: Sequence[bytes]
     certificate: bytes
+
+
+class OtherTreeError(Exception):
+    """The ledger does not hold a certified tree."""
 
 
 class LedgerReader:
@@ -157,6 +161,26 @@ class LedgerReader:
                 size = block.first_index + len(block.leaves)
                 found.append((height, frontier_of(size, lookup)))
             return found
+
+        return await self._database.run(job)
+
+    async def height_of(self, size: int, root: bytes) -> int | None:
+        """The height whose tree this is; None while the ledger is smaller.
+
+        Raises:
+            OtherTreeError: the ledger holds another tree of that size, or none that ends there.
+        """
+
+        def job(connection: sqlite3.Connection) -> int | None:
+            (record,) = connection.execute("SELECT record FROM head").fetchone()
+            head = msgspec.msgpack.decode(record, type=Head)
+            if size > head.tree_size:
+                return None
+            height = height_of_size(connection, head, size)
+            lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
+            if height is None or frontier_of(size, lookup).root() != root:
+                raise OtherTreeError(f"the ledger holds another tree of {size} leaves")
+            return height
 
         return await self._database.run(job)
 

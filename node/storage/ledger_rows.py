@@ -82,6 +82,24 @@ def read_tile(connection: sqlite3.Connection, level: int, number: int) -> bytes 
     return None if row is None else row[0]
 
 
+def tree_size(connection: sqlite3.Connection, head: Head, height: int) -> int:
+    """Leaves in the tree after a height up to the head's."""
+    if height == head.height:
+        return head.tree_size
+    (size,) = connection.execute(
+        "SELECT first_index FROM blocks WHERE height = ?", (height + 1,)
+    ).fetchone()
+    return int(size)
+
+
+def height_of_size(connection: sqlite3.Connection, head: Head, size: int) -> int | None:
+    """The height after which the tree has so many leaves; None: after none of them."""
+    if size == head.tree_size:
+        return head.height
+    row = connection.execute("SELECT height FROM blocks WHERE first_index = ?", (size,)).fetchone()
+    return None if row is None else row[0] - 1
+
+
 def write_block(
     connection: sqlite3.Connection,
     head: Head,

@@ -1,22 +1,37 @@
-"""The node's marker: what consensus promised, and the last checkpoint that this node signed.
+"""The node's marker: what consensus promised, and what this voter knows of its own signatures.
 
-Owns the checkpoint's record inside the file of `consensus.marker`, and that it never goes back.
+Owns the record of signing inside the file of `consensus.marker`, and that it never goes back.
+A marker is made with the cosign key (`Marker.make`), so a node that finds none has lost it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from consensus.marker import Condition, MarkerError
+from consensus.marker import Condition, MarkerError, decode_marker
 from consensus.marker import Marker as ConsensusMarker
+from node.chain.certified import CertifiedHead
 
-__all__ = ["Condition", "Marker", "MarkerError", "SignedCheckpoint"]
+__all__ = [
+    "Condition",
+    "Marker",
+    "MarkerError",
+    "SignedCheckpoint",
+    "SigningMemory",
+    "decode_marker",
+    "decode_memory",
+]
+
+
+MARKER_FILE = "marker"
+"""In the data folder."""
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The last checkpoint that this node signed, or is about to sign."""
+    """The last checkpoint that this node signed, or a certified one that it signs only above."""
 
     height: int
     size: int
@@ -24,38 +39,75 @@ class SignedCheckpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     frontier: Annotated[bytes, msgspec.Meta(max_length=2_560)]
     """Encoded compact range of the tree, to prove the next one an extension."""
     cosignature: Annotated[bytes, msgspec.Meta(max_length=256)]
-    """Empty until it is made; sent again, never made again."""
+    """Sent again, never made again. Empty: the base of a voter that rejoined, not its own."""
     time: int
+
+
+class SigningMemory(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that a voter must remember of its signatures; written before any of them leaves."""
+
+    signed: SignedCheckpoint | None = None
+    """Nothing above it was signed, unless `rejoining`."""
+    certified: CertifiedHead | None = None
+    """The newest certificate that was held when it was signed. In the same write, so that no loss
+    of the ledger's newest rows leaves a signature above the window of what this node can show."""
+    rejoining: bool = False
+    """More may have been signed than is remembered. Nothing is signed until that is settled."""
+    above: int | None = None
+    """While rejoining: a height that bounds all that was signed, where the loss itself tells."""
 
 
 class Marker(ConsensusMarker):
     """The open file. Two threads write: the log's, and the ledger's, which signs."""
 
+    @classmethod
+    def make(cls, path: Path) -> None:
+        """Write the marker of a voter that never signed; its folder must exist.
+
+        Raises:
+            FileExistsError: there is one: what it remembers is not to be lost.
+            MarkerError: when it is not certain that it is durable.
+        """
+        path.touch(mode=0o600, exist_ok=False)
+        marker = cls.open(path)
+        try:
+            marker.record_extra(_encoder.encode(SigningMemory()))
+        finally:
+            marker.close()
+
     @property
-    def signed(self) -> SignedCheckpoint | None:
-        """The checkpoint that was noted last.
+    def memory(self) -> SigningMemory:
+        """What was noted last of signing.
 
         Raises:
             MarkerError: when something else was noted in its place.
         """
-        extra = self.promises.extra
-        try:
-            return _decoder.decode(extra) if extra else None
-        except msgspec.MsgspecError as error:
-            raise MarkerError(f"the marker holds no checkpoint: {error}") from error
+        return decode_memory(self.promises.extra)
 
-    def record_signed(self, signed: SignedCheckpoint) -> None:
-        """Note a checkpoint before it is signed or sent; durable when this returns.
+    def record_memory(self, memory: SigningMemory) -> None:
+        """Note what was signed before it is sent; durable when this returns.
 
         Raises:
             MarkerError: when that is not certain.
-            ValueError: when it is below the one already noted, or too large.
+            ValueError: when it is below what is already noted, or too large.
         """
-        before = self.signed
-        if before is not None and (signed.height, signed.size) < (before.height, before.size):
-            raise ValueError(f"height {signed.height} is below the signed {before.height}")
-        self.record_extra(_encoder.encode(signed))
+        before, after = self.memory.signed, memory.signed
+        if before is not None and (after is None or after.height < before.height):
+            raise ValueError(f"nothing may be noted below the signed height {before.height}")
+        self.record_extra(_encoder.encode(memory))
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(SignedCheckpoint)
+_decoder = msgspec.msgpack.Decoder(SigningMemory)
+
+
+def decode_memory(extra: bytes) -> SigningMemory:
+    """The record of signing that a marker carries.
+
+    Raises:
+        MarkerError: it is something else.
+    """
+    try:
+        return _decoder.decode(extra) if extra else SigningMemory()
+    except msgspec.MsgspecError as error:
+        raise MarkerError(f"the marker holds no record of signing: {error}") from error

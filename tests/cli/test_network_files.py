@@ -1,5 +1,6 @@
 """Folders of networks and nodes, and the cards they are assembled from."""
 
+import fcntl
 import stat
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from stdnum.cn import uscc
 
 from node.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
+from node.cli.main import main
 from node.config import load_config
 from node.keystore import INTERACTIVE, generate_keys, load_keys, read_passphrase
 from node.ledger.genesis import GenesisError, parse_genesis
@@ -20,6 +22,8 @@ from node.network_files import (
     new_participant_id,
     role_of,
 )
+from node.rejoining import read_word
+from node.storage.marker import Marker, SigningMemory
 
 NODES = ["tax-bureau", "issuer", "payer", "reimburser"]
 CREATED = "2026-11-01T00:00:00Z"
@@ -247,3 +251,22 @@ def test_too_many_cards_or_one_twice_make_no_genesis() -> None:
         network_text([cards[0], cards[0]], name="trade", created=CREATED)
     with pytest.raises(GenesisError):
         network_text([], name="trade", created=CREATED)
+
+
+def test_rejoin_writes_an_operators_word_for_a_stopped_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_network(tmp_path / "net", NODES, base_port=20_000)
+    folder = tmp_path / "net" / "issuer"
+    assert Marker.open(folder / "data" / "marker").memory == SigningMemory()
+    command = ["rejoin", "--config", str(folder / "node.toml")]
+
+    assert main(command) == 0
+    assert read_word(folder / "data") == (True, None)
+    assert main([*command, "--above", "42"]) == 0
+    assert read_word(folder / "data") == (True, 42)
+    assert "42" in capsys.readouterr().err
+    with (folder / "data" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(command) == 2
+    assert "stop the node first" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from node.bench.load import Issuer, Signed, sign_transactions
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, Member, wait_until
 
 IN_REQUEST = 5
 PAUSE_S = 0.04
@@ -28,6 +28,23 @@ def signed_invoices(cluster: Cluster, count: int) -> list[Signed]:
     run = cluster.next_number % 1_000_000 + 1
     cluster.next_number += count
     return sign_transactions(issuer, count, 1, run, 1)
+
+
+def start_rejoining(cluster: Cluster, member: Member, timeout_s: float = 120.0) -> None:
+    """Start a node that may have lost its memory, and make blocks until it is ready.
+
+    It signs again above a later certificate: without blocks it would wait for the empty ones.
+    """
+    member.local.start()
+    member.alive = True
+    others = [other for other in cluster.living if other is not member]
+    transactions = iter(signed_invoices(cluster, 5_000))
+
+    def ready() -> bool:
+        others[0].submit([next(transactions).wire])
+        return member.ask("GET", "/readyz", timeout_s=2.0).status == 200
+
+    wait_until(f"{member.name} is ready", ready, timeout_s)
 
 
 class Load:

@@ -25,7 +25,7 @@ from node.storage.ledger import Head
 from p2p.types import Link
 from tests.cluster.cluster import FOUR, Cluster, Member, make_cluster, read_only, wait_until
 from tests.cluster.impostor import Impostor
-from tests.cluster.load import signed_invoices
+from tests.cluster.load import signed_invoices, start_rejoining
 from tests.cluster.test_recovery import answers, check_votes_again, reads
 
 pytestmark = pytest.mark.slow
@@ -195,10 +195,10 @@ def test_a_node_without_files_rejoins_and_does_not_vote_before(cluster: Cluster)
     assert all(status["raft"]["leader"] is None for status in statuses)
     assert victim.status()["height"] == 0
 
-    cluster.start()
-    absent.alive = True
+    cluster.start(*[m.name for m in cluster.members.values() if m is not victim])
+    start_rejoining(cluster, victim)
     check_equal(cluster, victim, absent, txids)
-    wait_until("it signs again", lambda: not (victim.data / REJOIN).exists())
+    assert not (victim.data / REJOIN).exists()
     text = victim.log_text()
     assert text.index('"signing suspended"') < text.index('"signing resumed"')
     check_votes_again(cluster, victim, "after rejoining")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster, Member, wait_until
+from tests.cluster.load import start_rejoining
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def test_a_harmed_node_comes_back(cluster: Cluster, harm: Callable[[Path], None]
     harm(victim.data)
     numbers += [cluster.issue(f"{name}-meanwhile-{n}")["number"] for n in range(5)]
 
-    cluster.start(victim.name)
+    start_rejoining(cluster, victim)
     numbers.append(cluster.issue(f"{name}-after")["number"])
 
     cluster.wait_equal()

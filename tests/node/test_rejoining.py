@@ -1,142 +1,362 @@
-"""A voter that lost its memory signs again when that is safe, and not later than it can."""
+"""A voter that may have forgotten signs again when that is safe, and not later than it can."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from consensus.status import RaftStatus
-from consensus.types import HardState, LogIndex, NodeId, Role, Term
-from node.chain.merkle import Frontier
+from node.chain.certificate import Certificate
+from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.voters import VoterSet
+from node.chain.watch import EvidenceWatch
+from node.clock import SystemClock
 from node.cosigner import Cosigner
-from node.rejoining import FILE, Rejoining
-from node.storage.marker import Marker
-from node.tracker import Tracker
+from node.finality import Finality
+from node.gossip import AnswerMessage, HeldSignature
+from node.rejoining import FILE, RejoinFileError, Rejoining, recall
+from node.resumption import Rules
+from node.storage.ledger import AppliedBlock
+from node.storage.marker import MARKER_FILE, Marker
 from tests.chain.network import TIME_S, make_genesis, seed
+from tests.node.chronicle import Chronicle
 
-STATUS = RaftStatus(
-    role=Role.FOLLOWER,
-    term=Term(2),
-    leader=NodeId(1),
-    commit_index=LogIndex(30),
-    applied_index=LogIndex(20),
-    last_index=LogIndex(30),
-    stable_index=LogIndex(30),
-    protected_index=LogIndex(0),
-    conflicts=0,
-    suspect=False,
-)
-replace = msgspec.structs.replace
+ME = 0
+OTHERS = (1, 2, 3)
+W = 3
 
 
 class Voter:
-    """One voter's parts, as after a start."""
+    """One voter's parts, as after a start; its ledger is real, its peers are the test."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.marker = Marker.open(folder / "marker")
-        voter = VoterSet.from_genesis(make_genesis()).voters[0]
-        self.cosigner = Cosigner(voter, seed("bureau/cosign"), self.marker, lambda: TIME_S)
-        self.tracker = Tracker()
-        self.rejoining = Rejoining(folder, self.cosigner, self.tracker)
+    def __init__(self, chronicle: Chronicle, folder: Path) -> None:
+        self.chronicle, self.folder = chronicle, folder
+        self.voters = chronicle.voters
+        self.marker = Marker.open(folder / MARKER_FILE)
+        self.rules = Rules(W)
+        me = self.voters.voters[ME]
+        self.cosigner = Cosigner(
+            me, seed(f"{me.node}/cosign"), self.marker, lambda: TIME_S, self.rules
+        )
+        self.finality = Finality(self.voters, 0, EvidenceWatch(self.voters))
+        self.asked: list[tuple[int, bytes]] = []
+        self.events: list[str] = []
+        self.nonces = 0
+        vouched = recall(folder, self.marker, self.cosigner)
+        self.rejoining = Rejoining(
+            folder,
+            vouched,
+            self.voters,
+            ME,
+            self.cosigner,
+            self.rules,
+            self.finality,
+            chronicle.ledger,
+            chronicle.reader,
+            SystemClock(),
+            make_nonce=self.nonce,
+            on_forgotten=lambda: self.events.append("forgotten"),
+            on_signing=lambda: self.events.append("signing"),
+        )
+        self.rejoining.carrier = self
 
-    def begin(self, height: int) -> bool:
-        self.tracker.height = height
-        self.rejoining.begin(self.marker, height)
-        return self.cosigner.suspended
+    def nonce(self) -> bytes:
+        self.nonces += 1
+        return self.nonces.to_bytes(16, "big")
 
-    def apply(self, height: int, index: int) -> None:
-        self.tracker.height = height
-        self.rejoining.on_applied(height, index)
+    def ask(self, number: int, nonce: bytes) -> bool:
+        self.asked.append((number, nonce))
+        return True
 
-    def signs(self, status: RaftStatus, final: int) -> bool:
-        self.tracker.final_height = final
-        self.rejoining.look(status)
-        return not self.cosigner.suspended
+    async def grow(self, count: int, signers: tuple[int, ...] = OTHERS) -> None:
+        """Blocks that these voters make final."""
+        for _ in range(count):
+            block = await self.chronicle.add()
+            checkpoint = Checkpoint(self.voters.origin, block.size, block.root)
+            self.finality.block_applied(block.height, checkpoint, None)
+            self.finality.receive_certificate(block.height, self.certificate(block, signers))
+
+    def certificate(self, block: AppliedBlock, signers: tuple[int, ...] = OTHERS) -> Certificate:
+        return self.chronicle.certificate(block, signers, published=False)
+
+    def tell(
+        self, number: int, height: int, signed: int | None = None, held: int | None = None
+    ) -> None:
+        """A voter answers with the certificate of a height; `held`: size of this voter's tree."""
+        blocks = self.chronicle.blocks
+        note = self.certificate(blocks[height - 1]).encode() if height else ""
+        mine = None if held is None else self.own_signature(held)
+        nonce = self.nonces.to_bytes(16, "big")
+        said = height if signed is None else signed
+        self.rejoining.receive(number, AnswerMessage(nonce, said, note, mine))
+
+    def own_signature(self, size: int) -> HeldSignature:
+        me = self.voters.voters[ME]
+        checkpoint = Checkpoint(self.voters.origin, size, bytes(32))
+        blob = cosign(checkpoint, me.cosigner, seed(f"{me.node}/cosign"), TIME_S)
+        return HeldSignature(size, bytes(32), blob)
+
+    async def signs(self) -> bool:
+        """Whether it would sign the next block, now."""
+        await self.rejoining.step()
+        return self.cosigner.window_end(self.finality.certified) > self.cosigner.signed_height
+
+    def restarted(self) -> Voter:
+        self.marker.close()
+        again = Voter(self.chronicle, self.folder)
+        again.nonces = self.nonces + 1
+        again.finality = self.finality
+        return again
 
 
 @pytest.fixture
-def voter(tmp_path: Path) -> Iterator[Voter]:
-    made = Voter(tmp_path)
+async def chronicle(tmp_path: Path) -> AsyncIterator[Chronicle]:
+    made = await Chronicle.open(tmp_path / "chronicle")
     yield made
-    made.marker.close()
+    await made.close()
 
 
-def restarted(voter: Voter) -> Voter:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "data"
+    made.mkdir()
+    Marker.make(made / MARKER_FILE)
+    return made
+
+
+@pytest.fixture
+async def lost(chronicle: Chronicle, tmp_path: Path) -> AsyncIterator[Voter]:
+    """A voter whose folder is empty."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    voter = Voter(chronicle, empty)
+    yield voter
     voter.marker.close()
-    return Voter(voter.folder)
 
 
-def test_a_new_voter_signs_at_once(voter: Voter) -> None:
-    assert not voter.begin(0)
+async def test_a_new_voter_signs_once_others_say_that_it_is_new(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    assert not await voter.signs()
+    assert [number for number, _ in voter.asked] == [1, 2, 3]
+    voter.tell(1, 0)
+    assert not await voter.signs()
+    voter.tell(3, 0)
+    assert await voter.signs()
+    assert voter.events == ["signing"]
+    voter.marker.close()
 
 
-def test_without_a_marker_a_ledger_is_not_signed(voter: Voter) -> None:
-    assert voter.begin(7)
+async def test_an_empty_folder_rejoins_by_itself_a_window_above_what_the_others_signed(
+    lost: Voter,
+) -> None:
+    assert lost.cosigner.rejoining
+    await lost.grow(4)
+    lost.tell(1, 4)
+    lost.tell(2, 4, signed=5)
+    assert not await lost.signs()
+    assert lost.rejoining.view().detail.startswith("rejoining: 2 of 3 answers, waits for reimb")
+    lost.tell(3, 3)
+    await lost.grow(3)
+    assert not await lost.signs()
+    assert lost.rejoining.view().height_needed == 5 + W
+    assert lost.cosigner.sign(7, 7, bytes(32), lost.chronicle.blocks[6].frontier) is None
+    await lost.grow(1)
+    assert await lost.signs()
+    memory = lost.cosigner.memory
+    assert memory.signed is not None
+    assert (memory.signed.height, memory.signed.cosignature, memory.rejoining) == (8, b"", False)
+    assert lost.cosigner.stored() is None
+    assert lost.rejoining.view().state == "signing"
 
 
-def test_an_intact_marker_is_trusted_though_the_log_lost_something(voter: Voter) -> None:
-    frontier = Frontier().append_hashes([bytes(32)])
-    assert voter.cosigner.sign(1, 1, frontier.root(), frontier) is not None
-    voter.marker.record_log(HardState(), LogIndex(0), bytes(32), suspect=True)
-    again = restarted(voter)
-    assert not again.begin(7)
+async def test_a_base_may_not_bear_its_own_signature(lost: Voter) -> None:
+    await lost.grow(1)
+    for number in OTHERS:
+        lost.tell(number, 1)
+    await lost.grow(5, (0, 1, 2))
+    assert not await lost.signs()
+    await lost.grow(1)
+    assert await lost.signs()
+
+
+async def test_answers_count_once_a_voter_and_to_this_question_only(lost: Voter) -> None:
+    await lost.grow(8)
+    lost.tell(1, 1)
+    lost.tell(1, 1)
+    lost.rejoining.receive(2, AnswerMessage(bytes(16), 0, "", None))
+    lost.tell(2, 0, signed=W + 1)  # more than a voter without a certificate may sign
+    assert not await lost.signs()
+    assert lost.rejoining.view().answers == 1
+    lost.tell(2, 1, signed=W + 2)  # the same, seen once its certificate is found
+    assert not await lost.signs()
+    assert lost.rejoining.view().answers == 1
+    lost.tell(2, 2)
+    lost.tell(3, 3)
+    assert await lost.signs()
+
+
+async def test_a_certificate_counts_when_the_ledger_has_come_to_it(
+    lost: Voter, tmp_path: Path
+) -> None:
+    ahead = await Chronicle.open(tmp_path / "ahead", lost.chronicle.genesis)
+    for _ in range(4):
+        await ahead.add()
+    note = lost.certificate(ahead.blocks[3]).encode()
+    await ahead.close()
+    lost.rejoining.receive(1, AnswerMessage(lost.nonces.to_bytes(16, "big"), 4, note, None))
+    lost.tell(2, 0)
+    lost.tell(3, 0)
+    assert not await lost.signs()
+    assert "catches up" in lost.rejoining.view().detail
+    await lost.grow(6)
+    assert not await lost.signs()
+    assert lost.rejoining.view().height_needed == 4 + W
+    await lost.grow(1)
+    assert await lost.signs()
+
+
+async def test_rejoining_holds_over_restarts_and_asks_anew(lost: Voter) -> None:
+    for number in OTHERS:
+        lost.tell(number, 0)
+    again = lost.restarted()
+    assert again.cosigner.rejoining
+    await again.grow(W)
+    assert not await again.signs()
+    assert again.rejoining.view().answers == 0
     again.marker.close()
 
 
-def test_a_lost_marker_is_still_lost_at_the_next_start(voter: Voter) -> None:
-    voter.marker.record_log(HardState(), LogIndex(0), bytes(32), suspect=True)
-    again = restarted(voter)
-    assert again.begin(7)
+async def test_who_rejoins_answers_nobody(lost: Voter, chronicle: Chronicle, folder: Path) -> None:
+    assert lost.rejoining.answer(1, bytes(16)) is None
+    voter = Voter(chronicle, folder)
+    answer = voter.rejoining.answer(1, b"n" * 16)
+    assert answer == AnswerMessage(b"n" * 16, 0, "", None)
+    assert voter.rejoining.answer(1, b"n" * 16) is None  # not so soon again
+    voter.marker.close()
+
+
+async def test_an_older_copy_shows_by_its_own_signature_before_it_signs(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    first = voter.nonces
+    voter.tell(1, 0, held=40)
+    assert voter.cosigner.rejoining
+    assert voter.nonces == first + 1  # answers from before say nothing of what was signed since
+    assert voter.events == ["forgotten"]
+    await voter.grow(W + 1)
+    for number in OTHERS:
+        voter.tell(number, 0)
+    assert not await voter.signs()  # not above a tree smaller than the one it signed
+    again = voter.restarted()
+    assert again.cosigner.rejoining
     again.marker.close()
 
 
-def test_it_waits_for_the_leader_the_log_and_finality_and_no_more(voter: Voter) -> None:
-    assert voter.begin(5)
-    assert not voter.signs(STATUS, 99)  # nothing was said of it yet
-    voter.rejoining.on_status(replace(STATUS, suspect=True))
-    voter.rejoining.on_status(replace(STATUS, leader=None))
-    assert not voter.signs(STATUS, 99)
-    voter.rejoining.on_status(STATUS)
-    voter.rejoining.on_status(replace(STATUS, commit_index=LogIndex(900)))
-    assert not voter.signs(STATUS, 99)
-    voter.apply(9, 29)
-    voter.apply(10, 32)  # between them, entries without a block
-    voter.apply(11, 33)
-    caught_up = replace(STATUS, applied_index=LogIndex(33))
-    assert not voter.signs(caught_up, 8)
-    assert voter.signs(caught_up, 9)  # heights 10 and 11 may need this voter
+async def test_somebody_elses_words_are_no_signature_of_ours(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    nonce = voter.nonces.to_bytes(16, "big")
+    forged = HeldSignature(40, bytes(32), bytes(76))
+    voter.rejoining.receive(1, AnswerMessage(nonce, 0, "", forged))
+    voter.tell(2, 0)
+    assert await voter.signs()
+    voter.marker.close()
 
 
-def test_the_committed_entry_itself_may_be_a_block(voter: Voter) -> None:
-    assert voter.begin(5)
-    voter.rejoining.on_status(STATUS)
-    voter.apply(9, 30)
-    assert not voter.signs(replace(STATUS, applied_index=LogIndex(30)), 8)
-    assert voter.signs(replace(STATUS, applied_index=LogIndex(30)), 9)
+async def test_a_damaged_marker_is_a_lost_one_and_a_torn_one_is_bounded(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    voter.tell(1, 0)
+    voter.tell(2, 0)
+    assert await voter.signs()
+    block = await chronicle.add()
+    assert voter.cosigner.sign(1, block.size, block.root, block.frontier) is not None
+    voter.marker.close()
+    data = bytearray((folder / MARKER_FILE).read_bytes())
+    data[4_096 + 40] ^= 1
+    (folder / MARKER_FILE).write_bytes(data)
+    torn = Voter(chronicle, folder)
+    assert (torn.cosigner.rejoining, torn.cosigner.memory.above) == (True, 1)
+    checkpoint = Checkpoint(torn.voters.origin, block.size, block.root)
+    torn.finality.block_applied(1, checkpoint, None)
+    torn.finality.receive_certificate(1, torn.certificate(block, (0, 1, 2)))
+    assert await torn.signs()
+    torn.marker.close()
+    (folder / MARKER_FILE).write_bytes(b"x" * 8_192)
+    damaged = Voter(chronicle, folder)
+    assert (damaged.cosigner.rejoining, damaged.cosigner.memory.above) == (True, None)
+    damaged.marker.close()
 
 
-def test_entries_without_blocks_are_caught_up_with_too(voter: Voter) -> None:
-    assert voter.begin(5)
-    voter.rejoining.on_status(STATUS)
-    assert not voter.signs(replace(STATUS, applied_index=LogIndex(30)), 4)
-    assert voter.signs(replace(STATUS, applied_index=LogIndex(30)), 5)
+async def test_an_operator_may_vouch_for_a_height(chronicle: Chronicle, folder: Path) -> None:
+    (folder / FILE).write_text("4\n")
+    voter = Voter(chronicle, folder)
+    assert voter.cosigner.rejoining
+    await voter.grow(3)
+    assert not await voter.signs()
+    assert voter.rejoining.view().height_needed == 4
+    await voter.grow(1)
+    assert await voter.signs()
+    assert not (folder / FILE).exists()
+    voter.marker.close()
 
 
-def test_the_operators_word_holds_over_restarts_until_it_signs(voter: Voter) -> None:
-    (voter.folder / FILE).touch()
-    assert Rejoining.is_asked(voter.folder)
-    assert voter.begin(0)
-    again = restarted(voter)
-    assert again.begin(0)
-    again.rejoining.on_status(STATUS)
-    again.apply(3, 30)
-    assert again.signs(replace(STATUS, applied_index=LogIndex(30)), 3)
-    assert not Rejoining.is_asked(voter.folder)
-    last = restarted(again)
-    assert not last.begin(0)
-    last.marker.close()
+@pytest.mark.parametrize("word", ["-1", "4 5", "９", "1e3", str(2**53 + 1), "x" * 100])
+def test_an_operators_word_is_one_height(folder: Path, word: str) -> None:
+    (folder / FILE).write_text(word)
+    marker = Marker.open(folder / MARKER_FILE)
+    me = "bureau"
+    with pytest.raises(RejoinFileError, match="one height"):
+        recall(folder, marker, _cosigner(marker, me))
+    marker.close()
+
+
+async def test_an_operator_cannot_vouch_for_less_than_is_remembered(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    voter.cosigner.held_back = False
+    for _ in range(2):
+        block = await chronicle.add()
+        voter.cosigner.sign(block.height, block.size, block.root, block.frontier)
+    (folder / FILE).write_text("1")
+    with pytest.raises(RejoinFileError, match="signed height 2"):
+        recall(folder, voter.marker, voter.cosigner)
+    voter.marker.close()
+
+
+def _cosigner(marker: Marker, node: str) -> Cosigner:
+    voter = VoterSet.from_genesis(make_genesis()).by_node[node]
+    return Cosigner(voter, seed(f"{node}/cosign"), marker, lambda: TIME_S)
+
+
+# --- The window ------------------------------------------------------------------------------
+
+
+async def test_a_height_above_the_window_is_signed_when_finality_grows(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    voter.cosigner.held_back = False
+    for _ in range(W + 2):
+        block = await chronicle.add()
+        checkpoint = Checkpoint(voter.voters.origin, block.size, block.root)
+        voter.finality.block_applied(block.height, checkpoint, None)
+        statement = voter.cosigner.sign(block.height, block.size, block.root, block.frontier)
+        assert (statement is None) == (block.height > W)
+    first, last = chronicle.blocks[0], chronicle.blocks[-1]
+    voter.finality.receive_certificate(1, voter.certificate(first))
+    certified = voter.finality.certified
+    assert voter.cosigner.sign(W + 2, last.size, last.root, last.frontier, certified) is None
+    block = chronicle.blocks[W]
+    assert voter.cosigner.sign(W + 1, block.size, block.root, block.frontier, certified)
+    # The certificate that allowed it is in the same write: no loss elsewhere takes it away.
+    again = voter.restarted()
+    assert again.cosigner.memory.certified == certified
+    again.marker.close()

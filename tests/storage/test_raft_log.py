@@ -8,7 +8,7 @@ import pytest
 
 from consensus.ports import AppendBatch
 from consensus.types import HardState, LogIndex, NodeId, Term
-from node.storage.marker import Marker, SignedCheckpoint
+from node.storage.marker import Marker, SignedCheckpoint, SigningMemory
 from node.storage.raft_log import DamagedLogError, open_raft_log
 from tests.consensus.lab import chain
 
@@ -22,7 +22,7 @@ async def test_log_and_signed_checkpoint_are_found_again(tmp_path: Path) -> None
     store = await open_raft_log(tmp_path / "raft.db", marker)
     await store.load()
     await store.append(AppendBatch(STATE, log[:2]))
-    marker.record_signed(signed)
+    marker.record_memory(SigningMemory(signed))
     await store.append(AppendBatch(None, log[2:]))
     await store.close()
     marker.close()
@@ -32,7 +32,7 @@ async def test_log_and_signed_checkpoint_are_found_again(tmp_path: Path) -> None
     recovered = await store.load()
     assert (recovered.hard_state, recovered.suspect) == (STATE, False)
     assert await store.read(LogIndex(1), LogIndex(3), 1 << 20) == log
-    assert marker.signed == signed
+    assert marker.memory.signed == signed
     await store.close()
     marker.close()
 
