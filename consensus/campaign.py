@@ -17,6 +17,10 @@ class Campaign:
         self._rejected: set[NodeId] = set()
         self._asked_again: set[NodeId] = set()
 
+    def asks(self, node: NodeId) -> bool:
+        """Whether `node` was asked for its vote."""
+        return node in self._membership.voting
+
     def record(self, voter: NodeId, *, granted: bool) -> None:
         """Note the answer of `voter`; a grant stands, whatever else it says."""
         if granted:

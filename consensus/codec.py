@@ -28,6 +28,8 @@ from consensus.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotChunk,
+    TermRequest,
+    TermResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -61,6 +63,8 @@ _WireMessage: TypeAlias = (
     | ReadIndexResponse
     | SnapshotChunk
     | ChunkResponse
+    | TermRequest
+    | TermResponse
 )
 _decoder: msgspec.msgpack.Decoder[_WireMessage] = msgspec.msgpack.Decoder(_WireMessage)
 _entry_decoder = msgspec.msgpack.Decoder(Entry)

@@ -20,7 +20,7 @@ MESSAGE_OVERHEAD_BYTES = 256
 
 SNAPSHOT_OVERHEAD_BYTES = 256 + 3 * 5 * MEMBERS_MAX
 """More than the encoding of a snapshot's name."""
-_MAY_BE_ZERO = {"node", "voters", "priority", "lease_reads", "trailing_entries"}
+_MAY_BE_ZERO = {"node", "voters", "priority", "liars_max", "lease_reads", "trailing_entries"}
 
 
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,9 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     """0 is first choice as leader; for each step above, timeouts are half an `election_ticks`
     longer (at most 8 steps)."""
+    liars_max: int = 0
+    """Voters that may lie about their term, at most (n - 1) / 3 of n; fewer members count as
+    fewer liars. See `terms`. 0: the crash model, in which every claim is true."""
     tick_ms: int = 25
     election_ticks: int = 16
     """Timeouts are drawn from [election_ticks, 2 · election_ticks). A leader is fresh, and keeps
@@ -96,6 +99,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("a member's number must fit 32 bits")
         if not 0 <= self.priority <= PRIORITY_MAX or self.trailing_entries < 0:
             raise ConfigError("priority or trailing_entries is out of range")
+        if self.liars_max < 0 or (self.voters and 3 * self.liars_max >= len(self.voters)):
+            raise ConfigError("fewer than a third of the voters may lie")
         if self.chunk_bytes > CHUNK_BYTES_MAX:
             raise ConfigError("a chunk must fit into a message")
         if self.wire_bytes_max > self.inbox_bytes_max:

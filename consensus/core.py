@@ -10,6 +10,8 @@ Rules (Raft paper, figure 2, and the thesis where named):
   that leader asked for the election.
 - CheckQuorum: a leader that hears no majority for an election timeout steps down; so does one
   whose disk hangs, or whose entries so many followers refuse that none can be committed.
+- A term is taken over only as far as enough voters hold it, or as an election explains (`terms`);
+  an answer counts only for who asked for it.
 - Only entries of the present term are committed by counting (paper, 5.4.2), and a leader counts
   itself only up to what is on its own disk.
 - A follower commits only what it has matched with the leader of this term.
@@ -42,12 +44,14 @@ from consensus.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotChunk,
+    TermRequest,
+    TermResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from consensus.progress import LogRead
 from consensus.reads import ReadAnswer
-from consensus.replication import LogRead
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, HardState, LogIndex, NodeId
@@ -76,12 +80,15 @@ class RaftCore(Leading):
         working = self._durability.busy or self._reading
         self._disk_elapsed = self._disk_elapsed + 1 if working else 0
         self._reads += self._follower_reads.tick()
+        if self._terms.tick():
+            self._send_term_requests()
         if self._leadership is not None:
             self._tick_leader(self._leadership)
         elif self._election_elapsed >= self._timeout:
-            self._reset_timeout()
             if self._may_campaign:
                 self._start_campaign(pre=True)
+            else:  # look again later; a dead leader is not taken for fresh by that
+                self._timeout = self._election_elapsed + self._draw_timeout()
 
     def step(self, sender: NodeId, message: Message) -> None:
         """Take in a message of `sender`; messages that no honest member sends are ignored.
@@ -96,13 +103,13 @@ class RaftCore(Leading):
             case VoteResponse():
                 self._on_vote_response(sender, message)
             case AppendRequest():
-                if self._follow(sender, message.term):
+                if self._follow(sender, message):
                     self._on_append(sender, message)
             case Heartbeat():
-                if self._follow(sender, message.term):
+                if self._follow(sender, message):
                     self._on_heartbeat(sender, message)
             case SnapshotChunk():
-                if self._follow(sender, message.term):
+                if self._follow(sender, message):
                     self._on_chunk(sender, message)
             case TimeoutNow():
                 self._on_timeout_now(sender, message)
@@ -113,6 +120,13 @@ class RaftCore(Leading):
                     self._reads += self._follower_reads.answered(message.ticket, message.index)
             case AppendResponse() | HeartbeatResponse() | ChunkResponse():
                 self._on_follower_response(sender, message)
+            case TermRequest():
+                self._terms.hear(sender, message.term, self.membership)
+                self._durability.hold_for_hard_state(sender, TermResponse(self.term))
+            case TermResponse():
+                self._terms.hear(sender, message.term, self.membership)
+                for claimant, kept in self._terms.explained(self.membership):
+                    self.step(claimant, kept)
 
     def read_index(self, ticket: int, now_ms: float) -> None:
         """Ask for an index at which a read is linearizable; a `ReadAnswer` comes with `ready`.

@@ -40,10 +40,6 @@ from consensus.turns import Turns
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
 from consensus.waiting import Proposals, Reads, Watchers
 
-TERM_LEAD_MAX = 1 << 20
-"""A message this far ahead in terms is refused: a week of one election after another. Else one
-lie could move the term so far that no election can follow."""
-
 Observer = Callable[[RaftStatus], None]
 
 
@@ -61,6 +57,7 @@ class RaftNode:
         observer: Observer = lambda _: None,
         snapshots: SnapshotStore | None = None,
         life: int | None = None,
+        secret: bytes = b"",
     ) -> None:
         """Put a node together; `start` begins.
 
@@ -74,6 +71,7 @@ class RaftNode:
             observer: Hears of every change of role, term, leader, suspicion and membership.
             snapshots: None: nothing is ever compacted.
             life: Greater at each start, also after the disk was lost; None: the system's clock.
+            secret: Known to this member alone and kept apart from its log, for its receipts.
         """
         self._config = config
         self._store = store
@@ -82,6 +80,7 @@ class RaftNode:
         self._applier = applier
         self._authority = authority or NoAuthority()
         self._rng: Rng = rng or SystemRandom()
+        self._secret = secret
         self._life = time.time_ns() // 1_000 if life is None else life
         self._observer = observer
         self._loop = asyncio.get_running_loop()
@@ -128,6 +127,7 @@ class RaftNode:
             self._protected,
             snapshot,
             self._life,
+            self._secret,
         )
         if self._distrusted:
             core.distrust()
@@ -172,8 +172,6 @@ class RaftNode:
         decoded = codec.decode(message, sender, self._config)
         if isinstance(decoded, AppendRequest):
             self._authority.offered(sender, decoded.entries)
-        if self._core is not None and decoded.term > self._core.term + TERM_LEAD_MAX:
-            raise ProtocolError(f"term {decoded.term} is out of reach")
         if self._snapshots is None and isinstance(decoded, SnapshotChunk):
             raise ProtocolError("a snapshot, and there is no store for it")
         self._turns.receive(sender, decoded, len(message))

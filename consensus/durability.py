@@ -9,6 +9,10 @@ is held back until the write that makes the promise durable is done:
 
 A leader's own appends and heartbeats promise nothing of its disk and do not pass through here;
 its term was durable before anybody could vote for it.
+
+What is held is bounded however long a write hangs: of each kind of message to each peer the newest
+one, for each of the two writes that there can be. What is overtaken so says nothing more, except to
+a peer that asks faster than it listens.
 """
 
 from __future__ import annotations
@@ -16,12 +20,22 @@ from __future__ import annotations
 import msgspec
 
 from consensus.log import RaftLog
-from consensus.messages import AppendResponse, AppendStatus, Message
+from consensus.messages import (
+    AppendResponse,
+    AppendStatus,
+    HeartbeatResponse,
+    Message,
+    VoteRequest,
+    VoteResponse,
+)
 from consensus.ports import AppendBatch
 from consensus.snapshot import Base
 from consensus.types import HardState, LogIndex, NodeId
 
 Addressed = tuple[NodeId, Message]
+_Kind = tuple[NodeId, type[Message], int]
+_HELD_MAX = 16_384
+"""Messages held for one write: of eight kinds to 2,048 peers. Strangers are peers here, too."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -45,7 +59,10 @@ class Durability:
         self._base: Base | None = None
         self._reset = False
         self._reset_seq = 0
-        self._held: list[tuple[int, NodeId, Message]] = []
+        self._held: dict[int, dict[_Kind, Message]] = {}
+        """By the write that frees them; there are at most two."""
+        self._free: list[Addressed] = []
+        """To go with the next turn."""
 
     @property
     def busy(self) -> bool:
@@ -84,36 +101,40 @@ class Durability:
     def withdraw(self) -> None:
         """Nothing that is held back goes out."""
         self._held.clear()
+        self._free.clear()
 
     def hold_for_hard_state(self, to: NodeId, message: Message) -> None:
         """Send `message` once the present term and vote are durable."""
         needed = self._seq + 1 if self._hard_state_dirty else self._hard_state_seq
-        self._held.append((needed, to, message))
+        self._hold(needed, to, message)
 
     def hold_for_all(self, to: NodeId, message: AppendResponse) -> None:
         """Send `message` once everything in the log, term and vote are durable."""
         needed = self._seq + 1 if self._dirty else self._seq
-        if self._held and message.status is AppendStatus.OK:
-            seq, to_before, before = self._held[-1]
-            if (
-                (seq, to_before) == (needed, to)
-                and isinstance(before, AppendResponse)
-                and before.status is AppendStatus.OK
-                and before.index <= message.index
-                and before.term == message.term
-            ):
-                self._held.pop()  # one acknowledgement of the later index says both
-        self._held.append((needed, to, message))
+        self._hold(needed, to, message)
+
+    def _hold(self, seq: int, to: NodeId, message: Message) -> None:
+        if seq <= self._persisted:
+            if self._free and _said_at_once(self._free[-1], (to, message)):
+                self._free.pop()
+            self._free.append((to, message))
+            return
+        held = self._held.setdefault(seq, {})
+        kind = (to, type(message), _subject(message))
+        before = held.pop(kind, None)
+        if before is not None:
+            message = _newer(before, message)
+        elif len(held) >= _HELD_MAX:
+            return
+        held[kind] = message
 
     def drop_acknowledgements(self, first: LogIndex) -> None:
         """Entries from `first` on were replaced before their acknowledgement left."""
-        self._held = [
-            (seq, to, message)
-            for seq, to, message in self._held
-            if not isinstance(message, AppendResponse)
-            or message.status is AppendStatus.MISMATCH
-            or message.index < first
-        ]
+        for seq, held in self._held.items():
+            self._held[seq] = {
+                kind: message for kind, message in held.items() if not _acknowledges(message, first)
+            }
+        self._free = [held for held in self._free if not _acknowledges(held[1], first)]
 
     def next_write(self, hard_state: HardState) -> Write | None:
         """The next write, unless one is under way or there is nothing to write."""
@@ -141,14 +162,12 @@ class Durability:
         """The write `seq` is durable."""
         assert seq == self._seq == self._persisted + 1, "one write at a time, in order"
         self._persisted = seq
+        self._free += [(to, message) for (to, _, _), message in self._held.pop(seq, {}).items()]
         self._log.settle()
 
     def release(self) -> list[Addressed]:
         """The messages whose writes are durable, in the order in which they were held."""
-        if not self._held:
-            return []
-        free = [(to, message) for seq, to, message in self._held if seq <= self._persisted]
-        self._held = [held for held in self._held if held[0] > self._persisted]
+        free, self._free = self._free, []
         return free
 
     @property
@@ -158,3 +177,50 @@ class Durability:
             or self._log.handed_index < self._log.last_index
             or self._base is not None
         )
+
+
+def _subject(message: Message) -> int:
+    """What tells messages of one type apart that both must arrive."""
+    if isinstance(message, AppendResponse):
+        return message.status
+    return isinstance(message, (VoteRequest, VoteResponse)) and message.pre
+
+
+def _acknowledges(message: Message, first: LogIndex) -> bool:
+    """Whether it says that an entry from `first` on is durable."""
+    return (
+        isinstance(message, AppendResponse)
+        and message.status is not AppendStatus.MISMATCH
+        and message.index >= first
+    )
+
+
+def _said_at_once(one: Addressed, other: Addressed) -> bool:
+    """Whether the second of two acknowledgements says the first one, too."""
+    (to, before), (again, message) = one, other
+    return (
+        to == again
+        and isinstance(before, AppendResponse)
+        and isinstance(message, AppendResponse)
+        and before.status is message.status is AppendStatus.OK
+        and before.term == message.term
+        and before.index <= message.index
+    )
+
+
+def _newer(before: Message, message: Message) -> Message:
+    """Which of two messages of one kind to one peer says more."""
+    if isinstance(before, AppendResponse) and isinstance(message, AppendResponse):
+        same = (before.term, before.life, before.counted)
+        told = message.status is not AppendStatus.MISMATCH
+        if told and same == (message.term, message.life, message.counted):
+            return before if before.index > message.index else message
+    elif isinstance(before, HeartbeatResponse) and isinstance(message, HeartbeatResponse):
+        same = (before.term, before.life, before.counted)
+        if same == (message.term, message.life, message.counted):
+            return before if before.round > message.round else message
+    elif isinstance(before, VoteResponse) and isinstance(message, VoteResponse):
+        if (before.term, before.campaign) == (message.term, message.campaign):
+            return before if before.granted else message
+        return before if before.campaign > message.campaign else message
+    return message

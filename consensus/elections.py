@@ -15,7 +15,7 @@ class Elections(State):
     """A member that votes and campaigns."""
 
     def _start_campaign(self, *, pre: bool) -> None:
-        self.leader = None
+        self.leader = self._heir = None  # whom the last leader named is none of the next one's
         self._reads += self._follower_reads.abandon()
         membership = self.membership
         if pre:
@@ -47,13 +47,15 @@ class Elections(State):
         self._durability.hold_for_hard_state(peer, request)
 
     def _on_vote_request(self, sender: NodeId, request: VoteRequest) -> None:
+        held = Term(request.term - 1) if request.pre and request.term else request.term
+        self._terms.hear(sender, held, self.membership)
         fresh = self._hears_leader and sender != self._heir
         if request.term > self.term and (fresh or self._guard_ticks):
             if request.pre:
                 self._answer_vote(sender, request, granted=False)
             return  # no answer, no new term: a rejoining node cannot disturb a live leader
-        if request.term > self.term and not request.pre:
-            self._become_follower(request.term, None)
+        if request.term > self.term and not self._believes(sender, request):
+            return
         free = self.vote == sender or (self.vote is None and self.leader is None)
         granted = (
             not self.suspect
@@ -61,12 +63,22 @@ class Elections(State):
             and (request.last_term, request.last_index) >= (self.log.last_term, self.log.last_index)
             and self._shows_protected(request)
         )
-        if granted and not request.pre:
-            if self.vote != sender:
-                self.vote = sender
-                self._durability.touch_hard_state()
-            self._election_elapsed = 0
+        if granted and not request.pre and self.vote != sender:
+            self.vote = sender
+            self._durability.touch_hard_state()
+            if self._terms.gains_time(sender, self.membership):
+                self._election_elapsed = 0
         self._answer_vote(sender, request, granted=granted)
+
+    def _believes(self, candidate: NodeId, request: VoteRequest) -> bool:
+        """Whether an election explains the term of the request; a campaign takes it over."""
+        reach = self._terms.reach(candidate, request.term, self.membership)
+        if not request.pre and reach > self.term:
+            self._terms.note_lift(candidate, reach, self.membership)
+            self._become_follower(reach, None)
+        if reach < request.term:
+            self._ask_terms(candidate, request)
+        return reach == request.term
 
     def _answer_vote(self, to: NodeId, request: VoteRequest, *, granted: bool) -> None:
         response = VoteResponse(self.term, request.term, request.pre, granted, self.protected_index)
@@ -87,12 +99,20 @@ class Elections(State):
         return protected == 0 or shown > max(protected, self.commit_index)
 
     def _on_vote_response(self, sender: NodeId, response: VoteResponse) -> None:
+        campaign = self._campaign
+        if campaign is None or not campaign.asks(sender):
+            return  # too late, or a stranger: nobody who hears a leader forgets it for an answer
+        self._terms.hear(sender, response.term, self.membership)
         new_floor = self._floors.learn(sender, response.floor)
         if response.term > self.term:
-            self._become_follower(response.term, None)
-            return
-        campaign = self._campaign
-        if campaign is None or (campaign.term, campaign.pre) != (response.campaign, response.pre):
+            reach = self._terms.reach(sender, response.term, self.membership)
+            if reach < response.term:
+                self._ask_terms(sender, None)
+            if reach > self.term:
+                self._terms.note_lift(sender, reach, self.membership)
+                self._become_follower(reach, None)
+                return
+        if (campaign.term, campaign.pre) != (response.campaign, response.pre):
             return
         if (
             not response.granted

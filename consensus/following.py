@@ -18,16 +18,18 @@ from consensus.messages import (
     SnapshotChunk,
 )
 from consensus.ports import Admission
+from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkWrite
-from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
+from consensus.types import Entry, EntryKind, LogIndex, NodeId
 
 
 class Following(Elections):
     """A member that follows."""
 
-    def _follow(self, sender: NodeId, term: Term) -> bool:
-        """Accept `sender` as the leader of `term`; False when it is not."""
+    def _follow(self, sender: NodeId, message: AppendRequest | Heartbeat | SnapshotChunk) -> bool:
+        """Accept `sender` as the leader of its term; False when it is not."""
+        term = message.term
         if term < self.term:
             # A stale leader learns of the new term and steps down.
             stale = AppendResponse(
@@ -41,22 +43,44 @@ class Following(Elections):
             return False
         if term == self.term and self.leader not in {None, sender}:
             return False  # two leaders in one term: one of them lies
+        self._terms.hear(sender, term, self.membership)
+        if term > self.term and not self._terms.is_supported(term, self.membership):
+            self._ask_terms(sender, message if isinstance(message, Heartbeat) else None)
+            return False
         if term > self.term or self.leader is None:
             self._become_follower(term, sender)
         self._election_elapsed = 0
         return True
 
     def _on_heartbeat(self, sender: NodeId, heartbeat: Heartbeat) -> None:
-        if self.suspect and self._suspect_until is None:
-            # Only an entry that is made after the loss and committed without this node shows that
-            # this leader is not one that was deposed with a vote which this node has forgotten.
+        if heartbeat.held is not None and self._forgot(heartbeat.held):
+            self.distrust()
+        if self.suspect and self._suspect_until is None and heartbeat.life == self._life:
+            # It names this life, so it was made after the loss. Only an entry that is made then and
+            # committed without this node shows that this leader is not one that was deposed with a
+            # vote which this node has forgotten.
             self._suspect_until = LogIndex(max(heartbeat.last_index + 1, self._applied_at_start))
         self._heir = heartbeat.heir
         self._commit_matched(heartbeat.commit, self._matched)
         response = HeartbeatResponse(
-            self.term, heartbeat.round, counted=not self.suspect, life=self._life
+            self.term,
+            heartbeat.round,
+            counted=not self.suspect,
+            life=self._life,
+            until=(self._suspect_until or LogIndex(0)) if self.suspect else LogIndex(0),
         )
         self._durability.hold_for_hard_state(sender, response)
+
+    def _forgot(self, receipt: Receipt) -> bool:
+        """Whether an earlier life acknowledged to this leader what this log does not hold."""
+        if self.suspect or self._replaced or receipt.life >= self._life:
+            return False
+        index = receipt.index
+        if index < self.log.base.index or (
+            index <= self.log.last_index and self.log.hash_at(index) == receipt.hash
+        ):
+            return False
+        return self._sealer.made(receipt, self.term)
 
     def _on_append(self, sender: NodeId, append: AppendRequest) -> None:
         if append.prev_index < self.log.base.index:
@@ -132,6 +156,7 @@ class Following(Elections):
         """Append `entries`, which differ from what the log has in their place."""
         first = entries[0]
         if first.index <= self.log.last_index:
+            self._replaced = True
             self.log.truncate(first.index)
             self._memberships.truncate(first.index)
             self._durability.drop_acknowledgements(first.index)

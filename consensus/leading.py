@@ -35,6 +35,9 @@ from consensus.replication import Leadership
 from consensus.state import Handover
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
 
+_RENEWALS = 32
+"""Election timeouts (13 s by default) between two hand-overs for the sake of a stuck voter."""
+
 
 class Leading(Following):
     """A member that leads."""
@@ -143,9 +146,10 @@ class Leading(Following):
     def _become_leader(self) -> None:
         self.role = Role.LEADER
         self.leader = self._config.node
-        self._campaign = None
+        self._campaign = self._heir = None
         self._election_elapsed = 0
         self._heartbeat_elapsed = self._config.heartbeat_ticks  # the first one at the next tick
+        self._renewed_ticks = 0
         self._leadership = Leadership(self._config, self.log, self.term, self.membership)
         self._leader_reads = LeaderReads(self._config)
         self._incoming.abandon()
@@ -162,6 +166,7 @@ class Leading(Following):
     def _tick_leader(self, leadership: Leadership) -> None:
         if self._election_elapsed >= self._config.election_ticks:
             self._election_elapsed = 0
+            self._free_stuck_voters(leadership)
             if not leadership.keeps_quorum():
                 self._become_follower(self.term, None)
                 return
@@ -173,10 +178,15 @@ class Leading(Following):
             self._handover.ticks_left -= 1
             if self._handover.ticks_left <= 0:
                 self._handover = self._heir = None
+                self._advance_membership(leadership)
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed >= self._config.heartbeat_ticks:
             self._heartbeat_elapsed = 0
             self._beat_due = True
+            leadership.beat()
+            newest = LogIndex(-1) if self._snapshot is None else self._snapshot.index
+            if leadership.snapshot_wanted and newest >= self.log.last_index and self.leads_safely:
+                self._favour(leadership)  # else there is no later state to capture
             if self._handover is not None:
                 self._handover.asked = False  # the request may have been lost
                 self._continue_handover()
@@ -184,25 +194,30 @@ class Leading(Following):
     def _on_follower_response(
         self, sender: NodeId, response: AppendResponse | HeartbeatResponse | ChunkResponse
     ) -> None:
-        if response.term > self.term:
-            self._become_follower(response.term, None)
         leadership, reads = self._leadership, self._leader_reads
-        if leadership is None or reads is None or response.term < self.term:
+        if leadership is None or reads is None or sender not in leadership.followers:
             return
-        if sender not in leadership.followers:
+        self._terms.hear(sender, response.term, self.membership)
+        if response.term > self.term and self._terms.is_supported(response.term, self.membership):
+            self._become_follower(response.term, None)
+            return
+        if response.term != self.term:
             return
         if isinstance(response, ChunkResponse):
             leadership.on_chunk_response(sender, response)
             return
+        before = leadership.followers[sender].life
         if not leadership.hears(sender, response.life, counted=response.counted):
             return
+        if response.life > before and not response.counted:
+            self._send_heartbeat(sender)  # made after its loss: it need not wait for the next one
         if isinstance(response, HeartbeatResponse):
             leadership.on_heartbeat_response(sender)
             if response.counted:
                 reads.acknowledge(sender, response.round)
                 self._answer_reads(reads)
-            elif self.leads_safely and leadership.wants_proof(sender):
-                self._create(leadership, EntryKind.NOOP, b"")
+            elif response.until == self.log.last_index + 1 and self.leads_safely:
+                self._favour(leadership)  # it waits for an entry that is made after its loss
             return
         leadership.on_append_response(sender, response)
         if leadership.is_refused():
@@ -211,6 +226,11 @@ class Leading(Following):
         else:
             self._count_commit()
             self._continue_handover()
+
+    def _favour(self, leadership: Leadership) -> None:
+        """Make an entry that a follower needs, if none was made for one just now."""
+        if leadership.may_favour():
+            self._create(leadership, EntryKind.NOOP, b"")
 
     def _count_commit(self) -> None:
         leadership = self._leadership
@@ -229,11 +249,34 @@ class Leading(Following):
         if membership.joint:
             self._create(leadership, EntryKind.MEMBERSHIP, membership.left().encode())
         elif self._config.node not in membership.voters:
+            handover = self._handover
+            if handover is not None and handover.to in membership.voters:
+                return  # leadership goes where it was sent, or here again when that has failed
             successor = leadership.best_voter()
             if successor is not None:  # nobody need wait for an election timeout
                 self._outgoing += leadership.collect(self.commit_index, self._snapshot).messages
                 self._ask_to_lead(successor)
             self._become_follower(self.term, None)
+
+    def _free_stuck_voters(self, leadership: Leadership) -> None:
+        """Give way, now and then, to a voter that is in a higher term than all others.
+
+        Its answers unseat nobody, and it cannot come back to this term: it may have promised not
+        to. An orderly hand-over reaches its term without a pause. A liar that plays stuck gains no
+        more than that.
+        """
+        self._renewed_ticks += self._config.election_ticks
+        if self._renewed_ticks < _RENEWALS * self._config.election_ticks or not self.leads_safely:
+            return
+        stuck = [
+            node
+            for node, peer in leadership.followers.items()
+            if not peer.active and self._terms.ahead(node, self.term, self.membership)
+        ]
+        heir = leadership.best_voter(without=stuck)
+        if stuck and heir is not None and not self.membership.joint and self._handover is None:
+            self._renewed_ticks = 0
+            self.transfer(heir)
 
     # --- Hand-over and reads ---------------------------------------------------------------------
 
@@ -256,11 +299,22 @@ class Leading(Following):
         self._outgoing.append((heir, TimeoutNow(self.term)))
 
     def _send_heartbeats(self) -> None:
+        for follower in sorted(self.followers()):
+            self._send_heartbeat(follower)
+
+    def _send_heartbeat(self, follower: NodeId) -> None:
         assert self._leader_reads is not None
+        peer = self.followers()[follower]
         heartbeat = Heartbeat(
-            self.term, self.commit_index, self.log.last_index, self._leader_reads.round, self._heir
+            self.term,
+            self.commit_index,
+            self.log.last_index,
+            self._leader_reads.round,
+            self._heir,
+            max(0, peer.life),
+            peer.receipt,
         )
-        self._outgoing += [(peer, heartbeat) for peer in sorted(self.followers())]
+        self._outgoing.append((follower, heartbeat))
 
     def _begin_round(self, now_ms: float) -> None:
         """Send heartbeats when they are due, and a round of reads when one can begin."""
@@ -281,9 +335,10 @@ class Leading(Following):
                 self._outgoing.append((asker, ReadIndexResponse(self.term, ticket, index)))
 
     def _on_read_request(self, sender: NodeId, request: ReadIndexRequest) -> None:
-        if self._leader_reads is None or request.term != self.term:
+        followers = self.followers()
+        if self._leader_reads is None or request.term != self.term or sender not in followers:
             return
         try:
-            self._leader_reads.add(sender, request.ticket)
+            self._leader_reads.add(sender, request.ticket, len(followers))
         except ReadError:
             return  # the asker retries after its timeout

@@ -1,7 +1,8 @@
 """What members say to each other. Owns the meaning of the messages; `codec` owns their bytes.
 
 Every message is sent by one node to one node; who sent it is known from the channel, so no
-message names its sender. `term` is the sender's term, except in a vote request.
+message names its sender. `term` is the sender's term, durable at the sender (but in requests for
+reads), except in a vote request. How far it is believed is a matter of `terms`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from consensus.membership import AnyNode
+from consensus.receipts import Receipt, Seal
 from consensus.snapshot import AnyIndex, AnyTerm, Hash, Snapshot
 from consensus.types import Entry, LogIndex, Term
 
@@ -85,6 +87,8 @@ class AppendResponse(_Message, frozen=True, tag=4):
     not make a quorum until it has caught up."""
     life: _Count = 0
     """Of the follower's process, greater at each start: what an earlier one said is out of date."""
+    seal: Seal = b""
+    """Of OK and REFUSED: shown back to the follower, see `receipts`."""
 
 
 class Heartbeat(_Message, frozen=True, tag=5):
@@ -98,7 +102,12 @@ class Heartbeat(_Message, frozen=True, tag=5):
     """Counts rounds of reads (thesis, 6.4); an answer confirms leadership for its round."""
     heir: AnyNode | None = None
     """Who may campaign although this leader is fresh: leadership is handed over to it. Said here,
-    to every voter, and not by the candidate: a member that lies cannot unseat a leader."""
+    to every voter, and not by the candidate, who may lie."""
+    life: _Count = 0
+    """The newest life of the receiver that the sender has heard of: shows a suspect follower that
+    this was made after its loss."""
+    held: Receipt | None = None
+    """The most that the receiver has acknowledged to this leader."""
 
 
 class HeartbeatResponse(_Message, frozen=True, tag=6):
@@ -111,6 +120,8 @@ class HeartbeatResponse(_Message, frozen=True, tag=6):
     another leader, so it confirms none."""
     life: _Count = 0
     """As in an `AppendResponse`."""
+    until: AnyIndex = LogIndex(0)
+    """From a suspect follower that knows what it must reach: the index of that entry."""
 
 
 class TimeoutNow(_Message, frozen=True, tag=7):
@@ -156,6 +167,18 @@ class ChunkResponse(_Message, frozen=True, tag=11):
     """This snapshot will not be installed: its membership lacks the follower."""
 
 
+class TermRequest(_Message, frozen=True, tag=12):
+    """Asks which term the receiver holds: somebody claims one that is not explained."""
+
+    term: AnyTerm
+
+
+class TermResponse(_Message, frozen=True, tag=13):
+    """Answers with the receiver's durable term."""
+
+    term: AnyTerm
+
+
 Message: TypeAlias = (
     VoteRequest
     | VoteResponse
@@ -168,4 +191,6 @@ Message: TypeAlias = (
     | ReadIndexResponse
     | SnapshotChunk
     | ChunkResponse
+    | TermRequest
+    | TermResponse
 )

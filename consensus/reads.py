@@ -44,8 +44,9 @@ class LeaderReads:
         """The newest round; heartbeats carry it."""
         self._new: list[tuple[NodeId, int]] = []
         self._waiting: deque[tuple[int, LogIndex, list[tuple[NodeId, int]]]] = deque()
-        self._count = 0
         self._acknowledged: dict[NodeId, int] = {}
+        self._counts: dict[NodeId, int] = {}
+        """Reads that wait, by asker."""
         self._sent_ms: deque[tuple[int, float]] = deque()
         self._lease_until_ms = 0.0
         self._lease_allowed = config.lease_reads
@@ -53,15 +54,25 @@ class LeaderReads:
             _LEASE_SHARE * max(0, config.election_ticks - _LEASE_TICKS_LOST) * config.tick_ms
         )
 
-    def add(self, asker: NodeId, ticket: int) -> None:
+    def add(self, asker: NodeId, ticket: int, askers: int = 1) -> None:
         """A read waits for its round.
+
+        Args:
+            asker: Who reads. This node has `reads_max` for itself; the others share as many, each
+                of them a part that nobody else can use up.
+            ticket: Its name for the read.
+            askers: How many others there are.
 
         Raises:
             ReadError: when too many wait.
         """
-        if self._count >= self._config.reads_max:
+        share = self._config.reads_max
+        if asker != self._config.node:
+            share = max(1, share // max(1, askers))
+        waiting = self._counts.get(asker, 0)
+        if waiting >= share:
             raise ReadError("too many reads wait")
-        self._count += 1
+        self._counts[asker] = waiting + 1
         self._new.append((asker, ticket))
 
     def holds_lease(self, now_ms: float) -> bool:
@@ -104,7 +115,8 @@ class LeaderReads:
         while self._waiting and self._waiting[0][0] <= confirmed:
             _, index, reads = self._waiting.popleft()
             answers += [(asker, ticket, index) for asker, ticket in reads]
-        self._count -= len(answers)
+        for asker, _, _ in answers:
+            self._counts[asker] -= 1
         return answers
 
     def abandon(self, node: NodeId) -> list[ReadAnswer]:

@@ -13,7 +13,7 @@ window is then dropped and probing resumes.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Collection
 
 import msgspec
 
@@ -22,103 +22,14 @@ from consensus.durability import Addressed
 from consensus.log import RaftLog, entry_bytes
 from consensus.membership import Membership
 from consensus.messages import AppendRequest, AppendResponse, AppendStatus, ChunkResponse
+from consensus.progress import LogRead, Progress
+from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead, Outgoing
 from consensus.types import Entry, LogIndex, NodeId, Term
 
-
-class LogRead(msgspec.Struct, frozen=True):
-    """Entries that a follower needs and memory lacks. Answer with `RaftCore.on_read`."""
-
-    follower: NodeId
-    term: Term
-    first: LogIndex
-    last: LogIndex
-    bytes_max: int
-
-
-class Progress:
-    """One follower, as its leader sees it."""
-
-    __slots__ = (
-        "active",
-        "counted",
-        "leaving_ticks",
-        "life",
-        "match",
-        "next",
-        "nudged",
-        "paused",
-        "proof_made",
-        "reading",
-        "refused",
-        "replicating",
-        "snapshot",
-        "told_commit",
-        "unfit",
-        "window",
-        "window_bytes",
-    )
-
-    def __init__(self, next_index: LogIndex) -> None:
-        self.match = LogIndex(0)
-        """Known to be durable there and equal."""
-        self.next = next_index
-        """First entry of the next append."""
-        self.replicating = False
-        self.paused = False
-        """Probing, and the probe is on its way; or waiting for a snapshot to be made."""
-        self.nudged = False
-        """Send an append even if there is nothing new."""
-        self.active = True
-        """Heard from since the last check of the quorum."""
-        self.life = -1
-        """The newest life that was heard of."""
-        self.counted = True
-        """Its disk is trusted."""
-        self.proof_made = False
-        """Not counted, and an entry was made for its sake."""
-        self.refused = False
-        self.told_commit = LogIndex(0)
-        self.reading: LogRead | None = None
-        self.snapshot: Outgoing | None = None
-        """The snapshot that it is being sent."""
-        self.window: deque[tuple[LogIndex, int]] = deque()
-        """(last index, bytes) of the appends on their way."""
-        self.window_bytes = 0
-        self.unfit = LogIndex(0)
-        """The snapshot at this index is of no use to it."""
-        self.leaving_ticks: int | None = None
-        """No member any more: ticks until it is forgotten, meant for telling it so."""
-
-    @property
-    def state(self) -> str:
-        """`probe`, `replicate` or `snapshot`."""
-        if self.snapshot is not None:
-            return "snapshot"
-        return "replicate" if self.replicating else "probe"
-
-    def probe(self, next_index: int) -> None:
-        """Forget what is on its way and probe from `next_index`."""
-        self.next = LogIndex(max(next_index, self.match + 1))
-        self.replicating = self.paused = False
-        self.reading = self.snapshot = None
-        self.window.clear()
-        self.window_bytes = 0
-
-    def refuse_snapshot(self) -> None:
-        """The snapshot on its way is of no use; wait for a newer one."""
-        assert self.snapshot is not None
-        self.unfit = self.snapshot.snapshot.index
-        self.snapshot = None
-        self.paused = True
-
-    def advance(self, index: LogIndex) -> None:
-        """Everything up to `index` is durable there."""
-        self.match = max(self.match, index)
-        self.next = max(self.next, LogIndex(self.match + 1))
-        while self.window and self.window[0][0] <= self.match:
-            self.window_bytes -= self.window.popleft()[1]
+_UNFIT_WAITS = 32
+"""Election timeouts between two snapshots that are made because one follower refused the last."""
 
 
 class Collected(msgspec.Struct):
@@ -142,6 +53,8 @@ class Leadership:
         self.followers: dict[NodeId, Progress] = {}
         self.snapshot_wanted = False
         """A follower needs a snapshot, newer than the one there is."""
+        self._favour_ticks = 0
+        """Until another entry may be made for a follower's sake."""
         self._first = LogIndex(log.last_index + 1)
         """The first entry of this leadership."""
         self._built: tuple[tuple[int, int, int], AppendRequest, int] | None = None
@@ -160,12 +73,17 @@ class Leadership:
                 peer.leaving_ticks = self._config.election_ticks
 
     def tick(self) -> None:
-        """Forget who left long enough ago."""
+        """One tick has passed: forget who left long enough ago."""
+        self._favour_ticks = max(0, self._favour_ticks - 1)
         for node, peer in list(self.followers.items()):
-            if peer.leaving_ticks is not None:
-                peer.leaving_ticks -= 1
-                if peer.leaving_ticks <= 0:
-                    del self.followers[node]
+            peer.tick()
+            if peer.leaving_ticks is not None and peer.leaving_ticks <= 0:
+                del self.followers[node]
+
+    def beat(self) -> None:
+        """Heartbeats are due by time."""
+        for peer in self.followers.values():
+            peer.beat()
 
     def has_room(self, payload: bytes, commit: LogIndex) -> bool:
         """Whether one more proposal fits beside those of this leader that are not committed."""
@@ -198,12 +116,12 @@ class Leadership:
         refusing = [node for node, peer in self.followers.items() if peer.refused]
         return bool(refusing) and not self._membership.can_reach_quorum(refusing)
 
-    def best_voter(self) -> NodeId | None:
+    def best_voter(self, without: Collection[NodeId] = ()) -> NodeId | None:
         """The voter that could lead soonest: the one with the most of the log."""
         voters = [
             (peer.match, -node)
             for node, peer in self.followers.items()
-            if node in self._membership.voters and peer.counted
+            if node in self._membership.voters and peer.counted and node not in without
         ]
         return NodeId(-max(voters)[1]) if voters else None
 
@@ -228,11 +146,7 @@ class Leadership:
         if life < peer.life:
             return False
         if life > peer.life:
-            peer.life = life
-            peer.counted = counted
-            peer.proof_made = False
-            if peer.match:  # a new process must match again before it learns what is committed
-                peer.probe(peer.match + 1)
+            peer.begin_life(life, counted=counted)
         peer.counted |= counted
         peer.active = True
         return True
@@ -246,33 +160,44 @@ class Leadership:
             self._on_mismatch(peer, response)
             return
         peer.advance(response.index)
+        self._keep_receipt(peer, response)
         peer.refused = response.status is AppendStatus.REFUSED
         if peer.refused:
-            peer.probe(peer.match + 1)
+            peer.go_back(peer.match + 1)
             peer.paused = True  # ask again after the next heartbeat
             return
         if peer.snapshot is not None and response.index >= peer.snapshot.snapshot.index:
             peer.snapshot = None
-        if not peer.replicating and peer.match + 1 >= peer.next > self._log.base.index:
+        matched = peer.match + 1 >= peer.next > self._log.base.index
+        if not peer.replicating and matched and peer.credits >= 0:
             peer.replicating, peer.paused, peer.snapshot = True, False, None
 
+    def _keep_receipt(self, peer: Progress, response: AppendResponse) -> None:
+        index = response.index
+        if index >= self._log.base.index and (peer.receipt is None or index >= peer.receipt.index):
+            entry_hash = self._log.hash_at(index)
+            peer.receipt = Receipt(response.life, index, entry_hash, response.seal)
+
     def on_heartbeat_response(self, follower: NodeId) -> None:
-        """The follower lives and can be sent to."""
+        """The follower lives and can be sent to; said once for each heartbeat that was due."""
         peer = self.followers[follower]
+        if peer.answered:
+            return
+        peer.answered = True
         peer.paused = False
         peer.nudged = peer.match < self._log.last_index
         if peer.snapshot is not None:
             peer.snapshot.nudge()
 
-    def wants_proof(self, follower: NodeId) -> bool:
-        """True once for each life of a suspect follower.
+    def may_favour(self) -> bool:
+        """Whether an entry may be made for a follower's sake: one in an election timeout, for all.
 
-        It is waiting for an entry that was made after its loss, and nobody else may propose one.
+        Nobody else need propose any, and no follower can make a leader fill its log.
         """
-        peer = self.followers[follower]
-        wanted = not peer.counted and not peer.proof_made
-        peer.proof_made |= wanted
-        return wanted
+        if self._favour_ticks:
+            return False
+        self._favour_ticks = self._config.election_ticks
+        return True
 
     def on_chunk_response(self, follower: NodeId, response: ChunkResponse) -> None:
         """The follower says how much of a snapshot it holds."""
@@ -281,7 +206,7 @@ class Leadership:
         if peer.snapshot is None or not peer.snapshot.answers(response):
             return
         if response.refused:
-            peer.refuse_snapshot()
+            peer.refuse_snapshot(_UNFIT_WAITS * self._config.election_ticks)
         else:
             peer.snapshot.held(response.offset)
 
@@ -291,7 +216,7 @@ class Leadership:
         if peer is None or peer.snapshot is None or peer.snapshot.reading is not request:
             return []
         if not data:
-            peer.refuse_snapshot()  # as if the follower had: a newer one must be made
+            peer.refuse_snapshot(0)  # as if the follower had: a newer one must be made
             return []
         return [(request.follower, peer.snapshot.chunk(self._term, data))]
 
@@ -356,23 +281,21 @@ class Leadership:
             or not max(self._log.base.index, peer.unfit + 1) <= snapshot.index
             or follower not in snapshot.membership.members
         ):
-            self.snapshot_wanted |= peer.leaving_ticks is None
+            self.snapshot_wanted |= peer.leaving_ticks is None and not peer.unfit_ticks
             return
         if not peer.paused:
             peer.probe(peer.next)
             peer.snapshot = Outgoing(follower, snapshot)
 
     def _on_mismatch(self, peer: Progress, response: AppendResponse) -> None:
-        if not response.counted:
-            peer.match = LogIndex(0)  # it lost what it had acknowledged
-        elif response.index <= peer.match:
+        if response.index <= peer.match:
             return  # answers an append from before the match was known
         if peer.snapshot is not None:
             return  # answers an append from before the snapshot
         if not peer.replicating and response.index != peer.next - 1:
             return  # answers an earlier probe
         found, _ = self._log.hint(response.hint_index, response.hint_term)
-        peer.probe(min(response.index, found + 1, response.hint_index + 1))
+        peer.go_back(min(response.index, found + 1, response.hint_index + 1))
 
     def _may_send(self, peer: Progress) -> bool:
         if not peer.replicating:

@@ -15,11 +15,14 @@ from consensus.durability import Addressed, Durability
 from consensus.errors import SnapshotError
 from consensus.log import RaftLog
 from consensus.membership import Membership, MembershipHistory
-from consensus.messages import AppendResponse, AppendStatus
+from consensus.messages import AppendResponse, AppendStatus, TermRequest
 from consensus.ports import Authority, Recovered
+from consensus.progress import Progress
 from consensus.reads import FollowerReads, LeaderReads, ReadAnswer
-from consensus.replication import Leadership, Progress
+from consensus.receipts import Sealer
+from consensus.replication import Leadership
 from consensus.snapshot import Base, Snapshot
+from consensus.terms import Terms, Waiting
 from consensus.transfer import Incoming
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
 
@@ -47,6 +50,7 @@ class State(ABC):
         protected_index: LogIndex = _NOWHERE,
         snapshot: Snapshot | None = None,
         life: int = 0,
+        secret: bytes = b"",
     ) -> None:
         """Start as a follower.
 
@@ -59,6 +63,7 @@ class State(ABC):
             protected_index: See `protect`.
             snapshot: The newest complete one of the snapshot store.
             life: Greater at each start, also after the disk was lost: the system's clock will do.
+            secret: Known to this member only, the same in each life: see `receipts`.
 
         Raises:
             SnapshotError: when the log begins after the embedder's state and no snapshot helps.
@@ -84,6 +89,8 @@ class State(ABC):
         self._authority = authority
         self._rng = rng
         self._life = life
+        self._sealer = Sealer(secret)
+        self._terms = Terms(config)
         self._memberships = MembershipHistory(
             config.founding if base.membership is None else base.membership, recovered.memberships
         )
@@ -94,6 +101,8 @@ class State(ABC):
         self._leader_reads: LeaderReads | None = None
         self._follower_reads = FollowerReads(config, rng)
         self._handover: Handover | None = None
+        self._renewed_ticks = 0
+        """Of a leader: how long it has led since it last gave way to a member that is stuck."""
         self._heir: NodeId | None = None
         """Who may campaign although the leader is fresh: that leader said so."""
         self._campaign: Campaign | None = None
@@ -115,6 +124,8 @@ class State(ABC):
         """Equal to the log of this term's leader up to here."""
         self._applied_at_start = applied_index
         self._suspect_until: LogIndex | None = None
+        self._replaced = False
+        """In this life a leader has replaced entries, rightly or not."""
         if applied_index < base.index or (applied_index == 0 and self._holds_all_of(snapshot)):
             self._restore_at_start(snapshot)
 
@@ -201,6 +212,7 @@ class State(ABC):
         self.leader = leader
         self._leadership = self._leader_reads = self._campaign = None
         self._handover = self._heir = None
+        self._renewed_ticks = 0
         self._matched = LogIndex(0)
         self._suspect_until = None
         self._incoming.abandon()
@@ -209,10 +221,26 @@ class State(ABC):
     def _acknowledge(
         self, leader: NodeId, index: LogIndex, status: AppendStatus = AppendStatus.OK
     ) -> None:
+        seal = self._sealer.seal(self._life, self.term, index, self.log.hash_at(index))
         response = AppendResponse(
-            self.term, status, index, counted=not self.suspect, life=self._life
+            self.term, status, index, counted=not self.suspect, life=self._life, seal=seal
         )
         self._durability.hold_for_all(leader, response)
+
+    def _ask_terms(self, sender: NodeId, message: Waiting | None) -> None:
+        """`sender` claims a term that is not explained; hear what the other voters hold.
+
+        Args:
+            sender: Who claims it.
+            message: To be looked at again when it is explained; None: it will be repeated.
+        """
+        if self._terms.wait(sender, message, self.membership):
+            self._send_term_requests()
+
+    def _send_term_requests(self) -> None:
+        request = TermRequest(self.term)
+        for voter in sorted(self.membership.voting - {self._config.node}):
+            self._durability.hold_for_hard_state(voter, request)
 
     def _reset(self, snapshot: Snapshot) -> None:
         self.log.reset(snapshot.base)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
 from consensus.ports import LogStore, SnapshotStore
-from consensus.replication import LogRead
+from consensus.progress import LogRead
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex

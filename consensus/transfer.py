@@ -50,6 +50,8 @@ class Outgoing:
         self.reading: ChunkRead | None = None
         self._offset: int | None = None
         """Held by the follower; None while not known."""
+        self._sent = 0
+        """End of the chunk on its way."""
         self._waiting = False
         """Something is on its way to or from the follower."""
         self._quiet = False
@@ -62,10 +64,11 @@ class Outgoing:
     def held(self, offset: int) -> None:
         """The follower holds the first `offset` bytes.
 
-        What says nothing new is a duplicate: to answer it would start a second stream. If a chunk
-        was lost or refused, `nudge` begins again.
+        What says nothing new is a duplicate, and what says less than the chunk that was sent wants
+        more bytes than it takes: to answer either would start a second stream. If a chunk was lost
+        or refused, `nudge` begins again.
         """
-        if self._offset is not None and offset <= self._offset:
+        if self._offset is not None and (offset <= self._offset or offset < self._sent):
             return
         self._offset = min(offset, self.snapshot.size)
         self._waiting = self._quiet = False
@@ -80,6 +83,7 @@ class Outgoing:
             return
         if self._quiet:
             self._offset = None
+            self._sent = 0
             self._waiting = False
         self._quiet = not self._quiet
 
@@ -106,6 +110,7 @@ class Outgoing:
         offset = self.reading.offset
         self.reading = None
         self._waiting = True
+        self._sent = offset + len(data)
         return SnapshotChunk(term, self.snapshot, offset, data)
 
 

@@ -47,7 +47,14 @@ from node.links import Links
 from node.members import Members
 from node.naming import Naming
 from node.pool import Pool, PoolLimits
-from node.raft import EntryAuthority, RaftApplier, RaftSender, observe_stored, read_signed
+from node.raft import (
+    EntryAuthority,
+    RaftApplier,
+    RaftSender,
+    observe_stored,
+    read_signed,
+    receipts_secret,
+)
 from node.rejoining import Rejoining, recall
 from node.resumption import NONCE_BYTES, RULES
 from node.signer import Signer
@@ -380,6 +387,7 @@ class Node:
             RaftConfig(
                 node=NodeId(self._me.number),
                 voters=tuple(NodeId(v.number) for v in voters.voters),
+                liars_max=voters.f,
                 snapshot_entries=self._config.raft.snapshot_entries,
                 snapshot_bytes=self._config.raft.snapshot_bytes,
                 trailing_entries=self._config.raft.trailing_entries,
@@ -391,6 +399,7 @@ class Node:
             self._rng,
             self._on_raft_status,
             heads,
+            secret=receipts_secret(self._keys.identity),
         )
 
     def _wire_of(self, txid: bytes) -> bytes | None:

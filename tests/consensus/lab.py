@@ -10,7 +10,7 @@ from consensus.core import RaftCore
 from consensus.durability import Write
 from consensus.messages import AppendRequest, Message
 from consensus.ports import Admission, Recovered
-from consensus.replication import LogRead
+from consensus.progress import LogRead
 from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Role, Term
 
 PACE = {"election_ticks": 10, "heartbeat_ticks": 2, "catch_up_ticks_max": 5}

@@ -13,7 +13,7 @@ from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.durability import Write
 from consensus.ports import Admission
-from consensus.replication import LogRead
+from consensus.progress import LogRead
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex, NodeId
 from tests.consensus.disk import Disk

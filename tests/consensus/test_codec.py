@@ -24,10 +24,13 @@ from consensus.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotChunk,
+    TermRequest,
+    TermResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
 from consensus.types import (
     ZERO_HASH,
@@ -81,6 +84,15 @@ def an_append(entries: list[Entry], term: int = 3, after: int = 0, **changes: An
         ),
         Heartbeat(Term(9), LogIndex(5), LogIndex(6)),
         Heartbeat(Term(9), LogIndex(5), LogIndex(6), 3, NodeId(2)),
+        Heartbeat(
+            Term(9),
+            LogIndex(5),
+            LogIndex(6),
+            life=7,
+            held=Receipt(6, LogIndex(5), b"h" * 32, b"s" * 16),
+        ),
+        TermRequest(Term(9)),
+        TermResponse(Term(9)),
         HeartbeatResponse(Term(9)),
         HeartbeatResponse(Term(9), 3),
         TimeoutNow(Term(9)),
@@ -211,7 +223,7 @@ def test_a_chunk_that_contradicts_itself_is_refused(
         b"\xff" * 100,
         b"\x91" * 4_000,
         msgspec.msgpack.encode([5, 1, 2]),
-        msgspec.msgpack.encode([5, 1, 2, 3, 4, None, 6]),
+        msgspec.msgpack.encode([5, 1, 2, 3, 4, None, 6, None, 8]),
         msgspec.msgpack.encode([5, 1, 2, "3"]),
         msgspec.msgpack.encode([5, 1, 2, 3.0]),
         msgspec.msgpack.encode([5, -1, 2, 3]),

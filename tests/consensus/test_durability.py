@@ -5,7 +5,13 @@ from __future__ import annotations
 from consensus.core import RaftCore
 from consensus.durability import Durability
 from consensus.log import RaftLog
-from consensus.messages import AppendResponse, AppendStatus, HeartbeatResponse, VoteResponse
+from consensus.messages import (
+    AppendResponse,
+    AppendStatus,
+    HeartbeatResponse,
+    TermResponse,
+    VoteResponse,
+)
 from consensus.snapshot import Base
 from consensus.types import HardState, LogIndex, NodeId, Term
 from tests.consensus.lab import chain, make_core
@@ -101,7 +107,7 @@ def test_messages_leave_in_the_order_in_which_they_were_held() -> None:
     held: list[AppendResponse | HeartbeatResponse] = [
         acknowledgement(1),
         promise(),
-        acknowledgement(1),
+        AppendResponse(Term(3), AppendStatus.MISMATCH, LogIndex(1)),
     ]
     for message in held:
         if isinstance(message, AppendResponse):
@@ -126,7 +132,7 @@ def test_one_acknowledgement_of_the_later_index_says_both() -> None:
     assert writes.release() == [(2, acknowledgement(2)), (3, acknowledgement(2))]
 
 
-def test_acknowledgements_of_two_terms_are_two() -> None:
+def test_of_acknowledgements_in_two_terms_the_later_one_is_sent() -> None:
     _, writes = durability(1, 1)
     writes.hold_for_all(NodeId(2), acknowledgement(1, term=3))
     writes.hold_for_all(NodeId(2), acknowledgement(2, term=4))
@@ -134,7 +140,46 @@ def test_acknowledgements_of_two_terms_are_two() -> None:
     assert write is not None
     writes.done(write.seq)
 
-    assert len(writes.release()) == 2
+    assert writes.release() == [(NodeId(2), acknowledgement(2, term=4))]
+
+
+def test_what_waits_for_a_hung_write_does_not_grow() -> None:
+    """A peer that goes on asking while the disk hangs must cost neither memory nor time."""
+    _, writes = durability(1)
+    write = writes.next_write(STATE)
+    assert write is not None
+    for turn in range(10_000):
+        for peer in (2, 3):
+            to = NodeId(peer)
+            writes.touch_hard_state()
+            writes.hold_for_hard_state(to, HeartbeatResponse(Term(3), turn))
+            answer = VoteResponse(Term(3), Term(turn), True, False, LogIndex(0))
+            writes.hold_for_hard_state(to, answer)
+            writes.hold_for_hard_state(to, TermResponse(Term(3)))
+            writes.hold_for_all(to, AppendResponse(Term(3), AppendStatus.MISMATCH, LogIndex(turn)))
+        assert not writes.release()
+    writes.done(write.seq)
+    second = writes.next_write(STATE)
+    assert second is not None
+    writes.done(second.seq)
+    released = writes.release()
+
+    assert len(released) == 8
+    assert (NodeId(2), HeartbeatResponse(Term(3), 9_999)) in released
+
+
+def test_a_vote_is_not_overtaken_by_the_answer_to_an_older_request() -> None:
+    _, writes = durability()
+    writes.touch_hard_state()
+    granted = VoteResponse(Term(3), Term(3), False, True, LogIndex(0))
+    writes.hold_for_hard_state(NodeId(2), granted)
+    writes.hold_for_hard_state(NodeId(2), VoteResponse(Term(3), Term(2), False, False, LogIndex(0)))
+    writes.hold_for_hard_state(NodeId(2), VoteResponse(Term(3), Term(3), False, False, LogIndex(0)))
+    write = writes.next_write(STATE)
+    assert write is not None
+    writes.done(write.seq)
+
+    assert writes.release() == [(NodeId(2), granted)]
 
 
 def test_what_was_replaced_is_not_acknowledged() -> None:

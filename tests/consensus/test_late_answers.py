@@ -14,7 +14,7 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.replication import LogRead, Progress
+from consensus.progress import LogRead, Progress
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead
 from consensus.types import ZERO_HASH, Entry, LogIndex, NodeId, Role, Term

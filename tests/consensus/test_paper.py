@@ -143,9 +143,8 @@ def in_role(role: Role) -> RaftCore:
         heartbeat(4),
         append([], 0, 4),
         vote_request(4),
-        AppendResponse(Term(4), AppendStatus.OK, LogIndex(0)),
     ],
-    ids=["heartbeat", "append", "vote", "answer"],
+    ids=["heartbeat", "append", "vote"],
 )
 def test_a_follower_adopts_a_higher_term(message: Message) -> None:
     """5.1: if one server's current term is smaller than the other's, it takes the larger value."""
@@ -153,6 +152,24 @@ def test_a_follower_adopts_a_higher_term(message: Message) -> None:
     core.step(NodeId(1), message)
 
     assert (core.term, core.role) == (4, Role.FOLLOWER)
+
+
+def test_a_leader_adopts_the_higher_term_of_an_answer() -> None:
+    """5.1, as above. Here an answer counts for who asked: a late one makes nobody forget."""
+    core = make_core()
+    become_leader(core)
+    core.step(NodeId(1), AppendResponse(Term(4), AppendStatus.OK, LogIndex(0)))
+
+    assert (core.term, core.role) == (4, Role.FOLLOWER)
+
+
+def test_a_follower_keeps_its_leader_when_a_late_answer_has_a_higher_term() -> None:
+    core = make_core(term=2)
+    core.step(NodeId(1), heartbeat(2))
+    core.step(NodeId(2), AppendResponse(Term(4), AppendStatus.OK, LogIndex(0)))
+    core.step(NodeId(2), VoteResponse(Term(4), Term(2), False, False, LogIndex(0)))
+
+    assert (core.term, core.leader) == (2, 1)
 
 
 @pytest.mark.parametrize(

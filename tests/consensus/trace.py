@@ -16,6 +16,8 @@ from consensus.messages import (
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotChunk,
+    TermRequest,
+    TermResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -50,9 +52,13 @@ def kind_of(message: Message) -> str:
             return "Chunk" if message.data else "Offer"
         case ChunkResponse():
             return "ChunkAnswer"
+        case TermRequest():
+            return "Term"
+        case TermResponse():
+            return "TermAnswer"
 
 
-_QUESTIONS = ("PreVote", "Vote", "Append", "Heartbeat", "ReadIndex", "Chunk")
+_QUESTIONS = ("PreVote", "Vote", "Append", "Heartbeat", "ReadIndex", "Chunk", "Term")
 KINDS = frozenset((*_QUESTIONS, *(f"{kind}Answer" for kind in _QUESTIONS), "TimeoutNow", "Offer"))
 
 
@@ -86,7 +92,7 @@ def _details(message: Message) -> str:
         case HeartbeatResponse():
             read = f" round={message.round}" if message.round else ""
             return read if message.counted else f"{read} uncounted"
-        case TimeoutNow():
+        case TimeoutNow() | TermRequest() | TermResponse():
             return ""
         case ReadIndexRequest():
             return f" ticket={message.ticket}"

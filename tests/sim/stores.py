@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
-from consensus.replication import LogRead
+from consensus.progress import LogRead
 from consensus.snapshot import Base, Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
 from tests.sim.damage import scratch_arriving
