@@ -17,8 +17,9 @@ from stdnum.cn import uscc
 
 from node.config import ADDRESS
 from node.keystore import NodeKeys
-from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, parse_genesis
-from node.ledger.types import ROLE_NAMES, Code18
+from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, RoleName, parse_genesis
+from node.ledger.text import is_composed, plain_reason, whole
+from node.ledger.types import ROLE_NAMES, Code18, ParticipantName
 
 _CARD_TAG = b"piaolian/card/v1\n"
 CARD_BYTES_MAX = 16_384
@@ -26,8 +27,8 @@ CARD_BYTES_MAX = 16_384
 TAX_RATES = (0, 100, 300, 500, 600, 900, 1300)
 """China's VAT and collection rates, in basis points, as the default of a new network."""
 
-_Signature = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{128}$")]
-_Address = Annotated[str, msgspec.Meta(pattern=f"^{ADDRESS.pattern}$")]
+_Signature = Annotated[str, whole("[0-9a-f]{128}")]
+_Address = Annotated[str, whole(ADDRESS.pattern, max_length=300)]
 
 
 class CardError(ValueError):
@@ -39,8 +40,8 @@ class NodeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     node: Name
     participant: Code18
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    roles: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    name: ParticipantName
+    roles: Annotated[tuple[RoleName, ...], msgspec.Meta(min_length=1, max_length=8)]
     address: _Address
     identity_key: HexKey
     cosign_key: HexKey
@@ -98,10 +99,12 @@ def parse_card(text: str) -> NodeCard:
     try:
         card = msgspec.convert(tomllib.loads(text), NodeCard)
     except (tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
-        raise CardError(f"card: {error}") from error
+        raise CardError(f"card: {plain_reason(error)}") from error
     unknown = [role for role in card.roles if role not in ROLE_NAMES]
     if unknown:
         raise CardError(f"card: unknown role {unknown[0]!r}; known: {', '.join(ROLE_NAMES)}")
+    if not is_composed(card.name):
+        raise CardError("card: name is not in Unicode's normal form C")
     if not uscc.is_valid(card.participant):
         raise CardError(f"card: participant {card.participant!r} fails its check digit")
     message = _signed_bytes(card)

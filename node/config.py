@@ -23,7 +23,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/\"\\]+):[0-9]{1,5}")
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS.pattern}$")]
 """`host:port`, or `[IPv6]:port`."""
 

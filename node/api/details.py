@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from node.ledger.text import check_safe, check_safe_lines
 from node.ledger.types import AMOUNT_MAX
 
 LINES_MAX = 5_000
@@ -27,10 +28,22 @@ def _check_date(text: str) -> str:
     return text
 
 
-def check_utf8(text: str) -> str:
-    """Refuse what has no UTF-8 form."""
-    text.encode()  # a lone surrogate has no UTF-8 form
-    return text
+def _check_foreign(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Texts of another format, laid out with tabs as it likes."""
+    _check_json(value)
+    return value
+
+
+def _check_json(value: JsonValue) -> None:
+    if isinstance(value, str):
+        check_safe_lines(value.replace("\t", " "))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_safe(key)
+            _check_json(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item)
 
 
 Date = Annotated[
@@ -47,16 +60,17 @@ Rate = Annotated[int, Field(ge=0, le=10_000, description="Tax rate in basis poin
 DecimalText = Annotated[
     str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,13})?$", max_length=30)
 ]
-Text32 = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(check_utf8)]
-Text64 = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_utf8)]
+Text32 = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(check_safe)]
+Text64 = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_safe)]
 Text200 = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_utf8)
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_safe)
 ]
-Text500 = Annotated[
-    str, StringConstraints(min_length=1, max_length=500), AfterValidator(check_utf8)
+Lines500 = Annotated[
+    str, StringConstraints(min_length=1, max_length=500), AfterValidator(check_safe_lines)
 ]
-Text2000 = Annotated[
-    str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(check_utf8)
+"""Of several lines, as addresses, descriptions and terms of payment are written."""
+Lines2000 = Annotated[
+    str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(check_safe_lines)
 ]
 
 
@@ -70,7 +84,7 @@ class LineBody(Body):
     """One line. Lines are sealed with the details; only their sums by rate become public."""
 
     code: Text32 | None = Field(None, description="Tax classification code or stock code.")
-    description: Text500
+    description: Lines500
     model: Text200 | None = None
     unit: Text32 | None = None
     quantity: DecimalText | None = None
@@ -105,7 +119,7 @@ class PartyDetails(Body):
 
     name: Text200 | None = None
     tax_id: Text64 | None = None
-    address: Text500 | None = None
+    address: Lines500 | None = None
     country: Text64 | None = None
     phone: Text64 | None = None
     email: Text200 | None = None
@@ -130,7 +144,7 @@ class DetailsBody(Body):
 
     seller: PartyDetails | None = None
     buyer: PartyDetails | None = None
-    remarks: Text2000 | None = None
+    remarks: Lines2000 | None = None
     external_number: Text64 | None = Field(None, description="The issuer's own document number.")
     external_date: (
         Annotated[
@@ -139,10 +153,10 @@ class DetailsBody(Body):
         | None
     ) = Field(None, description="The date of the issuer's own document.")
     due_date: Date | None = None
-    payment_terms: Text500 | None = None
+    payment_terms: Lines500 | None = None
     order_reference: Text200 | None = None
     contract_reference: Text200 | None = None
     attachments: list[AttachmentBody] | None = Field(None, max_length=ATTACHMENTS_MAX)
-    extensions: dict[str, JsonValue] | None = Field(
+    extensions: Annotated[dict[str, JsonValue], AfterValidator(_check_foreign)] | None = Field(
         None, description="What another format says beyond these fields, by its name."
     )

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from node.api.details import Body, check_utf8
+from node.api.details import Body
 from node.api.schemas import Number, ParticipantCode
+from node.ledger.text import check_line
 
 HexKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HexSignature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
@@ -23,7 +24,7 @@ RoleName = Literal[
     "bank",
 ]
 ScopeName = Literal["issue", "hold", "reimburse", "register", "govern", "keys"]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_utf8)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_line)]
 ENDS_AFTER_DEFAULT = 1_000
 """Heights for which a rotated key still counts, so that what it has signed is applied."""
 ENDS_AFTER_MIN = 100
@@ -87,7 +88,7 @@ class ProposalBody(Body):
     )
     signing_key: HexKey | None = Field(None, description="To admit: Ed25519.")
     sealing_key: HexKey | None = Field(None, description="To admit: X25519.")
-    reason: Annotated[str, StringConstraints(max_length=256), AfterValidator(check_utf8)] = ""
+    reason: Annotated[str, StringConstraints(max_length=256), AfterValidator(check_line)] = ""
     nonce: int | None = Field(
         None,
         ge=0,

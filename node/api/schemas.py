@@ -22,10 +22,9 @@ from node.api.details import (
     LineBody,
     Rate,
     SignedAmount,
-    Text64,
-    check_utf8,
 )
 from node.ledger.operations import RATE_GROUPS_MAX
+from node.ledger.text import check_line
 from node.ledger.types import AMOUNT_MAX
 
 INVOICES_BATCH_MAX = 200
@@ -61,11 +60,14 @@ MonthText = Annotated[
 PositiveAmount = Annotated[
     int, Field(ge=1, le=AMOUNT_MAX, description="Minor units of the currency.")
 ]
+# What is signed, hashed or compared has one spelling (`node.ledger.text`).
 OrderId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_utf8)
+    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line)
 ]
-Reference = Text64
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_utf8)]
+Reference = Annotated[
+    str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_line)
+]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_line)]
 
 
 class EmptyBody(Body):

@@ -32,7 +32,7 @@ def unbook(step: Step, invoice: InvoiceRow, op: UnbookInvoice) -> Code:
     kept = tuple(booking for booking in invoice.bookings if booking.party != step.actor)
     if len(kept) == len(invoice.bookings):
         return Code.NOT_BOOKED
-    if not op.reason.strip():
+    if not op.reason:
         return Code.REASON_REQUIRED
     invoice.bookings = kept
     return Code.OK

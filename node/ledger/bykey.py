@@ -12,6 +12,7 @@ import hashlib
 import msgspec
 
 from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.text import plain_reason
 from node.ledger.transaction import MalformedTransactionError, TransactionBody
 
 BY_KEY_TAG = b"piaolian/by-key/v1\n"
@@ -63,7 +64,7 @@ def decode_operation(data: bytes) -> DirectOperation:
     try:
         operation: DirectOperation = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise MalformedTransactionError(f"not an operation: {error}") from error
+        raise MalformedTransactionError(f"not an operation: {plain_reason(error)}") from error
     if _encoder.encode(operation) != data:
         raise MalformedTransactionError("operation encoding is not canonical")
     return operation

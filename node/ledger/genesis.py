@@ -13,7 +13,16 @@ from typing import Annotated, TypeVar
 import msgspec
 from stdnum.cn import uscc
 
-from node.ledger.types import ROLE_NAMES, Code18, Currency, ParticipantId, RateBasisPoints, Role
+from node.ledger.text import Worded, plain_reason, whole
+from node.ledger.types import (
+    ROLE_NAMES,
+    Code18,
+    Currency,
+    ParticipantId,
+    ParticipantName,
+    RateBasisPoints,
+    Role,
+)
 
 _GENESIS_TAG = b"piaolian/genesis/v1\n"
 _HOUR_MS = 3_600_000
@@ -23,8 +32,10 @@ VOTERS_MAX = 7
 
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
-HexKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, whole("[a-z0-9][a-z0-9-]{0,39}")]
+HexKey = Annotated[str, whole("[0-9a-f]{64}")]
+RoleName = Annotated[str, whole("[a-z_]{1,40}")]
+Created = Annotated[str, whole("[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")]
 
 
 class GenesisError(ValueError):
@@ -44,12 +55,12 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     proposal_ms: int = 30 * _DAY_MS
 
 
-class ParticipantDocument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ParticipantDocument(Worded, frozen=True):
     """A founding participant."""
 
     id: Code18
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    roles: tuple[str, ...]
+    name: ParticipantName
+    roles: tuple[RoleName, ...]
     signing_key: HexKey
     sealing_key: HexKey
 
@@ -73,7 +84,7 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """The whole document."""
 
     name: Name
-    created: str
+    created: Created
     home_currency: Currency
     rules_version: int
     tax_rates: tuple[RateBasisPoints, ...]
@@ -109,7 +120,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
-    created: str
+    created: Created
     home_currency: Currency
     rules_version: int
     tax_rates: list[int]
@@ -148,7 +159,7 @@ def parse_genesis(text: str) -> Genesis:
         genesis = msgspec.msgpack.decode(msgspec.msgpack.encode(genesis), type=Genesis)
     except (msgspec.MsgspecError, OverflowError, RecursionError, ValueError) as error:
         # tomllib's own error is a ValueError, as is its refusal of a number of 5,000 digits.
-        raise GenesisError(f"network.toml: {error}") from error
+        raise GenesisError(f"network.toml: {plain_reason(error)}") from error
     _check(genesis)
     return genesis
 

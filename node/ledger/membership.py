@@ -10,7 +10,16 @@ from typing import Annotated
 
 import msgspec
 
-from node.ledger.types import Code18, InvoiceNumber, PublicKey, Role, Text64
+from node.ledger.text import Worded
+from node.ledger.types import (
+    Code18,
+    InvoiceNumber,
+    ParticipantName,
+    PublicKey,
+    Reason,
+    Role,
+    Text64,
+)
 
 SIGNING_KEYS_MAX = 16
 """Keys of one kind in a participant's row: departments and overlapping rotations; the row is read
@@ -23,8 +32,6 @@ Height = Annotated[int, msgspec.Meta(ge=1, le=NO_END)]
 ProposalId = Annotated[
     bytes, msgspec.Meta(min_length=PROPOSAL_ID_BYTES, max_length=PROPOSAL_ID_BYTES)
 ]
-ParticipantName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Reason = Annotated[str, msgspec.Meta(max_length=256)]
 Roles = Annotated[tuple[Role, ...], msgspec.Meta(min_length=1, max_length=len(Role))]
 """Ascending, distinct: a rule, so that a set has one encoding."""
 
@@ -103,7 +110,7 @@ class RotateKey(_Shape, frozen=True, tag=72):
 # --- Proposals -------------------------------------------------------------------------------
 
 
-class Admit(_Shape, frozen=True, tag=1):
+class Admit(Worded, frozen=True, tag=1):
     """Admit a participant."""
 
     participant: Code18
@@ -142,7 +149,7 @@ Action = Admit | Suspend | Reinstate | Retire | ChangeRoles
 """What a proposal does: each has a field `participant`, whose row is all that it changes."""
 
 
-class Propose(_Shape, frozen=True, tag=60):
+class Propose(Worded, frozen=True, tag=60):
     """Propose an action; counts as the proposer's vote for it. Its id is `proposal_id`."""
 
     action: Action
@@ -177,14 +184,14 @@ class AllotRegion(_Shape, frozen=True, tag=5):
     count: Annotated[int, msgspec.Meta(ge=1, le=10**15)]
 
 
-class SuspendIssuing(_Shape, frozen=True, tag=6):
+class SuspendIssuing(Worded, frozen=True, tag=6):
     """Stop an issuer's blue invoices. Red letters stay possible."""
 
     issuer: Code18
     case: Text64
 
 
-class ResumeIssuing(_Shape, frozen=True, tag=7):
+class ResumeIssuing(Worded, frozen=True, tag=7):
     """Let a stopped issuer issue again."""
 
     issuer: Code18

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from node.ledger.membership import MembershipOperation
+from node.ledger.text import Worded
 from node.ledger.types import (
     Amount,
     Code18,
@@ -23,6 +24,7 @@ from node.ledger.types import (
     PositiveAmount,
     PublicKey,
     RateBasisPoints,
+    Reason,
     Signature,
     SignedAmount,
     Text64,
@@ -117,7 +119,7 @@ class IssueInvoice(_Operation, frozen=True, tag=10):
     """Hashes of sealed blobs that travel beside the transaction."""
 
 
-class RespondInvoice(_Operation, frozen=True, tag=11):
+class RespondInvoice(Worded, frozen=True, tag=11):
     """The buyer's word on the invoice (row 2).
 
     `response`: 1 received, 2 accepted, 3 partly accepted, 4 rejected, 5 disputed. A partial
@@ -127,7 +129,7 @@ class RespondInvoice(_Operation, frozen=True, tag=11):
     invoice: InvoiceNumber
     response: Annotated[int, msgspec.Meta(ge=1, le=5)]
     amount: Amount
-    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    reason: Reason
 
 
 class LapseResponse(_Operation, frozen=True, tag=12):
@@ -136,22 +138,22 @@ class LapseResponse(_Operation, frozen=True, tag=12):
     invoice: InvoiceNumber
 
 
-class RuleDispute(_Operation, frozen=True, tag=13):
+class RuleDispute(Worded, frozen=True, tag=13):
     """The tax bureau ends a dispute: accepted, or rejected (row 13)."""
 
     invoice: InvoiceNumber
     accepted: bool
-    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    reason: Reason
 
 
-class FreezeInvoice(_Operation, frozen=True, tag=14):
+class FreezeInvoice(Worded, frozen=True, tag=14):
     """The tax bureau holds the invoice for a case (row 14)."""
 
     invoice: InvoiceNumber
     case: Text64
 
 
-class UnfreezeInvoice(_Operation, frozen=True, tag=15):
+class UnfreezeInvoice(Worded, frozen=True, tag=15):
     """The tax bureau lets the invoice go again (row 14)."""
 
     invoice: InvoiceNumber
@@ -179,12 +181,12 @@ class RecordDiscrepancy(_Operation, frozen=True, tag=17):
     kind: Annotated[int, msgspec.Meta(ge=1, le=6)]
 
 
-class ResolveDiscrepancy(_Operation, frozen=True, tag=18):
+class ResolveDiscrepancy(Worded, frozen=True, tag=18):
     """The tax bureau closes a discrepancy, with its reason."""
 
     invoice: InvoiceNumber
     kind: Annotated[int, msgspec.Meta(ge=1, le=6)]
-    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    reason: Reason
 
 
 class OfferInvoice(_Operation, frozen=True, tag=20):
@@ -235,7 +237,7 @@ class ReleaseClaim(_Operation, frozen=True, tag=32):
     claim: ClaimId
 
 
-class ReimburseClaim(_Operation, frozen=True, tag=33):
+class ReimburseClaim(Worded, frozen=True, tag=33):
     """Pay `amount` of a claim, release the rest of its lock; irreversible (row 7)."""
 
     invoice: InvoiceNumber
@@ -245,25 +247,25 @@ class ReimburseClaim(_Operation, frozen=True, tag=33):
     payment: Text64
 
 
-class BookInvoice(_Operation, frozen=True, tag=40):
+class BookInvoice(Worded, frozen=True, tag=40):
     """Enter the invoice in the books of the signer (row 8)."""
 
     invoice: InvoiceNumber
     reference: Text64
 
 
-class UnbookInvoice(_Operation, frozen=True, tag=41):
+class UnbookInvoice(Worded, frozen=True, tag=41):
     """Take a booking back, with a reason (row 8)."""
 
     invoice: InvoiceNumber
-    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    reason: Reason
 
 
-class CancelInvoice(_Operation, frozen=True, tag=50):
+class CancelInvoice(Worded, frozen=True, tag=50):
     """Cancel a fresh, untouched invoice (row 9)."""
 
     invoice: InvoiceNumber
-    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    reason: Reason
 
 
 class RequestRedLetter(_Operation, frozen=True, tag=51):

@@ -135,12 +135,10 @@ def resume_issuing(step: Step, op: ResumeIssuing) -> Code:
 
 
 def _set_issuing(step: Step, issuer: str, case: str, *, suspended: bool) -> Code:
-    """ISSUING_STATE when it is so already; REASON_REQUIRED for a blank case."""
+    """ISSUING_STATE when it is so already."""
     refusal = _bureau_for(step, issuer)
     if refusal:
         return refusal
-    if not case.strip():
-        return Code.REASON_REQUIRED
     row = step.state.participants.edit(issuer.encode())
     assert row is not None, "it was found"
     if row.issuing_suspended is suspended:

@@ -26,7 +26,7 @@ def respond(step: Step, invoice: InvoiceRow, op: RespondInvoice) -> Code:
     if deadline_passed(step, invoice):
         return Code.DEADLINE_PASSED
     if said in _RESTRICTING:
-        if not op.reason.strip():
+        if not op.reason:
             return Code.REASON_REQUIRED
         if invoice.locked + invoice.reimbursed:
             return Code.HAS_CLAIM
@@ -56,7 +56,7 @@ def rule(step: Step, invoice: InvoiceRow, op: RuleDispute) -> Code:
         return Code.NOT_BUREAU
     if invoice.response is not Response.DISPUTED:
         return Code.NOT_DISPUTED
-    if not op.reason.strip():
+    if not op.reason:
         return Code.REASON_REQUIRED
     invoice.response = Response.ACCEPTED if op.accepted else Response.REJECTED
     invoice.responded_at = step.now

@@ -18,6 +18,7 @@ from typing import Annotated
 import msgspec
 
 from node.ledger.operations import Operation
+from node.ledger.text import plain_reason
 from node.ledger.types import Code18, Hash, PublicKey, Signature
 
 TRANSACTION_TAG = b"piaolian/transaction/v1\n"
@@ -115,7 +116,7 @@ def decode_body(data: bytes) -> TransactionBody:
     try:
         return _body_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise MalformedTransactionError(f"not a transaction: {error}") from error
+        raise MalformedTransactionError(f"not a transaction: {plain_reason(error)}") from error
 
 
 def open_wire(wire: bytes) -> tuple[Wire, bytes]:
@@ -129,7 +130,7 @@ def open_wire(wire: bytes) -> tuple[Wire, bytes]:
     try:
         envelope = _wire_decoder.decode(wire)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise MalformedTransactionError(f"not a transaction: {error}") from error
+        raise MalformedTransactionError(f"not a transaction: {plain_reason(error)}") from error
     return envelope, transaction_id(envelope.body)
 
 
@@ -151,7 +152,7 @@ def decode_opened(wire: bytes, envelope: Wire, txid: bytes) -> Transaction:
     try:
         body = _canonical_body(envelope.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise MalformedTransactionError(f"not a transaction: {error}") from error
+        raise MalformedTransactionError(f"not a transaction: {plain_reason(error)}") from error
     if wire[:1] != _THREE_FIELDS or len(wire) != _wire_bytes(envelope):
         raise MalformedTransactionError("encoding is not canonical")
     if sum(map(len, envelope.blobs)) > BLOBS_BYTES_MAX:
@@ -176,7 +177,7 @@ def decode_leaf_transaction(body_bytes: bytes, signature: bytes) -> Transaction:
     try:
         body = _canonical_body(body_bytes)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise MalformedTransactionError(f"not a transaction: {error}") from error
+        raise MalformedTransactionError(f"not a transaction: {plain_reason(error)}") from error
     return Transaction(body, body_bytes, signature, (), transaction_id(body_bytes), b"")
 
 

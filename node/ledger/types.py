@@ -7,21 +7,26 @@ from typing import Annotated, NewType
 
 import msgspec
 
+from node.ledger.text import line, whole
+
 ParticipantId = NewType("ParticipantId", str)
 """A participant's unified social credit code (18 characters, GB 32100)."""
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-Code18 = Annotated[str, msgspec.Meta(min_length=18, max_length=18, pattern="^[0-9A-Z]{18}$")]
-InvoiceNumber = Annotated[str, msgspec.Meta(min_length=20, max_length=20, pattern="^[0-9]{20}$")]
+Code18 = Annotated[str, whole("[0-9A-Z]{18}")]
+InvoiceNumber = Annotated[str, whole("[0-9]{20}")]
 """20 digits (2 year, 2 province, 1 channel, 15 serial), or the older 12-digit code with an
 8-digit number, written together."""
 WrappedKey = Annotated[bytes, msgspec.Meta(min_length=48, max_length=48)]
 """A 32-byte content key, encrypted for one reader (`node.sealing`)."""
 WrapNonce = Annotated[bytes, msgspec.Meta(min_length=24, max_length=24)]
-Currency = Annotated[str, msgspec.Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
-Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Currency = Annotated[str, whole("[A-Z]{3}")]
+Text64 = Annotated[str, line(most=64)]
+"""A reference or the id of a case, as people write it."""
+ParticipantName = Annotated[str, line(most=200)]
+Reason = Annotated[str, line(least=0, most=256)]
 
 AMOUNT_MAX = 10**15
 """Amounts are integers of a currency's minor unit and stay far below 2^53."""
@@ -33,9 +38,9 @@ TimeMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """UTC milliseconds since 1970."""
 Month = Annotated[int, msgspec.Meta(ge=190_001, le=999_912)]
 """yyyymm, UTC."""
-Date = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Date = Annotated[str, whole("[0-9]{4}-[0-9]{2}-[0-9]{2}")]
 
-PartyRef = Annotated[str, msgspec.Meta(max_length=64, pattern="^([0-9A-Z]{18}|[0-9a-f]{64})$")]
+PartyRef = Annotated[str, whole("[0-9A-Z]{18}|[0-9a-f]{64}")]
 """A participant's id, or a bare Ed25519 public key made for one invoice, in lower-case hex."""
 
 

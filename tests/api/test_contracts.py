@@ -53,6 +53,7 @@ from node.ledger.transaction import encode_wire, transaction_id
 from node.ledger.types import Role, Table
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue
+from tests.ledger.awkward import CONTROLS, DIRECTIONS, UNSIGNABLE
 
 NUMBER = "26110000000000000001"
 INVOICE: dict[str, Any] = {
@@ -197,6 +198,18 @@ async def test_idempotency_key_answers_the_same_again_and_refuses_another_body(
         ({"surprise": 1}, "/surprise"),
         ({"order_id": None}, "/order_id"),
         ({"order_id": ""}, "/order_id"),
+        *(({"order_id": words}, "/order_id") for words in UNSIGNABLE.values()),
+        ({"buyer": f"{BUYER}\n"}, "/buyer"),
+        ({"currency": "CNY\n"}, "/currency"),
+        ({"issue_date": "2026-11-01\n"}, "/issue_date"),
+        ({"issue_date": "２０２６-11-01"}, "/issue_date"),
+        *(
+            ({"details": {"seller": {"name": f"a{mark}b"}}}, "/details/seller/name")
+            for mark in (*CONTROLS, *DIRECTIONS)
+        ),
+        ({"details": {"remarks": "a\u202eb"}}, "/details/remarks"),
+        ({"details": {"remarks": "a\rb"}}, "/details/remarks"),
+        ({"details": {"extensions": {"x": ["a\u2066b"]}}}, "/details/extensions"),
         ({"buyer": "nobody"}, "/buyer"),
         ({"currency": "cny"}, "/currency"),
         ({"issue_date": "2026-02-30"}, "/issue_date"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
+import msgspec
+
 from node.ledger.operations import Operation
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
@@ -46,6 +48,13 @@ class Author:
                     tuple(operations),
                 )
             )
+        )
+
+    def sign_shape(self, rest: Sequence[object], *, name: object = None) -> bytes:
+        """The wire of a body whose nonce, last height and operations may be anything."""
+        author = self.member.participant if name is None else name
+        return self.sign_body(
+            msgspec.msgpack.encode([self._network, author, self._key[32:], *rest])
         )
 
     def sign_body(self, body: bytes) -> bytes:

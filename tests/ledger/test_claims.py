@@ -233,7 +233,7 @@ REFUSALS: list[Case] = [
     (Code.NOT_BOOKED, _nothing, BUYER, ops.UnbookInvoice(BLUE, "why")),
     (Code.NOT_BOOKED, _booked, PAYMASTER, ops.UnbookInvoice(BLUE, "why")),
     (Code.REASON_REQUIRED, _booked, BUYER, ops.UnbookInvoice(BLUE, "")),
-    (Code.REASON_REQUIRED, _booked, BUYER, ops.UnbookInvoice(BLUE, "  ")),
+    (Code.REASON_REQUIRED, _booked, BUYER, ops.UnbookInvoice(BLUE, "")),
     (Code.DOCUMENT_CLOSED, _credit, BUYER, ops.UnbookInvoice(BLUE, "why")),
 ]
 

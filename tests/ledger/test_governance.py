@@ -319,7 +319,6 @@ def test_issuing_is_suspended_and_resumed_by_the_bureau() -> None:
         (Code.NOT_BUREAU, SELLER, SuspendIssuing(SELLER, "c")),
         (Code.UNKNOWN_PARTY, BUREAU, SuspendIssuing(NEWCOMER, "c")),
         (Code.NOT_PERMITTED, BUREAU, SuspendIssuing(BUYER, "c")),
-        (Code.REASON_REQUIRED, BUREAU, SuspendIssuing(SELLER, " ")),
         (Code.ISSUING_STATE, BUREAU, ResumeIssuing(SELLER, "c")),
         (Code.OK, BUREAU, SuspendIssuing(SELLER, "case 7")),
         (Code.ISSUING_STATE, BUREAU, SuspendIssuing(SELLER, "c")),

@@ -220,7 +220,7 @@ CASES: list[Case] = [
     (2, "received twice", after((BUYER, word(Response.RECEIVED))), BUYER, word(Response.RECEIVED),
      Code.RESPONSE_FINAL),
     (2, "too late", after(wait=TERM + 1), *ACCEPT, Code.DEADLINE_PASSED),
-    (2, "no reason to reject", fresh, BUYER, word(Response.REJECTED, 0, " "), Code.REASON_REQUIRED),
+    (2, "no reason to reject", fresh, BUYER, word(Response.REJECTED, 0, ""), Code.REASON_REQUIRED),
     (2, "no reason to accept in part", fresh, BUYER, word(Response.PARTLY_ACCEPTED, 600, ""),
      Code.REASON_REQUIRED),
     (2, "disputed with a claim", claimed, *DISPUTE, Code.HAS_CLAIM),
@@ -305,7 +305,7 @@ CASES: list[Case] = [
     *open_cases(8, *BOOK),
     (8, "unbooked while frozen", after(BOOK, FREEZE), BUYER, ops.UnbookInvoice(BLUE, "x"),
      Code.FROZEN),
-    (8, "no reason", booked, BUYER, ops.UnbookInvoice(BLUE, " "), Code.REASON_REQUIRED),
+    (8, "no reason", booked, BUYER, ops.UnbookInvoice(BLUE, ""), Code.REASON_REQUIRED),
     # 9 cancel
     (9, "cancelled", fresh, *CANCEL, Code.OK),
     (9, "after a rejection", after(REJECT), *CANCEL, Code.OK),
@@ -371,7 +371,7 @@ CASES: list[Case] = [
     (13, "unknown", opened, BUREAU, ops.RuleDispute(BLUE, True, "x"), Code.UNKNOWN_INVOICE),
     (13, "by another", after(DISPUTE), SELLER, ops.RuleDispute(BLUE, True, "x"), Code.NOT_BUREAU),
     (13, "no dispute", after(REJECT), BUREAU, ops.RuleDispute(BLUE, True, "x"), Code.NOT_DISPUTED),
-    (13, "no reason", after(DISPUTE), BUREAU, ops.RuleDispute(BLUE, True, " "),
+    (13, "no reason", after(DISPUTE), BUREAU, ops.RuleDispute(BLUE, True, ""),
      Code.REASON_REQUIRED),
     # 14 freeze, unfreeze
     (14, "frozen", fresh, *FREEZE, Code.OK),
