@@ -10,6 +10,7 @@ and after each batch it rests as long as the batch took.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -158,8 +159,28 @@ class Examiner:
         issued = chain.from_iterable(_issued_in(block) for block in blocks)
         found: list[RecordDiscrepancy] = []
         for some in _portions(issued):
-            found += await self._examine_some(some)
+            found += await self._examine_each(some)
         return found
+
+    async def _examine_each(self, issued: Sequence[Issued]) -> list[RecordDiscrepancy]:
+        """Examine together; should that fail, by halves, until one is left out that cannot be.
+
+        Anyone who issues chooses what is looked at. A fault of ours in looking at it must not end
+        the node of the bureau, at every start again.
+        """
+        try:
+            return await self._examine_some(issued)
+        except (MemoryError, OSError, sqlite3.Error):
+            raise
+        except Exception:  # noqa: BLE001 - see above
+            if len(issued) == 1:
+                _log.exception("an invoice could not be examined", invoice=issued[0][0])
+                return []
+        middle = len(issued) // 2
+        return [
+            *await self._examine_each(issued[:middle]),
+            *await self._examine_each(issued[middle:]),
+        ]
 
     async def _examine_some(self, issued: Sequence[Issued]) -> list[RecordDiscrepancy]:
         rows = await self._rows([number for number, _ in issued])
@@ -169,7 +190,6 @@ class Examiner:
             # A repeated order issued nothing; no details, nothing to open.
             if row is not None and row.txid == txid and row.details is not None:
                 sealed.append(row)
-        self.examined += len(sealed)
         work = list(zip(sealed, await self._unsealer.blobs_of(sealed), strict=True))
         judged: list[Examined | None] = []
         for first in range(0, len(work), INVOICES_JUDGED):
@@ -184,6 +204,7 @@ class Examiner:
                     "discrepancy", invoice=row.number, kind=kind.name.lower(), detail=result.detail
                 )
                 records.append(RecordDiscrepancy(row.number, kind))
+        self.examined += len(sealed)
         return records
 
     def _judge(self, some: Sequence[tuple[InvoiceRow, BlobOpener | None]]) -> list[Examined | None]:
@@ -191,7 +212,7 @@ class Examiner:
         results: list[Examined | None] = []
         for row, blob in some:
             opened = None if blob is None or row.red else self._unsealer.open_blob(row, blob)
-            results.append(None if opened is None else examined(row, opened.details))
+            results.append(None if opened is None else examine(row, opened.details))
         return results
 
     async def _judge_with_others(self, row: InvoiceRow, blob: BlobOpener | None) -> Examined:
@@ -203,7 +224,7 @@ class Examiner:
         if opened is None:
             return Examined((DiscrepancyKind.UNREADABLE,), "does not open")
         blue, earlier = await self._original(row)
-        return await asyncio.to_thread(examined, row, opened.details, blue, earlier)
+        return await asyncio.to_thread(examine, row, opened.details, blue, earlier)
 
     async def _rows(self, numbers: Sequence[str]) -> dict[str, InvoiceRow]:
         keys = [number.encode() for number in numbers]
@@ -258,21 +279,6 @@ class Examiner:
             return submission.code
         status = await self._signer.wait(submission.txid, "final", SETTLE_S)
         return status.code if status is not None and status.final else None
-
-
-def examined(
-    row: InvoiceRow, details: bytes, blue: bytes | None = None, earlier: Sequence[bytes] = ()
-) -> Examined:
-    """What `examine` says; should it fail, nothing but a line in the log.
-
-    Anyone who issues chooses the details: a fault of ours in looking at them must not end the node
-    of the bureau, at every start again.
-    """
-    try:
-        return examine(row, details, blue, earlier)
-    except Exception:  # noqa: BLE001 - see above
-        _log.exception("an invoice could not be examined", invoice=row.number)
-        return Examined(())
 
 
 def _order_of_issue(row: InvoiceRow) -> tuple[int, str]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from node.ledger.codes import Code
+from node.ledger.faults import FAULTS_KEPT_MAX
 from node.ledger.types import Table
 from node.storage.index import QueryIndex
 from node.storage.index_rows import LedgerBlock, OpenedBlock
@@ -22,6 +25,8 @@ BLOCKS_PER_BATCH = 64
 BATCH_S = 0.25
 """Under load blocks are indexed together: a commit for each costs a fifth more."""
 BYTES_PER_BATCH = 2 * 1024 * 1024
+
+_log = structlog.get_logger("node.indexing")
 
 
 class Indexer:
@@ -64,6 +69,8 @@ class Indexer:
         if blocks:
             self._recent.forget(blocks[-1].height)  # room for those that are applied meanwhile
             batch = await self._index.prepare(blocks)
+            for txid, error in batch.faults[:FAULTS_KEPT_MAX]:
+                _log.error("transaction not indexed", transaction=txid.hex(), exc_info=error)
             await self._index.follow(batch, await self._rows(batch.missing))
         return len(blocks)
 

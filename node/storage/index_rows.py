@@ -17,6 +17,7 @@ import msgspec
 
 from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger import operations as ops
+from node.ledger.faults import MACHINE_ERRORS
 from node.ledger.operations import ActForRetired, ByKey, DirectOperation
 from node.ledger.rows import DiscrepancyKind, FormState, InvoiceRow, Response
 from node.ledger.transaction import TransactionBody, transaction_id
@@ -95,6 +96,8 @@ class IndexBatch(msgspec.Struct, frozen=True):
     """Numbers whose state rows the index needs, in order."""
     rows: dict[str, InvoiceRow]
     """Those of the rows that came with the blocks, as the last block left them."""
+    faults: list[tuple[bytes, Exception]]
+    """Transactions whose steps could not be made: they stand in the index without."""
 
     @property
     def missing(self) -> list[str]:
@@ -191,15 +194,36 @@ def open_block(block: LedgerBlock) -> OpenedBlock:
 
 def index_batch(blocks: Sequence[OpenedBlock]) -> IndexBatch:
     """The rows of consecutive blocks, lowest first; at least one."""
-    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], {}, {})
+    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], {}, {}, [])
     for block in blocks:
         batch.blocks.append((block.height, block.first_index, block.time_ms))
         batch.rows.update(block.rows)
         for leaf in block.transactions:
             batch.transactions.append((leaf.index, leaf.txid, block.height, leaf.code))
             if leaf.body is not None:
-                _add_steps(batch, block.height, leaf, leaf.body)
+                _add_steps_if_possible(batch, block.height, leaf, leaf.body)
     return batch
+
+
+def _add_steps_if_possible(
+    batch: IndexBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
+) -> None:
+    """A fault of this program over one transaction must not end the index for all others.
+
+    It would at every start again, and the node with it.
+    """
+    lists: tuple[list[Any], ...] = (batch.steps, batch.joined, batch.cancelled)
+    sizes = [len(rows) for rows in lists]
+    try:
+        _add_steps(batch, height, leaf, body)
+    except MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        for rows, size in zip(lists, sizes, strict=True):
+            del rows[size:]
+        for key in [key for key in batch.born if key[1] == leaf.txid]:
+            del batch.born[key]
+        batch.faults.append((leaf.txid, error))
 
 
 def waiting_of(row: InvoiceRow) -> Sequence[tuple[str, int, int]]:

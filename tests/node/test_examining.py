@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.api.drafts import invoice_draft
 from node.api.schemas import InvoiceBody
-from node.bureau import Position, examined
+from node.bureau import Examiner, Position
 from node.examining import examine
-from node.ledger.rows import DiscrepancyKind, GroupRow, InvoiceRow
+from node.ledger.rows import DiscrepancyKind, GroupRow, InvoiceRow, encode_row
+from node.ledger.types import Table
+from node.opening import Opened
 
 ISSUER, BUYER = "91350100M000100Y43", "91110000600037341L"
 
@@ -179,14 +183,60 @@ def test_a_position_is_kept_and_a_damaged_one_begins_again(tmp_path: Path) -> No
     assert Position(path).read() == 0
 
 
-def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError
+class Rows:
+    """A ledger reader that has state rows only."""
 
+    def __init__(self, rows: Sequence[InvoiceRow]) -> None:
+        self._rows = {row.number.encode(): encode_row(row) for row in rows}
+
+    async def rows(self, table: Table, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        assert table is Table.INVOICE
+        return {key: self._rows[key] for key in keys}
+
+
+class Details:
+    """Details of invoices by number; opening one of them is a fault of the program."""
+
+    def __init__(self, faulty: Mapping[str, Exception]) -> None:
+        self._faulty = faulty
+
+    async def blobs_of(self, rows: Sequence[InvoiceRow]) -> list[InvoiceRow]:
+        return list(rows)
+
+    def open_blob(self, row: InvoiceRow, blob: InvoiceRow) -> Opened:
+        assert row == blob
+        if row.number in self._faulty:
+            raise self._faulty[row.number]
+        return Opened(b"no details", [], bytes(32), bytes(32), bytes(32))
+
+
+def examiner(rows: Sequence[InvoiceRow], faulty: Mapping[str, Exception], path: Path) -> Examiner:
+    unsealer: Any = Details(faulty)
+    reader: Any = Rows(rows)
+    unused: Any = None
+    return Examiner(ISSUER, unsealer, reader, unused, unused, Position(path))
+
+
+async def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        msgspec.structs.replace(row_of((1300, 10_000, 1_300)), number=f"{n:020d}")
+        for n in range(13)
+    ]
+    issued = [(row.number, row.txid) for row in rows]
+    faulty: dict[str, Exception] = {rows[n].number: ZeroDivisionError() for n in (0, 7, 8)}
+    subject = examiner(rows, faulty, tmp_path / "examined")
+    found = await subject._examine_each(issued)
+
+    assert [record.invoice for record in found] == [n for n, _ in issued if n not in faulty]
+    assert subject.examined == len(issued) - len(faulty)
+    told = capsys.readouterr().out
+    assert all("could not be examined" in told and number in told for number in faulty)
+
+
+async def test_a_fault_of_the_machine_is_no_fault_of_an_invoice(tmp_path: Path) -> None:
     row = row_of((1300, 10_000, 1_300))
-    assert examined(row, b"no details").kinds == (DiscrepancyKind.MALFORMED,)
-    monkeypatch.setattr("node.bureau.examine", broken)
-    assert examined(row, b"no details").kinds == ()
-    assert row.number in capsys.readouterr().out
+    subject = examiner([row], {row.number: OSError(5, "disk")}, tmp_path / "examined")
+    with pytest.raises(OSError, match="disk"):
+        await subject._examine_each([(row.number, row.txid)])

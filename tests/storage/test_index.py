@@ -6,6 +6,7 @@ import random  # noqa: TID251 - seeded
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ from node.ledger.rows import (
     encode_row,
 )
 from node.ledger.transaction import TransactionBody, encode_body, transaction_id
-from node.storage import index_queries, index_writing
+from node.storage import index_queries, index_rows, index_writing
 from node.storage.index import IndexGapError, QueryIndex
 from node.storage.index_queries import IndexedInvoice, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind, index_batch, open_block, waiting_of
@@ -272,6 +273,30 @@ async def test_a_refused_transaction_leaves_no_step_and_no_invoice(
 
     assert await index.steps(number(1), NEVER, 10) == []
     assert await listed(index) == []
+
+
+async def test_a_fault_over_one_transaction_costs_its_steps_only(
+    index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(index_rows._FACTS, ops.BookInvoice, fail)
+    sound, faulty, after = (number(n) for n in (1, 2, 3))
+    first, last = ledger.issue(sound), ledger.issue(after)
+    book = ledger.body(
+        [issue(faulty), ops.OfferInvoice(sound, BUYER, 9), ops.BookInvoice(sound, "x")]
+    )
+    block = ledger.block(first, book, last)
+    batch = await index.prepare([block])
+    assert [txid for txid, _ in batch.faults] == [transaction_id(book)]
+    await index.follow(batch, {n: ledger.rows[n] for n in batch.missing if n in ledger.rows})
+
+    assert await listed(index) == [after, sound]
+    assert await index.steps(sound, NEVER, 10) == []
+    found = await index.transaction(transaction_id(book))
+    assert found is not None
+    assert index.height == 1
 
 
 async def test_blocks_must_follow_each_other(index: QueryIndex, ledger: Ledger) -> None:
