@@ -39,6 +39,9 @@ class Chaos:
         self._every(plan.crash_every_ms, self._crash_some)
         self._every(plan.pause_every_ms, self._pause_some)
         self._every(plan.partition_every_ms, self._cut_some)
+        self._every(plan.stop_every_ms, self._stop_some)
+        self._every(plan.cancel_every_ms, self._cancel_some)
+        self._every(plan.snapshot_every_ms, self._ask_for_snapshot)
 
     def heal(self) -> list[SimNode]:
         """End it. Choose a core that must live, and repair that; the rest is left as it is."""
@@ -161,6 +164,24 @@ class Chaos:
     def _resume(self, node: SimNode, life: int) -> None:
         if node.life == life and not self.over:
             node.resume()
+
+    def _stop_some(self) -> None:
+        leader = self._leader()
+        victim = leader if leader and self._rng.random() < 0.7 else self._rng.choice(self._nodes)
+        timeout_ms = self._plan.election_ticks * self._plan.tick_ms
+        impatient = self._rng.random() < 0.4
+        victim.shut_down(
+            cancelled_after_ms=self._rng.random() * timeout_ms / 2 if impatient else None,
+            down_ms=1 + self._rng.random() * self._rng.choice([50, 300, 2_000]),
+        )
+
+    def _cancel_some(self) -> None:
+        leader = self._leader()
+        victim = leader if leader and self._rng.random() < 0.7 else self._rng.choice(self._nodes)
+        victim.cancel_something()
+
+    def _ask_for_snapshot(self) -> None:
+        self._rng.choice(self._nodes).take_snapshot()
 
     def _cut_some(self) -> None:
         names = [node.id for node in self._nodes]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consensus.core import RaftCore
 from consensus.membership import Membership
 from consensus.messages import Message
+from consensus.outcomes import Committed
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, LogIndex, NodeId, Role
 from tests.sim.promises import Promises
@@ -31,6 +32,8 @@ class Checker:
         """(hash, term in which it was first known to be committed) from index 1."""
         self.membership: Membership | None = None
         """In force after the newest entry that is known to be committed."""
+        self.memberships: list[tuple[int, Membership]] = []
+        """Those that were committed, with their entries' indexes."""
         self._world = world
         self._promises = Promises(self.committed)
         self._leaders: dict[int, NodeId] = {}
@@ -117,6 +120,19 @@ class Checker:
         first = self._images.setdefault(index, snapshot.checksum)
         ensure(first == snapshot.checksum, "equal states", f"the state of {node} after {index}")
         self._applied[node] = max(self._applied.get(node, 0), index)
+
+    def changed(self, node: SimNode, outcome: Committed, members: Sequence[set[NodeId]]) -> None:
+        """A change of members that an operator was told of is committed, whole."""
+        voters, learners = members
+        wanted = Membership(tuple(sorted(voters)), (), tuple(sorted(learners)))
+        known = {
+            index: membership for index, membership in self.memberships if not membership.joint
+        }
+        ensure(
+            known.get(outcome.index) == wanted or outcome.index in known,
+            "a change is told when it is committed",
+            f"{node.id} says {wanted} at {outcome.index}, committed are {known}",
+        )
 
     # --- Rules ---------------------------------------------------------------------------------
 
@@ -239,7 +255,10 @@ class Checker:
                 ensure(self.committed[index - 1][0] == entry_hash, "one commit", f"at {index}")
             else:
                 self.committed.append((entry_hash, core.term))
+                before_membership = self.membership
                 self.membership = core.position(LogIndex(index)).membership
+                if self.membership != before_membership and self.membership is not None:
+                    self.memberships.append((index, self.membership))
                 self._world.counts["committed"] += 1
         base = log.base
         ensure(

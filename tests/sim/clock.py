@@ -1,4 +1,4 @@
-"""A node's own clocks. Owns their drift, the lateness of ticks, and the number of each life."""
+"""A node's own clocks. Owns their drift, and the number of each life."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from random import Random  # noqa: TID251 - seeded
 from tests.sim.plan import Plan
 from tests.sim.world import World
 
-_JITTER_MS = 4
 _FIRST_LIFE = 1_000
 
 
@@ -26,10 +25,9 @@ class Clock:
         """Monotonic; it goes on while the process is stopped or gone."""
         return self._from_ms + self._world.now_ms * self._speed
 
-    def tick_after_ms(self) -> float:
-        """How long the next tick takes."""
-        late_ms = (self._rng.random() - 0.5) * _JITTER_MS
-        return self._plan.tick_ms / self._speed + late_ms
+    def world_ms(self, own_ms: float) -> float:
+        """How long a time of this clock is in the world."""
+        return own_ms / self._speed
 
     def next_life(self) -> int:
         """The number of the life that begins: greater than the last, but for a clock set back.

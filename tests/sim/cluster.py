@@ -2,7 +2,7 @@
 
 In the first part nothing bad is left out, and nothing may be lost. In the second a core is healed,
 and life must come back within a bound: a leader, a commit, the end of a change of members, and
-everybody in touch caught up. Only `RaftCore` and the codec are real; the seed decides the rest.
+everybody in touch caught up. All of `consensus` but its stores is real; the seed decides the rest.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ class Cluster:
             client.close()
         self.judge()
 
+    def close(self) -> None:
+        """End all processes, so that nothing of a run is left to the next one."""
+        for node in self.nodes:
+            node.crash()
+
     def judge(self) -> None:
         """Whether the history is linearizable."""
         operations = self.history.operations
@@ -122,6 +127,8 @@ class Cluster:
             apply_entries_max=4,
             lease_reads=plan.lease_reads,
             chunk_bytes=plan.chunk_bytes,
+            snapshot_entries=plan.snapshot_entries or 1_000_000,
+            trailing_entries=plan.trailing_entries,
         )
 
     def _deliver(self, sender: NodeId, to: NodeId, data: bytes) -> None:

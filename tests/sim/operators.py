@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from consensus.core import RaftCore
-from consensus.errors import MembershipError, ProposalError
 from consensus.membership import Membership
 from consensus.types import NodeId
 from tests.sim.damage import Atlas
@@ -45,11 +43,11 @@ class Operators:
         # Whoever believes that it leads is asked, also one that leads no more.
         leaders = [node for node in self._nodes if node.leads]
         if leaders:
-            self._rng.choice(leaders).ask(self._change)
+            self._change(self._rng.choice(leaders))
 
-    def _change(self, core: RaftCore) -> None:
-        if self.stopped:
-            return  # the order lay in the mail of a process that was stopped
+    def _change(self, node: SimNode) -> None:
+        core = node.core
+        assert core is not None
         name, voters, learners = self._wish(core.membership, core.leader)
         if not VOTERS_MIN <= len(voters) <= VOTERS_MAX:
             return
@@ -57,14 +55,8 @@ class Operators:
         wanted = core.membership.entering(sorted(voters), sorted(learners))
         if not wanted.can_reach_quorum(self._atlas.untrusted()):
             return
-        try:
-            core.change_membership(sorted(voters), sorted(learners))
-        except MembershipError as error:
-            self._world.say("refused:", name, error)
-        except ProposalError:
-            pass
-        else:
-            self._world.note(f"change: {name}")
+        self._world.note(f"change: {name}")
+        node.change(voters, learners)
 
     def _wish(self, now: Membership, leader: NodeId | None) -> _Wish:
         voters, learners = set(now.voters), set(now.learners)
@@ -94,22 +86,17 @@ class Operators:
         leaders = [node for node in self._nodes if node.leads]
         if leaders:
             leader = self._rng.choice(leaders)
-            leader.ask(self._hand_over)
+            self._hand_over(leader)
             if self._rng.random() < self._plan.cut_on_transfer:
                 delay_ms = self._rng.random() * 3 * self._plan.delay_ms
                 self._world.later(delay_ms, self._isolate, leader.id)
 
-    def _hand_over(self, core: RaftCore) -> None:
-        if self.stopped:
-            return
-        voters = core.membership.voters
-        to = self._rng.choice(voters) if self._rng.random() < 0.7 else None
-        try:
-            core.transfer(to)
-        except ProposalError:
-            pass
-        else:
-            self._world.note("transfer", to)
+    def _hand_over(self, leader: SimNode) -> None:
+        assert leader.core is not None
+        voters = leader.core.membership.voters
+        to = self._rng.choice(voters) if voters and self._rng.random() < 0.7 else None
+        self._world.note("transfer", to)
+        leader.hand_over(to)
 
     def _every(self, mean_ms: int, action: Callable[[], None]) -> None:
         if mean_ms:

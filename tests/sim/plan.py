@@ -67,7 +67,26 @@ class Plan:
     wipe: float = 0.0
     """Share of crashes in which the disk is replaced by an empty one."""
 
+    answer_late: float = 0.0
+    """Share of answers of stores and state machine that come up to 300 ms after the deed."""
+    store_fault: float = 0.0
+    """Share of calls of the stores that raise, or let a cancellation out."""
+
+    # The state machine.
+    apply_ms: int = 0
+    """A call takes up to so long."""
+    apply_fault: float = 0.0
+    """Share of calls that raise, or let a cancellation out, at either end."""
+    decline: float = 0.0
+    """Share of captures that turn out not to be possible now."""
+
     # What the operators do.
+    stop_every_ms: int = 0
+    """A node is stopped in good order, or is cancelled while it stops."""
+    cancel_every_ms: int = 0
+    """Somebody cancels a task of a node."""
+    snapshot_every_ms: int = 0
+    """Somebody asks for a snapshot, and may not wait for it."""
     membership_every_ms: int = 0
     transfer_every_ms: int = 0
     cut_on_transfer: float = 0.0
@@ -115,6 +134,14 @@ class Plan:
         "damage": 0.0,
         "garble": 0.0,
         "wipe": 0.0,
+        "answer_late": 0.0,
+        "store_fault": 0.0,
+        "apply_ms": 0,
+        "apply_fault": 0.0,
+        "decline": 0.0,
+        "stop_every_ms": 0,
+        "cancel_every_ms": 0,
+        "snapshot_every_ms": 0,
         "membership_every_ms": 0,
         "transfer_every_ms": 0,
         "cut_on_transfer": 0.0,
@@ -171,6 +198,14 @@ class Plan:
             damage=some(0.0, 0.2, 0.6),
             garble=some(0.0, 0.02, share=0.4) if snapshots else 0.0,
             wipe=some(0.0, 0.2, share=0.15),
+            answer_late=some(0.0, 0.02, 0.2, share=0.35),
+            store_fault=some(0.0, 0.001, 0.01, share=0.25),
+            apply_ms=some(0, 5, 40, share=0.35),
+            apply_fault=some(0.0, 0.002, 0.02, share=0.25),
+            decline=some(0.0, 0.3, share=0.3) if snapshots else 0.0,
+            stop_every_ms=some(0, 700, 2_000, share=0.25),
+            cancel_every_ms=some(0, 1_500, 4_000, share=0.2),
+            snapshot_every_ms=some(0, 200, 1_000, share=0.3) if snapshots else 0,
             membership_every_ms=changes,
             transfer_every_ms=some(0, 200, 800, share=often),
             cut_on_transfer=some(0.0, 0.2, 0.6),

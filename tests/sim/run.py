@@ -44,14 +44,16 @@ def run_plan(plan: Plan, *, tail: int = 0) -> Result:
         failure = f"{type(error).__name__} in {last.name}"
         details = "".join(traceback.format_exception(error))
     world = cluster.world
+    checksum, counts = world.checksum, world.counts.copy()
+    cluster.close()
     return Result(
         plan,
         failure,
         details,
-        world.checksum,
+        checksum,
         world.events,
         world.now_ms,
         time.process_time() - started,
-        world.counts,
+        counts,
         tuple(world.tail or ()),
     )

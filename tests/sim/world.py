@@ -17,6 +17,22 @@ from random import Random  # noqa: TID251 - the seeded source of a whole run
 _MOMENT = struct.Struct(">dII")
 
 
+class Judging:
+    """`with world.judging:` what is raised in it ends the run, and is raised on."""
+
+    __slots__ = ("_world",)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):  # a process that ends in the middle is none
+            self._world.fail(error)
+
+
 class World:
     """One run."""
 
@@ -34,6 +50,8 @@ class World:
         self.checksum = 0
         """Over every message sent and every event noted: equal runs have equal ones."""
         self.tail: deque[str] | None = deque(maxlen=tail) if tail else None
+        self._failure: BaseException | None = None
+        self.judging = Judging(self)
         self._seed = seed
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._order = itertools.count()
@@ -47,14 +65,29 @@ class World:
         heapq.heappush(self._queue, (self.now_ms + delay_ms, next(self._order), action, arguments))
 
     def run(self, until_ms: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Raises:
+            Exception: what `fail` was told.
+        """
         queue = self._queue
         pop = heapq.heappop
         while queue and queue[0][0] <= until_ms:
             self.now_ms, _, action, arguments = pop(queue)
             self.events += 1
             action(*arguments)
+            if self._failure is not None:
+                raise self._failure
         self.now_ms = until_ms
+
+    def fail(self, failure: BaseException, cause: BaseException | None = None) -> None:
+        """Let the run end with `failure`.
+
+        For code that runs inside of what is under test, which might catch what is raised there.
+        """
+        if self._failure is None:
+            failure.__cause__ = cause
+            self._failure = failure
 
     def digest(self, one: int, other: int, data: bytes) -> None:
         """Take a message into the checksum."""
