@@ -162,6 +162,7 @@ class SimNode:
             lambda _: None,
             self._stores if self._plan.snapshot_entries else None,
             self.clock.next_life(),
+            b"secret of %d" % self.id,
         )
         raft.look = self._turned
         raft.protect(self.state.protected)

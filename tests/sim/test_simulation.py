@@ -14,7 +14,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import Result, run_plan
 from tests.sim.shrink import shrink
 
-SEEDS = 320
+SEEDS = 160
 CHUNK = 10
 
 
@@ -47,6 +47,15 @@ def test_a_seed_is_a_run() -> None:
     assert first.checksum == second.checksum
     assert first.counts == second.counts
     assert first.checksum != run_plan(Plan.draw(8)).checksum
+
+
+@pytest.mark.parametrize("seed", [7, 29, 46])
+def test_a_seed_is_a_run_word_for_word(seed: int) -> None:
+    """The whole record: every message, every start and end, at every moment."""
+    first, second = (run_plan(Plan.draw(seed), tail=1_000_000) for _ in range(2))
+
+    assert len(first.tail) > 1_000
+    assert first.tail == second.tail
 
 
 def test_a_record_of_events_changes_nothing() -> None:
