@@ -93,6 +93,14 @@ browser-tools: ## install chromium, its driver and poppler-utils (Debian)
 		|| { apt-get update -q && apt-get install -y -q chromium chromium-driver poppler-utils; } \
 		|| { [[ $${CI:-} != true ]] && echo 'browser-tools: not installed, their tests are skipped'; }
 
+# Go with Debian's sources of golang.org/x/mod: its note and tlog packages check our proofs. 81 MB, half
+# a minute. Without the right to install them the test is skipped, in CI too: our own verifiers ran.
+.PHONY: go-tools
+go-tools: ## install Go and golang-golang-x-mod-dev (Debian), which check proofs beside us
+	@command -v go >/dev/null && [[ -d /usr/share/gocode/src/golang.org/x/mod ]] \
+		|| { apt-get update -q && apt-get install -y -q --no-install-recommends golang-go golang-golang-x-mod-dev; } \
+		|| echo 'go-tools: not installed, its test is skipped'
+
 # --- Check ------------------------------------------------------------------------------------
 
 .PHONY: test

@@ -2,7 +2,7 @@
 
     piaolian/evidence@v1
     network <network id, 64 hexadecimal digits>
-    <base64 of the canonical evidence, `node.chain.evidence`>
+    <base64 of the canonical evidence, `node.chain.evidence`>     a line for each 48,000 bytes
 
 Every line ends in a line feed. There is one accepted form: reading writes again and compares. The
 file names nobody; the verdict does, and only after every signature and path was verified.
@@ -21,13 +21,14 @@ from node.chain.evidence import (
     encode_evidence,
 )
 from node.chain.judgement import judge
-from node.chain.note import MalformedNoteError, decode_base64, encode_base64
+from node.chain.note import LINE_BYTES, MalformedNoteError, base64_lines, decode_base64
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
 
 EVIDENCE_HEADER = "piaolian/evidence@v1"
 EVIDENCE_FILE_BYTES_MAX = 256 + (EVIDENCE_BYTES_MAX + 2) // 3 * 4
 """Two short lines, and the largest evidence in base64."""
+_BODY_LINES_MAX = -(-EVIDENCE_BYTES_MAX // LINE_BYTES)
 
 
 class EvidenceVerdict(msgspec.Struct, frozen=True):
@@ -52,8 +53,8 @@ def is_evidence_file(data: bytes) -> bool:
 
 def encode_evidence_file(evidence: Evidence, voters: VoterSet) -> str:
     """The file of `evidence` against one of `voters`."""
-    body = encode_base64(encode_evidence(evidence))
-    return f"{EVIDENCE_HEADER}\nnetwork {voters.network_id.hex()}\n{body}\n"
+    body = base64_lines(encode_evidence(evidence))
+    return "\n".join([EVIDENCE_HEADER, f"network {voters.network_id.hex()}", *body, ""])
 
 
 def parse_evidence_file(data: bytes, voters: VoterSet) -> Evidence:
@@ -65,14 +66,16 @@ def parse_evidence_file(data: bytes, voters: VoterSet) -> Evidence:
     if len(data) > EVIDENCE_FILE_BYTES_MAX:
         raise EvidenceError("evidence file is too large")
     lines = data.decode("ascii", "replace").split("\n")
-    if len(lines) != 4 or lines[0] != EVIDENCE_HEADER or lines[3]:
-        raise EvidenceError("not an evidence file of three lines")
+    if not 4 <= len(lines) <= 3 + _BODY_LINES_MAX or lines[0] != EVIDENCE_HEADER or lines.pop():
+        raise EvidenceError("not an evidence file")
     if lines[1] != f"network {voters.network_id.hex()}":
         raise EvidenceError("evidence belongs to another network")
     try:
-        body = decode_base64(lines[2])
+        body = b"".join(map(decode_base64, lines[2:]))
     except MalformedNoteError as error:
         raise EvidenceError(str(error)) from error
+    if lines[2:] != base64_lines(body):
+        raise EvidenceError("evidence file has its lines cut elsewhere")
     return decode_evidence(body)
 
 

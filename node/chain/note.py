@@ -28,6 +28,8 @@ NOTE_CHARACTERS_MAX = 262_144
 """Room for `SIGNATURES_MAX` lines of other kinds: post-quantum ones hold nearly 5 kB each."""
 SIGNATURES_MAX = 32
 """The specification asks for at least 16; a note of seven voters holds at most 14 of theirs."""
+LINE_BYTES = 48_000
+"""Of the data in one line of base64: 64,000 characters, unpadded."""
 
 _KEY_ID_BYTES = 4
 _LINE_PREFIX = "\u2014 "
@@ -173,6 +175,15 @@ def is_key_name(name: str) -> bool:
 def encode_base64(data: bytes) -> str:
     """Standard base64 with padding (RFC 4648, section 4)."""
     return base64.b64encode(data).decode("ascii")
+
+
+def base64_lines(data: bytes) -> list[str]:
+    """`data` as lines of base64 that other tools' scanners read (64 KiB with some words before).
+
+    The lines have one form: each but the last holds `LINE_BYTES`, so joined they are base64 too.
+    """
+    pieces = (data[at : at + LINE_BYTES] for at in range(0, len(data), LINE_BYTES))
+    return [encode_base64(piece) for piece in pieces]
 
 
 def decode_base64(text: str) -> bytes:

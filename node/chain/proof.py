@@ -28,15 +28,13 @@ from node.chain.certificate import Certificate, CertificateError, read_certifica
 from node.chain.disclosure import Disclosure
 from node.chain.leaf import LEAF_BYTES_MAX
 from node.chain.merkle import HASH_BYTES
-from node.chain.note import MalformedNoteError, decode_base64, encode_base64
+from node.chain.note import MalformedNoteError, base64_lines, decode_base64, encode_base64
 from node.chain.voters import VoterSet
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 PROOF_BYTES_MAX = 1_048_576
 """A leaf and disclosures of `DISCLOSED_BYTES_MAX` need 436,911 in base64, path and certificate
 less than 16,384; the rest is for signature lines of others."""
-EXTRA_LINE_BYTES = 48_000
-"""Of the data in each `extra` line but the last: 64,000 characters in base64, unpadded."""
 _EXTRA_LINES_MAX = 7
 DISCLOSURES_MAX = 256
 DISCLOSED_BYTES_MAX = 262_144
@@ -80,8 +78,7 @@ class Proof(msgspec.Struct, frozen=True):
 def _head(proof: Proof) -> str:
     """All lines above the empty one."""
     data = _encoder.encode(_Extra(proof.leaf, proof.disclosures))
-    pieces = (data[at : at + EXTRA_LINE_BYTES] for at in range(0, len(data), EXTRA_LINE_BYTES))
-    extra = "".join(f"extra {encode_base64(piece)}\n" for piece in pieces)
+    extra = "".join(f"extra {line}\n" for line in base64_lines(data))
     hashes = "".join(f"{encode_base64(value)}\n" for value in proof.path)
     return f"{PROOF_HEADER}\n{extra}index {proof.index}\n{hashes}"
 

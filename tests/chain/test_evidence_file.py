@@ -106,8 +106,8 @@ def test_files_of_another_network_and_beyond_the_limit_are_refused() -> None:
     for evidence in ALL:
         assert "another network" in reason(encode_evidence_file(evidence, other.voters).encode())
     assert "too large" in reason(FILES[0] + bytes(EVIDENCE_FILE_BYTES_MAX))
-    assert "three lines" in reason(b"")
-    assert "three lines" in reason(b"\xff\xfe" + FILES[0])
+    assert "not an evidence file" in reason(b"")
+    assert "not an evidence file" in reason(b"\xff\xfe" + FILES[0])
 
 
 # --- Two roots for one size, one of them within a larger tree -------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
+from node.ledger.genesis import Genesis
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import (
     Transaction,
@@ -55,10 +56,12 @@ class SigningWorld(World):
         return self.sign(STRANGER, (wrapped,), seal_by)
 
 
-def random_history(seed: int, blocks: int) -> tuple[SigningWorld, list[PastBlock]]:
+def random_history(
+    seed: int, blocks: int, genesis: Genesis | None = None
+) -> tuple[SigningWorld, list[PastBlock]]:
     """`blocks` blocks after the opening ones, and the world they lead to."""
     rng = random.Random(seed)
-    world = SigningWorld()
+    world = SigningWorld(genesis)
     past: list[PastBlock] = []
 
     def apply(transactions: list[Transaction]) -> None:

@@ -477,7 +477,7 @@ def test_rows_of_a_fixed_history_keep_their_bytes() -> None:
     assert world.digest.value().hex() == PINNED_DIGEST
 
 
-PINNED_DIGEST = "5840cc04d66e578264ac0b50efac77f5b02ff23c3197a41c0f4de6cdc0b75f57"
+PINNED_DIGEST = "03a221ca23155bbc4477b32395dafa05319671cdbbd0e07968f045c1d8222f50"
 
 
 # --- Calendar ---
