@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ segment.add_typer(region, name="region")
 rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
 
 _PAGE = 500
+_MONTH = re.compile("([0-9]{4})-([0-9]{2})")
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")]
 Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
@@ -103,10 +105,10 @@ def month_bounds(month: str) -> tuple[str, str]:
     Raises:
         UsageError: not a month.
     """
-    parts = month.split("-")
-    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or len(month) != 7:
+    found = _MONTH.fullmatch(month)
+    if found is None:
         raise UsageError(f"month {month}: must be YYYY-MM")
-    year, number = int(parts[0]), int(parts[1])
+    year, number = int(found[1]), int(found[2])
     if not 1 <= number <= 12:
         raise UsageError(f"month {month}: there is no such month")
     following = (year + 1, 1) if number == 12 else (year, number + 1)

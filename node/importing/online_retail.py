@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -36,6 +37,9 @@ _DECIMALS_MAX = 13
 """Decimals of a unit price (DOMAIN §2)."""
 _TEXT_MAX = 500
 _ORDER_ID_MAX = 100
+# Python reads more than a file may mean: digits of any script, underscores between them, exponents.
+_WHOLE = re.compile("[+-]?[0-9]{1,10}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
 class FileFormatError(ValueError):
@@ -162,11 +166,10 @@ def _add_row(
         _note(document, row, f"has {len(record)} columns, not {len(COLUMNS)}")
         return
     _, stock, description, quantity_text, date, price_text, customer, country = record
-    try:
-        quantity = int(quantity_text)
-    except ValueError:
+    if _WHOLE.fullmatch(quantity_text.strip()) is None:
         _note(document, row, "Quantity is no whole number")
         return
+    quantity = int(quantity_text)
     price = prices.get(price_text)
     if price is None:
         try:
@@ -190,6 +193,8 @@ def _add_row(
 
 
 def _price(text: str) -> Decimal:
+    if _DECIMAL.fullmatch(text.strip()) is None:
+        raise InvalidOperation
     price = Decimal(text.strip())
     exponent = price.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent > _DECIMALS_MAX or abs(price) > _NUMBER_MAX:

@@ -176,7 +176,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     [
         ("A", "two", "1.00", "Quantity"),
         ("A", "1.5", "1.00", "Quantity"),
+        ("A", "1_0", "1.00", "Quantity"),
+        ("A", "１", "1.00", "Quantity"),
         ("A", 1, "one", "UnitPrice"),
+        ("A", 1, "١.00", "UnitPrice"),
+        ("A", 1, "1e2", "UnitPrice"),
         ("A", 1, "NaN", "UnitPrice"),
         ("A", 1, "1e99", "UnitPrice"),
         ("A", 1, "0." + "1" * 14, "UnitPrice"),
