@@ -125,6 +125,7 @@ class RaftCore(Leading):
                 self._durability.hold_for_hard_state(sender, TermResponse(self.term))
             case TermResponse():
                 self._terms.hear(sender, message.term, self.membership)
+                self._catch_up_with_terms()
                 for claimant, kept in self._terms.explained(self.membership):
                     self.step(claimant, kept)
 

@@ -74,8 +74,12 @@ class Elections(State):
         """Whether an election explains the term of the request; a campaign takes it over."""
         reach = self._terms.reach(candidate, request.term, self.membership)
         if not request.pre and reach > self.term:
+            elapsed, timeout = self._election_elapsed, self._timeout
             self._terms.note_lift(candidate, reach, self.membership)
             self._become_follower(reach, None)
+            if self._terms.liars(self.membership):
+                # Only a vote puts off this node's own campaign (see `Terms.gains_time`).
+                self._election_elapsed, self._timeout = elapsed, timeout
         if reach < request.term:
             self._ask_terms(candidate, request)
         return reach == request.term

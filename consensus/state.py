@@ -237,6 +237,12 @@ class State(ABC):
         if self._terms.wait(sender, message, self.membership):
             self._send_term_requests()
 
+    def _catch_up_with_terms(self) -> None:
+        """Without a leader, take over what enough voters hold: they cannot come back to less."""
+        supported = self._terms.supported(self.membership)
+        if self._terms.liars(self.membership) and supported > self.term and not self._hears_leader:
+            self._become_follower(supported, None)
+
     def _send_term_requests(self) -> None:
         request = TermRequest(self.term)
         for voter in sorted(self.membership.voting - {self._config.node}):
