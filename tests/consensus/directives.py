@@ -7,7 +7,7 @@
     keep|copy NAME [i…] [from=] [type=]         replay NAME
     forge i->j Vote term= last=term/index       partition 1,2|3   cut 1->2   heal
     crash i [lose-unsynced|torn]                restart i [fresh-state]   wipe i   corrupt i index
-    save-log i   load-log i
+    save-log i   load-log i      save i   load i   empty i
     hang i  unhang i      fsync-fail i          refuse i  accept i
     change-membership i voters=1,2 [learners=]  transfer i [j]     read-index i ticket
     snapshot i            compact i index       corrupt-chunk i    lose-snapshot i
@@ -20,6 +20,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 
 from consensus import codec
@@ -75,6 +76,7 @@ class Director:
         self.stage = stage or Stage()
         self.left_out: set[int] = set()
         """Members that need not agree with the others at the end."""
+        self.copies: dict[int, tuple[Disk, LogIndex, list[str]]] = {}
         self.refusal: ConsensusError | None = None
         """Of the last directive, until an `expect` takes note of it."""
         self._directives: dict[str, Callable[[Arguments, list[str]], None]] = {
@@ -189,6 +191,24 @@ class Director:
             assert member.core is None, "a running member does not read its log"
             member.disk.entries = list(member.saved)
             member.disk.suspect = True
+
+    def _do_save(self, arguments: Arguments, _: list[str]) -> None:
+        """Copy all files of a member."""
+        for member in self._members(arguments):
+            self.copies[member.number] = copy.deepcopy((member.disk, member.applied, member.words))
+
+    def _do_load(self, arguments: Arguments, _: list[str]) -> None:
+        """The copy takes the place of all files: nothing on them shows that they are old."""
+        for member in self._members(arguments):
+            assert member.core is None, "a running member does not read its files"
+            files = copy.deepcopy(self.copies[member.number])
+            member.disk, member.applied, member.words = files
+            self.stage.invariants.wiped(member.number)
+
+    def _do_empty(self, arguments: Arguments, _: list[str]) -> None:
+        """As `wipe`, and nobody says so."""
+        self._do_wipe(arguments, [])
+        self._members(arguments)[0].disk.suspect = False
 
     def _do_hang(self, arguments: Arguments, _: list[str]) -> None:
         for member in self._members(arguments):
