@@ -110,6 +110,7 @@ class Cluster:
             node=name,
             voters=founders.voters if name in founders.members else (),
             priority=priority,
+            liars_max=(len(founders.voters) - 1) // 3,
             tick_ms=plan.tick_ms,
             election_ticks=plan.election_ticks,
             heartbeat_ticks=plan.heartbeat_ticks,
