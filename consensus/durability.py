@@ -23,8 +23,11 @@ from consensus.log import RaftLog
 from consensus.messages import (
     AppendResponse,
     AppendStatus,
+    ChunkResponse,
     HeartbeatResponse,
     Message,
+    TermRequest,
+    TermResponse,
     VoteRequest,
     VoteResponse,
 )
@@ -33,7 +36,17 @@ from consensus.snapshot import Base
 from consensus.types import HardState, LogIndex, NodeId
 
 Addressed = tuple[NodeId, Message]
-_Kind = tuple[NodeId, type[Message], int]
+_Kind = tuple[NodeId, int]
+"""Whom a message is for, and which one of those that must all arrive it is."""
+_KEYS: dict[type[Message], int] = {
+    # 0 to 2 are the outcomes of an append.
+    HeartbeatResponse: 3,
+    ChunkResponse: 4,
+    TermRequest: 5,
+    TermResponse: 6,
+    VoteRequest: 7,  # and 8 before an election
+    VoteResponse: 9,  # and 10
+}
 _HELD_MAX = 16_384
 """Messages held for one write: of eight kinds to 2,048 peers. Strangers are peers here, too."""
 
@@ -106,21 +119,28 @@ class Durability:
     def hold_for_hard_state(self, to: NodeId, message: Message) -> None:
         """Send `message` once the present term and vote are durable."""
         needed = self._seq + 1 if self._hard_state_dirty else self._hard_state_seq
-        self._hold(needed, to, message)
+        key = _KEYS.get(type(message), 0)
+        if isinstance(message, (VoteRequest, VoteResponse)):
+            key += message.pre
+        elif isinstance(message, AppendResponse):
+            key = message.status
+        self._hold(needed, to, key, message)
 
     def hold_for_all(self, to: NodeId, message: AppendResponse) -> None:
         """Send `message` once everything in the log, term and vote are durable."""
         needed = self._seq + 1 if self._dirty else self._seq
-        self._hold(needed, to, message)
+        self._hold(needed, to, message.status, message)
 
-    def _hold(self, seq: int, to: NodeId, message: Message) -> None:
+    def _hold(self, seq: int, to: NodeId, key: int, message: Message) -> None:
         if seq <= self._persisted:
             if self._free and _said_at_once(self._free[-1], (to, message)):
                 self._free.pop()
             self._free.append((to, message))
             return
-        held = self._held.setdefault(seq, {})
-        kind = (to, type(message), _subject(message))
+        held = self._held.get(seq)
+        if held is None:
+            held = self._held[seq] = {}
+        kind = (to, key)
         before = held.pop(kind, None)
         if before is not None:
             message = _newer(before, message)
@@ -162,7 +182,8 @@ class Durability:
         """The write `seq` is durable."""
         assert seq == self._seq == self._persisted + 1, "one write at a time, in order"
         self._persisted = seq
-        self._free += [(to, message) for (to, _, _), message in self._held.pop(seq, {}).items()]
+        if self._held:
+            self._free += [(to, message) for (to, _), message in self._held.pop(seq, {}).items()]
         self._log.settle()
 
     def release(self) -> list[Addressed]:
@@ -177,13 +198,6 @@ class Durability:
             or self._log.handed_index < self._log.last_index
             or self._base is not None
         )
-
-
-def _subject(message: Message) -> int:
-    """What tells messages of one type apart that both must arrive."""
-    if isinstance(message, AppendResponse):
-        return message.status
-    return isinstance(message, (VoteRequest, VoteResponse)) and message.pre
 
 
 def _acknowledges(message: Message, first: LogIndex) -> bool:

@@ -304,15 +304,15 @@ class Leading(Following):
 
     def _send_heartbeat(self, follower: NodeId) -> None:
         assert self._leader_reads is not None
-        peer = self.followers()[follower]
+        assert self._leadership is not None
         heartbeat = Heartbeat(
             self.term,
             self.commit_index,
             self.log.last_index,
             self._leader_reads.round,
             self._heir,
-            max(0, peer.life),
-            peer.receipt,
+            max(0, self._leadership.followers[follower].life),
+            self._leadership.receipt(follower),
         )
         self._outgoing.append((follower, heartbeat))
 

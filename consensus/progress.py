@@ -53,6 +53,7 @@ class Progress:
         "receipt",
         "refused",
         "replicating",
+        "sealed",
         "snapshot",
         "told_commit",
         "unfit",
@@ -78,7 +79,9 @@ class Progress:
         self.counted = True
         """Its disk is trusted."""
         self.receipt: Receipt | None = None
-        """The most that it acknowledged, in this life or an earlier one."""
+        """As it was last shown to it."""
+        self.sealed: tuple[int, LogIndex, bytes] | None = None
+        """(life, index, seal) of the most that it acknowledged, in this life or an earlier one."""
         self.credits = _CREDITS
         """For going back; see the module."""
         self.answered = False

@@ -37,12 +37,13 @@ class Sealer:
     """Makes and recognises the seals of one member."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = sha256(secret).digest()
+        self._keyed = blake2b(digest_size=SEAL_BYTES, key=sha256(secret).digest())
 
     def seal(self, life: int, term: Term, index: LogIndex, entry_hash: bytes) -> bytes:
         """The seal of an acknowledgement."""
-        place = _PLACE.pack(life, term, index, entry_hash)
-        return blake2b(place, digest_size=SEAL_BYTES, key=self._secret).digest()
+        sealing = self._keyed.copy()
+        sealing.update(_PLACE.pack(life, term, index, entry_hash))
+        return sealing.digest()
 
     def made(self, receipt: Receipt, term: Term) -> bool:
         """Whether this member sealed that in `term`."""

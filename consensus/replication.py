@@ -160,7 +160,8 @@ class Leadership:
             self._on_mismatch(peer, response)
             return
         peer.advance(response.index)
-        self._keep_receipt(peer, response)
+        if peer.sealed is None or response.index >= peer.sealed[1]:
+            peer.sealed = (response.life, response.index, response.seal)
         peer.refused = response.status is AppendStatus.REFUSED
         if peer.refused:
             peer.go_back(peer.match + 1)
@@ -172,11 +173,18 @@ class Leadership:
         if not peer.replicating and matched and peer.credits >= 0:
             peer.replicating, peer.paused, peer.snapshot = True, False, None
 
-    def _keep_receipt(self, peer: Progress, response: AppendResponse) -> None:
-        index = response.index
-        if index >= self._log.base.index and (peer.receipt is None or index >= peer.receipt.index):
-            entry_hash = self._log.hash_at(index)
-            peer.receipt = Receipt(response.life, index, entry_hash, response.seal)
+    def receipt(self, follower: NodeId) -> Receipt | None:
+        """The most that the follower acknowledged to this leader, as it sealed it.
+
+        Its hash is read here and not at each acknowledgement; once that entry is compacted away,
+        what was shown before has to do.
+        """
+        peer = self.followers[follower]
+        if peer.sealed is not None and peer.sealed[1] >= self._log.base.index:
+            life, index, seal = peer.sealed
+            if peer.receipt is None or (peer.receipt.life, peer.receipt.index) != (life, index):
+                peer.receipt = Receipt(life, index, self._log.hash_at(index), seal)
+        return peer.receipt
 
     def on_heartbeat_response(self, follower: NodeId) -> None:
         """The follower lives and can be sent to; said once for each heartbeat that was due."""

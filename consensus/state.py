@@ -90,6 +90,8 @@ class State(ABC):
         self._rng = rng
         self._life = life
         self._sealer = Sealer(secret)
+        self._sealed: tuple[tuple[int, Term, LogIndex, bytes] | None, bytes] = (None, b"")
+        """The newest acknowledgement, and its seal."""
         self._terms = Terms(config)
         self._memberships = MembershipHistory(
             config.founding if base.membership is None else base.membership, recovered.memberships
@@ -221,7 +223,10 @@ class State(ABC):
     def _acknowledge(
         self, leader: NodeId, index: LogIndex, status: AppendStatus = AppendStatus.OK
     ) -> None:
-        seal = self._sealer.seal(self._life, self.term, index, self.log.hash_at(index))
+        place = (self._life, self.term, index, self.log.hash_at(index))
+        if self._sealed[0] != place:  # the commit index is often told after the entries
+            self._sealed = (place, self._sealer.seal(*place))
+        seal = self._sealed[1]
         response = AppendResponse(
             self.term, status, index, counted=not self.suspect, life=self._life, seal=seal
         )

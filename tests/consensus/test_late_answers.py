@@ -144,7 +144,7 @@ def test_a_part_that_nobody_waits_for_any_more_is_not_sent(how: str) -> None:
     elif how == "leadership":
         core.step(NodeId(2), heartbeat(9))
     else:
-        core.step(THREE, AppendResponse(core.term, AppendStatus.OK, LogIndex(4), life=99))
+        core.step(THREE, AppendResponse(core.term, AppendStatus.OK, LogIndex(4), life=10**6))
     core.on_chunk_read(request, b"lorem ip")
     act(stage, "process 1")
 

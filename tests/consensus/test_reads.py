@@ -28,7 +28,7 @@ from tests.consensus.stage import Stage
 
 ME, TWO, THREE, LEARNER = NodeId(1), NodeId(2), NodeId(3), NodeId(4)
 THREE_VOTERS = Membership((ME, TWO, THREE), (), (LEARNER,))
-LATER = 99
+LATER = 10**6
 """A life after all that the stage has seen."""
 LEASE_MS = 0.7 * (10 - 3) * 10
 """With the pace of the bench: ten ticks of ten milliseconds, three of which are conceded."""

@@ -595,7 +595,7 @@ def test_an_acknowledgement_beyond_the_base_ends_the_snapshot() -> None:
     """Also one of less than the snapshot: what follows can come from the log."""
     stage = lagging("propose 1 sit amet", "stabilize 1 2", "snapshot 1")
     leader = stage.running(1)
-    leader.step(NodeId(3), AppendResponse(leader.term, AppendStatus.OK, LogIndex(4), life=99))
+    leader.step(NodeId(3), AppendResponse(leader.term, AppendStatus.OK, LogIndex(4), life=10**6))
 
     assert leader.followers()[NodeId(3)].state == "replicate"
     assert leader.followers()[NodeId(3)].next == 5

@@ -35,9 +35,8 @@ MUTATIONS = (
         "elections.py",
         (
             (
-                "                self.vote = sender\n"
-                "                self._durability.touch_hard_state()\n",
-                "                self.vote = sender\n",
+                "            self.vote = sender\n            self._durability.touch_hard_state()\n",
+                "            self.vote = sender\n",
             ),
         ),
     ),
@@ -342,7 +341,7 @@ MUTATIONS = (
         "match-goes-back",
         "A late answer moves what a follower is known to hold backwards or anywhere "
         "(PySyncObj 167).",
-        "replication.py",
+        "progress.py",
         (
             (
                 "        self.match = max(self.match, index)\n",
@@ -353,7 +352,7 @@ MUTATIONS = (
     Mutation(
         "window-of-lost-messages",
         "Appends that were lost stay in the window until nothing can be sent (etcd 14633).",
-        "replication.py",
+        "progress.py",
         (("        self.window.clear()\n        self.window_bytes = 0\n", ""),),
     ),
     Mutation(
@@ -424,8 +423,8 @@ MUTATIONS = (
         "state.py",
         (
             (
-                "            self.term, status, index, counted=not self.suspect, life=self._life\n",
-                "            self.term, status, index, counted=True, life=self._life\n",
+                "self.term, status, index, counted=not self.suspect,",
+                "self.term, status, index, counted=True,",
             ),
         ),
     ),
@@ -497,5 +496,153 @@ MUTATIONS = (
         "After a failed sync the store goes on (ATC 2020).",
         "sqlite_file.py",
         (("        self._failed = True\n", "        pass\n"),),
+    ),
+    Mutation(
+        "heir-of-an-earlier-leader",
+        "A new leader names the heir of the one before for its whole term: who does not hear it "
+        "deposes it.",
+        "elections.py",
+        (
+            (
+                "        self.leader = self._heir = None  # whom",
+                "        self.leader = None  # whom",
+            ),
+        ),
+    ),
+    Mutation(
+        "late-answer-unseats",
+        "A late answer of a higher term makes a voter forget the leader that it hears.",
+        "elections.py",
+        (
+            (
+                "        if campaign is None or not campaign.asks(sender):\n            return  # too",
+                "        if response.term > self.term:\n"
+                "            self._become_follower(response.term, None)\n"
+                "        if campaign is None or not campaign.asks(sender):\n            return  # too",
+            ),
+        ),
+    ),
+    Mutation(
+        "fresh-again-at-a-timeout",
+        "A voter that may not campaign takes a dead leader for fresh at each timeout of its own.",
+        "core.py",
+        (
+            (
+                "                self._timeout = self._election_elapsed + self._draw_timeout()\n",
+                "                self._reset_timeout()\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "term-on-one-word",
+        "Who claims to lead is believed in any term: one liar moves the term of all.",
+        "following.py",
+        (
+            (
+                "        if term > self.term and not self._terms.is_supported(term, self.membership):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "own-term-supports-itself",
+        "A liar lifts one voter step by step, and both together all others.",
+        "terms.py",
+        (
+            (
+                "        others = membership.voting - {self._config.node}\n",
+                "        others = membership.voting\n",
+            ),
+            (
+                "    def supported(self, membership: Membership) -> Term:\n",
+                "    def supported(self, membership: Membership) -> Term:\n"
+                "        self._claims[self._config.node] = max(self._claims.values(), default=Term(0))\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "terms-are-not-asked-for",
+        "Who is behind never learns a term that enough voters hold.",
+        "state.py",
+        (
+            (
+                "        if self._terms.wait(sender, message, self.membership):\n",
+                "        if self._terms.wait(sender, message, self.membership) and False:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "heartbeat-of-another-life",
+        "What was said before a loss tells the suspect from where on it is trusted again.",
+        "following.py",
+        ((" and heartbeat.life == self._life:\n", ":\n"),),
+    ),
+    Mutation(
+        "match-of-an-earlier-life",
+        "What an earlier life acknowledged counts although its disk may be older: the follower is "
+        "never served from where its log ends.",
+        "progress.py",
+        (
+            (
+                "        acknowledged, self.match = self.match, LogIndex(0)\n",
+                "        acknowledged = self.match\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "receipt-without-a-seal",
+        "A lying leader puts honest voters out of action with receipts that it made up.",
+        "following.py",
+        (("        return self._sealer.made(receipt, self.term)\n", "        return True\n"),),
+    ),
+    Mutation(
+        "receipt-is-ignored",
+        "A member with an older copy of its files votes as if it had lost nothing.",
+        "following.py",
+        (
+            (
+                "        if heartbeat.held is not None and self._forgot(heartbeat.held):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "held-without-bound",
+        "What waits for a hung disk grows with each message of a peer.",
+        "durability.py",
+        (
+            (
+                "        before = held.pop(kind, None)\n",
+                "        before = None\n        kind = (to, key + 100 * len(held))\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "reads-without-shares",
+        "One member uses up the reads of all.",
+        "reads.py",
+        (("            share = max(1, share // max(1, askers))\n", "            share = share\n"),),
+    ),
+    Mutation(
+        "favours-without-pace",
+        "A follower that begins life after life fills the leader's log.",
+        "replication.py",
+        (
+            (
+                "        self._favour_ticks = self._config.election_ticks\n        return True\n",
+                "        return True\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "transfer-forgotten-by-who-leaves",
+        "A leader that is removed while it hands over lets another one lead.",
+        "leading.py",
+        (
+            (
+                "            if handover is not None and handover.to in membership.voters:\n",
+                "            if False:\n",
+            ),
+        ),
     ),
 )
