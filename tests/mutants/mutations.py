@@ -515,10 +515,10 @@ MUTATIONS = (
         "elections.py",
         (
             (
-                "        if campaign is None or not campaign.asks(sender):\n            return  # too",
+                "        if campaign is None or not campaign.asks(sender):\n",
                 "        if response.term > self.term:\n"
                 "            self._become_follower(response.term, None)\n"
-                "        if campaign is None or not campaign.asks(sender):\n            return  # too",
+                "        if campaign is None or not campaign.asks(sender):\n",
             ),
         ),
     ),
@@ -539,8 +539,8 @@ MUTATIONS = (
         "following.py",
         (
             (
-                "        if term > self.term and not self._terms.is_supported(term, self.membership):\n",
-                "        if False:\n",
+                " and not self._terms.is_supported(term, self.membership):\n            self._ask",
+                " and False:\n            self._ask",
             ),
         ),
     ),
@@ -556,7 +556,8 @@ MUTATIONS = (
             (
                 "    def supported(self, membership: Membership) -> Term:\n",
                 "    def supported(self, membership: Membership) -> Term:\n"
-                "        self._claims[self._config.node] = max(self._claims.values(), default=Term(0))\n",
+                "        highest = max(self._claims.values(), default=Term(0))\n"
+                "        self._claims[self._config.node] = highest\n",
             ),
         ),
     ),
