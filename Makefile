@@ -118,6 +118,12 @@ test-compose: $(INSTALLED) ## the four containers of docker/compose.yaml
 		$(BIN)/pytest -m compose tests/compose; \
 	fi
 
+.PHONY: outsiders
+outsiders: $(INSTALLED) go-tools ## what outsiders verify: proofs, evidence, the log, also by verifiers not ours
+	$(BIN)/pytest -n 2 --dist worksteal tests/chain tests/outsider tests/api/test_public_log.py \
+		tests/cli/test_comparing.py tests/cli/test_network_keys.py
+	$(BIN)/pytest tests/cluster/test_outsider.py
+
 .PHONY: lint
 lint: $(INSTALLED) ## format, lint, types, layer contracts
 	$(BIN)/ruff format --check .

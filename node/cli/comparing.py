@@ -118,6 +118,6 @@ def _write(
 
 def _save(file: Path, text: str) -> None:
     try:
-        file.write_text(text, newline="")
+        file.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}") from error

@@ -47,7 +47,7 @@ def export_evidence(
     with connect(config) as client:
         text = client.get(f"/v1/evidence/{identity}").text
     if output is not None:
-        output.write_text(text, newline="")
+        output.write_text(text, encoding="utf-8", newline="")
         message(f"wrote {output}; check it with: piaolian verify {output} --network network.toml")
     if as_json:
         print_json({"id": identity, "file": output and str(output), "evidence": text})

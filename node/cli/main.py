@@ -216,7 +216,7 @@ def receipt(
             f"/v1/transactions/{identity}/receipt", disclose=disclose or None, operation=operation
         ).text
     if output is not None:
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8", newline="")
         message(f"wrote {output}; check it with: piaolian verify {output} --network network.toml")
     if as_json:
         print_json({"transaction": identity, "file": output and str(output), "receipt": text})

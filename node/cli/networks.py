@@ -139,7 +139,7 @@ def keys(
     voters = VoterSet.from_genesis(read_genesis(path))
     text = policy_text(voters, url)
     if output is not None:
-        output.write_text(text, newline="")
+        output.write_text(text, encoding="utf-8", newline="")
         message(f"wrote {output}")
     if as_json:
         print_json(

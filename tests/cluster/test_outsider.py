@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,14 +14,30 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.chain.mutations import mutations
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, Member, make_cluster
 from tests.outsider import go_program
-from tests.outsider.verifier.encoding import InvalidError
+from tests.outsider.verifier.encoding import InvalidError, sha256
+from tests.outsider.verifier.ledger import leaf_hash, read_leaf
 from tests.outsider.verifier.network import Network, read_genesis
+from tests.outsider.verifier.note import Checkpoint, read_note
 from tests.outsider.verifier.proof import verify_proof
 
 pytestmark = pytest.mark.slow
 INVOICES = 12
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four nodes, of which the payer's lets anyone read its log."""
+    made = make_cluster(tmp_path_factory.mktemp("network") / "net")
+    config = made.folder / "payer" / "node.toml"
+    config.write_text(config.read_text().replace("# public_read = false", "public_read = true"))
+    try:
+        made.start()
+        made.open_registers()
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +121,73 @@ def test_go_accepts_them(cluster: Cluster, proofs: list[bytes], tmp_path: Path) 
     lines = go_program.run(program, tmp_path / "proofs", cluster.genesis, proofs)
     assert len(lines) == len(proofs)
     assert all(line.startswith("ok ") for line in lines)
+
+
+# --- The log -------------------------------------------------------------------------------------
+
+
+def fetch(member: Member, path: str) -> tuple[int, str, bytes]:
+    """Status, caching and content of a path, asked without a token."""
+    request = urllib.request.Request(f"http://127.0.0.1:{member.port}/{path}")
+    request.add_header("Accept-Encoding", "gzip")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            content = response.read()
+            if response.headers.get("Content-Encoding") == "gzip":
+                content = gzip.decompress(content)
+            return response.status, response.headers["Cache-Control"], content
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Cache-Control"], error.read()
+
+
+def root_of(hashes: list[bytes]) -> bytes:
+    """RFC 6962, 2.1."""
+    if len(hashes) == 1:
+        return hashes[0]
+    half = 1 << (len(hashes) - 1).bit_length() - 1
+    return sha256(b"\x01", root_of(hashes[:half]), root_of(hashes[half:]))
+
+
+def opened(network: Network, note: bytes) -> Checkpoint:
+    checkpoint, signers = read_note(network, note.decode())
+    assert len([kind for kind, _ in signers if kind == 4]) >= network.q
+    return checkpoint
+
+
+def test_anyone_reads_the_public_log_and_its_leaves_make_its_root(
+    cluster: Cluster, network: Network, proofs: list[bytes]
+) -> None:
+    status, caching, note = fetch(cluster["payer"], "checkpoint")
+    assert (status, caching) == (200, "no-cache")
+    checkpoint = opened(network, note)
+    hashes: list[bytes] = []
+    for start in range(0, checkpoint.size, 256):
+        width = min(256, checkpoint.size - start)
+        place = f"{start // 256:03}" + (f".p/{width}" if width < 256 else "")
+        status, caching, bundle = fetch(cluster["payer"], f"tile/entries/{place}")
+        assert status == 200
+        assert ("immutable" in caching) is (width == 256)
+        made, at = [], 0
+        while at < len(bundle):
+            size = int.from_bytes(bundle[at : at + 2], "big")
+            leaf = bundle[at + 2 : at + 2 + size]
+            read_leaf(leaf)
+            made.append(leaf_hash(leaf))
+            at += 2 + size
+        assert len(made) == width
+        assert fetch(cluster["payer"], f"tile/0/{place}")[2] == b"".join(made)
+        hashes += made
+    assert root_of(hashes) == checkpoint.root
+    beyond = checkpoint.size // 256 + 1
+    assert fetch(cluster["payer"], f"tile/0/{beyond:03}.p/255")[0] == 404
+
+
+def test_the_others_ask_for_a_token(cluster: Cluster, proofs: list[bytes]) -> None:
+    for member in cluster.living:
+        for path in ("checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"):
+            status, caching, _ = fetch(member, path)
+            if member.name == "payer":
+                assert status == 200
+            else:
+                assert (status, caching) == (401, "no-store")
+        assert fetch(member, "v1/blocks/1")[0] == 401
