@@ -191,8 +191,10 @@ class Applying:
         entries that its log has not. Where the log begins is known, too, and serves if there is no
         snapshot any more.
         """
-        index = self.applied
-        if core.restore is not None or index <= self._snapshot_index:
+        if self._snapshots is None or core.restore is not None:
+            return None
+        index = min(self.applied, cast("SnapshotApplier", self._applier).captured_index)
+        if index <= self._snapshot_index:
             return None
         return index if core.log.base.index <= index <= core.durable_commit_index else None
 

@@ -139,6 +139,14 @@ class Applier(Protocol):
 class SnapshotApplier(Applier, Protocol):
     """A state machine that can be captured and replaced. Needed with a `SnapshotStore`."""
 
+    @property
+    def captured_index(self) -> LogIndex:
+        """Where a capture would stand now: the last applied entry, or an earlier one.
+
+        An earlier one only if nothing after it has changed the state.
+        """
+        ...
+
     async def capture(self) -> AsyncIterator[bytes]:
         """The state after the last applied entry, in parts of at most a mebibyte.
 

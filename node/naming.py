@@ -44,7 +44,6 @@ class Naming:
         await self._ledger.sync()
         return name_head(
             self._network_id,
-            head.raft_index,
             proof.leaf,
             tuple(proof.path),
             proof.certificate.decode(),

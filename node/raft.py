@@ -275,11 +275,16 @@ class RaftApplier:
         """Apply the entries that have a payload; a leader's opening entry has no height."""
         await self._engine.apply(
             [
-                CommittedEntry(entry.index, entry.term, entry.leader, entry.payload)
+                CommittedEntry(entry.index, entry.term, entry.leader, entry.payload, entry.hash)
                 for entry in entries
                 if entry.kind is EntryKind.DATA
             ]
         )
+
+    @property
+    def captured_index(self) -> LogIndex:
+        """The entry of the newest block: its seal vouches for that place, and for no later one."""
+        return LogIndex(self._engine.applied_index)
 
     async def capture(self) -> AsyncIterator[bytes]:
         """The name of the present head; reading it waits until the head is final."""

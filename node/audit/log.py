@@ -21,7 +21,7 @@ from node.audit.folder import HEADS, LEDGER, RAFT
 from node.chain.block import Block, MalformedBlockError, decode_block
 from node.chain.entry import verify_attestation
 from node.chain.head import FalseHeadError, NamedHead, parse_head
-from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
+from node.chain.leaf import MalformedLeafError, Origin, SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.voters import VoterSet
 from node.ledger.transaction import MalformedTransactionError, decode_transaction
 from node.storage.ledger_rows import Head
@@ -126,8 +126,8 @@ def _compare_block(ledger: sqlite3.Connection, height: int, entry: Entry, block:
     seal = leaves.pop()
     if not isinstance(seal, SealLeaf):
         return
-    same = (seal.term, seal.proposer) == (entry.term, entry.leader)
-    if not same or seal.time_ms < block.time_ms:
+    origin = Origin(entry.term, entry.leader, entry.index, entry.hash)
+    if seal.origin != origin or seal.time_ms < block.time_ms:
         raise fail(
             f"the seal is not of entry {entry.index}",
             LEDGER,
@@ -206,8 +206,8 @@ def check_heads(
             raise fail(f"not a final head: {error}", HEADS, **place, column="body") from error
         if tuple(snapshot.membership.voters) != tuple(v.number for v in voters.voters):
             raise fail("other members than the voters", HEADS, **place, column="name")
-        if named.raft_index > index:
-            raise fail("a head after its own snapshot", HEADS, **place, column="body")
+        if named.place != (snapshot.index, snapshot.term, snapshot.hash):
+            raise fail("a head of another entry than its snapshot", HEADS, **place, column="body")
         _compare_head(ledger, head, named, index)
         if recovered is not None and index >= recovered.base.index:
             _compare_position(snapshot, recovered, index)

@@ -151,9 +151,7 @@ class Walk:
             raise self._leaf_fault(height, last, data[-1], "its time or its proposer cannot be")
         checked = self._check(height, first_index, data, leaves)
         try:
-            made = self._maker.make(
-                self._read, head, seal.time_ms, checked, seal.term, seal.proposer
-            )
+            made = self._maker.make(self._read, head, seal.time_ms, checked, seal.origin)
         except Exception as error:
             reason = f"cannot be done again: {type(error).__name__}: {error}"
             raise self._leaf_fault(height, last, data[-1], reason) from error

@@ -1,10 +1,10 @@
 """The name of a final head: what a node calls a snapshot of itself. The ledger is the state.
 
-    name        canonical MessagePack array [network id, Raft index, seal leaf, path, certificate]
+    name        canonical MessagePack array [network id, seal leaf, path, certificate]
 
-The seal says height and tree size and stands for the root; its audit path leads to a certified
-tree, so nobody can name a head that is not final, nor one that is no end of a block. The Raft index
-is the word of the leader alone.
+The seal says height, tree size and the place in the Raft log, and stands for the root; its audit
+path leads to a certified tree. So nobody can name a head that is not final, nor one that is no end
+of a block, nor one that stands elsewhere in the log: nothing is the word of a leader alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class FalseHeadError(ValueError):
 
 class _Name(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     network_id: Hash
-    raft_index: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
     seal: Annotated[bytes, msgspec.Meta(max_length=LEAF_BYTES_MAX)]
     path: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=PATH_HASHES_MAX)]
     certificate: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
@@ -41,8 +40,8 @@ class NamedHead(msgspec.Struct, frozen=True):
     height: int
     size: int
     """Leaves in the tree."""
-    raft_index: int
-    """Of the entry that the block came from."""
+    place: tuple[int, int, bytes]
+    """Index, term and hash of the entry that the block came from."""
     state_digest: bytes
 
 
@@ -50,19 +49,16 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Name)
 
 
-def name_head(
-    network_id: bytes, raft_index: int, seal: bytes, path: tuple[bytes, ...], certificate: str
-) -> bytes:
+def name_head(network_id: bytes, seal: bytes, path: tuple[bytes, ...], certificate: str) -> bytes:
     """The name of the head that ends with `seal`.
 
     Args:
         network_id: Of this network.
-        raft_index: Of the entry that the block came from.
         seal: Leaf bytes.
         path: From the seal to the root of the certified tree.
         certificate: Of a tree that holds the seal, as a note.
     """
-    return _encoder.encode(_Name(network_id, raft_index, seal, path, certificate))
+    return _encoder.encode(_Name(network_id, seal, path, certificate))
 
 
 def parse_head(data: bytes, voters: VoterSet) -> NamedHead:
@@ -91,4 +87,5 @@ def parse_head(data: bytes, voters: VoterSet) -> NamedHead:
     tree = certificate.checkpoint
     if not verify_inclusion(seal.index, tree.size, leaf_hash(name.seal), name.path, tree.root):
         raise FalseHeadError("head is not in the certified tree")
-    return NamedHead(seal.height, seal.index + 1, name.raft_index, seal.state_digest)
+    place = (seal.entry_index, seal.term, seal.entry_hash)
+    return NamedHead(seal.height, seal.index + 1, place, seal.state_digest)

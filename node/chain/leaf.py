@@ -2,7 +2,7 @@
 
     transaction leaf    canonical MessagePack array [1, code, height, body, signature]
     seal leaf           canonical MessagePack array [2, height, time, term, proposer, first index,
-                        count, state digest, voters hash, rules version]
+                        count, state digest, voters hash, rules version, entry index, entry hash]
 
 Owns the encoding; knows no rule and verifies no signature.
 """
@@ -39,8 +39,17 @@ class TransactionLeaf(
     signature: Signature
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """The Raft entry that a block comes from."""
+
+    term: int
+    proposer: int
+    index: int
+    hash: bytes
+
+
 class SealLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
-    """The last leaf of a block. Every field but the last three comes from the entry's bytes."""
+    """The last leaf of a block. Time, term and proposer come from the entry's bytes."""
 
     height: Height
     time_ms: TimeMs
@@ -56,6 +65,15 @@ class SealLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     voters_hash: Hash
     """`VoterSet.hash` of the voters in force."""
     rules_version: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+    entry_index: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+    """Of the Raft entry. Certified with the seal, so that no leader can say that the state after
+    this block stands anywhere else in the log."""
+    entry_hash: Hash
+
+    @property
+    def origin(self) -> Origin:
+        """The entry that the block comes from."""
+        return Origin(self.term, self.proposer, self.entry_index, self.entry_hash)
 
     @property
     def index(self) -> int:

@@ -3,8 +3,9 @@
 A snapshot holds no state: the ledger is the state, and who lacks blocks asks peers for them. So one
 is a few kilobytes, and is stored and checked as a whole. Every commit is durable.
 
-Nothing is taken from a leader but what can be proven: the head is certified, the members are those
-of the genesis. The Raft index alone is the leader's word.
+Nothing is taken from a leader but what can be proven: the head is certified, and with it its place
+in the Raft log; the members are those of the genesis. A place that is the leader's word alone would
+let one that lies put every log that takes it where no other log can follow, for good.
 """
 
 from __future__ import annotations
@@ -150,8 +151,8 @@ class HeadStore:
             head = parse_head(body, self._voters)
         except FalseHeadError as error:
             return str(error)
-        if head.raft_index > snapshot.index:
-            return f"a head of Raft index {head.raft_index} in a snapshot at {snapshot.index}"
+        if head.place != (snapshot.index, snapshot.term, snapshot.hash):
+            return f"a head of Raft index {head.place[0]} in a snapshot at {snapshot.index}"
         return None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from node.chain.block import Block, MalformedBlockError, decode_block
+from node.chain.leaf import Origin
 from node.chain.merkle import Frontier, frontier_of, leaf_hashes
 from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
@@ -104,6 +105,12 @@ class CommittedEntry(msgspec.Struct, frozen=True):
     term: int
     leader: int
     payload: bytes
+    hash: bytes
+
+    @property
+    def origin(self) -> Origin:
+        """What the seal of its block says of it."""
+        return Origin(self.term, self.leader, self.index, self.hash)
 
 
 class Ledger:
@@ -309,7 +316,7 @@ class Ledger:
         checked = self._check(block)
         connection.execute("BEGIN IMMEDIATE")
         made = self._maker.make(
-            partial(prefetch, connection), self.head, time_ms, checked, entry.term, entry.leader
+            partial(prefetch, connection), self.head, time_ms, checked, entry.origin
         )
         applied = self._write(connection, made, entry.index, 0, len(entry.payload))
         connection.execute("COMMIT")
@@ -325,7 +332,7 @@ class Ledger:
         connection.execute("BEGIN IMMEDIATE")
         try:
             made = self._maker.make(
-                partial(prefetch, connection), head, seal.time_ms, checked, seal.term, seal.proposer
+                partial(prefetch, connection), head, seal.time_ms, checked, seal.origin
             )
             if made.leaves != block.leaves:
                 raise NotReproducedError(f"height {seal.height} comes to other leaves here")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
+from node.chain.leaf import Origin, SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
@@ -100,8 +100,7 @@ class BlockMaker:
         head: Head,
         time_ms: int,
         checked: Sequence[CheckedTransaction],
-        term: int,
-        proposer: int,
+        origin: Origin,
     ) -> MadeBlock:
         """Run the rules on a state; changes nothing.
 
@@ -110,8 +109,7 @@ class BlockMaker:
             head: The block before.
             time_ms: Block time.
             checked: The transactions in the order of the entry.
-            term: Of the entry.
-            proposer: Number of the voter that signed the entry.
+            origin: The entry.
         """
         context = BlockContext(
             network_id=self._network_id,
@@ -129,13 +127,15 @@ class BlockMaker:
         seal = SealLeaf(
             height=context.height,
             time_ms=context.time_ms,
-            term=term,
-            proposer=proposer,
+            term=origin.term,
+            proposer=origin.proposer,
             first_index=made.first_index,
             count=len(made.leaves),
             state_digest=digest.value(),
             voters_hash=self._voters_hash,
             rules_version=self._genesis.rules_version,
+            entry_index=origin.index,
+            entry_hash=origin.hash,
         )
         made.leaves.append(encode_leaf(seal))
         return made

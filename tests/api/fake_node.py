@@ -317,7 +317,9 @@ class FakeNode:
             )
             if code is Code.OK:
                 self._add_rows(txid, body, height)
-        seal = SealLeaf(height, START_MS + height * BLOCK_MS, 3, 1, first, len(leaves), KEY, KEY, 1)
+        seal = SealLeaf(
+            height, START_MS + height * BLOCK_MS, 3, 1, first, len(leaves), KEY, KEY, 1, height, KEY
+        )
         leaves.append(encode_leaf(seal))
         self._pending = []
         self._tree_size += len(leaves)

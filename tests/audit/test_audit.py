@@ -392,7 +392,7 @@ def test_a_database_that_is_none_is_told(folder: Path) -> None:
 
 def test_bits_fall_in_a_folder_without_a_log(folder: Path, genesis: Genesis) -> None:
     flips = Flips(folder, folder.parent / "work", genesis, "bureau")
-    rng, seen = random.Random(11), Counter[str]()
+    rng, seen = random.Random(12), Counter[str]()
     for _ in range(40):
         flips.flip(rng, seen)
     assert seen["found"] + seen["harmless"] == 40

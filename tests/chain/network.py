@@ -146,6 +146,8 @@ class Network:
             state_digest=state,
             voters_hash=self.voters.hash,
             rules_version=1,
+            entry_index=max(1, self.height),
+            entry_hash=bytes(32),
         )
 
     def append(self, leaves: list[bytes]) -> None:

@@ -64,6 +64,8 @@ SEAL_LEAVES = st.builds(
     HASH,
     HASH,
     st.integers(1, 65_535),
+    st.integers(1, 2**62),
+    HASH,
 )
 
 
@@ -85,9 +87,9 @@ def test_the_payload_is_the_array_that_the_format_names() -> None:
 def test_the_leaves_are_the_arrays_that_the_format_names() -> None:
     leaf = TransactionLeaf(7, 9, b"body", bytes(64))
     assert msgspec.msgpack.decode(encode_leaf(leaf)) == [1, 7, 9, b"body", bytes(64)]
-    seal = SealLeaf(9, 8, 7, 6, 5, 4, b"d" * 32, b"v" * 32, 1)
+    seal = SealLeaf(9, 8, 7, 6, 5, 4, b"d" * 32, b"v" * 32, 1, 3, b"e" * 32)
     assert msgspec.msgpack.decode(encode_leaf(seal)) == [
-        2, 9, 8, 7, 6, 5, 4, b"d" * 32, b"v" * 32, 1,
+        2, 9, 8, 7, 6, 5, 4, b"d" * 32, b"v" * 32, 1, 3, b"e" * 32,
     ]  # fmt: skip
     assert seal.index == 9
 

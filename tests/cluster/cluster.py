@@ -182,6 +182,22 @@ class Member:
         pages = int(Path(f"/proc/{self.local.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def cpu_s(self) -> float:
+        """Processor time that the process has used."""
+        stat = Path(f"/proc/{self.local.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def wait_idle(self, timeout_s: float = 30.0) -> None:
+        """Wait until the process has done what it was given: it works for less than half a time."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            before = self.cpu_s()
+            time.sleep(0.5)
+            if self.cpu_s() - before < 0.15:
+                return
+        raise AssertionError(f"{self.name} is still busy after {timeout_s} s")
+
     def keys(self) -> NodeKeys:
         """Its secret keys, to play this node."""
         config = self.local.config.keys

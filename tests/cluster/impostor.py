@@ -29,6 +29,7 @@ class Impostor:
     """Links to the honest nodes under the identity of a stopped one."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
+        self._cluster = cluster
         self._voters = cluster.voters
         self.me: Voter = cluster.voters.by_node[name]
         self.keys = cluster[name].keys()
@@ -43,18 +44,26 @@ class Impostor:
             peer.node: PeerId(cluster.voters.by_node[peer.node].identity_key)
             for peer in config.peers
         }
-        self._network = PeerNetwork(
-            P2PConfig(network_id=cluster.voters.network_id, host=host, port=port),
-            self._identity,
-            [KnownPeer(self.peers[peer.node], peer.node, peer.address) for peer in config.peers],
-            self,
-            random.Random(name),
-        )
+        self._known = [
+            KnownPeer(self.peers[peer.node], peer.node, peer.address) for peer in config.peers
+        ]
+        self._config = P2PConfig(network_id=cluster.voters.network_id, host=host, port=port)
+        self._rng = random.Random(name)
+        self._network = self._new_network()
+
+    def _new_network(self) -> PeerNetwork:
+        return PeerNetwork(self._config, self._identity, self._known, self, self._rng)
+
+    async def restart(self) -> None:
+        """Close all links and open new ones, as a process that was started again."""
+        await self._network.stop()
+        self._network = self._new_network()
+        await self._network.start()
 
     async def __aenter__(self) -> Impostor:
         await self._network.start()
         for name in self.peers:
-            for link in Link:
+            for link in Link if self._cluster[name].alive else ():
                 await self.connected(name, link)
         return self
 
@@ -109,13 +118,24 @@ class Impostor:
 
 
 def end_of_log(cluster: Cluster, name: str) -> tuple[int, int, bytes]:
-    """Index, term and hash of the last entry in a node's log, which nobody else may open."""
+    """Index, term and hash of the last entry in a node's log."""
+    return place_in_log(cluster, name)
+
+
+def place_in_log(cluster: Cluster, name: str, back: int = 0) -> tuple[int, int, bytes]:
+    """Index, term and hash of the entry `back` before the last of a log.
+
+    The log is a copy: nobody else may open the file of a running node.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for path in cluster[name].data.glob("raft.db*"):
             shutil.copy(path, folder)
         with closing(sqlite3.connect(Path(folder) / "raft.db")) as connection:
+            (end,) = connection.execute("SELECT MAX(last) FROM frames").fetchone()
             first, last, positions = connection.execute(
-                "SELECT first, last, positions FROM frames ORDER BY first DESC LIMIT 1"
+                "SELECT first, last, positions FROM frames WHERE first <= ? ORDER BY first DESC",
+                (end - back,),
             ).fetchone()
     frame = Frame(first, last, positions)
-    return last, frame.last_term, frame.hash_at(last)
+    ((term, entry_hash), *_) = frame.positions(end - back)
+    return end - back, term, entry_hash

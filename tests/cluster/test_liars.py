@@ -75,7 +75,7 @@ class Peer:
             assert statement is not None
             signed.append(statement)
 
-        entry = CommittedEntry(self.ledger.head.raft_index + 1, TERM, LIAR, payload)
+        entry = CommittedEntry(self.ledger.head.raft_index + 1, TERM, LIAR, payload, bytes(32))
         (block,) = await self.ledger.apply([entry], sign)
         return block, signed[0], None
 

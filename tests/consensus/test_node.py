@@ -60,6 +60,10 @@ class Words:
         self._applied = entries[-1].index
         return results
 
+    @property
+    def captured_index(self) -> LogIndex:
+        return self._applied
+
     async def capture(self) -> AsyncIterator[bytes]:
         frozen = list(self.words)
 

@@ -94,7 +94,7 @@ class Chronicle:
         """Apply a block of these transactions."""
         index = self.ledger.head.raft_index + 2
         payload = encode_block(Block(TERM, time_ms or START + 1_000 * index, wires))
-        entry = CommittedEntry(index, TERM, 1, payload)
+        entry = CommittedEntry(index, TERM, 1, payload, index.to_bytes(32, "big"))
         (block,) = await self.ledger.apply([entry], lambda _: None)
         self.blocks.append(block)
         return block

@@ -127,7 +127,7 @@ async def head_of(source: Chronicle, height: int = CERTIFIED) -> NamedHead:
     proof = await source.reader.inclusion(block.size - 1)
     assert proof is not None
     path, note = tuple(proof.path), proof.certificate.decode()
-    name = name_head(source.voters.network_id, block.raft_index, proof.leaf, path, note)
+    name = name_head(source.voters.network_id, proof.leaf, path, note)
     return parse_head(name, source.voters)
 
 
@@ -360,7 +360,7 @@ async def test_a_head_is_named_once_it_is_final(
     tracker.finalised(7)
     named = parse_head(await naming_it, source.voters)
     assert (named.height, named.size) == (7, head.tree_size)
-    assert (named.raft_index, later.height) == (head.raft_index, 8)
+    assert (named.place[0], later.height) == (head.raft_index, 8)
     assert named.state_digest == head.state_digest()
 
 

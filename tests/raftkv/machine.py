@@ -100,6 +100,11 @@ class Machine:
 
     # --- Snapshots -------------------------------------------------------------------------------
 
+    @property
+    def captured_index(self) -> LogIndex:
+        """Every entry may have changed the state."""
+        return self.applied_index
+
     async def capture(self) -> AsyncIterator[bytes]:
         """Shallow copies show this moment whatever is applied later; values never change."""
         values, blobs = self.values.copy(), self.blobs.copy()

@@ -93,6 +93,11 @@ class State:
             await self._take_time()
             return results
 
+    @property
+    def captured_index(self) -> LogIndex:
+        """Every entry may change this state."""
+        return self.machine.applied
+
     async def capture(self) -> AsyncIterator[bytes]:
         """The state as it is now."""
         with self._alone("capture"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,8 @@ from node.storage.heads import HeadStore
 from tests.chain.network import Network, make_genesis
 
 MEMBERS = Membership(tuple(NodeId(n) for n in range(4)))
-HASH = hashlib.sha256(b"entry").digest()
+NEWEST = 3
+"""Raft index of the newest block of `network`."""
 replace = msgspec.structs.replace
 
 
@@ -35,16 +37,22 @@ def note(made: Network, *signers: int) -> str:
     return made.certify(*signers).encode()
 
 
-def name(made: Network, leaf: int = -1, raft_index: int = 40) -> bytes:
+def name(made: Network, leaf: int = -1) -> bytes:
     """The name of the head that ends with a leaf, under the present tree."""
     index = leaf % len(made.leaves)
     path = tuple(made.path(index))
-    return name_head(made.voters.network_id, raft_index, made.leaves[index], path, note(made))
+    return name_head(made.voters.network_id, made.leaves[index], path, note(made))
 
 
-def snapshot_of(body: bytes, index: int = 50, members: Membership = MEMBERS) -> Snapshot:
+def snapshot_of(
+    body: bytes,
+    index: int = NEWEST,
+    members: Membership = MEMBERS,
+    term: int = 1,
+    entry_hash: bytes = bytes(32),
+) -> Snapshot:
     checksum = hashlib.sha256(body).digest()
-    return Snapshot(LogIndex(index), Term(3), HASH, members, len(body), checksum)
+    return Snapshot(LogIndex(index), Term(term), entry_hash, members, len(body), checksum)
 
 
 async def parts(*data: bytes) -> AsyncIterator[bytes]:
@@ -76,13 +84,14 @@ def test_a_name_tells_height_size_and_state_of_an_older_head_too() -> None:
     made = network()
     for leaf, height in ((3, 1), (7, 2), (11, 3)):
         head = parse_head(name(made, leaf), made.voters)
-        assert (head.height, head.size, head.raft_index) == (height, leaf + 1, 40)
+        assert (head.height, head.size) == (height, leaf + 1)
+        assert head.place == (height, 1, bytes(32))
 
 
 def foreign(made: Network) -> bytes:
     other = VoterSet.from_genesis(make_genesis(name="other"))
     return name_head(
-        other.network_id, 40, made.leaves[-1], tuple(made.path(len(made.leaves) - 1)), note(made)
+        other.network_id, made.leaves[-1], tuple(made.path(len(made.leaves) - 1)), note(made)
     )
 
 
@@ -90,7 +99,7 @@ def minority(made: Network) -> bytes:
     certificate = made.certify()
     fewer = replace(certificate, cosignatures=certificate.cosignatures[:2]).encode()
     path = tuple(made.path(len(made.leaves) - 1))
-    return name_head(made.voters.network_id, 40, made.leaves[-1], path, fewer)
+    return name_head(made.voters.network_id, made.leaves[-1], path, fewer)
 
 
 def other_height(made: Network) -> bytes:
@@ -98,7 +107,7 @@ def other_height(made: Network) -> bytes:
     assert isinstance(leaf, SealLeaf)
     path = tuple(made.path(len(made.leaves) - 1))
     lie = encode_leaf(replace(leaf, height=9))
-    return name_head(made.voters.network_id, 40, lie, path, note(made))
+    return name_head(made.voters.network_id, lie, path, note(made))
 
 
 def no_seal(made: Network) -> bytes:
@@ -115,8 +124,8 @@ def cut(made: Network) -> bytes:
 
 def not_canonical(made: Network) -> bytes:
     body = name(made)
-    assert body[0] == 0x95  # an array of five, in its short form
-    return b"\xdc\x00\x05" + body[1:]
+    assert body[0] == 0x94  # an array of four, in its short form
+    return b"\xdc\x00\x04" + body[1:]
 
 
 def too_large(made: Network) -> bytes:
@@ -160,15 +169,32 @@ async def test_no_snapshot_brings_other_members(store: HeadStore, members: Membe
         await store.create(snapshot.base, members, parts(body))
 
 
-async def test_a_head_is_not_of_a_later_entry_than_its_snapshot(store: HeadStore) -> None:
-    body = name(network(), raft_index=51)
-    assert not await arrive(store, snapshot_of(body, index=50), body)
-    assert await arrive(store, snapshot_of(body, index=51), body)
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"index": NEWEST - 1},
+        {"index": NEWEST + 1},
+        {"index": 2**62},
+        {"term": 2},
+        {"entry_hash": b"e" * 32},
+    ],
+)
+async def test_a_true_head_stands_where_its_seal_says_and_nowhere_else(
+    store: HeadStore, elsewhere: dict[str, Any]
+) -> None:
+    """A log that begins where no other log can follow would be lost for good."""
+    body = name(network())
+    false = snapshot_of(body, **elsewhere)
+    assert not await arrive(store, false, body)
+    with pytest.raises(SnapshotError):
+        await store.create(false.base, MEMBERS, parts(body))
+    assert await store.newest() is None
+    assert await arrive(store, snapshot_of(body), body)
 
 
 async def test_bytes_are_those_of_the_name(store: HeadStore) -> None:
     made = network()
-    promised, other = name(made), name(made, raft_index=41)
+    promised, other = name(made), name(made, leaf=3)[: len(name(made))]
     assert len(promised) == len(other)
     snapshot = snapshot_of(promised)
     assert not await arrive(store, snapshot, other)
@@ -182,7 +208,7 @@ async def test_bytes_are_those_of_the_name(store: HeadStore) -> None:
 async def test_an_arriving_one_survives_a_restart_and_gives_way_to_another(tmp_path: Path) -> None:
     made = network()
     body, path = name(made), tmp_path / "heads.db"
-    first, second = snapshot_of(body), snapshot_of(body, index=60)
+    first, second = snapshot_of(body), snapshot_of(body, index=NEWEST + 1)
     store = await HeadStore.open(path, made.voters)
     assert await store.write_chunk(first, 0, body[:200]) == 200
     assert await store.write_chunk(first, 100, body[100:300]) == 200  # not where the held ends
@@ -204,14 +230,16 @@ async def test_an_arriving_one_survives_a_restart_and_gives_way_to_another(tmp_p
 
 
 async def test_the_newest_two_are_kept(store: HeadStore) -> None:
-    body = name(network())
+    chain = network()
     made = []
-    for index in (50, 60, 70):
-        base = Base(LogIndex(index), Term(3), HASH, MEMBERS)
+    for height in range(1, 4):
+        body = name(chain, 4 * height - 1)
+        base = Base(LogIndex(height), Term(1), bytes(32), MEMBERS)
         made.append(await store.create(base, MEMBERS, parts(body[:7], body[7:])))
-    assert await store.newest() == made[2] == snapshot_of(body, index=70)
+    assert await store.newest() == made[2] == snapshot_of(name(chain))
     assert await store.read_chunk(made[0], 0, 10) is None
-    for kept in made[1:]:
+    for kept, leaf in zip(made[1:], (7, 11), strict=True):
+        body = name(chain, leaf)
         assert await store.read_chunk(kept, 0, 1 << 20) == body
         assert await store.read_chunk(kept, len(body) - 3, 10) == body[-3:]
 
@@ -222,5 +250,5 @@ async def test_data_that_cannot_be_had_leaves_nothing(store: HeadStore) -> None:
         raise SnapshotError("not final")
 
     with pytest.raises(SnapshotError, match="not final"):
-        await store.create(Base(LogIndex(50), Term(3), HASH, MEMBERS), MEMBERS, failing())
+        await store.create(Base(LogIndex(NEWEST), Term(1), bytes(32), MEMBERS), MEMBERS, failing())
     assert await store.newest() is None

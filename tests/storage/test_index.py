@@ -73,7 +73,7 @@ class Ledger:
             encode_leaf(
                 SealLeaf(
                     *(height, height * BLOCK_MS, 1, 0, self.size, len(leaves)),
-                    *(bytes(32), bytes(32), 1),
+                    *(bytes(32), bytes(32), 1, height, bytes(32)),
                 )
             )
         )

@@ -62,7 +62,9 @@ class Followed:
 
 def entries(past: Sequence[PastBlock]) -> list[CommittedEntry]:
     return [
-        CommittedEntry(index, TERM, 0, encode_block(Block(TERM, block.time_ms, block.wires)))
+        CommittedEntry(
+            index, TERM, 0, encode_block(Block(TERM, block.time_ms, block.wires)), bytes(32)
+        )
         for index, block in enumerate(past, 1)
     ]
 

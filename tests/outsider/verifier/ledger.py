@@ -38,7 +38,8 @@ def read_leaf(data: bytes) -> list[Any]:
     if isinstance(leaf, list) and leaf[:1] == [1]:
         return array(leaf, "leaf", range(1, 2), range(65_536), HEIGHT, bytes, 64)
     numbers = (HEIGHT, U53, U63, range(2**32), U53, U53)
-    return array(leaf, "leaf", range(2, 3), *numbers, 32, 32, range(1, 65_536))
+    entry = (range(1, 2**62 + 1), 32)
+    return array(leaf, "leaf", range(2, 3), *numbers, 32, 32, range(1, 65_536), *entry)
 
 
 def committed(operation: list[Any], inner: bool = False) -> tuple[str, bytes]:

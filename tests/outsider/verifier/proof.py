@@ -63,7 +63,7 @@ def verify_proof(data: bytes, network: Network) -> dict[str, Any]:
         "disclosed": [],
     }
     if leaf[0] == 2:
-        _, height, _, _, _, first, count, _, voters_hash, _ = leaf
+        _, height, _, _, _, first, count, _, voters_hash, *_ = leaf
         need(first + count == index, "seal names another place")
         need(voters_hash == network.voters_hash, "seal names other voters")
         need(not disclosures, "a seal has no details")
