@@ -61,13 +61,19 @@ PositiveAmount = Annotated[
     int, Field(ge=1, le=AMOUNT_MAX, description="Minor units of the currency.")
 ]
 # What is signed, hashed or compared has one spelling (`node.ledger.text`).
+_Line = Field(
+    description="One line in Unicode's normal form C, without blanks at its ends and without "
+    "control, directional or invisible characters."
+)
 OrderId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line)
+    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line), _Line
 ]
 Reference = Annotated[
-    str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_line)
+    str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_line), _Line
 ]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_line)]
+Reason = Annotated[
+    str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_line), _Line
+]
 
 
 class EmptyBody(Body):

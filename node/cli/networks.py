@@ -68,7 +68,8 @@ def assemble(
     ] = None,
     name: NetworkName = DEFAULT_NAME,
     created: Annotated[
-        str | None, typer.Option(help="RFC 3339; members who pass the same get the same genesis.")
+        str | None,
+        typer.Option(help="YYYY-MM-DDTHH:MM:SSZ; members who pass the same get the same genesis."),
     ] = None,
     install: Annotated[
         Path | None, typer.Option(help="A node's folder: write network.toml and its peers there.")
