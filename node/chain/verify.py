@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -43,6 +43,9 @@ class Disclosed(msgspec.Struct, frozen=True):
 
     operation: int
     """Position in the transaction."""
+    kind: Literal["invoice", "red_invoice", "red_request"]
+    """Whose details these are. What a red-letter request says is its author's word only, who may be
+    the buyer: shown without its kind it would pass for a line of the invoice."""
     invoice: str
     """Number of the invoice, blue or red; of a red-letter request, the invoice it is about."""
     path: str
@@ -186,15 +189,18 @@ def _check_disclosure(shown: Disclosure, transaction: Transaction) -> Disclosed:
             operation = decode_operation(operation.operation)
         except MalformedTransactionError as error:
             raise ProofInvalidError(str(error)) from error
-    elif isinstance(operation, ActForRetired):
+    if isinstance(operation, ActForRetired):
         operation = operation.operation
-    if isinstance(operation, IssueInvoice | IssueRedLetter):
-        number = operation.number
+    kind: Literal["invoice", "red_invoice", "red_request"]
+    if isinstance(operation, IssueInvoice):
+        kind, number = "invoice", operation.number
+    elif isinstance(operation, IssueRedLetter):
+        kind, number = "red_invoice", operation.number
     elif isinstance(operation, RequestRedLetter):
-        number = operation.invoice
+        kind, number = "red_request", operation.invoice
     else:
         raise ProofInvalidError("a disclosure names an operation that commits to no details")
     commitment = disclosed_commitment(shown)
     if commitment is None or commitment != operation.details:
         raise ProofInvalidError(f"{shown.path} is not what the operation commits to")
-    return Disclosed(shown.operation, number, shown.path, read_value(shown))
+    return Disclosed(shown.operation, kind, number, shown.path, read_value(shown))

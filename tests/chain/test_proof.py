@@ -28,8 +28,18 @@ from node.chain.proof import (
     parse_proof,
 )
 from node.chain.verify import verify_proof_file
+from node.ledger.bykey import encode_operation
 from node.ledger.codes import Code
-from node.ledger.operations import IssueInvoice, Operation, RateGroup, WithdrawOffer
+from node.ledger.operations import (
+    ActForRetired,
+    ByKey,
+    IssueInvoice,
+    IssueRedLetter,
+    Operation,
+    RateGroup,
+    RequestRedLetter,
+    WithdrawOffer,
+)
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, Network, make_genesis, make_leaf, seed
 
@@ -375,6 +385,27 @@ def test_a_proof_shows_single_items_of_the_details() -> None:
     ]
     assert verdict.disclosed[0].value == {"description": "纸", "net": 900}
     assert "ink" not in base64.b64decode(proof.encode().split()[2]).decode("utf-8", "replace")
+
+
+def test_what_is_shown_names_its_kind() -> None:
+    """A buyer that asks to take lines back commits to what it likes: no line of the invoice."""
+    asked = RequestRedLetter("2" * 20, 100, 2, commit(ITEMS, SALT))
+    red = IssueRedLetter("2" * 20, 0, "3" * 20, *RED, commit(ITEMS, SALT), ())
+    for operations, kind, number in (
+        ((issuing("2" * 20, commit(ITEMS, SALT)),), "invoice", "2" * 20),
+        ((asked,), "red_request", "2" * 20),
+        ((red,), "red_invoice", "3" * 20),
+        ((ActForRetired(AUTHOR, asked),), "red_request", "2" * 20),
+        ((ByKey(bytes(32), bytes(64), encode_operation(asked)),), "red_request", "2" * 20),
+    ):
+        network = Network()
+        network.append([encode_leaf(make_leaf(network.voters.network_id, 0, 1, 0, operations))])
+        proof = msgspec.structs.replace(network.prove(0), disclosures=tuple(shown(0, operation=0)))
+        (item,) = verify_proof_file(proof.encode(), network.genesis).disclosed
+        assert (item.kind, item.invoice) == (kind, number)
+
+
+RED = ((RateGroup(1300, 100, 13, 1),), 100, 13, 113, bytes(32))
 
 
 def test_a_proof_of_every_item_is_read_back() -> None:

@@ -20,7 +20,9 @@ from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.proof import build_proof
 from node.chain.voters import VoterSet
 from node.ledger import operations as ops
+from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Genesis
+from node.ledger.signing import public_key, sign
 from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
 from tests.audit.ledgers import open_registers
@@ -33,6 +35,7 @@ from tests.node.chronicle import Chronicle, transaction
 from tests.storage.test_same_history import entries
 
 SALT = bytes(range(32))
+BARE = seed("a buyer without a name")
 
 
 @dataclass
@@ -140,6 +143,13 @@ def random_details(rng: random.Random, lines: int) -> list[Item]:
     return items_of(text.encode())
 
 
+def _by_key(genesis: Genesis, nonce: int, operation: ops.DirectOperation) -> ops.ByKey:
+    """An operation of a bare key, which the buyer's transaction carries."""
+    inner = encode_operation(operation)
+    message = by_key_message(genesis.network_id, BUYER, nonce, 1_000, inner)
+    return ops.ByKey(public_key(BARE), sign(BARE, message), inner)
+
+
 def _shown(rng: random.Random, items: list[Item], operation: int) -> list[Disclosure]:
     count = min(len(items), rng.choice((1, 1, 2, 3, 40, 250)))
     places = rng.sample(range(len(items)), count)
@@ -157,13 +167,16 @@ async def with_disclosures(folder: Path, count: int) -> Collection:
     while len(made.proofs) < count:
         batch = rng.choice((1, 1, 1, 2, 9, 200))
         all_items = [random_details(rng, rng.choice((1, 2, 17, 300))) for _ in range(batch)]
+        bare = rng.random() < 0.3
+        buyer = public_key(BARE).hex() if bare else BUYER
         operations: list[ops.Operation] = [
-            make_issue(serial + n, buyer=BUYER, details=commit(items, SALT))
+            make_issue(serial + n, buyer=buyer, details=commit(items, SALT))
             for n, items in enumerate(all_items)
         ]
         issued = await chronicle.add(transaction(genesis, SELLER, serial + 1, operations))
         asked = ops.RequestRedLetter(number(serial), 100, 2, commit(all_items[0], SALT))
-        red = await chronicle.add(transaction(genesis, BUYER, serial + 1, [asked]))
+        operation_asked = _by_key(genesis, serial + 1, asked) if bare else asked
+        red = await chronicle.add(transaction(genesis, BUYER, serial + 1, [operation_asked]))
         await chronicle.certify(red)
         for block, operation in ((issued, rng.randrange(batch)), (red, 0)):
             items = all_items[operation] if block is issued else all_items[0]

@@ -91,7 +91,7 @@ def read_disclosures(rows: list[Any], operations: list[Any]) -> list[dict[str, A
 def _disclosed(row: list[Any], operations: list[Any]) -> dict[str, Any]:
     place, index, count, path, value, salt, hashes = row
     need(place < len(operations), "a disclosure names an operation that is not there")
-    number, commitment = committed(operations[place])
+    kind, number, commitment = committed(operations[place])
     name = path.encode("utf-8")
     item = b"".join(
         (b"piaolian/details/item/v2\n", salt, len(name).to_bytes(4, "big"), name, value)
@@ -99,4 +99,10 @@ def _disclosed(row: list[Any], operations: list[Any]) -> dict[str, Any]:
     root = path_root(index, count, leaf_hash(item), hashes)
     made = sha256(b"piaolian/details/v2\n", count.to_bytes(4, "big"), root)
     need(made == commitment, "an item is not of the details")
-    return {"operation": place, "invoice": number, "path": path, "value": canonical_json(value)}
+    return {
+        "operation": place,
+        "kind": kind,
+        "invoice": number,
+        "path": path,
+        "value": canonical_json(value),
+    }

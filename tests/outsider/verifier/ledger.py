@@ -42,25 +42,28 @@ def read_leaf(data: bytes) -> list[Any]:
     return array(leaf, "leaf", range(2, 3), *numbers, 32, 32, range(1, 65_536), *entry)
 
 
-def committed(operation: list[Any], inner: bool = False) -> tuple[str, bytes]:
-    """The invoice that an operation's details are of, and their commitment."""
-    places = {10: (1, 12, 14), 51: (1, 4, 6), 57: (3, 9, 11)}
-    tag = operation[0]
-    if tag in (69, 90) and not inner:
-        if tag == 69:
-            (_, _, wrapped) = array(operation, "operation", range(70), str, list)
-        else:
-            encoded = array(operation, "operation", range(91), 32, 64, bytes)[3]
-            wrapped = unpack(encoded)
-        need(isinstance(wrapped, list) and bool(wrapped), "an inner operation is no array")
-        allowed = (51, 57) if tag == 69 else (10, 51, 57, 69)
-        need(wrapped[0] in allowed, "a disclosure names an operation without details")
-        return committed(wrapped, inner=wrapped[0] != 69)
-    need(tag in places, "a disclosure names an operation without details")
-    number, details, length = places[tag]
+COMMITTING = {
+    10: ("invoice", 1, 12, 14),
+    51: ("red_request", 1, 4, 6),
+    57: ("red_invoice", 3, 9, 11),
+}
+"""By tag: the kind of the details, places of number and commitment, length of the array."""
+
+
+def committed(operation: list[Any]) -> tuple[str, str, bytes]:
+    """Kind and invoice of the details that an operation commits to, and the commitment."""
+    if operation[0] == 90:
+        inner: Any = unpack(array(operation, "operation", range(91), 32, 64, bytes)[3])
+        need(isinstance(inner, list) and bool(inner), "an inner operation is no array")
+        operation = inner
+    if operation[0] == 69:
+        operation = array(operation, "operation", range(70), str, list)[2]
+        need(operation[:1] in ([51], [57]), "no red letter for a retired issuer")
+    need(operation[0] in COMMITTING, "a disclosure names an operation without details")
+    kind, number, details, length = COMMITTING[operation[0]]
     need(len(operation) == length, "operation has another shape")
     need(isinstance(operation[details], bytes), "operation commits to no details")
-    return operation[number], operation[details]
+    return kind, operation[number], operation[details]
 
 
 def leaf_hash(leaf: bytes) -> bytes:
