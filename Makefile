@@ -138,6 +138,10 @@ check: lint test ## `make lint`, then `make test`
 soak: $(INSTALLED) ## simulate SEEDS=1000 Raft clusters in bad worlds
 	$(BIN)/python -m tests.sim.soak --seeds $(SEEDS)
 
+.PHONY: rejoin-model
+rejoin-model: $(INSTALLED) ## search the rules of rejoining for two histories, and weaker ones, which have them
+	$(BIN)/python -m tests.rejoin
+
 .PHONY: soak-nodes
 soak-nodes: $(INSTALLED) ## the long campaigns over real files and daemons
 	$(BIN)/pytest -m soak --timeout 0
