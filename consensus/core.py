@@ -122,10 +122,11 @@ class RaftCore(Leading):
                 self._on_follower_response(sender, message)
             case TermRequest():
                 self._terms.hear(sender, message.term, self.membership)
+                self._rise(sender, message.term)
                 self._durability.hold_for_hard_state(sender, TermResponse(self.term))
             case TermResponse():
                 self._terms.hear(sender, message.term, self.membership)
-                self._catch_up_with_terms()
+                self._rise(sender, message.term)
                 for claimant, kept in self._terms.explained(self.membership):
                     self.step(claimant, kept)
 

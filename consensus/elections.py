@@ -54,6 +54,8 @@ class Elections(State):
             if request.pre:
                 self._answer_vote(sender, request, granted=False)
             return  # no answer, no new term: a rejoining node cannot disturb a live leader
+        if request.pre:
+            self._rise(sender, held)
         if request.term > self.term and not self._believes(sender, request):
             return
         free = self.vote == sender or (self.vote is None and self.leader is None)
@@ -74,12 +76,7 @@ class Elections(State):
         """Whether an election explains the term of the request; a campaign takes it over."""
         reach = self._terms.reach(candidate, request.term, self.membership)
         if not request.pre and reach > self.term:
-            elapsed, timeout = self._election_elapsed, self._timeout
-            self._terms.note_lift(candidate, reach, self.membership)
-            self._become_follower(reach, None)
-            if self._terms.liars(self.membership):
-                # Only a vote puts off this node's own campaign (see `Terms.gains_time`).
-                self._election_elapsed, self._timeout = elapsed, timeout
+            self._lift(candidate, reach)
         if reach < request.term:
             self._ask_terms(candidate, request)
         return reach == request.term

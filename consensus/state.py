@@ -242,11 +242,27 @@ class State(ABC):
         if self._terms.wait(sender, message, self.membership):
             self._send_term_requests()
 
-    def _catch_up_with_terms(self) -> None:
-        """Without a leader, take over what enough voters hold: they cannot come back to less."""
-        supported = self._terms.supported(self.membership)
-        if self._terms.liars(self.membership) and supported > self.term and not self._hears_leader:
-            self._become_follower(supported, None)
+    def _rise(self, sender: NodeId, held: Term) -> None:
+        """`sender` holds a term: without a leader, take over as much of it as is believed.
+
+        Who has no leader comes so to the term of the others before it is asked for its vote. In
+        the crash model it comes there with the vote.
+        """
+        reach = self._terms.reach(sender, held, self.membership)
+        quiet = self.leader is None or self._election_elapsed >= self._config.election_ticks
+        if self._config.liars_max and quiet and reach > self.term and self.role is not Role.LEADER:
+            self._lift(sender, reach)
+
+    def _lift(self, sender: NodeId, term: Term) -> None:
+        """Take over `term` on the word of `sender`, but not its time.
+
+        Only a vote puts off this node's own campaign (see `Terms.gains_time`).
+        """
+        elapsed, timeout = self._election_elapsed, self._timeout
+        self._terms.note_lift(sender, term, self.membership)
+        self._become_follower(term, None)
+        if self._config.liars_max:
+            self._election_elapsed, self._timeout = elapsed, timeout
 
     def _send_term_requests(self) -> None:
         request = TermRequest(self.term)
