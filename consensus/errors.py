@@ -61,5 +61,9 @@ class SnapshotError(ConsensusError):
     """A snapshot is needed and missing, or cannot be made."""
 
 
+class StoreFullError(ConsensusError):
+    """The disk has no room. Nothing of this write is stored, and it may be tried again."""
+
+
 class StoppedError(ProposalError):
     """The node has not started, is stopped or has failed."""

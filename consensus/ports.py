@@ -55,7 +55,12 @@ class LogStore(Protocol):
         ...
 
     async def append(self, batch: AppendBatch) -> None:
-        """Write and fsync `batch`, all or nothing. Any exception stops the node for good."""
+        """Write and fsync `batch`, all or nothing.
+
+        Raises:
+            StoreFullError: nothing was written for want of room; the same batch comes again.
+            Exception: any other stops the node for good.
+        """
         ...
 
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:

@@ -19,6 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from consensus import sqlite_chunks, sqlite_log
+from consensus.errors import StoreFullError
 from consensus.frames import DamagedLogError
 from consensus.marker import Marker
 from consensus.ports import AppendBatch, Recovered
@@ -98,9 +99,10 @@ class SqliteStore(SqliteSnapshots):
 
         Raises:
             DamagedLogError: when the batch would leave a gap.
+            StoreFullError: when there is no room: nothing changed, and it may be tried again.
             sqlite3.Error: when SQLite cannot commit.
             MarkerError: when the marker cannot be written.
-            StoreFailedError: after any of these.
+            StoreFailedError: after any of these but `StoreFullError`.
         """
         await self._file.run(lambda connection: self._append(connection, batch))
 
@@ -172,7 +174,12 @@ class SqliteStore(SqliteSnapshots):
     def _append(self, connection: sqlite3.Connection, batch: AppendBatch) -> None:
         assert self._loaded, "load comes first"
         size = sum([len(entry.payload) + _ENTRY_BYTES for entry in batch.entries])
-        self._file.transact(connection, lambda c: self._write(c, batch), size)
+        untrimmed = self._untrimmed
+        try:
+            self._file.transact(connection, lambda c: self._write(c, batch), size, repeats=True)
+        except StoreFullError:
+            self._untrimmed = untrimmed
+            raise
         if batch.base is not None:
             self._base, self._base_stored, self._untrimmed = batch.base, True, True
             if batch.reset:

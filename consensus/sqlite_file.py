@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from consensus.errors import ConsensusError
+from consensus.errors import ConsensusError, StoreFullError
 
 T = TypeVar("T")
 _APPLICATION_ID = 0x52465431
@@ -41,6 +41,10 @@ CHECKPOINT_BYTES = 16 * 1_048_576
 that neither grows long and no single checkpoint takes long."""
 _TRANSACTION_BYTES = 4 * _PAGE_BYTES
 """Of pages that a small transaction changes."""
+
+
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""A write, or the growth of the index of the write-ahead log, found no room."""
 
 
 class StoreFailedError(ConsensusError):
@@ -126,19 +130,38 @@ class SqliteFile:
         return await self.run(job)
 
     def transact(
-        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], size: int = 0
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[sqlite3.Connection], T],
+        size: int = 0,
+        *,
+        repeats: bool = False,
     ) -> T:
-        """The same inside a job, which does the `checkpoint` when it likes."""
+        """The same inside a job, which does the `checkpoint` when it likes.
+
+        Args:
+            connection: That of the job.
+            work: Reads and writes tables.
+            size: About how many bytes it writes.
+            repeats: Whoever asks can do the same again when there was no room for it.
+
+        Raises:
+            StoreFullError: with `repeats`: nothing is stored, and a later write may succeed.
+        """
         if self._failed:
             raise StoreFailedError("an earlier write failed")
         try:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
             connection.execute("COMMIT")
-        except BaseException:
-            self.fail()
+        except BaseException as error:
+            full = repeats and isinstance(error, sqlite3.Error) and is_full(error)
+            if not full:
+                self.fail()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if full:  # said before any sync: what the disk holds is certain
+                raise StoreFullError(str(error)) from error
             raise
         self._logged_bytes += size + _TRANSACTION_BYTES
         return result
@@ -147,9 +170,15 @@ class SqliteFile:
         """Carry the write-ahead log over into the file, if it is time for that."""
         if self._logged_bytes < self._checkpoint_bytes:
             return
-        self._logged_bytes = 0
+        logged_bytes, self._logged_bytes = self._logged_bytes, 0
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            if is_full(error):  # the write-ahead log has it all: again after the next write
+                self._logged_bytes = logged_bytes
+                return
+            self.fail()
+            raise
         except BaseException:
             self.fail()
             raise
@@ -161,6 +190,11 @@ class SqliteFile:
     async def close(self) -> None:
         """Close the file and end the thread."""
         await self._connection.close()
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that there is no room, or that the user's share of it is used up."""
+    return getattr(error, "sqlite_errorcode", None) in _FULL
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -15,11 +15,16 @@ from typing import NamedTuple
 
 from consensus.core import RaftCore, Ready
 from consensus.durability import Write
+from consensus.errors import StoreFullError
 from consensus.ports import LogStore, SnapshotStore
 from consensus.progress import LogRead
 from consensus.snapshot import Snapshot
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex
+
+FULL_RETRY_S = 0.5
+"""A write for which the disk has no room is tried again this often. Meanwhile it counts as one that
+hangs: a leader steps down, a follower acknowledges nothing."""
 
 
 class _ApplyRead(NamedTuple):
@@ -98,7 +103,7 @@ class Storing:
         while not self._halted:
             if self._write is not None:
                 write, self._write = self._write, None
-                await self._store.append(write.batch)
+                await self._append(write)
                 self._report(partial(core.on_persisted, write.seq))
             elif self._chunk_writes:
                 await self._write_chunk(core, self._chunk_writes.popleft())
@@ -112,6 +117,13 @@ class Storing:
         if not self._halted:
             tell()
             self._wake()
+
+    async def _append(self, write: Write) -> None:
+        while True:
+            try:
+                return await self._store.append(write.batch)
+            except StoreFullError:
+                await asyncio.sleep(FULL_RETRY_S)
 
     async def _write_chunk(self, core: RaftCore, write: ChunkWrite) -> None:
         assert self._snapshots is not None, "without a store no chunk is received"

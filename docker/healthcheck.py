@@ -1,8 +1,9 @@
-"""Whether the node in this container is ready: asks its own `/readyz`. Standard library only.
+"""Whether the node in this container is alive: asks its own `/livez`. Standard library only.
 
     healthcheck.py node.toml
 
-Prints the answer's body, which names the failing checks, for `docker inspect`.
+Not whether it is ready: a network without a quorum must restart nobody. Prints the answer's body,
+which names the failing checks, for `docker inspect`.
 """
 
 import http.client
@@ -13,13 +14,13 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Exit code 0 when ready."""
+    """Exit code 0 when alive."""
     listen = os.environ.get("PIAOLIAN_API__LISTEN")
     if listen is None:
         listen = tomllib.loads(Path(sys.argv[1]).read_text())["api"]["listen"]
     connection = http.client.HTTPConnection("127.0.0.1", int(listen.rpartition(":")[2]), timeout=4)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", "/livez")
         response = connection.getresponse()
         sys.stdout.write(response.read(4_000).decode(errors="replace"))
     except OSError as error:

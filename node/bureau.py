@@ -48,6 +48,7 @@ from node.ledger.rows import (
 from node.ledger.transaction import decode_body, transaction_id
 from node.ledger.types import Role, Table
 from node.opening import BlobOpener
+from node.storage.damage import is_full
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Tracker
 from node.unsealing import MissingBlobError, Unsealer
@@ -102,9 +103,13 @@ class Position:
         return int.from_bytes(height, "big")
 
     def write(self, height: int) -> None:
-        """Note a height."""
+        """Note a height; on a full disk it stays the one before, and is looked at again."""
         data = height.to_bytes(8, "big")
-        write_private(self._path, data + zlib.crc32(data).to_bytes(4, "big"))
+        try:
+            write_private(self._path, data + zlib.crc32(data).to_bytes(4, "big"))
+        except OSError as error:
+            if not is_full(error):
+                raise
 
 
 class Examiner:

@@ -3,34 +3,49 @@
 Start: data folder locked, keys opened, node wired and started, API listening, READY told.
 Stop (first SIGTERM or SIGINT): readiness fails, API stops, node stops, files close. A second
 signal ends the process at once; nothing acknowledged depends on a clean stop.
+SIGHUP: configuration and tokens are read again; what can change while it runs, does.
+A file that is damaged and can be made again is set aside, and the node starts once more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import fcntl
 import gc
 import os
 import resource
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from node.api.security import TokenError
 from node.config import ConfigError, NodeConfig
 from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
-from node.logs import set_up_logging
+from node.logs import set_log_level, set_up_logging
 from node.loop import run_loop
 from node.rejoining import RejoinFileError
+from node.storage.damage import (
+    REBUILT,
+    DamagedFileError,
+    DiskFullError,
+    damage_in,
+    set_aside,
+)
+from node.storage.ledger import WrongNetworkError
 from node.wallet import WalletError
 from node.wiring import Node
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+_NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
 GC_THRESHOLDS = (50_000, 20, 50)
 """A node keeps many thousands of small objects without cycles; with the interpreter's own
 thresholds a fifth of the ledger's time went into looking at them again and again."""
@@ -38,8 +53,15 @@ thresholds a fifth of the ledger's time went into looking at them again and agai
 _log = structlog.get_logger("node.daemon")
 
 
-def run(config: NodeConfig) -> int:
-    """Run the node until it is told to stop; the process's exit code."""
+def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
+    """Run the node until it is told to stop; the process's exit code.
+
+    Args:
+        config: The node's.
+        reload: Reads it again, for SIGHUP; may raise `ConfigError`.
+    """
+    for number in _NOT_FATAL:
+        signal.signal(number, signal.SIG_IGN)
     set_up_logging(config.log.format, config.log.level)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
@@ -54,49 +76,113 @@ def run(config: NodeConfig) -> int:
         _log.error("cannot start", reason=str(error))
         return EXIT_CONFIG
     try:
-        return run_loop(_serve(config, genesis, key_file))
+        return run_loop(_Service(config, reload, genesis, key_file).serve())
     finally:
         os.close(lock)
 
 
-async def _serve(config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class _Service:
+    """One node after another: the next one only when a damaged file was set aside."""
 
-    def on_signal() -> None:
-        if stopping.is_set():
-            os._exit(EXIT_FAILED)
-        stopping.set()
+    def __init__(
+        self,
+        config: NodeConfig,
+        reload: Callable[[], NodeConfig],
+        genesis: Genesis,
+        key_file: KeyFile,
+    ) -> None:
+        self._config = config
+        self._reload = reload
+        self._genesis = genesis
+        self._key_file = key_file
+        self._stopping = asyncio.Event()
+        self._node: Node | None = None
+        self._set_aside: set[str] = set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    node = Node(config, genesis, key_file)
-    try:
-        await node.start()
-    except (WalletError, RejoinFileError) as error:
-        _log.error("cannot start", reason=str(error))
-        await node.stop()
-        return EXIT_CONFIG
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
-        _log.exception("start failed", reason=str(error))
-        await node.stop()
-        return EXIT_FAILED
-    _notify("READY=1")
-    watchdog_s = _watchdog_seconds()
-    failure: BaseException | None = None
-    while not stopping.is_set() and failure is None:
+    async def serve(self) -> int:
+        """Until it is told to stop, or cannot go on; the process's exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        while True:
+            node = self._node = Node(self._config, self._genesis, self._key_file)
+            failure = await self._run(node)
+            self._node = None
+            await node.stop()
+            if failure is None:
+                _log.info("stopped")
+                return EXIT_OK
+            damaged = damage_in(failure)
+            if damaged is None or not self._can_rebuild(damaged):
+                return _exit_code(failure)
+
+    async def _run(self, node: Node) -> BaseException | None:
+        """Start a node and wait; what ended it, or None: it was told to stop."""
         try:
-            async with asyncio.timeout(watchdog_s):
-                failure = await _first(stopping, node.failed)
-        except TimeoutError:
-            _notify(f"WATCHDOG=1\nSTATUS={node.summary()}")
-    _notify("STOPPING=1")
-    await node.stop()
-    if failure is not None:
+            await node.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
+            return error
+        _notify("READY=1")
+        watchdog_s = _watchdog_seconds()
+        failure: BaseException | None = None
+        while not self._stopping.is_set() and failure is None:
+            try:
+                async with asyncio.timeout(watchdog_s):
+                    failure = await _first(self._stopping, node.failed)
+            except TimeoutError:
+                _notify(f"WATCHDOG=1\nSTATUS={node.summary()}")
+        _notify("STOPPING=1")
+        return failure
+
+    def _can_rebuild(self, damaged: DamagedFileError) -> bool:
+        """Set a damaged file aside; False when it cannot be made again, or just was."""
+        name = damaged.path.name
+        if name not in REBUILT or name in self._set_aside:
+            return False
+        try:
+            aside = set_aside(damaged.path, datetime.datetime.now(datetime.UTC))
+        except OSError as error:
+            _log.error("a damaged file cannot be set aside", file=name, reason=str(error))
+            return False
+        self._set_aside.add(name)
+        _log.error(
+            "damaged file set aside",
+            file=str(damaged.path),
+            aside=str(aside),
+            reason=str(damaged),
+            remedy=REBUILT[name],
+        )
+        return True
+
+    def _on_stop(self) -> None:
+        if self._stopping.is_set():
+            os._exit(EXIT_FAILED)
+        self._stopping.set()
+
+    def _on_reload(self) -> None:
+        try:
+            config = self._reload()
+            set_log_level(config.log.level)
+            if self._node is not None:
+                self._node.reload(config)
+        except (ConfigError, TokenError) as error:
+            _log.error("configuration not read again", reason=str(error))
+            return
+        self._config = config
+        _log.warning("configuration read again")
+
+
+def _exit_code(failure: BaseException) -> int:
+    """Tell why the node ended; 2 when starting again would not help."""
+    if isinstance(failure, (WalletError, WrongNetworkError, TokenError, RejoinFileError)):
+        _log.error("cannot start", reason=str(failure))
+        return EXIT_CONFIG
+    if isinstance(failure, (DamagedFileError, DiskFullError)):
         _log.error("node failed", reason=str(failure))
-        return EXIT_FAILED
-    _log.info("stopped")
-    return EXIT_OK
+    else:
+        _log.error("node failed", reason=str(failure), exc_info=failure)
+    return EXIT_FAILED
 
 
 async def _first(
@@ -117,6 +203,8 @@ def _load_genesis(path: Path) -> Genesis:
         return parse_genesis(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no UTF-8 at byte {error.start}") from error
 
 
 def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:

@@ -59,6 +59,8 @@ class StatusMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     final_height: HeightField
     work: bool
     """It has pending or lapsing work, so the leader should go on sealing."""
+    time_ms: HeightField
+    """Its clock: UTC milliseconds since 1970."""
 
 
 class CertificateMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -46,6 +46,7 @@ from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
 from node.pool import Pool
 from node.rejoining import Rejoining
+from node.standing import Claim, Standing
 from node.tracker import Tracker
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, Outgoing
@@ -86,6 +87,7 @@ class Links:
         clock: Clock,
         catch_up: CatchUp,
         rejoining: Rejoining,
+        standing: Standing,
         on_raft: Callable[[int, bytes], None],
         leader: Callable[[], int | None],
         on_evidence: Callable[[bytes], None],
@@ -101,6 +103,7 @@ class Links:
         self._clock = clock
         self._catch_up = catch_up
         self._rejoining = rejoining
+        self._standing = standing
         self._on_raft = on_raft
         self._leader = leader
         self._on_evidence = on_evidence
@@ -139,6 +142,7 @@ class Links:
             number = self._numbers[peer]
             self.states[number].work = False
             self._catch_up.link_down(number)
+            self._standing.forget(number)
             if self.server is not None:
                 self.server.forget(number)
 
@@ -189,6 +193,7 @@ class Links:
                 had_work = state.work
                 state.height, state.final_height = message.height, message.final_height
                 state.work = message.work
+                self._note_standing(peer, number, message)
                 if message.work and not had_work:
                     self._engine.work()
                 newest = self._engine.newest_certificate
@@ -213,6 +218,12 @@ class Links:
                     self._send(peer, answer)
             case AnswerMessage():
                 self._rejoining.receive(number, message)
+
+    def _note_standing(self, peer: PeerId, number: int, message: StatusMessage) -> None:
+        rtt_ms = 0.0 if self.network is None else self.network.rtt_ms(peer) or 0.0
+        offset_ms = message.time_ms + rtt_ms / 2 - self._clock.time_ms()
+        claim = Claim(message.final_height, offset_ms, self._clock.monotonic_ms())
+        self._standing.heard(number, claim)
 
     # --- Statements and evidence -------------------------------------------------------------
 
@@ -315,7 +326,12 @@ class Links:
                 self._send(self._peers[number], self._own(statement))
 
     def _status(self) -> StatusMessage:
-        return StatusMessage(self._tracker.height, self._tracker.final_height, self._has_work())
+        return StatusMessage(
+            self._tracker.height,
+            self._tracker.final_height,
+            self._has_work(),
+            self._clock.time_ms(),
+        )
 
     def _has_work(self) -> bool:
         # A voter that rejoins waits for heights above what it may have signed.

@@ -8,9 +8,35 @@ from typing import Literal
 
 import structlog
 
+Level = Literal["debug", "info", "warning", "error"]
 
-def set_up_logging(form: Literal["auto", "json", "console"], level: str) -> None:
+
+class _Threshold:
+    """Drops events below a level that may change while the process runs."""
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+
+    def __call__(
+        self, _: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        name = "ERROR" if method == "exception" else method.upper()
+        if logging.getLevelNamesMapping().get(name, logging.CRITICAL) < self.level:
+            raise structlog.DropEvent
+        return event
+
+
+_threshold = _Threshold()
+
+
+def set_log_level(level: Level) -> None:
+    """Let through events from `level` on, from now on."""
+    _threshold.level = logging.getLevelNamesMapping()[level.upper()]
+
+
+def set_up_logging(form: Literal["auto", "json", "console"], level: Level) -> None:
     """Configure structlog and the standard library's loggers to write to standard error."""
+    set_log_level(level)
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -29,10 +55,8 @@ def set_up_logging(form: Literal["auto", "json", "console"], level: str) -> None
         [] if console else [structlog.processors.ExceptionRenderer(tracebacks)]
     )
     structlog.configure(
-        processors=[*shared, *failure, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
+        processors=[_threshold, *shared, *failure, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -26,11 +26,14 @@ from node.api.ports import (
     WriteRefusal,
 )
 from node.chain.voters import Voter, VoterSet
+from node.clock import Clock
+from node.disk import DiskRoom
 from node.engine import Engine
 from node.intake import Intake
 from node.ledger.genesis import Genesis
 from node.members import Members
 from node.pool import Pool
+from node.standing import CLOCK_OFFSET_MS_MAX, Standing
 from node.storage.ledger import Ledger
 from node.tracker import Tracker
 
@@ -76,6 +79,9 @@ class NodeVitals:
         peers: Callable[[], list[PeerView]],
         evidence: Callable[[], EvidenceSummary],
         signing: Callable[[], SigningView],
+        standing: Standing,
+        disk: DiskRoom,
+        clock: Clock,
     ) -> None:
         self._genesis = genesis
         self._voters = voters
@@ -91,6 +97,9 @@ class NodeVitals:
         self._peers = peers
         self._evidence = evidence
         self._signing = signing
+        self._standing = standing
+        self._disk = disk
+        self._clock = clock
         self.stopping = False
 
     def raft(self) -> RaftStatus:
@@ -136,6 +145,8 @@ class NodeVitals:
             evidence=self._evidence(),
             rule_faults=self._engine.rule_faults,
             signing=self._signing(),
+            clock_offset_ms=round(self._standing.clock_offset_ms(self._clock.monotonic_ms())),
+            disk_free_bytes=self._disk.free_bytes,
         )
 
     def checks(self) -> Sequence[Check]:
@@ -154,15 +165,38 @@ class NodeVitals:
             ),
             Check("applied", behind <= CATCH_UP_ENTRIES, f"{behind} entries behind"),
             Check("signing", not signing, f"{signing}; final is {self._tracker.final_height}"),
+            self._check_peers(),
+            self._check_clock(),
+            Check("disk", not self._disk.full, self._disk.complaint),
             Check("running", not self.stopping, "stopping"),
         )
 
     def write_refusal(self) -> WriteRefusal | None:
         """Why writes are refused now."""
-        if self._engine.halted is not None or self.stopping:
-            return "NOT_READY"
+        if self._engine.halted is not None:
+            return WriteRefusal("NOT_READY", self._engine.halted)
+        if self.stopping:
+            return WriteRefusal("NOT_READY", "stopping")
+        if self._disk.full:
+            return WriteRefusal("DISK_FULL", self._disk.complaint)
         if self.raft().leader is None:
-            return "NO_QUORUM"
+            return WriteRefusal("NO_QUORUM", "no leader is known")
         if proposer.not_finalising(*self._engine.backlog):
-            return "NOT_FINALISING"
+            return WriteRefusal("NOT_FINALISING", f"{self._engine.backlog[0]} blocks are not final")
+        complaint = self._standing.complaint(self._clock.monotonic_ms())
+        if complaint is not None:  # its outcome would not be heard of here
+            return WriteRefusal("NOT_READY", complaint)
         return None
+
+    def _check_peers(self) -> Check:
+        complaint = self._standing.complaint(self._clock.monotonic_ms())
+        return Check("peers", complaint is None, complaint or "")
+
+    def _check_clock(self) -> Check:
+        offset_ms = self._standing.clock_offset_ms(self._clock.monotonic_ms())
+        way = "ahead of" if offset_ms > 0 else "behind"
+        return Check(
+            "clock",
+            abs(offset_ms) <= CLOCK_OFFSET_MS_MAX,
+            f"this clock is {abs(offset_ms) / 1000:.1f} s {way} those of the peers",
+        )

@@ -22,7 +22,7 @@ from consensus.types import LogIndex, NodeId, Role, Term
 from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
-from node.api.security import load_tokens
+from node.api.security import TokenFiles
 from node.blockserver import BlockServer
 from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
@@ -30,9 +30,10 @@ from node.chain.certificate import parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
-from node.config import NodeConfig, split_address
+from node.config import ConfigError, NodeConfig, split_address
 from node.cosigner import Cosigner, SigningHaltedError
 from node.desk import Desk
+from node.disk import DiskRoom
 from node.dissent import Dissent
 from node.engine import Engine, HaltedError, Leadership
 from node.finality import Cosigned, DivergedError, Finality
@@ -58,13 +59,14 @@ from node.raft import (
 from node.rejoining import Rejoining, recall
 from node.resumption import NONCE_BYTES, RULES
 from node.signer import Signer
+from node.standing import Standing
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import MARKER_FILE, Marker
 from node.storage.outbox import Outbox
-from node.storage.raft_log import SqliteStore, open_raft_log
+from node.storage.raft_log import SqliteStore, naming_damage, open_raft_log
 from node.tracker import Tracker
 from node.vitals import NodeVitals
 from node.wallet import Wallet
@@ -123,6 +125,12 @@ class Node:
             self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
         )
         vouched = recall(data, marker, self._cosigner)
+        if (data / "ledger.db").exists() and not (data / "wallet.db").exists():
+            _log.error(
+                "wallet.db is missing",
+                file=str(data / "wallet.db"),
+                remedy="if it held keys: stop the node and put its backup back",
+            )
         ledger = await Ledger.open(
             data / "ledger.db", self._genesis, self._voters.hash, self._verified.get
         )
@@ -157,7 +165,8 @@ class Node:
         await self._keeper.load()
         await self._resume(ledger, reader)
         await self._serve(self._network.start, self._network.stop)
-        await self._serve(self._raft.start, self._raft.stop)
+        with naming_damage(data / "raft.db"):
+            await self._serve(self._raft.start, self._raft.stop)
         unapplied = LogIndex(ledger.head.raft_index + 1), self._raft.status.last_index
         await observe_stored(log_store, *unapplied, self._keeper.observe_entry)
         for loop in (
@@ -172,6 +181,7 @@ class Node:
             self._spawn(loop)
         api = self._build_api(index)
         await self._serve(api.start, api.stop)
+        self._spawn(self._watch_tokens(api))
         _log.info(
             "node started",
             node=self._me.node,
@@ -195,6 +205,20 @@ class Node:
             await close()
         self._services.clear()
         self._files.clear()
+
+    def reload(self, config: NodeConfig) -> None:
+        """Take over from a changed configuration what can change while the node runs.
+
+        Raises:
+            ConfigError: it is of another node.
+        """
+        if (config.node, config.keys.file) != (self._config.node, self._config.keys.file):
+            raise ConfigError("node and keys cannot change while the node runs: restart it")
+        for peer in set(config.p2p.peers) - set(self._config.p2p.peers):
+            voter = self._voters.by_node.get(peer.node)
+            if voter is not None and voter is not self._me:
+                self._network.set_address(PeerId(voter.identity_key), peer.address)
+        self._config = config
 
     def summary(self) -> str:
         """One line for the service manager."""
@@ -263,6 +287,8 @@ class Node:
             self._clock,
             self._config.limits.outbox_transactions,
         )
+        self._standing = Standing(voters.f)
+        self._disk = DiskRoom(self._config.node.data_dir)
         self._catch_up = CatchUp(voters, self._me.number, ledger, self._engine, self._clock)
         self._rejoining = Rejoining(
             self._config.node.data_dir,
@@ -300,6 +326,9 @@ class Node:
             self._links.peer_views,
             self._keeper.summary,
             self._rejoining.view,
+            self._standing,
+            self._disk,
+            self._clock,
         )
         self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
         self._desk = Desk(
@@ -343,6 +372,7 @@ class Node:
             self._clock,
             self._catch_up,
             self._rejoining,
+            self._standing,
             on_raft=self._on_raft,
             leader=self._leader,
             on_evidence=self._keeper.receive,
@@ -516,6 +546,8 @@ class Node:
             self._links.tick()
             ticks += 1
             if ticks % STATUS_TICKS == 0:
+                self._standing.look(self._tracker.final_height, self._clock.monotonic_ms())
+                self._disk.look()
                 self._links.tell_status()
                 self._intake.resend()
 
@@ -523,6 +555,17 @@ class Node:
         while True:
             await asyncio.sleep(1.0)
             await self._intake.settle(self._indexer)
+
+    async def _watch_tokens(self, api: ApiServer) -> None:
+        """Who rotates a token has it take effect at once, without a signal."""
+        while True:
+            await asyncio.sleep(1.0)
+            found = self._token_files.changed()
+            if found is not None:
+                tokens, faults = found
+                for fault in faults:
+                    _log.error("token not usable, nobody is let in by it", reason=fault)
+                api.change_tokens(tokens)
 
     # --- Peers and API -----------------------------------------------------------------------
 
@@ -553,6 +596,7 @@ class Node:
             public_url=public_url,
             public_read=self._config.api.public_read,
         )
-        tokens = load_tokens(self._config.api.token_dir)
+        self._token_files = TokenFiles(self._config.api.token_dir)
+        tokens = self._token_files.load()
         registry = prometheus_client.CollectorRegistry()
         return ApiServer(config, self._desk, index, tokens, registry, self._clock)

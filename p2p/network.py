@@ -198,6 +198,11 @@ class PeerNetwork:
         place = self._places.get((peer, link))
         return place is not None and place.session is not None
 
+    def rtt_ms(self, peer: PeerId) -> float | None:
+        """The newest round trip to a peer; None before the first."""
+        place = self._places.get((peer, Link.GOSSIP))
+        return None if place is None or place.session is None else place.session.rtt_ms
+
     def statuses(self) -> list[PeerStatus]:
         """A snapshot per known peer, in the order given."""
         return [

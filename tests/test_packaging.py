@@ -270,7 +270,7 @@ class _Ready(http.server.BaseHTTPRequestHandler):
     status = 200
 
     def do_GET(self) -> None:
-        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.send_response(self.status if self.path == "/livez" else 404)
         self.end_headers()
         self.wfile.write(b'{"failing":["quorum"]}')
 
@@ -300,7 +300,7 @@ def health(config: Path, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
-def test_a_container_is_healthy_when_its_node_is_ready(
+def test_a_container_is_healthy_when_its_node_is_alive(
     server: http.server.HTTPServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

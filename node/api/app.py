@@ -43,14 +43,15 @@ from node.api import (
     wallet,
 )
 from node.api.config import ApiConfig
-from node.api.errors import ApiError
+from node.api.errors import ApiError, write_refused
 from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.openapi import openapi_document
-from node.api.ports import NodeFacade
+from node.api.ports import NodeFacade, WriteRefusal
 from node.api.routing import ACCESS_KEY, Api, Route
 from node.api.security import Gate, TokenSet
 from node.api.sessions import Sessions
 from node.clock import Clock, SystemClock
+from node.storage.damage import is_full
 from node.storage.index import QueryIndex
 
 ROUTES: tuple[Route, ...] = (
@@ -198,6 +199,17 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def change_tokens(self, tokens: TokenSet) -> None:
+        """Let in by these tokens from now on; what came in by one that changed is ended."""
+        changed = self._tokens.become(tokens)
+        if not changed or self._runner is None:
+            return
+        api = self._runner.app[API_KEY]
+        api.sessions.end_scopes(changed)
+        for task in tuple(api.streams):
+            task.cancel()  # whoever still may comes back, and goes on where the stream ended
+        _log.warning("tokens changed", scopes=sorted(scope.name.lower() for scope in changed))
+
     @property
     def port(self) -> int:
         """The port bound; useful when 0 was asked for."""
@@ -258,9 +270,8 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
             response = _http_problem(error)
         except asyncio.CancelledError:
             raise
-        except Exception:  # noqa: BLE001 - the last place where a fault can still be answered
-            _log.exception("request failed", method=request.method, route=_pattern(request))
-            response = ApiError(500, "INTERNAL", "the node failed to answer").response()
+        except Exception as error:  # noqa: BLE001 - the last place where a fault can still be answered
+            response = _fault(request, error)
         if not response.prepared:
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)  # a page brings a policy of its own
@@ -268,6 +279,16 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
         return response
 
     return around
+
+
+def _fault(request: web.Request, error: Exception) -> web.Response:
+    """The answer to a failure that no handler expected; a full disk is told without a trace."""
+    if is_full(error):
+        name = getattr(error, "filename", None)
+        detail = f"{name}: {error}" if name else str(error)
+        return write_refused(WriteRefusal("DISK_FULL", detail)).response()
+    _log.error("request failed", method=request.method, route=_pattern(request), exc_info=error)
+    return ApiError(500, "INTERNAL", "the node failed to answer").response()
 
 
 def _pattern(request: web.Request) -> str:

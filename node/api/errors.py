@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from node.api.ports import WriteRefusal
 from node.ledger.codes import Code
 
 PROBLEM_TYPE = "application/problem+json"
@@ -68,6 +69,10 @@ API_CODES: Mapping[str, tuple[str, str]] = {
     "NO_QUORUM": ("Too few voters are reachable; nothing stored.", "可达投票节点不足,未保存。"),
     "NOT_FINALISING": ("Too many blocks wait for cosignatures.", "待联署区块过多,未保存。"),
     "NOT_READY": ("Starting or catching up; nothing was stored.", "节点启动或同步中,未保存。"),
+    "DISK_FULL": (
+        "A file system of the node has no room; nothing was stored.",
+        "节点磁盘空间不足,未保存。",
+    ),
     "INTERNAL": ("The node failed to answer; outcome unknown.", "节点内部错误,结果未知。"),
 }
 """Codes of the API itself: English, Chinese."""
@@ -136,6 +141,12 @@ def not_found(detail: str) -> ApiError:
 def too_many(detail: str, retry_after_s: int = 1) -> ApiError:
     """429 with Retry-After."""
     return ApiError(429, "TOO_MANY_REQUESTS", detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def write_refused(refusal: WriteRefusal) -> ApiError:
+    """503, or 507 when the disk is full: nothing is stored, and it may be tried again."""
+    headers = {"Retry-After": "1"}
+    return ApiError(refusal.status, refusal.code, refusal.detail, headers=headers)
 
 
 def refused(

@@ -61,7 +61,7 @@ from node.ledger.types import ROLE_NAMES, Table
 
 _PROPOSAL = re.compile(r"[0-9a-f]{32}")
 _STATES = ("open", "carried", "rejected", "withdrawn", "expired")
-_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503)
+_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503, 507)
 _SIMPLE: Mapping[str, Callable[[str], Action]] = {
     "suspend": Suspend,
     "reinstate": Reinstate,

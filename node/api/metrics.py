@@ -69,6 +69,12 @@ class StatusCollector(Collector):
             ("raft_term", "Raft term.", status.raft.term),
             ("raft_commit_index", "Raft commit index.", status.raft.commit_index),
             ("raft_leader", "1 on the leader.", status.raft.state == "leader"),
+            (
+                "clock_offset_seconds",
+                "This clock less the middle of all voters' clocks.",
+                status.clock_offset_ms / 1000,
+            ),
+            ("disk_free_bytes", "Room on the data folder's disk.", status.disk_free_bytes),
         ):
             yield GaugeMetricFamily(f"piaolian_{name}", help_text, value=float(value))
         yield CounterMetricFamily(

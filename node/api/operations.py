@@ -34,7 +34,7 @@ RED_REASONS: Mapping[str, int] = {
     "allowance": 4,
 }
 FORM_MAX = 10_000
-WRITE_REFUSALS = (400, 408, 409, 413, 415, 422, 503)
+WRITE_REFUSALS = (400, 408, 409, 413, 415, 422, 503, 507)
 
 Make = Callable[[Any, str, int], Operation]
 """(body, invoice number, wall-clock milliseconds) → operation."""

@@ -34,7 +34,7 @@ _ID = re.compile(r"[0-9A-Z]{18}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _STATE_NAMES = {state: state.name.lower() for state in ParticipantState}
 _KINDS = {kind.name.lower(): kind for kind in KeyKind}
-_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503)
+_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503, 507)
 _END = b"\xff"
 """Past every participant: ids are ASCII."""
 

@@ -18,12 +18,23 @@ from node.ledger.genesis import Terms
 from node.ledger.operations import Operation, RateGroup, RequestRedLetter
 from node.ledger.types import Table
 
-WriteRefusal = Literal["NO_QUORUM", "NOT_FINALISING", "NOT_READY"]
-"""Why this node takes no write at the moment; nothing is stored then (HTTP 503)."""
+RefusalCode = Literal["NO_QUORUM", "NOT_FINALISING", "NOT_READY", "DISK_FULL"]
 WaitFor = Literal["committed", "final"]
 
 DETAILS_BYTES_MAX = 262_144
 """Size of the details of one invoice as JSON, before sealing."""
+
+
+class WriteRefusal(msgspec.Struct, frozen=True):
+    """Why this node takes no write at the moment; nothing is stored then."""
+
+    code: RefusalCode
+    detail: str = ""
+
+    @property
+    def status(self) -> int:
+        """Of HTTP (RFC 9110, 15.6.4; RFC 4918, 11.5)."""
+        return 507 if self.code == "DISK_FULL" else 503
 
 
 # --- Errors that a write may raise -----------------------------------------------------------
@@ -34,11 +45,11 @@ class FacadeError(Exception):
 
 
 class WriteRefusedError(FacadeError):
-    """No quorum, not finalising or not ready. Nothing was stored (HTTP 503)."""
+    """The node takes no write now. Nothing was stored (HTTP 503 or 507)."""
 
-    def __init__(self, code: WriteRefusal, detail: str = "") -> None:
-        super().__init__(detail or code)
-        self.code = code
+    def __init__(self, refusal: WriteRefusal) -> None:
+        super().__init__(refusal.detail or refusal.code)
+        self.refusal = refusal
 
 
 class BusyError(FacadeError):
@@ -279,6 +290,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rule_faults: int = 0
     """Transactions since the start over which the rules failed (`RULE_FAULT`)."""
     signing: SigningView = SigningView("signing")
+    clock_offset_ms: int = 0
+    """This clock less the middle of all clocks; 0 while too few peers are heard."""
+    disk_free_bytes: int = 0
+    """Of the file system of the data folder."""
 
 
 class Check(msgspec.Struct, frozen=True):

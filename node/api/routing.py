@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from node.api.config import ApiConfig
 from node.api.details import Body
-from node.api.errors import ApiError, too_many
+from node.api.errors import too_many, write_refused
 from node.api.ports import NodeFacade
 from node.api.security import Access, Scope
 from node.api.sessions import Sessions
@@ -120,11 +120,11 @@ def check_writable(api: Api) -> None:
     """Refuse a write that the node cannot take now.
 
     Raises:
-        ApiError: 503.
+        ApiError: 503 or 507.
     """
     refusal = api.node.write_refusal()
     if refusal is not None:
-        raise ApiError(503, refusal, headers={"Retry-After": "1"})
+        raise write_refused(refusal)
 
 
 AS_QUERY = Query(

@@ -64,6 +64,12 @@ class TokenSet:
         """
         return cls({scope: _read_token(path) for scope, path in paths.items()})
 
+    def become(self, other: TokenSet) -> frozenset[Scope]:
+        """Take the tokens of another set; the scopes whose token is another one now, or none."""
+        before, self._digests = dict(self._digests), other._digests
+        after = dict(self._digests)
+        return frozenset(scope for scope in Scope if before.get(scope) != after.get(scope))
+
     def scope(self, token: str) -> Scope | None:
         """The scope of `token`, or None. Takes the same time whichever token it is."""
         given = _digest(token)
@@ -74,13 +80,50 @@ class TokenSet:
         return found
 
 
-def load_tokens(folder: Path) -> TokenSet:
-    """The tokens of `read.token`, `operate.token` and `admin.token` in `folder`.
+class TokenFiles:
+    """`read.token`, `operate.token` and `admin.token` in a folder, which may change meanwhile."""
 
-    Raises:
-        TokenError: a file is missing, readable by others, or holds no token.
-    """
-    return TokenSet.from_files({scope: folder / f"{scope.name.lower()}.token" for scope in Scope})
+    def __init__(self, folder: Path) -> None:
+        self._paths = {scope: folder / f"{scope.name.lower()}.token" for scope in Scope}
+        self._seen = self._look()
+
+    def load(self) -> TokenSet:
+        """The tokens of all three.
+
+        Raises:
+            TokenError: a file is missing, readable by others, or holds no token.
+        """
+        self._seen = self._look()
+        return TokenSet.from_files(self._paths)
+
+    def changed(self) -> tuple[TokenSet, list[str]] | None:
+        """The tokens, and what is wrong with files, if any file is another than when last read.
+
+        A file that cannot be read any more lets nobody in.
+        """
+        seen = self._look()
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        tokens: dict[Scope, str] = {}
+        faults: list[str] = []
+        for scope, path in self._paths.items():
+            try:
+                tokens[scope] = _read_token(path)
+            except TokenError as error:
+                faults.append(str(error))
+        return TokenSet(tokens), faults
+
+    def _look(self) -> tuple[tuple[int, int, int, int] | None, ...]:
+        return tuple(_identity(path) for path in self._paths.values())
+
+
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
 
 
 def _digest(token: str) -> bytes:

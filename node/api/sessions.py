@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from node.api.security import Scope
@@ -112,6 +112,12 @@ class Sessions:
     def end(self, token: str) -> None:
         """End the session of a cookie, if there is one."""
         self._sessions.pop(_digest(token), None)
+
+    def end_scopes(self, scopes: Container[Scope]) -> None:
+        """End the sessions and links of some scopes: their token is no more what it was."""
+        for kept in (self._sessions, self._links):
+            for digest in [d for d, held in kept.items() if held.scope in scopes]:
+                del kept[digest]
 
     def _drop_ended(self, now_s: float) -> None:
         for digest in [d for d, s in self._sessions.items() if s.left_s(now_s) <= 0]:

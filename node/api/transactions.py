@@ -166,7 +166,7 @@ ROUTES = (
         binary=(TRANSACTION_TYPE,),
         query=WAIT_QUERY,
         answers={201: SubmittedTransaction, 202: SubmittedTransaction},
-        refusals=(400, 408, 409, 413, 415, 503),
+        refusals=(400, 408, 409, 413, 415, 503, 507),
     ),
     Route(
         "POST",
@@ -177,7 +177,7 @@ ROUTES = (
         Scope.OPERATE,
         binary=MSGPACK_TYPES,
         answers={202: SubmittedTransactions},
-        refusals=(400, 408, 413, 415, 503),
+        refusals=(400, 408, 413, 415, 503, 507),
     ),
     Route(
         "GET",

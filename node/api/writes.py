@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from node.api.code_texts import refusal_text
-from node.api.errors import ApiError, FieldError, not_found, refused, too_many
+from node.api.errors import ApiError, FieldError, not_found, refused, too_many, write_refused
 from node.api.ports import (
     AttachmentMissingError,
     BusyError,
@@ -58,12 +58,12 @@ def facade_errors() -> Iterator[None]:
     """Turn what the facade raises into answers.
 
     Raises:
-        ApiError: 404, 409, 413, 422, 429 or 503.
+        ApiError: 404, 409, 413, 422, 429, 503 or 507.
     """
     try:
         yield
     except WriteRefusedError as error:
-        raise ApiError(503, error.code, str(error), headers={"Retry-After": "1"}) from error
+        raise write_refused(error.refusal) from error
     except BusyError as error:
         raise too_many(str(error), error.retry_after_s) from error
     except RefusedError as error:

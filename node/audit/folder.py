@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.audit.faults import AuditError, fail, first_difference
+from node.storage.damage import SET_ASIDE
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
 WALLET = "wallet.db"
@@ -79,7 +80,9 @@ class Folder:
         }
         if self.running:
             known -= {RAFT}
-        return sorted(p.name for p in self.path.iterdir() if p.name not in known)
+        return sorted(
+            p.name for p in self.path.iterdir() if p.name not in known and not p.match(SET_ASIDE)
+        )
 
     def check_database(self, name: str, schema: str) -> None:
         """Check structure, tables and write-ahead log of a database.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,7 @@ from node.cli import (
     statements,
     wallet,
 )
-from node.cli.context import connect, load
+from node.cli.context import connect, find_config, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
 from node.cli.output import message, print_fields, print_json
@@ -106,10 +107,11 @@ def options(
 @app.command(epilog=example("piaolian start --config net/issuer/node.toml"))
 def start(config: Config = None) -> None:
     """Run a node in the foreground; SIGTERM stops it cleanly."""
-    loaded = load(config)
+    from node.config import load_config
     from node.daemon import run
 
-    raise typer.Exit(run(loaded))
+    read = partial(load_config, find_config(config))
+    raise typer.Exit(run(read(), read))
 
 
 @app.command(

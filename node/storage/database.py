@@ -7,6 +7,7 @@ corrupt a WAL when two connections write and checkpoint at once.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -15,9 +16,12 @@ from typing import TypeVar
 
 import aiosqlite
 
+from node.storage.damage import DamagedFileError, DiskFullError, is_damage, is_full
+
 T = TypeVar("T")
 
 PAGE_BYTES = 4_096
+FULL_RETRY_S = 0.5
 WAL_CHECKPOINT_BYTES = 4_000 * 4_096
 """Checkpoint after about 16 MiB of WAL, so that no single checkpoint is long."""
 
@@ -29,10 +33,40 @@ load to get it back costs more than the row. A few sizes, so that SQLite compile
 class Database(aiosqlite.Connection):
     """A connection that also runs whole jobs. Made by `open_writer` or `open_reader`."""
 
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        super().__init__(lambda: _connect(path, read_only=read_only), iter_chunk_size=256)
+        self.path = path
+
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `job(connection)` in the connection's thread and return its result."""
-        result: T = await self._execute(job, self._conn)  # type: ignore[no-untyped-call]
+        """Run `job(connection)` in the connection's thread and return its result.
+
+        A transaction that an error left open is taken back.
+
+        Raises:
+            DamagedFileError: SQLite says that the file is not what it wrote.
+            DiskFullError: there is no room; nothing is stored.
+        """
+        try:
+            result: T = await self._execute(_taken_back, job, self._conn)  # type: ignore[no-untyped-call]
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                raise DamagedFileError(self.path, str(error)) from error
+            if is_full(error):
+                raise DiskFullError(self.path) from error
+            raise
         return result
+
+    async def persist(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """As `run`; a job for which the disk has no room waits, and is tried again.
+
+        What it changed besides the file must be taken back by itself.
+        """
+        while True:
+            try:
+                return await self.run(job)
+            except DiskFullError:
+                pass
+            await asyncio.sleep(FULL_RETRY_S)
 
 
 async def open_writer(
@@ -47,7 +81,7 @@ async def open_writer(
             (nothing is lost when a process dies; a power cut may lose the newest commits).
         page_bytes: Of a file that is made now; one that is there keeps its own.
     """
-    database = Database(lambda: _connect(path, read_only=False), iter_chunk_size=256)
+    database = Database(path, read_only=False)
     await database
 
     def prepare(connection: sqlite3.Connection) -> None:
@@ -75,10 +109,19 @@ async def open_writer(
 
 async def open_reader(path: Path) -> Database:
     """Open `path` read-only. It must exist; its writer must use WAL."""
-    database = Database(lambda: _connect(path, read_only=True), iter_chunk_size=256)
+    database = Database(path, read_only=True)
     await database
     await database.run(lambda connection: connection.execute("PRAGMA query_only=ON"))
     return database
+
+
+def _taken_back(job: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    try:
+        return job(connection)
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

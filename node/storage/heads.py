@@ -24,6 +24,7 @@ from consensus.snapshot import Base, Snapshot
 from consensus.types import NodeId
 from node.chain.head import NAME_BYTES_MAX, FalseHeadError, parse_head
 from node.chain.voters import VoterSet
+from node.storage.damage import telling
 from node.storage.database import Database, open_writer
 
 SCHEMA = """
@@ -62,7 +63,9 @@ class HeadStore:
             row = connection.execute("SELECT name FROM heads ORDER BY idx DESC LIMIT 1").fetchone()
             return None if row is None else _decoder.decode(row[0])
 
-        return await self._database.run(job)
+        return await self._database.run(
+            lambda c: telling(self._database.path, lambda: job(c), msgspec.MsgspecError)
+        )
 
     async def read_chunk(self, snapshot: Snapshot, offset: int, size: int) -> bytes | None:
         """Up to `size` bytes from `offset`; None when it is gone."""
@@ -88,7 +91,7 @@ class HeadStore:
                 connection.execute("INSERT OR REPLACE INTO arriving VALUES (1, ?, ?)", (name, body))
             return len(body)
 
-        return await self._database.run(job)
+        return await self._database.persist(job)
 
     async def complete(self, snapshot: Snapshot) -> bool:
         """Judge what is held and make it the newest; False, and gone, unless all of it is true."""
@@ -107,7 +110,7 @@ class HeadStore:
             connection.execute("COMMIT")
             return refusal
 
-        refusal = await self._database.run(job)
+        refusal = await self._database.persist(job)
         if refusal is not None:
             _log.warning("snapshot refused", index=snapshot.index, reason=refusal)
         return refusal is None
@@ -132,7 +135,7 @@ class HeadStore:
             _keep(connection, snapshot, body)
             connection.execute("COMMIT")
 
-        await self._database.run(job)
+        await self._database.persist(job)
         return snapshot
 
     def _refusal(self, snapshot: Snapshot) -> str | None:

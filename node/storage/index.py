@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from node.storage import index_queries as queries
+from node.storage.damage import telling
 from node.storage.database import Database, open_reader, open_writer
 from node.storage.index_queries import (
     IndexedInvoice,
@@ -46,14 +47,20 @@ class QueryIndex:
         """Open or create the index at `path`; one of another schema version is made anew.
 
         Raises:
-            sqlite3.Error: the file is damaged; `discard` it.
+            DamagedFileError: the file does not hold what this program wrote.
         """
         writer = await open_writer(path, "", synchronous="NORMAL")
         if await writer.run(stored_version) not in (0, SCHEMA_VERSION):
             await writer.close()
             discard(path)
             writer = await open_writer(path, "", synchronous="NORMAL")
-        height = await writer.run(prepare_index)
+        try:
+            height = await writer.run(
+                lambda c: telling(path, lambda: prepare_index(c), TypeError, ValueError)
+            )
+        except BaseException:
+            await writer.close()
+            raise
         return cls(writer, await open_reader(path), height)
 
     async def close(self) -> None:
@@ -89,7 +96,7 @@ class QueryIndex:
         """
         if batch.first_height != self._height + 1:
             raise IndexGapError(f"have {self._height}, offered {batch.first_height}")
-        await self._writer.run(lambda connection: write_batch(connection, batch, rows))
+        await self._writer.persist(lambda connection: write_batch(connection, batch, rows))
         self._height = batch.last_height
 
     # --- Queries -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -35,6 +36,7 @@ from node.ledger.transaction import (
     encode_wire,
 )
 from node.ledger.types import Table
+from node.storage.damage import is_full, telling
 from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
     LEDGER_PAGE_BYTES,
@@ -50,6 +52,8 @@ from node.storage.ledger_rows import (
 from node.storage.making import AppliedTransaction, BlockMaker, MadeBlock
 from node.storage.state_rows import prefetch, write_rows
 
+T = TypeVar("T")
+
 __all__ = [
     "AppliedBlock",
     "AppliedTransaction",
@@ -58,11 +62,16 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "NotReproducedError",
+    "WrongNetworkError",
 ]
 
 
 class LedgerError(RuntimeError):
     """The stored ledger does not fit the network, the log or itself. The node must stop."""
+
+
+class WrongNetworkError(RuntimeError):
+    """The file is a ledger of another network."""
 
 
 class NotReproducedError(LedgerError):
@@ -149,14 +158,19 @@ class Ledger:
                 verified by this process; called in the ledger's thread.
 
         Raises:
-            LedgerError: the file belongs to another network.
+            WrongNetworkError: the file belongs to another network.
+            DamagedFileError: it does not hold what this program wrote.
         """
         database = await open_writer(
             path, SCHEMA, synchronous="NORMAL", page_bytes=LEDGER_PAGE_BYTES
         )
         ledger = cls(database, genesis, voters_hash, verified)
         try:
-            await database.run(ledger._load)
+            await database.run(
+                lambda c: telling(
+                    path, lambda: ledger._load(c), LedgerError, msgspec.MsgspecError, ValueError
+                )
+            )
         except BaseException:
             await database.close()
             raise
@@ -171,20 +185,21 @@ class Ledger:
     ) -> list[AppliedBlock]:
         """Apply entries in order; each block is one SQLite transaction.
 
-        `after` is called in the ledger's thread for each block once it is stored. Any error is
-        final: the head in memory may be ahead of the file, so the node must stop.
+        `after` is called in the ledger's thread for each block once it is stored. While the disk
+        has no room this waits. Any error is final: the head in memory may be ahead of the file, so
+        the node must stop.
         """
+        blocks: list[AppliedBlock] = []
 
-        def job(connection: sqlite3.Connection) -> list[AppliedBlock]:
-            blocks = []
-            for entry in entries:
-                block = self._apply(connection, entry)
+        def job(connection: sqlite3.Connection) -> None:
+            for entry in entries:  # those that an earlier try has stored make no block again
+                block = self._unless_full(connection, partial(self._apply, connection, entry))
                 if block is not None:
                     after(block)
                     blocks.append(block)
-            return blocks
 
-        return await self._database.run(job)
+        await self._database.persist(job)
+        return blocks
 
     async def adopt(
         self,
@@ -207,11 +222,13 @@ class Ledger:
         """
 
         def job(connection: sqlite3.Connection) -> AppliedBlock:
-            applied = self._adopt(connection, block, index, last=last)
+            applied = self._unless_full(
+                connection, lambda: self._adopt(connection, block, index, last=last)
+            )
             after(applied)
             return applied
 
-        return await self._database.run(job)
+        return await self._database.persist(job)
 
     async def stand_for(self, index: int) -> None:
         """The head stands for all entries up to a Raft index: none of them made another block."""
@@ -221,7 +238,7 @@ class Ledger:
             write_head(connection, head)
             self.head = head
 
-        await self._database.run(job)
+        await self._database.persist(job)
 
     async def sync(self) -> None:
         """Make everything that is stored durable."""
@@ -256,7 +273,7 @@ class Ledger:
 
     async def store_certificates(self, certificates: Sequence[tuple[int, bytes]]) -> None:
         """Keep cosigned checkpoints by height; the first kept for a height stays."""
-        await self._database.run(lambda connection: write_certificates(connection, certificates))
+        await self._database.persist(lambda c: write_certificates(c, certificates))
 
     async def store_evidence(self, evidence_id: bytes, found_ms: int, body: bytes) -> bool:
         """Keep evidence. False if it is known already."""
@@ -268,7 +285,18 @@ class Ledger:
             )
             return cursor.rowcount > 0
 
-        return await self._database.run(job)
+        return await self._database.persist(job)
+
+    def _unless_full(self, connection: sqlite3.Connection, work: Callable[[], T]) -> T:
+        """`work()`; when there was no room for it, head and tiles are those of the file again."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if is_full(error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._load(connection)
+            raise
 
     def _load(self, connection: sqlite3.Connection) -> None:
         row = connection.execute("SELECT network, record FROM head").fetchone()
@@ -277,7 +305,7 @@ class Ledger:
             return
         network, record = row
         if network != self._network_id:
-            raise LedgerError("the stored ledger belongs to another network")
+            raise WrongNetworkError(f"{self._database.path} belongs to another network")
         self.head = msgspec.msgpack.decode(record, type=Head)
 
         self._tiles = TileBuilder.resume(

@@ -155,7 +155,7 @@ class Outbox:
             connection.executemany("DELETE FROM outbox WHERE txid = ?", rows)
             connection.execute("COMMIT")
 
-        await self._database.run(job)
+        await self._database.persist(job)
 
 
 def row_crc(*columns: str | bytes | int) -> int:

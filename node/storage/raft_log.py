@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from consensus.sqlite import DamagedLogError, SqliteStore, open_sqlite_store
+from consensus.errors import SnapshotError
+from consensus.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
+from node.storage.damage import DamagedFileError
 from node.storage.marker import Marker
 
-__all__ = ["DamagedLogError", "SqliteStore", "open_raft_log"]
+__all__ = ["DamagedLogError", "SqliteStore", "naming_damage", "open_raft_log"]
 
 
 async def open_raft_log(path: Path, marker: Marker, *, rejoin: bool = False) -> SqliteStore:
     """Open the log at `path`, or make it. `marker` stays the caller's, to close last.
 
     With `rejoin` the node is no new one, but its files are: it does not vote until it caught up.
+
+    Raises:
+        DamagedFileError: the file holds something else; the marker keeps what it promised.
     """
-    return await open_sqlite_store(path, marker, rejoin=rejoin)
+    with naming_damage(path):
+        return await open_sqlite_store(path, marker, rejoin=rejoin)
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Complaints about the log at `path` name it, while it is opened and loaded.
+
+    A log that does not reach back to the ledger, without a snapshot that does, is of no use either.
+    """
+    try:
+        yield
+    except (DamagedLogError, WrongFileError, SnapshotError) as error:
+        raise DamagedFileError(path, str(error)) from error

@@ -19,6 +19,7 @@ from node.api.ports import (
     FacadeError,
     RefusedError,
     TooLargeError,
+    WriteRefusal,
     WriteRefusedError,
 )
 from node.api.requests import time_text
@@ -346,7 +347,8 @@ async def test_a_write_without_fields_may_leave_the_body_out(
 @pytest.mark.parametrize(
     ("fault", "status", "code", "retry"),
     [
-        (WriteRefusedError("NO_QUORUM"), 503, "NO_QUORUM", True),
+        (WriteRefusedError(WriteRefusal("NO_QUORUM")), 503, "NO_QUORUM", True),
+        (WriteRefusedError(WriteRefusal("DISK_FULL", "x")), 507, "DISK_FULL", True),
         (BusyError("full", 7), 429, "TOO_MANY_REQUESTS", True),
         (RefusedError(Code.NOT_HOLDER, "no"), 409, "NOT_HOLDER", False),
         (TooLargeError("big"), 413, "BODY_TOO_LARGE", False),
@@ -367,7 +369,7 @@ async def test_what_the_node_raises_becomes_its_status(
 async def test_writes_answer_503_and_reads_go_on_while_the_node_refuses_writes(
     api: ApiClient, node: FakeNode, reason: Any
 ) -> None:
-    node.refusal = reason
+    node.refusal = WriteRefusal(reason)
     data = wire(node)
     attempts = [
         await api.post("/v1/invoices", INVOICE),

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from node.api.app import ROUTES, ApiServer
 from node.api.config import ApiConfig
-from node.api.security import Scope, TokenBucket, TokenError, TokenSet, load_tokens
+from node.api.security import Scope, TokenBucket, TokenError, TokenFiles, TokenSet
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode
@@ -135,21 +135,21 @@ def test_token_files_must_exist_be_private_and_hold_a_token(tmp_path: Path) -> N
         path = tmp_path / f"{scope}.token"
         path.write_text(f"{scope * 16}\n")
         path.chmod(0o600)
-    tokens = load_tokens(tmp_path)
+    tokens = TokenFiles(tmp_path).load()
     assert tokens.scope("read" * 16) is Scope.READ
     assert tokens.scope("admin" * 16) is Scope.ADMIN
     assert tokens.scope("read" * 16 + "\n") is None
 
     (tmp_path / "read.token").chmod(0o644)
     with pytest.raises(TokenError, match="owner only"):
-        load_tokens(tmp_path)
+        TokenFiles(tmp_path).load()
     (tmp_path / "read.token").chmod(0o600)
     (tmp_path / "read.token").write_text("short")
     with pytest.raises(TokenError, match="no token"):
-        load_tokens(tmp_path)
+        TokenFiles(tmp_path).load()
     (tmp_path / "read.token").unlink()
     with pytest.raises(TokenError, match=r"read\.token"):
-        load_tokens(tmp_path)
+        TokenFiles(tmp_path).load()
 
 
 def test_tokens_are_not_kept_in_clear() -> None:

@@ -308,7 +308,9 @@ class WildPeer:
                 size = rng.randrange(2**40)
                 return StatementMessage(self._me, ahead, size, rng.randbytes(32), rng.randbytes(76))
             case _:
-                return StatusMessage(height, rng.choice((height, 2**53)), rng.random() < 0.5)
+                return StatusMessage(
+                    height, rng.choice((height, 2**53)), rng.random() < 0.5, rng.choice((0, 2**53))
+                )
 
     def raft(self) -> Message:
         """A well-formed Raft message, in terms that elections could have brought about."""

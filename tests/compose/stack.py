@@ -122,11 +122,23 @@ class Stack:
         return document
 
     def wait_healthy(self, service: str) -> None:
-        """Wait for the container's own health check."""
+        """Wait for the container's own health check, and until its node is ready for work."""
         wait_until(
             f"{service} healthy",
             lambda: self.inspect(service)["State"]["Health"]["Status"] == "healthy",
         )
+        wait_until(f"{service} ready", lambda: self.ready(service))
+
+    def ready(self, service: str) -> bool:
+        """Whether the node says that it can do its work."""
+        connection = http.client.HTTPConnection("127.0.0.1", NODES[service], timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def read(self, service: str, path: str) -> str:
         """A file of a node, as the node's own user sees it."""

@@ -1,0 +1,118 @@
+"""Files of the data folder that are damaged: what counts as damage, and setting them aside.
+
+What can be made again from the ledger, the log, the peers or nothing at all is not mourned over:
+the damaged file stays beside the new one, under another name, for whoever wants to look at it.
+Knows no content of any file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""A write, or the growth of the index of the write-ahead log, found no room."""
+_COMPANIONS = ("", "-wal", "-shm", "-journal")
+SET_ASIDE = "*.damaged-*"
+KEPT = 3
+"""Copies of one file that are kept set aside: a disk that damages a file at each start must not
+fill itself with them."""
+
+REBUILT: Mapping[str, str] = {
+    "ledger.db": "it is made again from the Raft log, or from the blocks of its peers",
+    "index.db": "it is made again from the ledger",
+    "heads.db": "it is made again with the next name of a head",
+    "outbox.db": "a new one is begun; what it promised to send, and had not sent yet, is lost",
+    "raft.db": "the leader sends its log again; the node votes once it has caught up",
+}
+"""Files of the data folder that a node makes again, and how."""
+
+
+class DamagedFileError(sqlite3.DatabaseError):
+    """A file does not hold what this program wrote; the message names it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+        self.path = path
+
+
+class DiskFullError(sqlite3.OperationalError):
+    """There is no room for a file of the data folder. Nothing of the write is stored."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the file system of {path.parent} is full: no room for {path.name}")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that a file's content is wrong, and not that it cannot be used now."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _DAMAGE
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a file system has no room, or a user's share of it is used up."""
+    if isinstance(error, DiskFullError):
+        return True
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) in _FULL
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def telling(path: Path, work: Callable[[], T], *also: type[Exception]) -> T:
+    """`work()`, whose complaints about the content of `path` name it.
+
+    Args:
+        path: The file that `work` reads or writes.
+        work: What is done.
+        also: Exceptions that mean damage here, besides those of SQLite.
+
+    Raises:
+        DamagedFileError: instead of them.
+    """
+    try:
+        return work()
+    except DamagedFileError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        raise DamagedFileError(path, str(error)) from error
+    except also as error:
+        raise DamagedFileError(path, str(error) or type(error).__name__) from error
+
+
+def damage_in(error: BaseException | None) -> DamagedFileError | None:
+    """The damaged file behind a failure, if that is its cause."""
+    while error is not None:
+        if isinstance(error, DamagedFileError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def set_aside(path: Path, now: datetime.datetime) -> Path:
+    """Move a file of SQLite and its companions to `<name>.damaged-<time>`; the oldest ones go.
+
+    Returns:
+        Where the file itself is now.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S%fZ}")
+    for suffix in _COMPANIONS:
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + suffix))
+    copies = sorted(path.parent.glob(f"{path.name}.damaged-*Z"))
+    for old in copies[:-KEPT]:
+        for suffix in _COMPANIONS:
+            old.with_name(old.name + suffix).unlink(missing_ok=True)
+    return aside

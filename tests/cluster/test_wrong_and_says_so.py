@@ -1,0 +1,229 @@
+"""A node that is wrong says so: a wrong clock, damaged and missing files, signals, tokens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Member, read_only, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def failing(member: Member) -> set[str]:
+    """Names of the checks that fail."""
+    reply = member.ask("GET", "/readyz")
+    assert reply.status in {200, 503}, reply
+    names = {check["name"] for check in reply.body["failing"]}
+    assert bool(names) is (reply.status == 503)
+    return names
+
+
+def ready(member: Member) -> bool:
+    return member.ask("GET", "/readyz").status == 200
+
+
+def other_than_issuer(cluster: Cluster) -> Member:
+    """A node that neither leads nor issues."""
+    leads = cluster.leader()
+    return next(m for m in cluster.living if m.name != "issuer" and m is not leads)
+
+
+def accepted(cluster: Cluster, order: str) -> bool:
+    """Whether an invoice becomes final."""
+    body = {
+        "order_id": order,
+        "buyer": cluster["payer"].participant,
+        "currency": "CNY",
+        "groups": [{"rate": 1300, "net": 700}],
+    }
+    reply = cluster["issuer"].ask("POST", "/v1/invoices?wait=final&timeout_s=5", body)
+    return reply.status == 201
+
+
+# --- A wrong clock ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset_ms", [-10_000, -86_400_000, 4_000], ids=lambda ms: f"{ms} ms")
+def test_a_node_with_a_wrong_clock_says_so(cluster: Cluster, offset_ms: int) -> None:
+    victim = other_than_issuer(cluster)
+    cluster.stop(victim.name)
+    program = victim.local.program
+    victim.local.program = ("-m", "tests.cluster.skewed_node", str(offset_ms))
+    try:
+        assert victim.local.start()
+        victim.alive = True
+        wait_until("it answers", lambda: victim.ask("GET", "/livez").status == 200)
+        number = cluster.issue(f"clock {offset_ms}")["number"]
+        wait_until("it says so", lambda: "clock" in failing(victim), 20.0)
+        offset_s = victim.status()["clock_offset_ms"] / 1000
+        assert abs(offset_s - offset_ms / 1000) < 0.5
+        metrics = victim.ask("GET", "/metrics").body.decode()
+        assert "piaolian_clock_offset_seconds" in metrics
+        if offset_ms < -5_000:  # it takes no entry of the leader's time, so it stands still
+            wait_until("it says that it is behind", lambda: "peers" in failing(victim), 40.0)
+            reply = victim.ask("POST", f"/v1/invoices/{number}/sign", {})
+            assert (reply.status, reply.code) == (503, "NOT_READY"), reply
+        for member in cluster.living:
+            if member is not victim:
+                assert ready(member), failing(member)
+    finally:
+        cluster.stop(victim.name)
+        victim.local.program = program
+        cluster.start(victim.name)
+    cluster.wait_equal()
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+def overwrite_head(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"this was a database once. " * 40)
+
+
+def overwrite_all(path: Path) -> None:
+    size = path.stat().st_size
+    path.write_bytes(os.urandom(max(size, 4_096)))
+
+
+def cut_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2 + 777)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+DATABASES = ("ledger.db", "index.db", "heads.db", "outbox.db", "raft.db")
+
+
+def settle(victim: Member) -> None:
+    """Move what stands in write-ahead logs into the files, so that harm to them is harm."""
+    for name in DATABASES:
+        path = victim.data / name
+        with read_only(path):
+            pass
+        for suffix in ("-wal", "-shm"):
+            path.with_name(name + suffix).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("harm", [overwrite_head, overwrite_all, cut_half, empty, delete])
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_damaged_file_is_set_aside_and_made_again(
+    cluster: Cluster, name: str, harm: Callable[[Path], None]
+) -> None:
+    victim = other_than_issuer(cluster)
+    label = f"{name}-{harm.__name__}"
+    cluster.issue(f"{label} before")
+    cluster.stop(victim.name)  # a clean stop leaves no write-ahead log
+    harm(victim.data / name)
+    cluster.issue(f"{label} meanwhile")
+    said = len(victim.log_text())
+
+    cluster.start(victim.name)
+
+    cluster.issue(f"{label} after")
+    cluster.wait_equal()
+    assert victim.business_rows() == cluster["issuer"].business_rows()
+    log = victim.log_text()[said:]
+    if harm in {overwrite_head, overwrite_all}:
+        assert "damaged file set aside" in log
+        assert name in log
+        assert [p for p in victim.data.glob(f"{name}.damaged-*") if p.name.endswith("Z")]
+    assert "Traceback" not in log
+
+
+def test_a_missing_wallet_is_told(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    cluster.stop(victim.name)
+    for path in victim.data.glob("wallet.db*"):
+        path.unlink()
+    said = len(victim.log_text())
+
+    cluster.start(victim.name)
+
+    assert "wallet.db is missing" in victim.log_text()[said:]
+
+
+def test_a_network_file_that_is_no_text_is_a_plain_message(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    cluster.stop(victim.name)
+    path = victim.local.config.node.network
+    content = path.read_bytes()
+    said = len(victim.log_text())
+    try:
+        path.write_bytes(content + b"\n# \xff\xfe\n")
+        victim.local.start()
+        assert victim.local.wait_stopped(15.0)
+    finally:
+        path.write_bytes(content)
+    log = victim.log_text()[said:]
+    assert "no UTF-8" in log
+    assert "Traceback" not in log
+    cluster.start(victim.name)
+
+
+# --- Signals ----------------------------------------------------------------------------------
+
+
+def test_signals_that_mean_no_stop_do_not_stop(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    pid = victim.local.pid
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        assert victim.local.send_signal(number)
+
+    wait_until("it read again", lambda: "configuration read again" in victim.log_text())
+    assert victim.local.pid == pid
+    assert ready(victim)
+
+
+def test_a_changed_token_takes_the_place_of_the_old_one(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    path = victim.local.config.api.token_dir / "admin.token"
+    old = victim.token
+    new = "n" * 43
+    path.write_text(new)
+    try:
+        wait_until("the old one is refused", lambda: refused(victim), 10.0)
+        victim.token = new
+        assert victim.status()["node"] == victim.name
+    finally:
+        path.write_text(old)
+        victim.token = old
+        wait_until("the old one is back", lambda: not refused(victim), 10.0)
+
+
+def refused(member: Member) -> bool:
+    return member.ask("GET", "/v1/status").status == 401
+
+
+def test_sighup_takes_over_the_level_of_the_log(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    path = victim.local.folder / "node.toml"
+    text = path.read_text()
+    told, not_told = "configuration read again", "configuration not read again"
+    before = victim.log_text().count(told)
+    try:
+        path.write_text(text.replace('level = "info"', 'level = "error"'))
+        victim.local.send_signal(signal.SIGHUP)
+        time.sleep(1.0)  # signals of one kind that come together are one
+        path.write_text("this is no configuration")
+        victim.local.send_signal(signal.SIGHUP)
+        wait_until("it says no", lambda: not_told in victim.log_text())
+        assert victim.log_text().count(told) == before
+        assert ready(victim)
+    finally:
+        path.write_text(text)
+        victim.local.send_signal(signal.SIGHUP)
+    wait_until("it tells as much as before", lambda: victim.log_text().count(told) > before)

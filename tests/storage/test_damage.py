@@ -1,0 +1,164 @@
+"""Damage names its file and is set aside; a full disk takes nothing back that was stored."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from node.storage.damage import (
+    KEPT,
+    DamagedFileError,
+    DiskFullError,
+    damage_in,
+    is_full,
+    set_aside,
+    telling,
+)
+from node.storage.database import open_writer
+from node.storage.ledger import Ledger, WrongNetworkError
+from tests.node.chronicle import Chronicle, found, write_history
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY, value BLOB) STRICT;"
+NOW = datetime.datetime(2026, 11, 30, 12, 0, tzinfo=datetime.UTC)
+
+
+def limit(connection: sqlite3.Connection, more: int) -> None:
+    """Let the file grow by so many pages: SQLite answers beyond that as on a full disk."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count={pages + more}")
+
+
+async def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    path.write_bytes(b"no database" * 1_000)
+
+    with pytest.raises(DamagedFileError, match=r"things\.db is damaged: file is not a database"):
+        await open_writer(path, SCHEMA)
+
+
+async def test_a_page_that_is_damaged_later_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    database = await open_writer(path, SCHEMA)
+    await database.run(
+        lambda c: c.executemany(
+            "INSERT INTO things VALUES (?, ?)", [(str(n), b"x" * 900) for n in range(200)]
+        )
+    )
+    await database.close()
+    content = bytearray(path.read_bytes())
+    for page in range(3, len(content) // 4_096):
+        content[page * 4_096 : page * 4_096 + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    database = await open_writer(path, SCHEMA)
+
+    with pytest.raises(DamagedFileError) as raised:
+        await database.run(lambda c: c.execute("SELECT sum(length(value)) FROM things").fetchall())
+
+    await database.close()
+    assert raised.value.path == path
+    wrapped = RuntimeError("the loop ended")
+    wrapped.__cause__ = raised.value
+    assert damage_in(wrapped) is raised.value
+    assert damage_in(RuntimeError("another")) is None
+
+
+def test_only_content_is_damage(tmp_path: Path) -> None:
+    def busy() -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    def wrong() -> None:
+        raise ValueError("no such record")
+
+    with pytest.raises(sqlite3.OperationalError):
+        telling(tmp_path, busy)
+    with pytest.raises(ValueError, match="no such record"):
+        telling(tmp_path, wrong)
+    with pytest.raises(DamagedFileError, match="no such record"):
+        telling(tmp_path, wrong, ValueError)
+
+
+def test_set_aside_with_its_companions_and_not_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    for n in range(KEPT + 2):
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).write_text(f"{n}{suffix}")
+        aside = set_aside(path, NOW + datetime.timedelta(seconds=n))
+        assert aside.read_text() == str(n)
+        assert aside.with_name(f"{aside.name}-wal").read_text() == f"{n}-wal"
+        assert not path.exists()
+        assert not path.with_name("index.db-shm").exists()
+
+    kept = sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(("-wal", "-shm")))
+    assert kept == [f"index.db.damaged-20261130T12000{n}000000Z" for n in range(2, KEPT + 2)]
+    assert len(list(tmp_path.iterdir())) == 3 * KEPT
+
+
+async def test_what_has_no_room_leaves_no_open_transaction_and_waits(tmp_path: Path) -> None:
+    database = await open_writer(tmp_path / "things.db", SCHEMA)
+
+    def job(connection: sqlite3.Connection) -> int:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO things VALUES ('big', ?)", (b"x" * 100_000,))
+        connection.execute("COMMIT")
+        return 7
+
+    await database.run(lambda c: limit(c, 3))
+    with pytest.raises(DiskFullError, match=r"is full: no room for things\.db") as raised:
+        await database.run(job)
+    assert is_full(raised.value)
+    assert not database.in_transaction
+    waiting = asyncio.ensure_future(database.persist(job))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await database.run(lambda c: limit(c, 1_000))
+
+    assert await asyncio.wait_for(waiting, 5.0) == 7
+    assert await database.run(lambda c: c.execute("SELECT count(*) FROM things").fetchone()) == (1,)
+    await database.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_the_system_says_full_in_two_ways(number: int) -> None:
+    assert is_full(OSError(number, "full"))
+    assert not is_full(OSError(errno.EIO, "broken"))
+
+
+async def test_a_ledger_without_room_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Head and tiles in memory are those of the file, so the same history comes out."""
+    plain = await Chronicle.open(tmp_path / "plain")
+    await write_history(plain)
+    tight = await Chronicle.open(tmp_path / "tight")
+    await tight.ledger._database.run(lambda c: limit(c, 0))
+
+    writing = asyncio.ensure_future(write_history(tight))
+    for _ in range(4):
+        await asyncio.sleep(0.3)
+        await tight.ledger._database.run(lambda c: limit(c, 2))
+    await tight.ledger._database.run(lambda c: limit(c, 10_000))
+    await asyncio.wait_for(writing, 30.0)
+
+    assert tight.ledger.head == plain.ledger.head
+    await plain.close()
+    await tight.close()
+
+
+async def test_a_ledger_that_contradicts_itself_is_damaged_and_another_networks_is_not(
+    tmp_path: Path,
+) -> None:
+    made = await Chronicle.open(tmp_path / "made")
+    await write_history(made)
+    await made.close()
+    path = tmp_path / "made" / "ledger.db"
+
+    with pytest.raises(WrongNetworkError, match="another network"):
+        await Ledger.open(path, found("other"), bytes(32), lambda _: None)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE head SET record = x'00'")
+    connection.close()
+    with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged"):
+        await Ledger.open(path, found(), bytes(32), lambda _: None)
