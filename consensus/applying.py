@@ -20,6 +20,7 @@ from consensus.log import entry_bytes
 from consensus.ports import Applier, SnapshotApplier, SnapshotStore
 from consensus.snapshot import Snapshot
 from consensus.storing import Storing
+from consensus.trailing import Trailing
 from consensus.types import LogIndex
 from consensus.waiting import Proposals, Reads
 
@@ -54,11 +55,13 @@ class Applying:
         """Who asked for a snapshot now."""
         self._snapshot_index = LogIndex(0)
         self._entries_since = 0
+        self._trailing = Trailing(config.trailing_entries, config.trailing_bytes, LogIndex(0))
         self._bytes_since = 0
 
     def begin(self, core: RaftCore, snapshot: Snapshot | None) -> None:
         """Start from what is durable."""
         self.applied = self._applier.applied_index
+        self._trailing.restart(self.applied)
         self._snapshot_index = LogIndex(0) if snapshot is None else snapshot.index
         self._entries_since = max(0, self.applied - max(self._snapshot_index, core.log.base.index))
 
@@ -118,7 +121,9 @@ class Applying:
         self._proposals.applied(entries, results)
         self._reads.applied(self.applied)
         self._entries_since += len(entries)
-        self._bytes_since += sum(map(entry_bytes, entries))
+        size = sum(map(entry_bytes, entries))
+        self._bytes_since += size
+        self._trailing.applied(self.applied, size)
         if (
             self._entries_since >= self._config.snapshot_entries
             or self._bytes_since >= self._config.snapshot_bytes
@@ -138,6 +143,7 @@ class Applying:
         core.restored(snapshot)
         self._snapshot_index = max(self._snapshot_index, snapshot.index)
         self._entries_since = self._bytes_since = 0
+        self._trailing.restart(self.applied)
         self._proposals.passed(snapshot.index)
         self._reads.applied(self.applied)
         self._wake()
@@ -218,6 +224,6 @@ class Applying:
             return None
         self._snapshot_index = max(self._snapshot_index, index)
         core.snapshot_made(snapshot)
-        core.compact(LogIndex(max(0, snapshot.index - self._config.trailing_entries)))
+        core.compact(self._trailing.cut(snapshot.index))
         self._wake()
         return snapshot

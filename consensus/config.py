@@ -20,7 +20,15 @@ MESSAGE_OVERHEAD_BYTES = 256
 
 SNAPSHOT_OVERHEAD_BYTES = 256 + 3 * 5 * MEMBERS_MAX
 """More than the encoding of a snapshot's name."""
-_MAY_BE_ZERO = {"node", "voters", "priority", "liars_max", "lease_reads", "trailing_entries"}
+_MAY_BE_ZERO = {
+    "node",
+    "voters",
+    "priority",
+    "liars_max",
+    "lease_reads",
+    "trailing_entries",
+    "trailing_bytes",
+}
 
 
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +95,9 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_bytes: int = 64 * MIB
     """With a snapshot store: capture the state when so much was applied since the last snapshot."""
     trailing_entries: int = 10_000
-    """Entries kept below a snapshot, so that a slow follower need not load it."""
+    trailing_bytes: int = 64 * MIB
+    """Kept below a snapshot, so that a slow follower need not load it: so many entries, fewer if
+    they weigh more than that."""
 
     def __post_init__(self) -> None:
         for name in set(self.__struct_fields__) - _MAY_BE_ZERO:
@@ -97,8 +107,10 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("voters must be distinct")
         if not all(0 <= node < 2**32 for node in (*self.voters, self.node)):
             raise ConfigError("a member's number must fit 32 bits")
-        if not 0 <= self.priority <= PRIORITY_MAX or self.trailing_entries < 0:
-            raise ConfigError("priority or trailing_entries is out of range")
+        if not 0 <= self.priority <= PRIORITY_MAX:
+            raise ConfigError("priority is out of range")
+        if self.trailing_entries < 0 or self.trailing_bytes < 0:
+            raise ConfigError("trailing_entries or trailing_bytes is out of range")
         if self.liars_max < 0 or (self.voters and 3 * self.liars_max >= len(self.voters)):
             raise ConfigError("fewer than a third of the voters may lie")
         if self.chunk_bytes > CHUNK_BYTES_MAX:

@@ -22,6 +22,7 @@ _PAGE_BYTES = 16_384
 of its own. Larger ones gain little more, and make the smallest write large."""
 _PRAGMAS = (
     f"page_size={_PAGE_BYTES}",  # comes first: a file that is there keeps its own
+    "auto_vacuum=INCREMENTAL",  # likewise; what the log no longer needs goes back to the system
     # Nobody else may open the file while it is in use, and no memory is shared for that.
     "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
@@ -39,6 +40,10 @@ _PRAGMAS = (
 CHECKPOINT_BYTES = 16 * 1_048_576
 """The write-ahead log is carried over into the file when about this much was written to it, so
 that neither grows long and no single checkpoint takes long."""
+SPARE_BYTES = 16 * 1_048_576
+"""Free pages in the file that are kept for what comes next. Those beyond go back to the system."""
+_RETURNED_PAGES = 32
+"""By one transaction, so that none takes long."""
 _TRANSACTION_BYTES = 4 * _PAGE_BYTES
 """Of pages that a small transaction changes."""
 
@@ -64,6 +69,8 @@ class SqliteFile:
         self._checkpoint_bytes = CHECKPOINT_BYTES
         self._logged_bytes = logged_bytes
         """Of the write-ahead log, about, that the file does not have."""
+        self._spare_pages = 0
+        """Free pages beyond what is kept, when last looked at."""
 
     @classmethod
     async def open(
@@ -153,6 +160,7 @@ class SqliteFile:
         try:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
+            self._give_back(connection)
             connection.execute("COMMIT")
         except BaseException as error:
             full = repeats and isinstance(error, sqlite3.Error) and is_full(error)
@@ -170,6 +178,8 @@ class SqliteFile:
         """Carry the write-ahead log over into the file, if it is time for that."""
         if self._logged_bytes < self._checkpoint_bytes:
             return
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        self._spare_pages = free - SPARE_BYTES // _PAGE_BYTES
         logged_bytes, self._logged_bytes = self._logged_bytes, 0
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -182,6 +192,13 @@ class SqliteFile:
         except BaseException:
             self.fail()
             raise
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        """Within a transaction: let the file end earlier, by a few of its free pages."""
+        if self._spare_pages > 0:
+            self._spare_pages -= _RETURNED_PAGES
+            for _ in range(_RETURNED_PAGES):  # one each: `sqlite3` takes a single step of a pragma
+                connection.execute("PRAGMA incremental_vacuum(1)")
 
     def fail(self) -> None:
         """Refuse every later write: after a failed sync a later success proves nothing."""

@@ -119,10 +119,12 @@ class RaftSection(_Section):
     """When the Raft log is cut. What is cut off, a node that is behind gets as blocks."""
 
     snapshot_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
-    snapshot_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
+    snapshot_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 64 << 20
     """After so many entries, or so many bytes of them, the present head is named."""
     trailing_entries: Annotated[int, Field(ge=0, le=10_000_000)] = 5_000
-    """Entries kept below that head, for nodes that are only a little behind."""
+    trailing_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 64 << 20
+    """Kept below that head, for nodes that are only a little behind: so many entries, fewer if they
+    weigh more than that."""
 
 
 class NodeConfig(BaseSettings):

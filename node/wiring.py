@@ -421,6 +421,7 @@ class Node:
                 snapshot_entries=self._config.raft.snapshot_entries,
                 snapshot_bytes=self._config.raft.snapshot_bytes,
                 trailing_entries=self._config.raft.trailing_entries,
+                trailing_bytes=self._config.raft.trailing_bytes,
             ),
             log_store,
             RaftSender(self._links.send_raft),

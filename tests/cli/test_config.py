@@ -39,9 +39,10 @@ def test_a_minimal_file_gets_defaults_and_absolute_paths(tmp_path: Path) -> None
     raft = config.raft
     assert (raft.snapshot_entries, raft.snapshot_bytes, raft.trailing_entries) == (
         20_000,
-        256 << 20,
+        64 << 20,
         5_000,
     )
+    assert raft.trailing_bytes == 64 << 20
 
 
 def test_the_environment_overrides_the_file(

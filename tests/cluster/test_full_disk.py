@@ -19,8 +19,10 @@ FILE_SYSTEM_MIB = 96
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """The folder is a small file system of its own."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """The folder, with what is in it, is a small file system of its own."""
+    aside = folder.with_name(f"{folder.name}.big")
+    folder.rename(aside)
+    folder.mkdir(mode=0o700)
     options = f"size={FILE_SYSTEM_MIB}m,mode=0700"
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)],
@@ -29,6 +31,7 @@ def small_disk(folder: Path) -> Iterator[None]:
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
+    subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
     try:
         yield
     finally:

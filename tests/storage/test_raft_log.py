@@ -8,8 +8,9 @@ import pytest
 
 from consensus.ports import AppendBatch
 from consensus.types import HardState, LogIndex, NodeId, Term
+from node.storage.damage import DamagedFileError
 from node.storage.marker import Marker, SignedCheckpoint, SigningMemory
-from node.storage.raft_log import DamagedLogError, open_raft_log
+from node.storage.raft_log import open_raft_log
 from tests.consensus.lab import chain
 
 STATE = HardState(Term(3), NodeId(1))
@@ -40,6 +41,6 @@ async def test_log_and_signed_checkpoint_are_found_again(tmp_path: Path) -> None
 async def test_a_file_that_cannot_be_read_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "raft.db").write_bytes(b"not a database" * 1_000)
     marker = Marker.open(tmp_path / "marker")
-    with pytest.raises(DamagedLogError, match="cannot be read"):
+    with pytest.raises(DamagedFileError, match=r"raft\.db is damaged: .*cannot be read"):
         await open_raft_log(tmp_path / "raft.db", marker)
     marker.close()
