@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -54,13 +54,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def fill(folder: Path, leave_bytes: int) -> Path:
-    """A file that leaves so much room."""
+    """A file that leaves so much room; the node may need some of it meanwhile."""
     filler = folder / "filler"
-    found = os.statvfs(folder)
-    size = found.f_bavail * found.f_frsize - leave_bytes
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while (room := free_bytes(folder) - leave_bytes) > 0:
+            file.write(bytes(min(room, 1 << 20)))
     return filler
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 @pytest.mark.parametrize("leave_bytes", [2 << 20, 0], ids=["nearly", "quite"])
