@@ -129,8 +129,19 @@ def post(member: Member, wires: Sequence[bytes]) -> list[dict[str, Any]]:
 
 
 def check_well(cluster: Cluster) -> None:
-    """Equal, ready, without a fault; and business goes on."""
-    cluster.issue(f"order {time.monotonic_ns()}")
+    """Equal, ready, without a fault; and what is sent now is decided."""
+    decided = 0
+    for member in cluster.living:
+        author = Author(cluster, member)
+        until = int(member.status()["height"]) + VALID_HEIGHTS
+        # The wild bureau may have suspended some: they are refused at once.
+        txid, reply = send(
+            member, author.sign_shape([time.monotonic_ns(), until, [[21, "1" * 20]]])
+        )
+        if reply.status == 202:
+            assert outcome(member, txid)["code"] == "UNKNOWN_INVOICE"
+            decided += 1
+    assert decided, "nobody may author any more"
     cluster.wait_equal(60.0)
     for member in cluster.living:
         assert member.ask("GET", "/readyz").status == 200
