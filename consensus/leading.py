@@ -146,7 +146,7 @@ class Leading(Following):
     def _become_leader(self) -> None:
         self.role = Role.LEADER
         self.leader = self._config.node
-        self._campaign = self._heir = None
+        self._campaign = None
         self._election_elapsed = 0
         self._heartbeat_elapsed = self._config.heartbeat_ticks  # the first one at the next tick
         self._renewed_ticks = 0

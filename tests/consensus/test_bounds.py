@@ -234,8 +234,8 @@ def test_who_may_not_campaign_does_not_take_a_dead_leader_for_fresh() -> None:
     """At each of its own timeouts it did, and refused its vote to who campaigned meanwhile."""
     core = make_core(1, entries=chain(1), protected=5)  # it lacks what it protects
     core.step(NodeId(0), heartbeat(1))
-    ticks_until_its_timeout = 20
-    for _ in range(ticks_until_its_timeout):
+    soon_after_its_timeout = 15
+    for _ in range(soon_after_its_timeout):
         core.tick()
         core.ready()
     core.step(NodeId(2), VoteRequest(Term(2), True, LogIndex(9), Term(1), LogIndex(5), ZERO_HASH))
