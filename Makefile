@@ -81,6 +81,10 @@ failover: $(INSTALLED) ## kill 50 leaders and measure; ARGS="--steady 600" looks
 bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so on
 	$(BIN)/piaolian bench $(ARGS)
 
+.PHONY: bench-rejoin
+bench-rejoin: $(INSTALLED) ## time until a voter with an empty folder signs again, under load and idle (6 minutes)
+	$(BIN)/python -m tests.bench.rejoin $(ARGS)
+
 .PHONY: bench-audit
 bench-audit: $(INSTALLED) ## measure `piaolian audit` beside bare signatures; ARGS="--invoices 50000"
 	$(BIN)/python -m tests.bench.audit $(ARGS)

@@ -29,6 +29,8 @@ _PRICES = {
     Kind.CERTIFICATE: 8.0,  # seven voters and the origin
     Kind.EVIDENCE: 4.0,  # two signatures and two paths
     Kind.BLOCKS_WANTED: 3.0,
+    Kind.QUESTION: 0.5,
+    Kind.ANSWER: 9.0,  # a certificate, and one of our own signatures
     Kind.DISSENT: 2.0 * STATEMENTS_MAX,
 }
 

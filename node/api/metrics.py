@@ -66,6 +66,21 @@ class StatusCollector(Collector):
             ("pool_bytes", "Bytes in the pool.", status.pool.bytes),
             ("outbox_transactions", "Own transactions not yet final.", status.outbox),
             ("evidence", "Evidence kept against voters.", status.evidence.count),
+            (
+                "rejoining",
+                "1 while this voter may have forgotten what it signed.",
+                status.signing.state == "rejoining",
+            ),
+            (
+                "rejoining_answers",
+                "Voters that answered it since its start.",
+                status.signing.answers,
+            ),
+            (
+                "rejoining_height",
+                "It signs again above this height; 0: unknown or none.",
+                status.signing.height_needed or 0,
+            ),
             ("raft_term", "Raft term.", status.raft.term),
             ("raft_commit_index", "Raft commit index.", status.raft.commit_index),
             ("raft_leader", "1 on the leader.", status.raft.state == "leader"),
