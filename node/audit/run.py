@@ -73,6 +73,7 @@ class Outcome(msgspec.Struct):
     operations: int = 0
     signatures: int = 0
     state_rows: int = 0
+    invoices: int = 0
     blobs: int = 0
     erased_blobs: int = 0
     evidence: int = 0
@@ -252,6 +253,7 @@ class Audit:
         self._progress("state", 0, 0)
         head = stored.check_head(ledger, walked, self._voters.network_id)
         outcome.state_rows = stored.check_state(ledger, walked)
+        outcome.invoices = stored.check_invoices(walked)
         stored.check_strays(ledger, walked)
         promises.check_position(position, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)

@@ -19,6 +19,8 @@ from node.audit.walk import Walked
 from node.chain.evidence import EvidenceError, decode_evidence
 from node.chain.judgement import judge
 from node.chain.voters import VoterSet
+from node.ledger.invariant import check_invariant
+from node.ledger.rows import decode_invoice
 from node.ledger.types import Table
 from node.storage.ledger_rows import Head
 from node.storage.state_rows import place_of
@@ -90,6 +92,24 @@ def check_state(ledger: sqlite3.Connection, walked: Walked) -> int:
     orders = walked.state.rows([Table.ORDER])
     true = ((place_of(key), key, value) for _, key, value in orders)
     return count + compare_rows(LEDGER, "orders", columns, 2, ledger.execute(query), true)
+
+
+def check_invoices(walked: Walked) -> int:
+    """Check what must hold of every invoice, whatever the rules made of it; how many there are.
+
+    Raises:
+        AuditError: at the first of which it does not hold.
+    """
+    count = 0
+    for _, key, value in walked.state.rows([Table.INVOICE]):
+        count += 1
+        broken = check_invariant(decode_invoice(value))
+        if broken:
+            row = key.decode("utf-8", "backslashreplace")
+            raise fail(
+                f"the rules broke what must hold: {broken[0]}", LEDGER, table="state", row=row
+            )
+    return count
 
 
 def check_strays(ledger: sqlite3.Connection, walked: Walked) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.audit.faults import Fault
+from node.audit.faults import AuditError, Fault
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.state import WalkedState
+from node.audit.stored import check_invoices
+from node.audit.walk import Walked
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.evidence import RootEvidence, RootStatement, encode_evidence
 from node.chain.judgement import judge
@@ -28,8 +30,11 @@ from node.chain.voters import VoterSet
 from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
+from node.ledger.rows import decode_invoice
 from node.ledger.transaction import decode_transaction
 from node.ledger.types import Table
+from node.ledger.view import RowChange
+from node.storage.ledger_rows import Head
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
 from node.wallet import Wallet
 from tests.audit.flips import Flips
@@ -206,6 +211,25 @@ def test_a_state_that_does_not_fit_into_memory_is_the_same(
     whole = audit(folder)
     monkeypatch.setattr(WalkedState.__init__, "__defaults__", (10,))
     assert audit(folder) == whole
+
+
+def test_an_invoice_that_cannot_be_is_told_whatever_made_it(folder: Path) -> None:
+    """The rules of this program made it, so the stored row is what the leaves come to."""
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        query = "SELECT key, value FROM state WHERE tbl = ?"
+        rows = connection.execute(query, (int(Table.INVOICE),)).fetchall()
+    state = WalkedState([(Table.INVOICE, key, value) for key, value in rows])
+    walked = Walked(Head(0, 0, 0, b"", b"", 0), state, 0, 0, 0)
+    assert check_invoices(walked) == len(rows) > 0
+
+    key, value = rows[0]
+    invoice = msgspec.structs.replace(decode_invoice(value), locked=1)
+    state.apply([RowChange(Table.INVOICE, key, value, msgspec.msgpack.encode(invoice))])
+
+    with pytest.raises(AuditError) as raised:
+        check_invoices(walked)
+    assert "claims' locks" in raised.value.fault.reason
+    assert raised.value.fault.row == invoice.number
 
 
 def test_a_folder_without_a_ledger_is_no_failed_audit(tmp_path: Path) -> None:
