@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.peers
+SUPPLY := $(VENV)-supply
 
 IMAGE ?= piaolian:local
 BASE ?= python:3.11-slim-bookworm
@@ -177,11 +178,28 @@ lock: ## solve the requirements again; UPGRADE=1 takes newer versions
 	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml $(LOCK) -o requirements.txt
 	$(VENV)-lock/bin/uv pip compile --quiet pyproject.toml --group dev $(LOCK) -o requirements-dev.txt
 	$(VENV)-lock/bin/uv pip compile --quiet --group pyproject.toml:bench $(LOCK) -o requirements-bench.txt
+	$(VENV)-lock/bin/uv pip compile --quiet --group pyproject.toml:supply $(LOCK) -o requirements-supply.txt
 	echo hatchling | $(VENV)-lock/bin/uv pip compile --quiet - --constraint requirements-dev.txt \
 		$(LOCK) --no-annotate -o requirements-build.txt
 
+$(SUPPLY)/.made: requirements-supply.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r requirements-supply.txt
+	@touch $@
+
+.PHONY: pip-audit
+pip-audit: $(SUPPLY)/.made ## known weaknesses of the locked requirements; needs the public package index
+	$(SUPPLY)/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
+
+.PHONY: sbom
+sbom: $(SUPPLY)/.made ## dist/sbom.json: what an installation is made of (CycloneDX)
+	@mkdir -p dist
+	$(SUPPLY)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.json requirements.txt
+
 .PHONY: clean
 clean: ## remove the environment, caches and the demo's network
-	rm -rf $(VENV) $(VENV)-lock .demo .retail dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-lock $(SUPPLY) .demo .retail dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 2
 _NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
+_SQLITE_SOUND = (3, 51, 3)
 GC_THRESHOLDS = (50_000, 20, 50)
 """A node keeps many thousands of small objects without cycles; with the interpreter's own
 thresholds a fifth of the ledger's time went into looking at them again and again."""
@@ -60,9 +62,16 @@ def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
         config: The node's.
         reload: Reads it again, for SIGHUP; may raise `ConfigError`.
     """
+    os.umask(0o077)  # what the node writes is its own
     for number in _NOT_FATAL:
         signal.signal(number, signal.SIG_IGN)
     set_up_logging(config.log.format, config.log.level)
+    if sqlite3.sqlite_version_info < _SQLITE_SOUND:
+        _log.warning(
+            "this SQLite is older than 3.51.3",
+            version=sqlite3.sqlite_version,
+            risk="two connections that checkpoint one file at once can corrupt it; a node has one",
+        )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     gc.set_threshold(*GC_THRESHOLDS)
