@@ -66,6 +66,8 @@ class TablePlan(msgspec.Struct, frozen=True):
     refused: list[Refusal]
     refused_more: int = 0
     """Refused cells beyond those told."""
+    notes: list[str] = []
+    """What of the file was read otherwise than one would think."""
 
 
 async def read_table(content: bytes, kind: Kind, encoding: Encoding) -> bytes:
@@ -90,6 +92,7 @@ def table_plan(plan: Plan) -> TablePlan:
         [_letter(each) for each in plan.letters],
         list(plan.refused[:REFUSALS_MAX]),
         max(0, len(plan.refused) - REFUSALS_MAX),
+        list(plan.notes),
     )
 
 

@@ -304,7 +304,8 @@ def canonical_details(
         return None
     if details is not None and any(map(reads_as_place, details.extensions or ())):
         raise DraftError("/details/extensions", "have a name that reads as a place in an array")
-    _check_numbers(document, 0)
+    # Every other field is typed: no float and no larger number can be in it.
+    _check_numbers(document.get("extensions"), 1)
     encoded = json.dumps(
         document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
     ).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from node.cli.output import message, plain, print_fields, print_json
 
 if TYPE_CHECKING:
     from node.importing.plan import Plan, Refusal
-    from node.importing.tables import Row
+    from node.importing.tables import Table
 
 
 class Format(StrEnum):
@@ -74,6 +74,8 @@ def import_file(
     if output is not None and output.resolve() == file.resolve():
         raise UsageError("--output is the file to import")
     plan = _read_plan(file, file_format, encoding, sheet, dry_run=dry_run)
+    for note in plan.notes:
+        message(plain(note))
     if dry_run:
         from node.importing.summary import dry_run_summary
 
@@ -142,9 +144,8 @@ def _read_plan(
             from node.importing.ubl.plan import plan_ubl, read_ubl_file, unnamed_original
 
             plan = plan_ubl(read_ubl_file(file), for_ledger=not dry_run)
-            for note in (unnamed_original(plan), *plan.notes):
-                if note is not None:
-                    message(note)
+            if (warning := unnamed_original(plan)) is not None:
+                message(warning)
             return plan
         case Format.ONLINE_RETAIL:
             from node.importing.online_retail import read_retail_file
@@ -158,7 +159,7 @@ def _read_plan(
             return plan_table(read_documents(_rows(file, file_format, encoding, sheet)))
 
 
-def _rows(file: Path, file_format: Format, encoding: Encoding, sheet: str | None) -> Iterator[Row]:
+def _rows(file: Path, file_format: Format, encoding: Encoding, sheet: str | None) -> Table:
     from node.importing.tables import read_csv, read_xlsx
 
     if file_format is Format.XLSX:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import lru_cache
 
 from node.importing.columns import CHOICES, WORDS
 from node.ledger.types import AMOUNT_MAX
 
 _DECIMAL = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?")
 DECIMALS_MAX = 13
 """Decimals of a quantity or unit price (DOMAIN §2)."""
 
@@ -17,6 +21,7 @@ class CellError(ValueError):
     """A cell cannot be read; the message says what may stand there."""
 
 
+@lru_cache(100_000)
 def decimal_text(text: str) -> str:
     """A quantity or unit price, as the details keep it."""
     value = _decimal(text)
@@ -26,6 +31,7 @@ def decimal_text(text: str) -> str:
     return format(value, "f") if len(decimals) <= DECIMALS_MAX else _short(value)
 
 
+@lru_cache(100_000)
 def amount(text: str, minor_units: int) -> int:
     """An amount in major units, as minor units; `minor_units` in one major unit."""
     with localcontext(prec=60):
@@ -48,6 +54,7 @@ def product(quantity: str, unit_price: str, minor_units: int) -> int:
     return int(value)
 
 
+@lru_cache(1_000)
 def rate(text: str) -> int:
     """A tax rate in basis points: `13` and `13%` are 13 %."""
     bare = text.removesuffix("%").strip()
@@ -65,6 +72,27 @@ def choice(column: str, text: str) -> str:
     if word not in CHOICES[column]:
         raise CellError(f"is none of {', '.join(CHOICES[column])}: {text}")
     return word
+
+
+def day(text: str) -> str:
+    """A day of the calendar."""
+    try:
+        if _DAY.fullmatch(text):
+            return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise CellError(f"is no date: write YYYY-MM-DD, not {text[:40]}")
+
+
+def moment(text: str) -> str:
+    """A day, with or without a time of day."""
+    date, _, time = text.replace(" ", "T", 1).partition("T")
+    if not time:
+        return day(date)
+    if not _TIME.fullmatch(time):
+        message = f"is no date: write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS, not {text[:40]}"
+        raise CellError(message)
+    return f"{day(date)}T{time}"
 
 
 def line_number(text: str) -> int:

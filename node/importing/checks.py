@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from node.api.drafts import DraftError, Totals, canonical_details, invoice_draft, totals_of_body
 from node.api.schemas import InvoiceBody, RedIssueBody
-from node.importing.plan import encode_json
+from node.importing.plan import LateRed, encode_json
 from node.importing.ubl.codes import is_code
 from node.ledger.codes import Code
 from node.ledger.issuing import refuse_amounts, refuse_totals
@@ -83,6 +83,22 @@ def check_red_letter(
     if totals.gross <= 0:
         refusal = Code.NOTHING_TO_INVOICE  # no form is over nothing
     return _judged(totals, refusal, details, files)
+
+
+def check_late_letter(letter: LateRed) -> list[Problem]:
+    """What is wrong with a letter whose amounts only the ledger can tell."""
+    return check_head(letter.order_id, msgspec.json.decode(letter.head))
+
+
+def check_head(order_id: str, details: dict[str, object]) -> list[Problem]:
+    """What is wrong with an order id and the details beside lines."""
+    amounts = [{"rate": 0, "net": 1, "tax": 0}]
+    body = {"order_id": order_id, "groups": amounts, "details": details}
+    try:
+        RedIssueBody.model_validate_json(encode_json(body))
+    except ValidationError as error:
+        return list(_invalid(error))
+    return []
 
 
 def _judged(

@@ -48,8 +48,9 @@ COLUMNS: tuple[Column, ...] = (
         "order_id",
         "订单号",
         _L,
-        "Your order. Rows of one order make one document; an order is issued once, ever.",
-        "贵方订单号。同一订单号的各行合为一张；每个订单只开一次。",
+        "Your order, on every row. Rows of one order make one document; if one of them cannot be "
+        "read, the whole order is refused. An order is issued once, ever.",
+        "贵方订单号，每行必填。同一订单号的各行合为一张；任一行无法读取则整单不导入。每个订单只开一次。",
         "SO-1001",
         "RC-1001",
     ),
@@ -97,7 +98,14 @@ COLUMNS: tuple[Column, ...] = (
         "description", "项目名称", _L, "What is sold.", "商品或服务名称。", "A4 paper", "A4 paper"
     ),
     Column("model", "规格型号", _L, "Model.", "规格型号。"),
-    Column("unit", "单位", _L, "Unit of the quantity.", "数量单位。", "box"),
+    Column(
+        "unit",
+        "单位",
+        _L,
+        "Unit of the quantity: a word, or a code of UN/ECE Recommendation 20.",
+        "数量单位：文字，或 UN/ECE 第 20 号建议书代码。",
+        "box",
+    ),
     Column(
         "quantity",
         "数量",

@@ -18,7 +18,9 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from node.importing.cell_text import folded
 from node.importing.columns import ERROR_COLUMNS
+from node.ledger.text import check_safe
 
 COLUMNS = (
     "InvoiceNo",
@@ -36,6 +38,9 @@ _NUMBER_MAX = 10**9
 _DECIMALS_MAX = 13
 """Decimals of a unit price (DOMAIN §2)."""
 _TEXT_MAX = 500
+_CODE_MAX = 32
+_REPLACED = "\ufffd"
+"""Stands for bytes that are no UTF-8."""
 _ORDER_ID_MAX = 100
 # Python reads more than a file may mean: digits of any script, underscores between them, exponents.
 _WHOLE = re.compile("[+-]?[0-9]{1,10}")
@@ -130,17 +135,22 @@ def read_retail_rows(records: Iterable[list[str]]) -> RetailFile:
     documents: dict[str, RetailDocument] = {}
     strays: list[RowProblem] = []
     prices: dict[str, Decimal] = {}
-    if len(header) > len(COLUMNS):
-        iterator = (record[: len(COLUMNS)] for record in iterator)
+    document: RetailDocument | None = None
     for row, record in _numbered(iterator):
         number = record[0].strip() if record else ""
-        if not number or len(number) > _ORDER_ID_MAX:
-            strays.append(RowProblem(row, "InvoiceNo is empty or too long"))
+        if not number or len(number) > _ORDER_ID_MAX or folded(number) != number:
+            message = "InvoiceNo is empty, too long, or holds invisible or full-width characters"
+            strays.append(RowProblem(row, message))
+            owner = documents.get(folded(number), document)
+            if owner is not None:
+                _note(owner, row, "this row may belong to it, and cannot be placed")
             continue
         document = documents.get(number)
         if document is None:
             document = RetailDocument(number, row, "", "", "", [])
             documents[number] = document
+        if len(COLUMNS) < len(record) <= len(header):
+            record = record[: len(COLUMNS)]  # noqa: PLW2901 - without the reasons
         _add_row(document, row, record, prices)
     return RetailFile(list(documents.values()), strays)
 
@@ -166,6 +176,9 @@ def _add_row(
         _note(document, row, f"has {len(record)} columns, not {len(COLUMNS)}")
         return
     _, stock, description, quantity_text, date, price_text, customer, country = record
+    if any(_REPLACED in text for text in record):
+        _note(document, row, "holds bytes that are no UTF-8")
+        return
     if _WHOLE.fullmatch(quantity_text.strip()) is None:
         _note(document, row, "Quantity is no whole number")
         return
@@ -178,8 +191,17 @@ def _add_row(
             _note(document, row, "UnitPrice is no amount")
             return
         prices[price_text] = price
-    if not stock.strip() or len(stock) > _TEXT_MAX or abs(quantity) > _NUMBER_MAX:
+    if not stock.strip() or len(stock) > _CODE_MAX or abs(quantity) > _NUMBER_MAX:
         _note(document, row, "StockCode or Quantity is out of range")
+        return
+    if len(description.strip()) > _TEXT_MAX:
+        _note(document, row, f"Description has more than {_TEXT_MAX} characters")
+        return
+    try:
+        check_safe(stock)
+        check_safe(description)
+    except ValueError as error:
+        _note(document, row, f"StockCode or Description {error}")
         return
     customer = customer.strip().removesuffix(".0")
     if not document.lines:
@@ -187,9 +209,7 @@ def _add_row(
     elif document.customer != customer:
         _note(document, row, "names another CustomerID than the rows before it")
         return
-    document.lines.append(
-        RetailLine(row, stock.strip(), description.strip()[:_TEXT_MAX], quantity, price)
-    )
+    document.lines.append(RetailLine(row, stock.strip(), description.strip(), quantity, price))
 
 
 def _price(text: str) -> Decimal:

@@ -52,7 +52,9 @@ def write_refused(
             if reasons:
                 copied = [cells[place] if place < len(cells) else "" for place in kept]
                 said = "; ".join(_said(reason, number) for reason in reasons)
-                file.write(csv_line([*copied, reasons[0].code, said]))
+                # Cells beyond the header come last: the row stays as wrong as it was, and whole.
+                beyond = cells[len(header) :]
+                file.write(csv_line([*copied, reasons[0].code, said, *beyond]))
                 written += 1
     return written
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
+from node.api.details import LINES_MAX
 from node.api.drafts import tax_half_up
+from node.importing.checks import check_head
 from node.importing.online_retail import RetailDocument, RetailFile, RetailLine
 from node.importing.plan import (
     Plan,
@@ -125,7 +127,10 @@ def _plan_invoice(document: RetailDocument, rate: int) -> PlannedInvoice | Refus
     lines = [
         _line(line, line.quantity, each) for line, each in zip(document.lines, nets, strict=True)
     ]
-    body = {"order_id": document.number, "currency": CURRENCY}
+    body: dict[str, object] = {"order_id": document.number, "currency": CURRENCY}
+    body |= _amounts(document, lines, net, tax, rate)
+    if problem := _head_problem(document, body):
+        return problem
     return PlannedInvoice(
         order_id=document.number,
         row=document.row,
@@ -133,8 +138,21 @@ def _plan_invoice(document: RetailDocument, rate: int) -> PlannedInvoice | Refus
         currency=CURRENCY,
         net=net,
         tax=tax,
-        body=encode_json(body | _amounts(document, lines, net, tax, rate)),
+        body=encode_json(body),
     )
+
+
+def _head_problem(document: RetailDocument, body: dict[str, object]) -> Refusal | None:
+    """What the node would refuse of a body. Its lines were read within every limit already."""
+    details = body["details"]
+    assert isinstance(details, dict)
+    if len(document.lines) > LINES_MAX:
+        return _refusal(document, "INVALID_FIELDS", f"has more than {LINES_MAX} lines")
+    problems = check_head(document.number, details)
+    if not problems:
+        return None
+    problem = problems[0]
+    return _refusal(document, problem.code, f"{problem.pointer or '/'}: {problem.message}")
 
 
 def _plan_cancellation(
@@ -155,6 +173,8 @@ def _plan_cancellation(
         )
         return _refusal(document, "NO_ORIGINAL", message, taken.row)
     several = len(taken) > 1
+    if problem := _head_problem(document, _head(document)):
+        return problem
     letters = []
     for number, (source, parts) in enumerate(taken, start=1):
         order_id = f"{document.number}/{number}" if several else document.number
@@ -232,6 +252,11 @@ def _amounts(
     tax: int,
     rate: int,
 ) -> dict[str, object]:
+    groups = [{"rate": rate, "net": net, "tax": tax, "lines": len(lines)}]
+    return {"groups": groups, "lines": [line | {"rate": rate} for line in lines]} | _head(document)
+
+
+def _head(document: RetailDocument) -> dict[str, object]:
     head: dict[str, object] = {
         "external_number": document.number,
         "external_date": document.date.replace(" ", "T"),
@@ -239,8 +264,7 @@ def _amounts(
     buyer = {"name": document.customer, "country": document.country}
     if known := {name: text for name, text in buyer.items() if text}:
         head["buyer"] = known
-    groups = [{"rate": rate, "net": net, "tax": tax, "lines": len(lines)}]
-    return {"groups": groups, "lines": [line | {"rate": rate} for line in lines], "details": head}
+    return {"details": head}
 
 
 def _line(line: RetailLine, quantity: int, net: int) -> dict[str, object]:

@@ -10,20 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from node.api.drafts import MINOR_UNITS, DraftError, invoice_draft
-from node.api.schemas import InvoiceBody, RedIssueBody
+from node.api.drafts import MINOR_UNITS, signed_tax
 from node.importing.cells import (
     CellError,
     amount,
     choice,
+    day,
     decimal_text,
     line_number,
+    moment,
     product,
     rate,
 )
-from node.importing.documents import Document, Documents, Line
+from node.importing.checks import (
+    Checked,
+    Problem,
+    check_invoice,
+    check_late_letter,
+    check_red_letter,
+    with_buyer,
+)
+from node.importing.documents import HOME_CURRENCY, Document, Documents, Line
 from node.importing.plan import (
     LateRed,
     Letter,
@@ -35,11 +42,6 @@ from node.importing.plan import (
 )
 from node.importing.red_lines import Original, OriginalGroup, RedLineError
 
-HOME_CURRENCY = "CNY"
-_ISSUER = "0" * 18
-_SOME_BUYER = "0" * 18
-_DAY = "2000-01-01"
-"""The draft made here is thrown away: its date, issuer and missing buyer do not matter."""
 _LINE_TEXTS = ("code", "description", "model", "unit")
 _BUYER = "buyer_"
 _Value = TypeVar("_Value")
@@ -50,13 +52,15 @@ def plan_table(found: Documents) -> Plan:
     refused = list(found.strays)
     invoices: list[PlannedInvoice] = []
     originals: dict[str, Original | None] = {}
+    named = {line.cell("original") for each in found.documents if each.red for line in each.lines}
     for document in found.documents:
         if not document.red:
             planned = _plan_invoice(document)
-            originals[document.order_id] = None
             if planned is not None:
                 invoices.append(planned[0])
-                originals[document.order_id] = planned[1]
+            # Lines of many thousand invoices are large: only what a red letter names is kept.
+            if document.order_id in named:
+                originals[document.order_id] = None if planned is None else planned[1]
     cancellations = [
         PlannedCancellation(document.order_id, document.row, tuple(letters))
         for document in found.documents
@@ -65,7 +69,7 @@ def plan_table(found: Documents) -> Plan:
     for document in found.documents:
         refused += document.problems
     refused.sort(key=lambda refusal: refusal.row)
-    return Plan(tuple(invoices), tuple(cancellations), tuple(refused))
+    return Plan(tuple(invoices), tuple(cancellations), tuple(refused), found.notes)
 
 
 # --- Invoices ---------------------------------------------------------------------------------
@@ -89,38 +93,30 @@ def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
     if details:
         body["details"] = details
     buyer = document.head.get("buyer")
-    encoded = encode_json(body)
-    whole = encode_json(body | {"buyer": buyer or _SOME_BUYER})
-    try:
-        checked = InvoiceBody.model_validate_json(whole)
-        draft = invoice_draft(checked, _ISSUER, _DAY)
-    except ValidationError as error:
-        for item in error.errors(include_url=False, include_context=False, include_input=False):
-            _note(document, [str(part) for part in item["loc"]], item["msg"])
+    checked = check_invoice(with_buyer(body, buyer))
+    if not isinstance(checked, Checked):
+        for problem in checked:
+            _note(document, problem, lines)
         return None
-    except DraftError as error:
-        _note(document, error.path.strip("/").split("/"), error.message)
-        return None
-    if draft.net <= 0 or draft.gross <= 0:
-        document.refuse(document.row, None, "NOTHING_TO_INVOICE", f"the total is {draft.net}")
-        return None
+    totals = checked.totals
     planned = PlannedInvoice(
         order_id=document.order_id,
         row=document.row,
         buyer=buyer,
         currency=currency,
-        net=draft.net,
-        tax=draft.tax,
-        body=encoded,
+        net=totals.net,
+        tax=totals.tax,
+        body=encode_json(body),
     )
-    groups = {group.rate: OriginalGroup(group.net, group.tax) for group in draft.groups}
+    groups = {group.rate: OriginalGroup(group.net, group.tax) for group in totals.groups}
     return planned, Original(currency, groups, lines)
 
 
 def _line(document: Document, line: Line, minor_units: int) -> dict[str, object]:
-    made: dict[str, object] = {name: line.cells[name] for name in _LINE_TEXTS if line.cell(name)}
+    cells = line.cells
+    made: dict[str, object] = {name: cells[name] for name in _LINE_TEXTS if name in cells}
     for name in ("original", "original_number", "line", "reason"):
-        if line.cell(name):
+        if name in cells:
             document.refuse(line.row, name, "MALFORMED", "belongs to red letters only")
     quantity = _read(document, line, "quantity", decimal_text)
     unit_price = _read(document, line, "unit_price", decimal_text)
@@ -128,13 +124,13 @@ def _line(document: Document, line: Line, minor_units: int) -> dict[str, object]
     made_rate = _read(document, line, "rate", rate)
     tax = _read(document, line, "tax", lambda text: amount(text, minor_units))
     nature = _read(document, line, "nature", _choice("nature"))
-    if not line.cell("description"):
+    if "description" not in cells:
         document.refuse(line.row, "description", "MISSING", "is missing")
-    if not line.cell("rate"):
+    if "rate" not in cells:
         document.refuse(line.row, "rate", "MISSING", "is missing")
-    if not line.cell("net"):
+    if "net" not in cells:
         if quantity is None or unit_price is None:
-            if not (line.cell("quantity") and line.cell("unit_price")):
+            if not ("quantity" in cells and "unit_price" in cells):
                 document.refuse(
                     line.row, "net", "MISSING", "is missing, and so is quantity or unit_price"
                 )
@@ -157,15 +153,15 @@ def _line(document: Document, line: Line, minor_units: int) -> dict[str, object]
 def _details(document: Document) -> dict[str, object]:
     head = document.head
     details: dict[str, object] = {
-        name: head[name]
-        for name in ("external_number", "external_date", "due_date", "remarks")
-        if name in head
+        name: head[name] for name in ("external_number", "remarks") if name in head
     }
+    for name, reader in (("external_date", moment), ("due_date", day)):
+        read = _read(document, document.lines[0], name, reader)
+        if read is not None:
+            details[name] = read
     buyer = {
         name.removeprefix(_BUYER): text for name, text in head.items() if name.startswith(_BUYER)
     }
-    if "external_date" in details:
-        details["external_date"] = str(details["external_date"]).replace(" ", "T")
     return details | ({"buyer": buyer} if buyer else {})
 
 
@@ -204,7 +200,7 @@ def _plan_red(document: Document, originals: dict[str, Original | None]) -> list
             head=encode_json(details),
         )
         letter = _worked_out(document, late, originals)
-        if letter is None:
+        if letter is None or document.problems:
             return []
         letters.append(letter)
     return letters
@@ -214,6 +210,8 @@ def _worked_out(
     document: Document, late: LateRed, originals: dict[str, Original | None]
 ) -> Letter | None:
     if late.by_number or late.original not in originals:
+        for problem in check_late_letter(late):
+            _note(document, problem, ())
         return late
     original = originals[late.original]
     if original is None:
@@ -222,15 +220,15 @@ def _worked_out(
         return None
     try:
         letter = original.work_out(late)
-        RedIssueBody.model_validate_json(letter.body)
     except RedLineError as error:
         document.refuse(error.row, "line", error.code, str(error))
         return None
-    except ValidationError as error:
-        for item in error.errors(include_url=False, include_context=False, include_input=False):
-            _note(document, [str(part) for part in item["loc"]], item["msg"])
-        return None
-    return letter
+    checked = check_red_letter(letter.body, letter.currency)
+    if isinstance(checked, Checked):
+        return letter
+    for problem in checked:
+        _note(document, problem, ())
+    return None
 
 
 def _currency(document: Document, original: Original | None) -> str:
@@ -266,13 +264,15 @@ def _red_line(document: Document, line: Line, original: Original | None) -> RedL
 def _read(
     document: Document, line: Line, name: str, reader: Callable[[str], _Value]
 ) -> _Value | None:
-    text = line.cell(name) or document.head.get(name, "")
+    text = line.cells.get(name) or document.head.get(name)
     if not text:
         return None
     try:
         return reader(text)
     except CellError as error:
-        document.refuse(document.head_rows.get(name, line.row), name, "MALFORMED", str(error))
+        row = document.head_rows.get(name, line.row)
+        if not any(each.row == row and each.column == name for each in document.problems):
+            document.refuse(row, name, "MALFORMED", str(error))
         return None
 
 
@@ -280,13 +280,30 @@ def _choice(column: str) -> Callable[[str], str]:
     return lambda text: choice(column, text)
 
 
-def _note(document: Document, path: Sequence[str], message: str) -> None:
-    """An error of the node's own check, at the cell that it is about."""
+def _note(document: Document, problem: Problem, lines: Sequence[dict[str, object]]) -> None:
+    """An error of the node's or the ledger's own check, at the cell that it is about."""
+    path, code = problem.path, problem.code
     row, column = document.row, path[-1] if path else None
     if len(path) > 1 and path[0] == "lines" and path[1].isdecimal():
         row = document.lines[min(int(path[1]), len(document.lines) - 1)].row
-    elif len(path) > 2 and path[:2] == ["details", "buyer"]:
+    elif len(path) > 2 and path[:2] == ("details", "buyer"):
         column = _BUYER + path[2]
+    elif path == ("groups",):
+        row, column = _wrong_tax(document, lines)
     if column is not None:
         row = document.head_rows.get(column, row)
-    document.refuse(row, column, "INVALID_FIELDS", message)
+    document.refuse(row, column, code, problem.message)
+
+
+def _wrong_tax(document: Document, lines: Sequence[dict[str, object]]) -> tuple[int, str | None]:
+    """The first line whose tax is more than a rounding off; the document if none is alone."""
+    for line, made in zip(document.lines, lines, strict=False):
+        net, rate_, tax = made.get("net"), made.get("rate"), made.get("tax")
+        if (
+            isinstance(net, int)
+            and isinstance(rate_, int)
+            and isinstance(tax, int)
+            and abs(tax - signed_tax(net, rate_)) > 1
+        ):
+            return line.row, "tax"
+    return document.row, None

@@ -1,47 +1,58 @@
-"""Reading a table of text cells from a CSV file or a spreadsheet. Owns bounds and encodings.
+"""Reading a table of text cells from a CSV file or a spreadsheet. Owns bounds and what rows are.
 
-A table is numbered rows of text; what the columns mean is not known here. Numbers of a spreadsheet
-become the decimal text that was typed: Excel keeps binary fractions, whose shortest decimal form is
-taken, so that a computed 0.30000000000000004 shows itself instead of passing as 0.3.
+A table is numbered rows of text; what the columns mean is not known here. A cell that is not what
+was typed, or is too long, says so (`cell_text.OddCell`): it costs its order, not the file.
 """
 
 from __future__ import annotations
 
 import csv
-import datetime
 import io
-import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from xml.etree.ElementTree import ParseError
+from xml.parsers.expat import ExpatError
 
-import openpyxl
-
+from node.importing.cell_text import bounded
+from node.importing.encodings import ENCODINGS, check_encoding
 from node.importing.online_retail import FileFormatError
+from node.importing.sheet import SHEET_BYTES_MAX, Merged, SheetReader
+from node.importing.workbook import FILE_BYTES_MAX, SheetPart, Workbook
 
-FILE_BYTES_MAX = 64 << 20
-UNPACKED_BYTES_MAX = 192 << 20
-"""Of all parts of a spreadsheet, as its directory declares them; no part is read beyond that."""
-ZIP_PARTS_MAX = 1_000
+__all__ = ["ENCODINGS", "FILE_BYTES_MAX"]
+
 ROWS_MAX = 200_000
-EMPTY_ROWS_MAX = 20_000
-"""In a row, in a spreadsheet: a cell at the end of a sheet makes its reader walk a million rows."""
 COLUMNS_MAX = 64
-CELL_CHARACTERS_MAX = 2_000
-"""The longest field of an invoice: its remarks."""
-ENCODINGS = ("utf-8", "gb18030")
+_COMMENT = "#"
 _DELIMITERS = (",", ";", "\t")
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 """How our own exports begin a text that a spreadsheet would take for a formula."""
+_GUIDES = frozenset({"Fields 说明"})
+"""Sheets of our own template that hold no rows to import."""
 
 Row = tuple[int, list[str]]
 """Number of the row in the file, from 1, and its cells."""
 
 
-def read_csv(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
+class Table:
+    """Rows of a file, read once and in order. The rest is known when they have been read."""
+
+    def __init__(self, read: Callable[[Table], Iterator[Row]]) -> None:
+        """Of rows that `read` yields; it tells this table the rest."""
+        self._rows = read(self)
+        self.merged: list[Merged] = []
+        """Cells that are merged over several rows: only the first row has their text."""
+        self.notes: list[str] = []
+        """What of the file was read otherwise than one would think."""
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._rows
+
+
+def read_csv(path: Path, encoding: str = "utf-8") -> Table:
     """Rows of a CSV file, empty ones left out; commas, semicolons or tabs separate.
 
     Args:
@@ -49,132 +60,118 @@ def read_csv(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
         encoding: One of `ENCODINGS`; a UTF-8 mark at the beginning is skipped.
 
     Raises:
-        FileFormatError: missing, too large, another encoding, or a row out of bounds.
+        FileFormatError: on the way: missing, too large, another encoding, or no such table.
     """
+    return Table(lambda _: _csv_rows(path, encoding))
+
+
+def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
+    number = 0
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise FileFormatError(f"{path}: larger than {FILE_BYTES_MAX >> 20} MiB")
+        check_encoding(path, encoding)
+        csv.field_size_limit(FILE_BYTES_MAX)  # a long cell is told by its row, like any other
         codec = "utf-8-sig" if encoding == "utf-8" else encoding
         with path.open(encoding=codec, newline="") as stream:
-            first = stream.readline(COLUMNS_MAX * 100)
+            delimiter = _delimiter(stream)
             stream.seek(0)
-            reader = csv.reader(stream, delimiter=_delimiter(first), strict=True)
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
             for number, record in enumerate(reader, start=1):
-                yield from _bounded(path, number, [_unguarded(cell) for cell in record])
-    except (OSError, UnicodeError, csv.Error) as error:
-        hint = "; say --encoding gb18030 if it is" if isinstance(error, UnicodeError) else ""
-        raise FileFormatError(f"{path}: {error}{hint}") from error
+                cells = [bounded(_unguarded(cell)) for cell in record]
+                yield from _filled(path, number, cells)
+    except (OSError, UnicodeError) as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    except csv.Error as error:
+        message = f"after row {number}: {error}; is a quotation mark missing?"
+        raise FileFormatError(f"{path}: {message}") from error
 
 
-def _delimiter(header: str) -> str:
+def _delimiter(stream: io.TextIOBase) -> str:
     """What separates the headings most often; a comma when nothing does."""
-    return max(_DELIMITERS, key=header.count)
+    for line in iter(lambda: stream.readline(COLUMNS_MAX * 200), ""):
+        if line.strip() and not line.lstrip('"').startswith(_COMMENT):
+            return max(_DELIMITERS, key=line.count)
+    return _DELIMITERS[0]
 
 
 def _unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith(_GUARDED) else cell
 
 
-def _bounded(path: Path, number: int, cells: list[str]) -> Iterator[Row]:
+def _filled(path: Path, number: int, cells: list[str]) -> Iterator[Row]:
+    """The row without blanks at its end, if anything is left."""
     while cells and not cells[-1].strip():
         cells.pop()
-    if number > ROWS_MAX:
-        raise FileFormatError(f"{path}: more than {ROWS_MAX} rows")
-    if len(cells) > COLUMNS_MAX:
-        raise FileFormatError(f"{path}: row {number} has more than {COLUMNS_MAX} columns")
-    if any(len(cell) > CELL_CHARACTERS_MAX for cell in cells):
-        raise FileFormatError(
-            f"{path}: row {number} has a cell of more than {CELL_CHARACTERS_MAX} characters"
-        )
     if cells:
+        if number > ROWS_MAX:
+            raise FileFormatError(f"{path}: more than {ROWS_MAX} rows")
         yield number, cells
 
 
 # --- Spreadsheets ------------------------------------------------------------------------------
 
 
-def read_xlsx(path: Path, sheet: str | None = None) -> Iterator[Row]:
-    """Rows of the first sheet of a workbook, or of the named one; empty rows are left out.
+def read_xlsx(path: Path, sheet: str | None = None) -> Table:
+    """Rows of the first visible sheet of a workbook, or of the named one; empty ones are left out.
 
     Formulas give the values that were stored with them.
 
     Raises:
-        FileFormatError: missing, too large, no workbook, or a row out of bounds.
+        FileFormatError: on the way: missing, too large, no workbook, or rows out of bounds.
     """
-    # Opened here: openpyxl leaves a file that it cannot read open.
-    with path_errors(path), path.open("rb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openpyxl tells of features that it does not keep
-        _check_archive(path)
-        book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
+    return Table(lambda table: _sheet_rows(path, sheet, table))
+
+
+def _sheet_rows(path: Path, sheet: str | None, table: Table) -> Iterator[Row]:
+    with path_errors(path):
+        book = Workbook(path)
         try:
-            names = [each.title for each in book.worksheets]
-            if not names or (sheet is not None and sheet not in names):
-                raise FileFormatError(f"{path}: no sheet {sheet or ''}; there are {names}")
-            table = book[sheet or names[0]]
-            last = 0
-            for number, cells in enumerate(table.iter_rows(max_col=COLUMNS_MAX + 1), start=1):
-                for row in _bounded(path, number, [_cell_text(cell) for cell in cells]):
-                    last = number
-                    yield row
-                if number - last > EMPTY_ROWS_MAX:
-                    raise FileFormatError(f"{path}: {EMPTY_ROWS_MAX} empty rows after row {last}")
+            book.read_book()
+            chosen = _chosen(book, sheet, table)
+            book.read_strings()
+            reader = SheetReader(book)
+            with book.open_part(chosen.part, SHEET_BYTES_MAX) as stream:
+                for number, cells in reader.rows(stream):
+                    yield from _filled(path, number, cells)
+            table.merged = reader.merged
+            if reader.hidden:
+                table.notes.append(f"{reader.hidden} hidden rows of {chosen.name!r} are read")
         finally:
             book.close()
 
 
+def _chosen(book: Workbook, wanted: str | None, table: Table) -> SheetPart:
+    names = [each.name for each in book.sheets]
+    shown = [each for each in book.sheets if not each.hidden] or book.sheets
+    found = shown[0] if shown and wanted is None else None
+    if wanted is not None:
+        found = next((each for each in book.sheets if each.name == wanted), None)
+    if found is None:
+        raise FileFormatError(f"{book.path}: no sheet {wanted or ''}; there are {names[:50]}")
+    others = [each.name for each in book.sheets if each is not found and each.name not in _GUIDES]
+    if others and wanted is None:
+        listed = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
+        table.notes.append(f"only the sheet {found.name!r} is read, not {listed}: see --sheet")
+    return found
+
+
 @contextmanager
 def path_errors(path: Path) -> Iterator[None]:
-    """Whatever a damaged workbook makes its reader raise, as one error.
+    """Whatever a damaged workbook makes its readers raise, as one error.
 
     Raises:
         FileFormatError: naming the file.
     """
     try:
         yield
-    except (FileFormatError, GeneratorExit):
-        raise
-    except Exception as error:
+    except FileFormatError as error:
+        text = str(error)
+        raise error if text.startswith(str(path)) else FileFormatError(f"{path}: {text}") from error
+    except (OSError, ExpatError, ParseError, ValueError, RuntimeError) as error:
         raise FileFormatError(f"{path}: not a readable workbook: {error}") from error
-
-
-def _check_archive(path: Path) -> None:
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise FileFormatError(f"{path}: larger than {FILE_BYTES_MAX >> 20} MiB")
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        if len(parts) > ZIP_PARTS_MAX:
-            raise FileFormatError(f"{path}: more than {ZIP_PARTS_MAX} parts")
-        # zipfile gives no more of a part than its declared size, whatever is packed in it.
-        if sum(part.file_size for part in parts) > UNPACKED_BYTES_MAX:
-            raise FileFormatError(f"{path}: unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB")
-
-
-def _cell_text(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells share no type
-    value = cell.value
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int() | float():
-            number = Decimal(repr(value))
-            if "%" in (cell.number_format or ""):
-                return f"{_plain(number * 100)}%"
-            return _plain(number)
-        case datetime.datetime():
-            whole_day = value.time() == datetime.time()
-            return value.date().isoformat() if whole_day else value.isoformat(timespec="seconds")
-        case _:
-            return str(value)
-
-
-def _plain(number: Decimal) -> str:
-    if not number.is_finite() or abs(number.adjusted()) > 40:
-        return str(number)
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError) as error:
+        raise FileFormatError(f"{path}: not a readable workbook: {error}") from error
 
 
 # --- Writing -----------------------------------------------------------------------------------

@@ -17,7 +17,14 @@ from node.importing.tables import ROWS_MAX, csv_line
 
 Language = Literal["en", "zh"]
 _TEXT_COLUMNS = {"order_id", "buyer", "buyer_tax_id", "buyer_account", "external_number", "code"}
-_TEXT_COLUMNS |= {"external_date", "due_date", "original", "original_number", "quantity"}
+_TEXT_COLUMNS |= {
+    "external_date",
+    "due_date",
+    "original",
+    "original_number",
+    "quantity",
+    "buyer_phone",
+}
 _TEXT_COLUMNS |= {"unit_price", "rate"}
 """Kept as typed: a spreadsheet would cut a long code's digits and turn dates about."""
 _HEAD = PatternFill("solid", fgColor="DDE7F3")

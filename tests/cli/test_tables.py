@@ -19,6 +19,7 @@ from node.cli.main import main
 from node.cli.upload import Upload
 from node.config import NodeConfig
 from node.importing import tables
+from node.importing import workbook as workbook_module
 from node.importing.cells import CellError, amount, decimal_text, rate
 from node.importing.columns import COLUMNS
 from node.importing.documents import read_documents
@@ -163,13 +164,22 @@ def test_each_bad_cell_is_named_and_refuses_its_document_only(
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
-    [("currency", "cny"), ("buyer", "nobody"), ("external_date", "20.11.2026"), ("due_date", "x")],
+    ("column", "value", "code"),
+    [
+        ("currency", "cny", "INVALID_FIELDS"),
+        ("currency", "XQQ", "NO_EXCHANGE_RATE"),
+        ("buyer", "nobody", "INVALID_FIELDS"),
+        ("external_date", "20.11.2026", "MALFORMED"),
+        ("external_date", "2026-02-30", "MALFORMED"),
+        ("due_date", "x", "MALFORMED"),
+    ],
 )
-def test_a_bad_head_is_told_at_the_row_that_says_it(column: str, value: str) -> None:
+def test_a_bad_head_is_told_at_the_row_that_says_it(column: str, value: str, code: str) -> None:
     made = plan([*SALE, ""], [*SALE, value], header=[*HEADER, column])
 
-    assert refused(made) == [(3, "INVALID_FIELDS", column)]
+    assert refused(made) == [(3, code, column)]
+    if code == "MALFORMED":
+        assert "write YYYY-MM-DD" in made.refused[0].message
 
 
 def test_a_head_that_differs_between_rows_is_a_conflict() -> None:
@@ -342,13 +352,9 @@ def test_undeclared_gb18030_is_refused_with_a_hint(tmp_path: Path) -> None:
 
 def test_bounds_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "ROWS_MAX", 3)
-    monkeypatch.setattr(tables, "COLUMNS_MAX", 4)
     path = tmp_path / "a.csv"
-    for content in ("a\n" * 4, "a,b,c,d,e\n", "a" * 2_001, '"a\n', "a,b\n" + "\x00"):
+    for content in ("a\n" * 4, '"a\n', ""):
         path.write_text(content)
-        if content.startswith("a,b\n"):
-            list(read_csv(path))
-            continue
         with pytest.raises(FileFormatError):
             list(read_csv(path))
 
@@ -410,8 +416,9 @@ def test_cells_of_a_workbook_become_the_text_that_was_typed(tmp_path: Path) -> N
         "2026-11-20",
         "TRUE",
     ]
-    # A formula that no program has worked out yet has no value: its cell is empty.
-    assert cells[9:] == ["2026-11-20T08:30:00"]
+    # A formula that no program has worked out yet has no value.
+    assert cells[9:] == ["2026-11-20T08:30:00", "#UNKNOWN!"]
+    assert [bool(getattr(cell, "problem", "")) for cell in cells[8:]] == [True, False, True]
 
 
 def test_a_workbook_is_imported_like_the_same_csv(tmp_path: Path) -> None:
@@ -465,7 +472,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(
     good = workbook(tmp_path / "a.xlsx", [["order_id"]])
     bomb = repacked(good, tmp_path / "b.xlsx", "xl/worksheets/sheet1.xml", b" " * (4 << 20))
     assert bomb.stat().st_size < 20_000
-    monkeypatch.setattr(tables, "UNPACKED_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(workbook_module, "UNPACKED_BYTES_MAX", 1 << 20)
 
     with pytest.raises(FileFormatError, match="unpacks to more"):
         list(read_xlsx(bomb))
@@ -551,7 +558,8 @@ def test_refused_rows_come_back_with_reasons_and_import_once_corrected(
     source.write_text(text_of([HEADER, *rows, ["", "", "stray"]]), newline="")
 
     first = run(capsys, str(source), "--format", "csv", "-o", str(rest))
-    assert (first["accepted"], len(first["refused"])) == (1, 2)
+    # The stray row may belong to B, the order before it.
+    assert (first["accepted"], len(first["refused"])) == (1, 3)
     with rest.open(encoding="utf-8-sig", newline="") as file:
         kept = list(csv.reader(file))
     assert kept[0] == [*HEADER, "error_code", "error"]
