@@ -161,6 +161,8 @@ class Rejoining:
         self._cosigner.held_back = not cosigner.rejoining and voters.q > 1
         self._own_size = 0
         """Of the largest tree that this voter is shown to have signed."""
+        self._settled_size = 0
+        """Up to there it is known what it is shown to have signed, and it may sign again."""
         self._asked_ms: dict[int, int] = {}
         self._answered_ms: dict[int, int] = {}
         self._strangers: set[int] = set()
@@ -262,7 +264,7 @@ class Rejoining:
         self._own_size = max(self._own_size, 0 if shown is None else shown.size)
         if self._cosigner.rejoining:
             return
-        if self._own_size > self._cosigner.signed_size:
+        if self._own_size > max(self._cosigner.signed_size, self._settled_size):
             # Signatures made since the last question may be among the forgotten ones: ask anew.
             self._cosigner.forget()
             self._inquiry = self._new_inquiry()
@@ -309,6 +311,8 @@ class Rejoining:
 
         await self._ledger.revisit(lambda _: range(base.height, base.height + 1), note)
         self._file.unlink(missing_ok=True)
+        self._settled_size = self._own_size
+        self._cosigner.held_back = False  # what the others hold has been asked for by now
         self._vouched = self._inquiry = None
         self._strangers.clear()
         _log.warning("signing resumed", above=base.height)

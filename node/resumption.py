@@ -167,11 +167,16 @@ def is_base(
         told: The least height of a base, by the answers.
         known: A height that all it signed does not exceed: an operator's word, or the loss's own.
         own: This voter's number.
-        own_size: Of the largest tree that it is shown to have signed.
+        own_size: Of the largest tree that it is shown to have signed. What an operator or a torn
+            marker says must not be below it. What the others told needs no such bound: nothing that
+            an honest life of this voter signed is above it. A larger tree was signed by somebody
+            who lied with the key, at any size, and would keep the voter silent for good.
     """
-    if head.size < own_size:
+    unsigned = not head.is_signed_by(own)
+    if told is not None and head.height >= told and unsigned:
+        return True
+    if known is None or head.size < own_size:
         return False
-    if known is not None and head.height == known:
+    if head.height == known:
         return True  # its own signature may be under what it signed last
-    least = min((height for height in (told, known) if height is not None), default=None)
-    return least is not None and head.height >= least and not head.is_signed_by(own)
+    return head.height >= known and unsigned

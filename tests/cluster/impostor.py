@@ -14,11 +14,14 @@ from types import TracebackType
 
 from consensus.frames import Frame
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
+from node.chain.certificate import parse_certificate
 from node.chain.entry import attest
+from node.chain.head import name_head
 from node.chain.voters import Voter
 from node.config import split_address
 from node.gossip import Kind
 from node.ledger.signing import secret_key
+from node.storage.ledger_reader import LedgerReader
 from p2p.config import P2PConfig
 from p2p.network import PeerNetwork
 from p2p.types import KnownPeer, Link, PeerId
@@ -94,6 +97,10 @@ class Impostor:
             while not self._network.connected(self.peers[name], link):
                 await asyncio.sleep(0.01)
 
+    def closed_count(self, name: str, link: Link) -> int:
+        """How often a link has gone so far."""
+        return self._closed[self.peers[name], link]
+
     async def closed(self, name: str, link: Link) -> None:
         """Wait until a link that is up has gone; it may be back already."""
         place = (self.peers[name], link)
@@ -139,3 +146,18 @@ def place_in_log(cluster: Cluster, name: str, back: int = 0) -> tuple[int, int, 
     frame = Frame(first, last, positions)
     ((term, entry_hash), *_) = frame.positions(end - back)
     return end - back, term, entry_hash
+
+
+async def true_head(cluster: Cluster, name: str) -> bytes:
+    """The name of the newest final head of a stopped node, as a snapshot holds it."""
+    reader = await LedgerReader.open(cluster[name].data / "ledger.db")
+    try:
+        newest = await reader.newest_certificate()
+        assert newest is not None
+        size = parse_certificate(newest[1].decode()).checkpoint.size
+        proof = await reader.inclusion(size - 1)
+        assert proof is not None
+    finally:
+        await reader.close()
+    note = proof.certificate.decode()
+    return name_head(cluster.voters.network_id, proof.leaf, tuple(proof.path), note)

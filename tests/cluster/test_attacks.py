@@ -29,18 +29,15 @@ from consensus.messages import (
 from consensus.snapshot import Snapshot
 from consensus.types import LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
-from node.chain.certificate import parse_certificate
 from node.chain.evidence import decode_evidence
-from node.chain.head import name_head
 from node.chain.judgement import judge
 from node.gossip import CertificateMessage, encode_control
 from node.links import RAFT_MESSAGE
 from node.rejoining import FILE as REJOIN
 from node.resumption import WINDOW
-from node.storage.ledger_reader import LedgerReader
 from p2p.types import Link
 from tests.cluster.cluster import Cluster, Member, running_cluster, wait_until
-from tests.cluster.impostor import Impostor, place_in_log
+from tests.cluster.impostor import Impostor, place_in_log, true_head
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -225,7 +222,7 @@ async def test_a_true_head_under_an_invented_index_takes_no_log_away(
     async with lying(cluster) as impostor:
         raft = cluster.living[0].status()["raft"]
         claimed, index = Term(raft["term"] + 1), LogIndex(min(2**62, raft["commit_index"] + at))
-        name = await true_head(cluster)
+        name = await true_head(cluster, LIAR)
         membership = Membership(tuple(NodeId(v.number) for v in cluster.voters.voters))
         checksum = hashlib.sha256(name).digest()
         snapshot = Snapshot(index, claimed, bytes(32), membership, len(name), checksum)
@@ -238,21 +235,6 @@ async def test_a_true_head_under_an_invented_index_takes_no_log_away(
         await asyncio.to_thread(cluster.issue, "goes on")
     cluster.start(LIAR)
     assert cluster.wait_equal()["final_height"] > final
-
-
-async def true_head(cluster: Cluster) -> bytes:
-    """The name of the liar's own final head."""
-    reader = await LedgerReader.open(cluster[LIAR].data / "ledger.db")
-    try:
-        newest = await reader.newest_certificate()
-        assert newest is not None
-        size = parse_certificate(newest[1].decode()).checkpoint.size
-        proof = await reader.inclusion(size - 1)
-        assert proof is not None
-    finally:
-        await reader.close()
-    note = proof.certificate.decode()
-    return name_head(cluster.voters.network_id, proof.leaf, tuple(proof.path), note)
 
 
 # --- Answers ---------------------------------------------------------------------------------

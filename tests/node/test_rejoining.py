@@ -247,13 +247,24 @@ async def test_an_older_copy_shows_by_its_own_signature_before_it_signs(
     assert voter.cosigner.rejoining
     assert voter.nonces == first + 1  # answers from before say nothing of what was signed since
     assert voter.events == ["forgotten"]
+    assert voter.restarted().cosigner.rejoining
+
+
+async def test_a_tree_that_no_honest_life_signed_keeps_nobody_silent(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    """Somebody lied with the key: what the others signed bounds what this voter did."""
+    voter = Voter(chronicle, folder)
+    voter.tell(1, 0, held=2**40)
     await voter.grow(W + 1)
     for number in OTHERS:
         voter.tell(number, 0)
-    assert not await voter.signs()  # not above a tree smaller than the one it signed
-    again = voter.restarted()
-    assert again.cosigner.rejoining
-    again.marker.close()
+    assert await voter.signs()
+    voter.tell(2, 0, held=2**40)
+    await voter.rejoining.step()
+    assert not voter.cosigner.rejoining
+    assert voter.events.count("forgotten") == 1
+    voter.marker.close()
 
 
 async def test_somebody_elses_words_are_no_signature_of_ours(
