@@ -123,6 +123,38 @@ def test_a_vote_goes_only_to_a_log_at_least_as_new(
     assert [answer.granted for answer in persist(core)] == [granted]
 
 
+def test_who_votes_waits_a_whole_timeout_before_it_campaigns_itself() -> None:
+    core = make_core(entries=chain(1, 2))
+    core.step(NodeId(1), vote_request(5, 1, 1))  # too short a log: a new term, and no vote
+    assert [answer.granted for answer in persist(core)] == [False]
+    for _ in range(ELECTION - 1):
+        core.tick()
+    core.step(NodeId(2), vote_request(5, 2, 2))
+    assert [answer.granted for answer in persist(core)] == [True]
+    for _ in range(ELECTION - 1):
+        core.tick()
+
+    assert core.role is Role.FOLLOWER
+
+
+def test_a_new_leader_names_no_heir_of_the_last_one() -> None:
+    core = make_core()
+    core.step(NodeId(1), Heartbeat(Term(4), LogIndex(0), LogIndex(0), 0, NodeId(2)))
+    while core.role.value != Role.PRE_CANDIDATE.value:
+        core.tick()
+    persist(core)
+    core.step(NodeId(2), VoteResponse(Term(4), Term(5), True, True, LogIndex(0)))
+    persist(core)
+    core.step(NodeId(1), VoteResponse(Term(5), Term(5), False, True, LogIndex(0)))
+    assert core.role is Role.LEADER
+    for _ in range(2):
+        core.tick()
+    beats = [m for _, m in core.ready().messages if isinstance(m, Heartbeat)]
+
+    assert beats
+    assert {beat.heir for beat in beats} == {None}
+
+
 def test_one_vote_a_term_first_come_and_repeated_to_the_same() -> None:
     core = make_core()
     results = []

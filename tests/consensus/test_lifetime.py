@@ -7,18 +7,25 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random  # noqa: TID251 - seeded
 from typing import Any
 
+import msgspec
 import pytest
 from typing_extensions import override
 
 from consensus.config import RaftConfig
+from consensus.core import Ready
 from consensus.driver import RaftNode
+from consensus.durability import Write
 from consensus.errors import ConsensusError, ReadError, StoppedError
+from consensus.membership import Membership
 from consensus.memory import MemoryStore
 from consensus.outcomes import Rejected, RejectReason, Unknown, UnknownReason
 from consensus.ports import AppendBatch, Recovered
+from consensus.progress import LogRead
 from consensus.snapshot import Snapshot
 from consensus.status import RaftStatus
-from consensus.types import Entry, LogIndex, NodeId, Role
+from consensus.storing import Storing
+from consensus.transfer import ChunkRead, ChunkWrite
+from consensus.types import Entry, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import chain
 from tests.consensus.memory import Network
 from tests.consensus.test_node import Group, Words, until
@@ -503,3 +510,67 @@ async def test_a_state_is_restored_between_the_calls_of_the_stores() -> None:
         await until(lambda: len(second.machine.words) == 20)
         assert not second.node.failed.done()
         await second.node.stop()
+
+
+# --- The stores answer, and a turn follows -------------------------------------------------------
+
+
+class Scripted:
+    """Stands for a core: what the task of the stores tells it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, object]] = []
+
+    def on_read(self, read: LogRead, entries: list[Entry]) -> None:
+        self.told.append(("read", entries))
+
+    def on_persisted(self, seq: int) -> None:
+        self.told.append(("persisted", seq))
+
+    def on_chunk_written(self, write: ChunkWrite, held: int, *, ok: bool) -> None:
+        self.told.append(("chunk", ok))
+
+    def on_chunk_read(self, read: ChunkRead, data: bytes | None) -> None:
+        self.told.append(("chunk read", data))
+
+
+class Refusing(Store):
+    """No snapshot is right."""
+
+    @override
+    async def complete(self, snapshot: Snapshot) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", ["write", "read", "chunk write", "chunk read"])
+async def test_each_answer_of_a_store_reaches_the_core_and_brings_a_turn(kind: str) -> None:
+    core, turns, store = Scripted(), 0, Refusing()
+
+    def wake() -> None:
+        nonlocal turns
+        turns += 1
+
+    store.entries = chain(1, 1)
+    storing = Storing(store, store, wake)
+    serving = asyncio.ensure_future(storing.serve(core))  # type: ignore[arg-type]
+    snapshot = Snapshot(LogIndex(1), Term(1), b"h" * 32, Membership(ALONE), 4, b"c" * 32)
+    ready = Ready([], None, [], [], [], [], False)
+    changes: dict[str, dict[str, object]] = {
+        "write": {"write": Write(1, AppendBatch(None, []))},
+        "read": {"log_reads": [LogRead(NodeId(2), Term(1), LogIndex(1), LogIndex(2), 9_999)]},
+        "chunk write": {"chunk_writes": [ChunkWrite(NodeId(2), Term(1), snapshot, 0, b"abcd")]},
+        "chunk read": {"chunk_reads": [ChunkRead(NodeId(2), Term(1), snapshot, 0, 4)]},
+    }
+    storing.take(msgspec.structs.replace(ready, **changes[kind]))
+    await until(lambda: bool(core.told))
+    serving.cancel()
+
+    assert turns == 1
+    assert core.told == [
+        {
+            "write": ("persisted", 1),
+            "read": ("read", store.entries),
+            "chunk write": ("chunk", False),
+            "chunk read": ("chunk read", None),
+        }[kind]
+    ]

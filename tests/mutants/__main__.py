@@ -20,7 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.mutations import MUTATIONS, Mutation
+from tests.mutants.mutation import Mutation
+from tests.mutants.mutations import MUTATIONS
+from tests.mutants.runtime import RUNTIME
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL = Mutation("(none)", "The control.", "core.py", ())
@@ -45,14 +47,15 @@ def plant(mutation: Mutation, folder: Path) -> None:
     shutil.copytree(
         ROOT / "consensus", folder / "consensus", ignore=shutil.ignore_patterns("__pycache__")
     )
-    path = folder / "consensus" / mutation.module
-    text = path.read_text()
-    for old, new in mutation.changes:
+    changes = [(mutation.module, *change) for change in mutation.changes]
+    for module, old, new in [*changes, *mutation.also]:
+        path = folder / "consensus" / module
+        text = path.read_text()
         if text.count(old) != 1:
             raise ValueError(f"{mutation.name}: {text.count(old)} places for {old!r}")
         text = text.replace(old, new)
-    compile(text, mutation.module, "exec")
-    path.write_text(text)
+        compile(text, module, "exec")
+        path.write_text(text)
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:
@@ -100,24 +103,25 @@ def first_test(folder: Path) -> str | None:
     return None if passed else found.group(1) if found else output.strip()[-200:]
 
 
-def first_seed(folder: Path, seeds: int) -> str | None:
+def first_seed(folder: Path, seeds: int, *, aimed: bool) -> str | None:
     """The first seed of the simulation that fails."""
-    passed, output = run(
-        ["-P", "-m", "tests.sim.soak", "--seeds", str(seeds), "--jobs", "1", "--first-failure"],
-        folder,
-        900,
-    )
+    command = ["-P", "-m", "tests.sim.soak", "--seeds", str(seeds), "--jobs", "1"]
+    aim = ["--aim"] if aimed else []
+    passed, output = run([*command, "--first-failure", *aim], folder, 900)
     found = re.search(r"^FAILED (.*)$", output, re.MULTILINE)
     return None if passed else found.group(1) if found else output.strip()[-200:]
 
 
-def judge(mutation: Mutation, seeds: int) -> Verdict:
-    """Plant one mutation and look who notices."""
+def judge(mutation: Mutation, seeds: int, *, tests_first: bool) -> Verdict:
+    """Plant one mutation and look who notices; with `tests_first`, until somebody does."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
         plant(mutation, folder)
-        test, seed = first_test(folder), first_seed(folder, seeds)
+        test = first_test(folder)
+        seed = None
+        if test is None or not tests_first:
+            seed = first_seed(folder, seeds, aimed=mutation.aimed)
     return Verdict(mutation, test, seed, time.monotonic() - began)
 
 
@@ -126,14 +130,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=150, help="seeds of the simulation for each")
+    parser.add_argument(
+        "--tests-first", action="store_true", help="no simulation of what a test has caught"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    wanted = [CONTROL, *MUTATIONS]
+    wanted = [CONTROL, *MUTATIONS, *RUNTIME]
     if arguments.only:
         wanted = [m for m in wanted if m.name in arguments.only.split(",")]
     escaped = 0
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for verdict in pool.map(lambda m: judge(m, arguments.seeds), wanted):
+        tests_first = arguments.tests_first
+        for verdict in pool.map(
+            lambda m: judge(m, arguments.seeds, tests_first=tests_first), wanted
+        ):
             noticed = verdict.test is not None or verdict.seed is not None
             right = noticed != (verdict.mutation is CONTROL)
             escaped += not right

@@ -1,4 +1,4 @@
-"""The planted bugs. Owns what is changed in which module, and why that breaks Raft.
+"""The bugs planted in rules and stores. Owns what is changed, and why that breaks Raft.
 
 A change is text in place of other text that occurs exactly once in the module, so a mutation that
 no longer fits the code fails loudly instead of proving nothing.
@@ -6,19 +6,7 @@ no longer fits the code fails loudly instead of proving nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One bug."""
-
-    name: str
-    why: str
-    """What goes wrong in a cluster that has it; where it is known from."""
-    module: str
-    changes: tuple[tuple[str, str], ...]
-
+from tests.mutants.mutation import Mutation
 
 MUTATIONS = (
     Mutation(

@@ -33,6 +33,8 @@ class Chaos:
         self._network = network
         self._atlas = atlas
         self._rng = world.stream("chaos")
+        self._heir: NodeId | None = None
+        """Who was named by a leader that died."""
         for node in nodes:
             node.on_turn = self._turned
             node.on_write = self._write_begins
@@ -84,13 +86,46 @@ class Chaos:
         """Cut all links of a node for a while."""
         if self.over:
             return
-        self._world.note("cut: at a transfer", node)
-        others = [other.id for other in self._nodes if other.id != node]
+        self._world.note("cut: at a change of leaders", node)
         before = self._network.cut
-        pairs = [(node, other) for other in others] + [(other, node) for other in others]
-        self._network.cut = now = before.union(pairs)
+        self._network.cut = now = before.union(self._links(node))
         timeout_ms = self._plan.election_ticks * self._plan.tick_ms
         self._world.later(self._rng.random() * 3 * timeout_ms, self._rejoin, now, before)
+
+    def heir_away(self, leader: SimNode, heir: NodeId) -> None:
+        """The heir is out of touch, and the leader that has named it dies."""
+        if self.over or heir == leader.id:
+            return
+        self._world.note("heir away", heir)
+        self._heir = heir
+        self._network.cut = frozenset(self._links(heir))
+        self._world.later(self._rng.random() * 4 * self._plan.delay_ms, self._die, leader.id)
+
+    def _die(self, leader: NodeId) -> None:
+        node = self._nodes[leader]
+        if node.core is not None and not self.over:
+            node.crash()
+            self._world.later(20, self._up, node)
+
+    def _leads(self, leader: NodeId) -> None:
+        """Another leader than before. Who was to lead catches up, and then loses its link to it."""
+        timeout_ms = self._plan.election_ticks * self._plan.tick_ms
+        self._network.elected(timeout_ms)
+        heir, self._heir = self._heir, None
+        if heir is not None and heir != leader:
+            self._network.cut = frozenset()
+            after_ms = self._rng.random() * 2 * timeout_ms
+            self._world.later(after_ms, self._cut_one_link, leader, heir, 6 * timeout_ms)
+
+    def _cut_one_link(self, leader: NodeId, heir: NodeId, time_ms: float) -> None:
+        if self._nodes[leader].leads and not self.over:
+            self._world.note("cut: leader and heir", leader, heir)
+            self._network.cut = now = frozenset({(leader, heir), (heir, leader)})
+            self._world.later(time_ms, self._rejoin, now, frozenset())
+
+    def _links(self, node: NodeId) -> list[Link]:
+        others = [other.id for other in self._nodes if other.id != node]
+        return [(node, other) for other in others] + [(other, node) for other in others]
 
     def _rejoin(self, now: frozenset[Link], before: frozenset[Link]) -> None:
         if self._network.cut is now and not self.over:
@@ -193,9 +228,15 @@ class Chaos:
 
     def _turned(self, node: SimNode, role: Role, commit: int) -> None:
         core = node.core
-        if core is None or core.role is not Role.LEADER or self.over:
+        if core is None or self.over:
             return
         plan, random = self._plan, self._rng.random
+        if core.role is Role.CANDIDATE is not role and random() < plan.cut_on_candidacy:
+            self.isolate(node.id)
+        if core.role is not Role.LEADER:
+            return
+        if role is not Role.LEADER:
+            self._leads(node.id)
         if role is not Role.LEADER and random() < plan.crash_on_election:
             self.crash_for_a_while(node, random() * 2 * plan.delay_ms)
         if core.commit_index > commit and random() < plan.crash_on_commit:

@@ -72,7 +72,9 @@ class Cluster:
             )
             for number in range(plan.clients + plan.readers)
         ]
-        self.operators = Operators(plan, self.world, self.nodes, self.atlas, self.chaos.isolate)
+        self.operators = Operators(
+            plan, self.world, self.nodes, self.atlas, self.chaos.isolate, self.chaos.heir_away
+        )
         for node in self.nodes:
             node.start()
 

@@ -17,6 +17,7 @@ CUTS = 9
 """Shapes of a broken network."""
 _LATE_MS = 4_000
 _CALM_DELAY_MS = 5
+_KEPT_MAX = 40
 
 
 class Network:
@@ -33,9 +34,10 @@ class Network:
         self._deliver = deliver
         self._rng = world.stream("network")
         self._busy_until: dict[Link, float] = {}
+        self._kept: list[tuple[NodeId, NodeId, bytes]] = []
 
-    def send(self, sender: NodeId, to: NodeId, data: bytes) -> None:
-        """Carry `data`, or lose it."""
+    def send(self, sender: NodeId, to: NodeId, data: bytes, *, answer: bool = False) -> None:
+        """Carry `data`, or lose it. An `answer` may come when another leader leads."""
         world, plan, random = self._world, self._plan, self._rng.random
         world.digest(sender, to, data)
         if self.cut and (sender, to) in self.cut:
@@ -44,6 +46,11 @@ class Network:
         if sender in self.calm and to in self.calm:
             self._arrive(sender, to, data, 1 + random() * min(plan.delay_ms, _CALM_DELAY_MS))
             return
+        if answer and plan.answer_of_before and random() < plan.answer_of_before:
+            world.counts["answer of before"] += 1
+            self._kept.append((sender, to, data))
+            del self._kept[:-_KEPT_MAX]
+            return
         if plan.loss and random() < plan.loss:
             world.counts["message lost"] += 1
             return
@@ -51,6 +58,12 @@ class Network:
             world.counts["message repeated"] += 1
             world.later(self._delay(), self._deliver, sender, to, data)
         self._arrive(sender, to, data, self._delay())
+
+    def elected(self, within_ms: float) -> None:
+        """Another leader leads: the answers of before arrive."""
+        kept, self._kept = self._kept, []
+        for mail in kept:
+            self._world.later(self._rng.random() * within_ms, self._deliver, *mail)
 
     def _arrive(self, sender: NodeId, to: NodeId, data: bytes, delay_ms: float) -> None:
         if self._plan.in_order:

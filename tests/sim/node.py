@@ -18,7 +18,7 @@ from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.driver import RaftNode
 from consensus.errors import ReadError, SnapshotError, StoppedError
-from consensus.messages import Message
+from consensus.messages import AppendResponse, HeartbeatResponse, Message, VoteResponse
 from consensus.outcomes import Committed, Outcome, Rejected, Unknown
 from consensus.snapshot import Snapshot
 from consensus.types import LogIndex, NodeId, Role
@@ -460,7 +460,8 @@ class SimNode:
             self._judge.sent(self, to, message)
         if self._world.tail is not None:
             self._world.say(self.id, "->", to, shown(message))
-        self._network.send(self.id, to, data)
+        answer = isinstance(message, VoteResponse | AppendResponse | HeartbeatResponse)
+        self._network.send(self.id, to, data, answer=answer)
 
     def write_begins(self, duration_ms: float) -> None:
         """Its disk begins a write."""

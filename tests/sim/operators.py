@@ -28,6 +28,7 @@ class Operators:
         nodes: Sequence[SimNode],
         atlas: Atlas,
         isolate: Callable[[NodeId], None],
+        heir_away: Callable[[SimNode, NodeId], None],
     ) -> None:
         self.stopped = False
         self._plan = plan
@@ -35,6 +36,7 @@ class Operators:
         self._nodes = nodes
         self._atlas = atlas
         self._isolate = isolate
+        self._heir_away = heir_away
         self._rng = world.stream("operators")
         self._every(plan.membership_every_ms, self._change_members)
         self._every(plan.transfer_every_ms, self._transfer)
@@ -86,17 +88,21 @@ class Operators:
         leaders = [node for node in self._nodes if node.leads]
         if leaders:
             leader = self._rng.choice(leaders)
-            self._hand_over(leader)
+            heir = self._hand_over(leader)
+            if heir is not None and self._rng.random() < self._plan.heir_away:
+                self._heir_away(leader, heir)
             if self._rng.random() < self._plan.cut_on_transfer:
                 delay_ms = self._rng.random() * 3 * self._plan.delay_ms
                 self._world.later(delay_ms, self._isolate, leader.id)
 
-    def _hand_over(self, leader: SimNode) -> None:
+    def _hand_over(self, leader: SimNode) -> NodeId | None:
         assert leader.core is not None
         voters = leader.core.membership.voters
-        to = self._rng.choice(voters) if voters and self._rng.random() < 0.7 else None
+        others = [voter for voter in voters if voter != leader.id or self._rng.random() < 0.1]
+        to = self._rng.choice(others) if others and self._rng.random() < 0.7 else None
         self._world.note("transfer", to)
         leader.hand_over(to)
+        return to
 
     def _every(self, mean_ms: int, action: Callable[[], None]) -> None:
         if mean_ms:

@@ -36,6 +36,8 @@ class Plan:
     delay_ms: int = 4
     late: float = 0.0
     """Share of messages that take up to four seconds."""
+    answer_of_before: float = 0.0
+    """Share of answers that arrive when another leader leads."""
     in_order: bool = False
     partition_every_ms: int = 0
 
@@ -47,6 +49,8 @@ class Plan:
     """A new leader dies within a round trip: logs diverge."""
     crash_on_commit: float = 0.0
     """A leader dies at the moment at which it commits."""
+    cut_on_candidacy: float = 0.0
+    """A candidate loses all links before it has asked for votes: it is in a term of its own."""
     pause_every_ms: int = 0
     """A process is stopped and goes on later, as SIGSTOP and SIGCONT do."""
     turn_ms: int = 0
@@ -91,6 +95,9 @@ class Plan:
     transfer_every_ms: int = 0
     cut_on_transfer: float = 0.0
     """Share of transfers at which the old leader loses all its links."""
+    heir_away: float = 0.0
+    """Share of transfers at which the heir loses all links and the leader dies. Whoever leads next
+    then lacks the one link to that heir."""
     end_on_change: float = 0.0
     """The first part ends, if it can, just when a change of members is committed."""
 
@@ -119,12 +126,14 @@ class Plan:
         "duplicate": 0.0,
         "delay_ms": 4,
         "late": 0.0,
+        "answer_of_before": 0.0,
         "in_order": True,
         "partition_every_ms": 0,
         "crash_every_ms": 0,
         "crash_on_write": 0.0,
         "crash_on_election": 0.0,
         "crash_on_commit": 0.0,
+        "cut_on_candidacy": 0.0,
         "pause_every_ms": 0,
         "turn_ms": 0,
         "clock_back": 0.0,
@@ -145,6 +154,7 @@ class Plan:
         "membership_every_ms": 0,
         "transfer_every_ms": 0,
         "cut_on_transfer": 0.0,
+        "heir_away": 0.0,
         "end_on_change": 0.0,
         "refuse": 0.0,
         "priorities": False,
@@ -182,12 +192,14 @@ class Plan:
             duplicate=some(0.0, 0.05, 0.2, 0.5),
             delay_ms=rng.choice([2, 10, 40, 100]),
             late=some(0.0, 0.01, 0.05, 0.2),
+            answer_of_before=some(0.0, 0.02, 0.2, share=0.3),
             in_order=some(False, True, share=0.2),
             partition_every_ms=some(0, 400, 1_000, 2_500, share=0.6),
             crash_every_ms=some(0, 300, 800, 2_000, share=0.6),
             crash_on_write=some(0.0, 0.005, 0.03, 0.1),
             crash_on_election=some(0.0, 0.1, 0.5, share=0.4),
             crash_on_commit=some(0.0, 0.01, 0.1, share=0.4),
+            cut_on_candidacy=some(0.0, 0.3, share=0.3),
             pause_every_ms=some(0, 300, 1_500, share=often),
             turn_ms=some(0, 1, 10, share=0.3),
             clock_back=some(0.0, 0.3, share=0.2),
@@ -209,6 +221,7 @@ class Plan:
             membership_every_ms=changes,
             transfer_every_ms=some(0, 200, 800, share=often),
             cut_on_transfer=some(0.0, 0.2, 0.6),
+            heir_away=some(0.0, 0.3, share=0.3),
             end_on_change=0.5 if changes else 0.0,
             refuse=some(0.0, 0.02, share=0.25),
             priorities=some(False, True, share=0.25),
@@ -223,6 +236,37 @@ class Plan:
             window_messages=rng.choice([1, 2, 4]),
             tail_bytes=rng.choice([1_024, 4_096, 16_384]),
             burst=some(1, 3, 8, share=0.4),
+        )
+
+    @classmethod
+    def aim(cls, seed: int) -> Plan:
+        """A run aimed at what may be believed of a leader: leases, heirs, answers of before.
+
+        Few nodes, no damage, no changes of members; each of the aimed faults often.
+        """
+        rng = Random(f"{seed}/aim")
+        return cls(
+            seed=seed,
+            voters=rng.choice([3, 3, 3, 5]),
+            clients=1,  # an heir without the newest entry is no danger: few writes
+            readers=2,
+            think_ms=rng.choice([500, 3_000, 3_000]),
+            duration_ms=8_000,
+            loss=rng.choice([0.0, 0.05]),
+            delay_ms=rng.choice([4, 15]),
+            answer_of_before=rng.choice([0.0, 0.3, 0.6]),
+            partition_every_ms=rng.choice([0, 0, 2_500]),
+            crash_every_ms=rng.choice([0, 0, 1_500]),
+            cut_on_candidacy=rng.choice([0.0, 0.0, 0.5, 0.8]),
+            pause_every_ms=rng.choice([0, 150, 400]),
+            turn_ms=rng.choice([0, 0, 1]),
+            drift=rng.choice([0.0, 0.1]),
+            transfer_every_ms=rng.choice([200, 500, 1_000]),
+            cut_on_transfer=rng.choice([0.0, 0.0, 0.3]),
+            heir_away=rng.choice([0.4, 0.9]),
+            lease_reads=True,
+            election_ticks=rng.choice([6, 10]),
+            heartbeat_ticks=rng.choice([1, 2]),
         )
 
     @classmethod

@@ -99,13 +99,19 @@ def run_seed(seed: int) -> Result:
     return run_plan(Plan.draw(seed))
 
 
-def run_many(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
+def run_aimed(seed: int) -> Result:
+    """One seed of the runs that are aimed at leaders and leases."""
+    return run_plan(Plan.aim(seed))
+
+
+def run_many(seeds: Iterable[int], jobs: int, *, aim: bool = False) -> Iterator[Result]:
     """All seeds, in any order."""
+    run = run_aimed if aim else run_seed
     if jobs <= 1:
-        yield from map(run_seed, seeds)
+        yield from map(run, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(run_seed, seeds, chunksize=16)
+        yield from pool.imap_unordered(run, seeds, chunksize=16)
 
 
 def explain(failed: Result, smaller: Result) -> str:
@@ -134,11 +140,13 @@ def regressions(path: Path = REGRESSIONS) -> list[str]:
     return [line for line in lines if line.split("#")[0].strip()]
 
 
-def soak(seeds: Iterable[int], jobs: int, *, first_failure: bool = False) -> Campaign:
+def soak(
+    seeds: Iterable[int], jobs: int, *, first_failure: bool = False, aim: bool = False
+) -> Campaign:
     """Run a campaign, with a line of progress now and then."""
     campaign = Campaign()
     started = said = time.monotonic()
-    for result in run_many(seeds, jobs):
+    for result in run_many(seeds, jobs, aim=aim):
         campaign.add(result)
         if result.failure is not None:
             print(f"FAILED {result.plan.line()}: {result.failure}", flush=True)
@@ -160,6 +168,7 @@ def main() -> int:
     parser.add_argument(
         "--first-failure", action="store_true", help="stop at the first failure, name it"
     )
+    parser.add_argument("--aim", action="store_true", help="runs aimed at leaders and leases")
     parser.add_argument("--plan", help="run this one plan and show the end of its record")
     options = parser.parse_args()
     if options.plan:
@@ -169,7 +178,7 @@ def main() -> int:
         return result.failure is not None
     started = time.monotonic()
     seeds = range(options.first, options.first + options.seeds)
-    campaign = soak(seeds, options.jobs, first_failure=options.first_failure)
+    campaign = soak(seeds, options.jobs, first_failure=options.first_failure, aim=options.aim)
     if not options.first_failure:
         print(campaign.report(time.monotonic() - started))
         kinds = {result.failure: result for result in reversed(campaign.failures)}

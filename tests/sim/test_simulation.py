@@ -15,6 +15,8 @@ from tests.sim.run import Result, run_plan
 from tests.sim.shrink import shrink
 
 SEEDS = 160
+AIMED = 60
+"""Runs of `Plan.aim`; a third of the others' cost."""
 CHUNK = 10
 
 
@@ -22,6 +24,12 @@ CHUNK = 10
 def test_safety_holds_and_the_cluster_recovers(first: int) -> None:
     for seed in range(first, first + CHUNK):
         passes(run_plan(Plan.draw(seed)))
+
+
+@pytest.mark.parametrize("first", range(0, AIMED, CHUNK))
+def test_leases_hold_in_runs_that_are_aimed_at_them(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        passes(run_plan(Plan.aim(seed)))
 
 
 @pytest.mark.parametrize("line", soak.regressions())
