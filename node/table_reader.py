@@ -23,7 +23,9 @@ Encoding = Literal["utf-8", "gb18030"]
 DOCUMENTS_MAX = 20_000
 REFUSALS_MAX = 2_000
 """Refused cells that are told; a person mends the first ones and reads the file again."""
-_MEMORY_BYTES = 2 << 30
+_MEMORY_BYTES = 1 << 30
+"""Four times what the largest table takes."""
+_PROCESSOR_S = 60
 _UNREADABLE = 3
 """Exit code: it is no such table, as standard output says."""
 
@@ -139,6 +141,7 @@ def main(kind: str, encoding: str) -> int:
     from node.importing.tables import read_csv, read_xlsx  # noqa: PLC0415
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_S, _PROCESSOR_S))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"
         path.write_bytes(sys.stdin.buffer.read())

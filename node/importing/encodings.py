@@ -42,7 +42,7 @@ def check_encoding(path: Path, encoding: str) -> None:
         if not utf_8:
             raise FileFormatError(f"{path}: is no UTF-8; {_likely(path)}")
         return
-    if utf_8 and not _is_ascii(path):
+    if utf_8 and _reads_as_utf_8(path):
         raise FileFormatError(f"{path}: is UTF-8: leave --encoding {encoding} out")
     if not _decodes(path, encoding):
         raise FileFormatError(f"{path}: is no {encoding.upper()}; {_likely(path)}")
@@ -74,12 +74,16 @@ def _decodes(path: Path, encoding: str) -> bool:
     return True
 
 
-def _is_ascii(path: Path) -> bool:
+def _reads_as_utf_8(path: Path) -> bool:
+    """Whether valid UTF-8 is a text of it, and not Chinese that decodes by chance.
+
+    Pairs of Chinese bytes may well be letters of two bytes in UTF-8, but then of any script; a text
+    of Latin letters, or of characters of three bytes, is no accident.
+    """
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            if not chunk.isascii():
-                return False
-    return True
+        begin = stream.read(_CHUNK_BYTES).decode("utf-8", "ignore")
+    foreign = [each for each in begin.removeprefix("\ufeff") if each > "\x7f"]
+    return bool(foreign) and all(each <= "\u024f" or each >= "\u0800" for each in foreign)
 
 
 def _likely(path: Path) -> str:

@@ -165,6 +165,7 @@ TEXT = "order_id,description,net,rate\nA-1,\u7eb8\u5f20\u548c\u7b14,10.00,13%\n"
             "Latin-1",
         ),
         ("order_id,description\nA,M\u00fcller".encode("latin-1"), "gb18030", "Latin-1"),
+        ("order_id,description\nA,M\u00fcller".encode(), "gb18030", "is UTF-8"),
         (b"", "utf-8", "empty"),
         (b"PK\x03\x04" + bytes(40), "utf-8", "--format xlsx"),
     ],
@@ -174,6 +175,13 @@ def test_a_file_in_another_encoding_is_named_and_never_guessed(
 ) -> None:
     with pytest.raises(FileFormatError, match=said):
         csv_plan(tmp_path, content, encoding)
+
+
+def test_chinese_that_is_valid_utf_8_by_chance_is_read_as_it_was_said(tmp_path: Path) -> None:
+    content = "order_id,description,net,rate\nA-1,\u7eb8,10.00,13%".encode("gb18030")
+    content.decode()  # no error: this character is a Hebrew point in UTF-8
+    (invoice,) = csv_plan(tmp_path, content, "gb18030").invoices
+    assert json.loads(invoice.body)["lines"][0]["description"] == "\u7eb8"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
