@@ -32,6 +32,9 @@ _PRICES = {
     Kind.QUESTION: 0.5,
     Kind.ANSWER: 9.0,  # a certificate, and one of our own signatures
     Kind.DISSENT: 2.0 * STATEMENTS_MAX,
+    Kind.HISTORY_WANTED: 3.0,
+    Kind.HISTORY: 8.0,
+    Kind.RESUMPTION: 9.0,  # a certificate, and the voter's signature
 }
 
 

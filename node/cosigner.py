@@ -16,8 +16,9 @@ import msgspec
 
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.excuse import Resumption, sign_resumption
 from node.chain.merkle import Frontier, decode_frontier
-from node.chain.voters import Voter
+from node.chain.voters import Voter, VoterSet
 from node.finality import Cosigned
 from node.ledger.signing import secret_key
 from node.resumption import RULES, Rules
@@ -93,7 +94,7 @@ class Cosigner:
             SigningHaltedError: the ledger holds another history than the one signed.
         """
         signed = self._memory.signed
-        if signed is None or head_height < signed.height:
+        if signed is None or self._memory.rejoining or head_height < signed.height:
             return  # what is missing is replayed from the Raft log, and compared then
         if frontier_at(signed.size).encode() != signed.frontier:
             raise SigningHaltedError(
@@ -107,8 +108,8 @@ class Cosigner:
             SigningHaltedError: it was signed with another root.
         """
         signed = self._memory.signed
-        if signed is None or height != signed.height:
-            return
+        if signed is None or self._memory.rejoining or height != signed.height:
+            return  # who rejoins signs above all that it signed, of whichever history
         if (signed.size, signed.root) != (size, root):
             raise SigningHaltedError(f"height {height} was signed with another root")
 
@@ -165,6 +166,11 @@ class Cosigner:
             memory = msgspec.structs.replace(self._memory, rejoining=True, above=above)
             self._note(memory)
             self._note(memory)  # into both slots: no damage to one may bring back trust
+
+    def sign_resumption(self, voters: VoterSet, base: CertifiedHead) -> Resumption:
+        """What tells the others that this voter signs again above a base; published before."""
+        certificate = base.certificate(voters)
+        return sign_resumption(voters, self._voter.number, certificate, self._key)
 
     def resume_above(self, base: CertifiedHead, frontier: Frontier) -> None:
         """Sign again, and only what extends this certified head of the own ledger.

@@ -25,6 +25,7 @@ from typing import Any
 import structlog
 
 from node.api.security import TokenError
+from node.astray import AstrayError
 from node.config import ConfigError, NodeConfig
 from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
@@ -91,7 +92,7 @@ def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
 
 
 class _Service:
-    """One node after another: the next one only when a damaged file was set aside."""
+    """One node after another: the next one only when a damaged or false file was set aside."""
 
     def __init__(
         self,
@@ -122,6 +123,11 @@ class _Service:
             if failure is None:
                 _log.info("stopped")
                 return EXIT_OK
+            if isinstance(failure, AstrayError):
+                if self._stopping.is_set():
+                    return EXIT_OK  # the next start sets the files aside
+                _log.warning("starting anew", reason=str(failure))
+                continue
             damaged = damage_in(failure)
             if damaged is None or not self._can_rebuild(damaged):
                 return _exit_code(failure)

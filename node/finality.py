@@ -2,8 +2,9 @@
 
 Rules (ARCHITECTURE, Finality): q cosignatures over one checkpoint make it final, and with it all
 earlier heights. A cosignature of a height that is not applied here yet is held unverified. One
-with another root at a height of ours is dissent: from more than f voters this node's ledger, or
-theirs, is wrong, and it must stop applying.
+with another root at a height of ours is dissent. Another root that is certified shows that this
+node's ledger is wrong, and it must stop applying; fewer than q dissenters show nothing, since one
+liar can lead honest voters astray.
 Nothing here signs: what this voter signed is handed in after it was persisted.
 """
 
@@ -15,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from node.chain.certificate import Certificate, CertificateError, certify
+from node.chain.certificate import Certificate, certify
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.doubts import Doubts
@@ -33,7 +34,12 @@ RESEND_MAX = 64
 
 
 class DivergedError(RuntimeError):
-    """More than f voters signed another root at a height of ours. Stop applying, keep reads."""
+    """Another root is certified than ours. Stop applying, keep reads."""
+
+    def __init__(self, reason: str, certificate: Certificate) -> None:
+        super().__init__(reason)
+        self.certificate = certificate
+        """Verified; it contradicts this ledger."""
 
 
 class Cosigned(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -76,7 +82,8 @@ class Finality:
         self._verified: dict[int, dict[int, bytes]] = {}
         self._held: dict[int, dict[int, Cosigned]] = {}
         self._own: dict[int, Cosigned] = {}
-        self._dissent: dict[int, set[int]] = {}
+        self._dissent: dict[int, dict[Checkpoint, dict[int, bytes]]] = {}
+        """By height: other roots, with the verified cosignatures of each."""
         self._late: list[OrderedDict[int, Cosigned]] = [OrderedDict() for _ in voters.voters]
         """The first statement of each voter about a tree size that was final before it came, or
         that is too far ahead to wait for. Compared when the voter states another root."""
@@ -127,7 +134,7 @@ class Finality:
             The certificate, when this makes the height final.
 
         Raises:
-            DivergedError: more than f voters signed another root.
+            DivergedError: another root is certified.
         """
         self.applied_height = height
         self._known[checkpoint.size] = (checkpoint.root, height)
@@ -159,7 +166,7 @@ class Finality:
 
         Raises:
             ValueError: its signature does not verify, or it is out of form.
-            DivergedError: more than f voters signed another root.
+            DivergedError: another root is certified.
         """
         height = statement.height
         if height <= self.final_height:
@@ -189,7 +196,7 @@ class Finality:
         bears it out, else an old certificate under a new height would stop this node.
 
         Raises:
-            CertificateError: it does not verify, or is of another height.
+            CertificateError: it does not verify.
             DivergedError: it certifies another root than ours.
         """
         checkpoint = certificate.checkpoint
@@ -212,7 +219,8 @@ class Finality:
                 self._certified = certificate
             return False
         if not self._certifies(certificate, height, ours):
-            raise CertificateError(f"certificate is not of height {height}")
+            self.on_dissent(height)  # a false height, or this ledger is false: its tree will tell
+            return False
         self._finalise(height, certificate)
         return True
 
@@ -263,7 +271,7 @@ class Finality:
             return False
         if certificate.checkpoint != ours:
             self.on_dissent(height)
-            raise DivergedError(f"height {height} is certified with another root")
+            raise DivergedError(f"height {height} is certified with another root", certificate)
         return True
 
     def _count(self, number: int, statement: Cosigned) -> bool:
@@ -281,11 +289,17 @@ class Finality:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
             return True
         self.on_dissent(statement.height)
-        dissent = self._dissent.setdefault(statement.height, set())
-        dissent.add(number)
-        if len(dissent) > self._voters.f:
+        others = self._dissent.setdefault(statement.height, {})
+        if any(number in signed for root, signed in others.items() if root != stated):
+            return True  # it has signed a third root: that is evidence, and counts for nothing
+        dissent = others.setdefault(stated, {})
+        dissent[number] = statement.cosignature
+        if len(dissent) >= self._voters.q:
             names = ", ".join(self._voters.voters[n].node for n in sorted(dissent))
-            raise DivergedError(f"{names} signed another root at height {statement.height}")
+            raise DivergedError(
+                f"{names} signed another root at height {statement.height}",
+                certify(stated, dissent, self._voters),
+            )
         return True
 
     def _compare_late(self, number: int, statement: Cosigned) -> None:

@@ -14,7 +14,9 @@ from node.chain.certificate import CERTIFICATE_BYTES_MAX
 from node.chain.checkpoint import COSIGNATURE_BYTES
 from node.chain.entry import HEADER_BYTES
 from node.chain.evidence import EVIDENCE_BYTES_MAX
+from node.chain.excuse import RESUMPTION_BYTES_MAX
 from node.chain.leaf import LeafIndex
+from node.chain.proof import PATH_HASHES_MAX
 from node.chain.run import RUN_BYTES_MAX, LeafRun
 from node.finality import Cosigned
 from node.resumption import NONCE_BYTES
@@ -49,6 +51,9 @@ class Kind(IntEnum):
     QUESTION = 5
     ANSWER = 6
     DISSENT = 8
+    RESUMPTION = 9
+    HISTORY_WANTED = 10
+    HISTORY = 11
     BLOCKS = 32
 
 
@@ -88,6 +93,29 @@ class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     """Evidence against a key; judged by whoever receives it."""
 
     body: Annotated[bytes, msgspec.Meta(max_length=EVIDENCE_BYTES_MAX)]
+
+
+class ResumptionMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A voter that was led astray signs again (`node.chain.excuse`)."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=RESUMPTION_BYTES_MAX)]
+
+
+class HistoryWantedMessage(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True
+):
+    """Which root had the certified tree at the asker's size?"""
+
+    size: HeightField
+
+
+class HistoryMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer: that root, with the consistency proof to a certified tree."""
+
+    size: HeightField
+    root: _Bytes32
+    path: Annotated[tuple[_Bytes32, ...], msgspec.Meta(max_length=2 * PATH_HASHES_MAX)]
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
 
 
 class DissentMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -152,6 +180,9 @@ ControlMessage = (
     | StatementMessage
     | EvidenceMessage
     | DissentMessage
+    | ResumptionMessage
+    | HistoryWantedMessage
+    | HistoryMessage
     | BlocksWantedMessage
     | BlocksMessage
     | QuestionMessage
@@ -165,6 +196,9 @@ _SHAPES: dict[int, type[ControlMessage]] = {
     Kind.EVIDENCE: EvidenceMessage,
     Kind.BLOCKS_WANTED: BlocksWantedMessage,
     Kind.DISSENT: DissentMessage,
+    Kind.RESUMPTION: ResumptionMessage,
+    Kind.HISTORY_WANTED: HistoryWantedMessage,
+    Kind.HISTORY: HistoryMessage,
     Kind.BLOCKS: BlocksMessage,
     Kind.QUESTION: QuestionMessage,
     Kind.ANSWER: AnswerMessage,

@@ -19,11 +19,13 @@ from node.blocksync import Request, UnaskedError
 from node.catchup import CatchUp
 from node.chain.certificate import CertificateError
 from node.chain.evidence import EvidenceError, RootStatement
+from node.chain.excuse import ExcuseError
 from node.chain.run import LeafRun
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.dissent import Dissent
 from node.engine import Engine
+from node.excuses import Excuses
 from node.finality import Cosigned, DivergedError
 from node.gossip import (
     AnswerMessage,
@@ -33,14 +35,18 @@ from node.gossip import (
     ControlMessage,
     DissentMessage,
     EvidenceMessage,
+    HistoryMessage,
+    HistoryWantedMessage,
     Kind,
     MalformedControlError,
     QuestionMessage,
+    ResumptionMessage,
     StatementMessage,
     StatusMessage,
     decode_control,
     encode_control,
 )
+from node.history import HistoryCheck
 from node.intake import Intake
 from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
@@ -59,7 +65,13 @@ DISHONEST = frozenset({Code.MALFORMED, Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
 """An honest node relays nothing of these: they need no knowledge of the ledger. An author's keys do
 need it, and the peer's ledger may be ahead of or behind this one."""
 
-_NOT_HONEST = (MalformedControlError, CertificateError, EvidenceError, UnaskedError)
+_NOT_HONEST = (
+    MalformedControlError,
+    CertificateError,
+    EvidenceError,
+    ExcuseError,
+    UnaskedError,
+)
 
 _log = structlog.get_logger("node.links")
 
@@ -117,6 +129,8 @@ class Links:
         self.network: PeerNetwork | None = None
         self.server: BlockServer | None = None
         self.dissent: Dissent | None = None
+        self.excuses: Excuses | None = None
+        self.history: HistoryCheck | None = None
         self.evidence: Callable[[], Sequence[bytes]] = tuple
         """All evidence kept here."""
 
@@ -129,6 +143,9 @@ class Links:
             self._gossip.peer_up(peer, [ItemId(txid) for txid in self._pool.txids()])
             self._send(peer, self._status())
             self._rejoining.link_up(self._numbers[peer])
+            if self.excuses is not None:
+                for body in self.excuses.bodies():  # before what they may excuse
+                    self._send(peer, ResumptionMessage(body))
             for body in self.evidence():
                 self._send(peer, EvidenceMessage(body))
             for message in self.dissent.recent() if self.dissent is not None else ():
@@ -205,6 +222,11 @@ class Links:
                 self._engine.receive_certificate(message.height, message.note)
             case EvidenceMessage():
                 self._on_evidence(message.body)
+            case HistoryWantedMessage() | HistoryMessage():
+                self._on_history(number, message)
+            case ResumptionMessage():
+                if self.excuses is not None:
+                    self.excuses.receive(message.body)
             case DissentMessage():
                 self._on_dissent(message)
             case BlocksWantedMessage():
@@ -246,9 +268,28 @@ class Links:
             if not self._engine.hear(voter, RootStatement(size, root, cosignature)):
                 raise MalformedControlError("a cosignature that its voter did not make")
 
+    def _on_history(self, number: int, message: HistoryWantedMessage | HistoryMessage) -> None:
+        if self.history is None:
+            return
+        if isinstance(message, HistoryWantedMessage):
+            self.history.want(number, message.size)
+            return
+        try:
+            self.history.receive(number, message)
+        except ValueError as error:
+            raise MalformedControlError(str(error)) from error
+
+    def tell(self, number: int, message: ControlMessage) -> bool:
+        """Send a message to one peer; False when that cannot be."""
+        return self._send(self._peers[number], message)
+
     def tell_dissent(self, message: DissentMessage) -> None:
         """Tell all peers what was signed to this node."""
         self._broadcast(message)
+
+    def tell_resumption(self, body: bytes) -> None:
+        """Pass a new resumption on."""
+        self._broadcast(ResumptionMessage(body))
 
     def tell_evidence(self, body: bytes) -> None:
         """Pass new evidence on."""

@@ -236,6 +236,10 @@ class Reading:
             )
         return items
 
+    async def resumptions(self) -> Sequence[bytes]:
+        """Of voters that were led astray."""
+        return await self._reader.resumptions()
+
     async def evidence_file(self, identity: bytes) -> str | None:
         """Stored evidence as a file."""
         body = await self._reader.evidence_body(identity)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from node.api.ports import SigningView
 from node.chain.certificate import parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.excuse import Resumption
 from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
 from node.clock import Clock
@@ -169,6 +170,8 @@ class Rejoining:
         """Voters whose certificates are of another history than this ledger's."""
         self._misused = False
         self.carrier: Carrier | None = None
+        self.publish: Callable[[Resumption], Awaitable[None]] | None = None
+        """Makes a resumption durable and tells it, which excuses what was signed before."""
 
     @property
     def waits(self) -> bool:
@@ -305,6 +308,17 @@ class Rejoining:
 
     async def resume_above(self, base: CertifiedHead) -> None:
         """Sign again, only above a certificate that fits this ledger, however it was chosen."""
+        held = self._cosigner.memory.certified
+        try:
+            if held is not None:
+                await self._reader.height_of(held.size, held.root)
+        except OtherTreeError as error:
+            if not self._misused:
+                self._misused = True
+                _log.critical("what was final is not of this history", reason=str(error))
+            return
+        if self.publish is not None and not base.is_signed_by(self._number):
+            await self.publish(self._cosigner.sign_resumption(self._voters, base))
 
         def note(_: int, frontier: Frontier) -> None:
             self._cosigner.resume_above(base, frontier)

@@ -19,6 +19,7 @@ from consensus.driver import RaftNode
 from consensus.errors import ProposalError, ProtocolError
 from consensus.status import RaftStatus
 from consensus.types import LogIndex, NodeId, Role, Term
+from node import astray
 from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
@@ -26,7 +27,7 @@ from node.api.security import TokenFiles
 from node.blockserver import BlockServer
 from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
-from node.chain.certificate import parse_certificate
+from node.chain.certificate import Certificate, parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
@@ -36,7 +37,9 @@ from node.desk import Desk
 from node.disk import DiskRoom
 from node.dissent import Dissent
 from node.engine import Engine, HaltedError, Leadership
+from node.excuses import Excuses
 from node.finality import Cosigned, DivergedError, Finality
+from node.history import HistoryCheck
 from node.indexing import Indexer
 from node.intake import Intake
 from node.keyring import Keyring
@@ -121,6 +124,7 @@ class Node:
         """Open the files, join the peers, serve the API."""
         data = self._config.node.data_dir
         marker = Marker.open(data / MARKER_FILE)
+        self._files.append(partial(asyncio.to_thread, marker.close))
         self._cosigner = Cosigner(
             self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
         )
@@ -131,10 +135,15 @@ class Node:
                 file=str(data / "wallet.db"),
                 remedy="if it held keys: stop the node and put its backup back",
             )
+        record = astray.set_aside(
+            data, (POSITION_FILE,), self._voters, self._cosigner, self._clock.time_ms()
+        )
         ledger = await Ledger.open(
             data / "ledger.db", self._genesis, self._voters.hash, self._verified.get
         )
         self._files.append(ledger.close)
+        if record is not None:
+            await astray.take_along(record, ledger)
         reader = await LedgerReader.open(data / "ledger.db")
         self._files.append(reader.close)
         outbox = await Outbox.open(data / "outbox.db")
@@ -160,6 +169,7 @@ class Node:
             self._engine.keep_signing(),
             self._server.serve(),
             self._dissent.run(),
+            self._history.run(),
         ):
             self._spawn(loop)
         await self._keeper.load()
@@ -246,7 +256,8 @@ class Node:
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done() and not self._stopping:
-            _log.critical("node failed", exc_info=error)
+            if not isinstance(error, astray.AstrayError):
+                _log.critical("node failed", exc_info=error)
             self.failed.set_result(error)
 
     # --- Construction ------------------------------------------------------------------------
@@ -262,8 +273,9 @@ class Node:
         genesis, voters = self._genesis, self._voters
         self._ledger = ledger
         self._indexer = Indexer(index, reader, self._tracker)
+        self._excuses = Excuses(voters, ledger, reader, self._tell_resumption)
         self._keeper = EvidenceKeeper(
-            voters, ledger, reader, self._clock, self._tell_evidence, self._halt
+            voters, ledger, reader, self._clock, self._tell_evidence, self._halt, self._excuses
         )
         self._finality = Finality(voters, 0, self._keeper)
         self._engine = Engine(
@@ -403,7 +415,16 @@ class Node:
             self._clock,
         )
         self._links.dissent = self._dissent
+        self._links.excuses = self._excuses
         self._finality.on_dissent = self._dissent.notice
+        self._history = history = HistoryCheck(
+            voters, self._finality, lambda: ledger.head, reader, self._clock, self._halt
+        )
+        history.final_heights = self._links.final_heights
+        history.ask = history.answer = self._links.tell
+        history.certified = self._certified_note
+        self._links.history = history
+        self._rejoining.publish = self._excuses.publish
         self._authority = EntryAuthority(
             voters,
             self._keys.identity,
@@ -432,6 +453,10 @@ class Node:
             heads,
             secret=receipts_secret(self._keys.identity),
         )
+
+    def _certified_note(self) -> str | None:
+        newest = self._engine.newest_certificate
+        return None if newest is None else newest[1]
 
     def _wire_of(self, txid: bytes) -> bytes | None:
         transaction = self._pool.get(txid)
@@ -476,9 +501,18 @@ class Node:
 
     def _halt(self, error: Exception) -> None:
         """Stop applying, keep the evidence, raise the alarm; reads go on, marked as such."""
-        if self._engine.halted is None:
-            self._engine.halted = str(error)
-            _log.critical("halted", reason=str(error))
+        if self._engine.halted is not None:
+            return
+        self._engine.halted = str(error)
+        _log.critical("halted", reason=str(error))
+        if isinstance(error, DivergedError) and self._is_astray(error.certificate):
+            astray.note(self._config.node.data_dir, error.certificate)
+            self._fail(astray.AstrayError(str(error)))
+
+    def _is_astray(self, certificate: Certificate) -> bool:
+        """Whether only this node's ledger is false: nothing certified of it contradicts that."""
+        own = self._finality.certified
+        return own is None or own.size < certificate.checkpoint.size
 
     def _on_raft(self, number: int, message: bytes) -> None:
         if self._engine.halted is not None:
@@ -534,6 +568,9 @@ class Node:
     def work_reported(self) -> bool:
         """Some voter reports pending or lapsing work."""
         return self._links.work_reported()
+
+    def _tell_resumption(self, body: bytes) -> None:
+        self._links.tell_resumption(body)
 
     def _tell_evidence(self, body: bytes) -> None:
         self._links.tell_evidence(body)

@@ -32,6 +32,7 @@ from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.clock import Clock
+from node.excuses import Excuses
 from node.finality import DivergedError
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
@@ -66,6 +67,7 @@ class EvidenceKeeper:
         clock: Clock,
         spread: Callable[[bytes], None],
         on_diverged: Callable[[DivergedError], None],
+        excuses: Excuses,
     ) -> None:
         self._voters = voters
         self._ledger = ledger
@@ -73,6 +75,7 @@ class EvidenceKeeper:
         self._clock = clock
         self._spread = spread
         self._on_diverged = on_diverged
+        self._excuses = excuses
         self._watch = EvidenceWatch(voters)
         self._found: asyncio.Queue[tuple[Finding, bytes]] = asyncio.Queue(QUEUE_MAX)
         self._kept: dict[bytes, Kept] = {}
@@ -137,6 +140,7 @@ class EvidenceKeeper:
 
     async def load(self) -> None:
         """Remember what is stored; once, at the start."""
+        await self._excuses.load()
         after: bytes | None = None
         while rows := await self._reader.evidence(after, QUEUE_MAX):
             for identity, found_ms, body in rows:
@@ -179,6 +183,10 @@ class EvidenceKeeper:
         if evidence is None:
             return
         finding = judge(evidence, self._voters)
+        if finding.id not in self._known and not self._excuses.hold(evidence):
+            self._keep(finding, evidence)
+
+    def _keep(self, finding: Finding, evidence: Evidence) -> None:
         if not self._found.full() and self._admit(finding):
             self._found.put_nowait((finding, encode_evidence(evidence)))
 
@@ -201,6 +209,7 @@ class EvidenceKeeper:
 
     async def settle_now(self) -> None:
         """Compare what our tree can tell of by now."""
+        await self._excuse()
         for certificate in self.doubts.due_certificates():
             checkpoint = certificate.checkpoint
             root = await self._root(checkpoint.size)
@@ -208,12 +217,29 @@ class EvidenceKeeper:
                 names = ", ".join(certificate.cosigner_nodes(self._voters))
                 self._on_diverged(
                     DivergedError(
-                        f"{names} certified another tree of {checkpoint.size} leaves than ours"
+                        f"{names} certified another tree of {checkpoint.size} leaves than ours",
+                        certificate,
                     )
                 )
         for _ in range(2):  # what is told in the first pass may be proven at once
             for doubt in self.doubts.due():
                 await self._settle(doubt)
+
+    async def _excuse(self) -> None:
+        """Decide what a resumption may excuse, and drop what one excuses that came later."""
+        for evidence in self._excuses.held():
+            excused = await self._excuses.decide(evidence)
+            if excused is None:
+                self._excuses.hold(evidence)
+            elif not excused:
+                self._keep(judge(evidence, self._voters), evidence)
+        if not await self._excuses.store_new():
+            return
+        for identity, kept in list(self._kept.items()):
+            if await self._excuses.decide(decode_evidence(kept.body)):
+                _log.warning("excused", sentence=kept.finding.sentence, id=identity.hex())
+                del self._kept[identity]
+                await self._ledger.drop_evidence(identity)
 
     async def _settle(self, doubt: Doubt) -> None:
         said, under = doubt.said, doubt.under

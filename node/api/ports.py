@@ -567,6 +567,10 @@ class NodeFacade(Protocol):
         """Stored evidence in the order of its id, after the given id."""
         ...
 
+    async def resumptions(self) -> Sequence[bytes]:
+        """Of voters that were led astray (`node.chain.excuse`), as canonical bytes."""
+        ...
+
     async def evidence_file(self, identity: bytes) -> str | None:
         """Stored evidence as a file (`node.chain.evidence_file`); None when there is none."""
         ...

@@ -58,6 +58,9 @@ class EvidencePage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Evidence by id."""
 
     evidence: list[EvidenceView]
+    resumptions: list[bytes]
+    """Base64, of voters that a lying leader led astray and that came back: what each signed before
+    is no evidence against it. Complete on every page."""
     next_cursor: str | None = None
 
 
@@ -114,7 +117,8 @@ async def evidence(api: Api, request: web.Request) -> web.Response:
     cursor = query_cursor(request, _EvidenceCursor)
     found = await api.node.evidence(None if cursor is None else cursor.after, limit)
     following = encode_cursor(found[-1].id) if len(found) == limit else None
-    return json_response(EvidencePage([_evidence_view(item) for item in found], following))
+    items = [_evidence_view(item) for item in found]
+    return json_response(EvidencePage(items, list(await api.node.resumptions()), following))
 
 
 def _identity(request: web.Request) -> bytes:

@@ -257,6 +257,7 @@ class Audit:
         stored.check_strays(ledger, walked)
         promises.check_position(position, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)
+        stored.check_resumptions(ledger, self._voters)
         promises.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))
         if OUTBOX in folder.databases:
             outbox = folder.databases[OUTBOX]

@@ -17,6 +17,7 @@ from node.audit.faults import AuditError, fail, first_difference
 from node.audit.folder import LEDGER
 from node.audit.walk import Walked
 from node.chain.evidence import EvidenceError, decode_evidence
+from node.chain.excuse import ExcuseError, decode_resumption, verify_resumption
 from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.ledger.invariant import check_invariant
@@ -163,6 +164,26 @@ def check_evidence(ledger: sqlite3.Connection, voters: VoterSet) -> int:
             )
         count += 1
     return count
+
+
+def check_resumptions(ledger: sqlite3.Connection, voters: VoterSet) -> None:
+    """Verify all resumptions again.
+
+    Raises:
+        AuditError: one is none, or is kept in another place.
+    """
+    rows = ledger.execute("SELECT voter, size, body FROM resumptions ORDER BY voter, size")
+    for voter, size, body in rows:
+        row = f"voter={voter}, size={size}"
+        try:
+            resumption = decode_resumption(body)
+            told = verify_resumption(resumption, voters).checkpoint
+        except ExcuseError as error:
+            raise fail(
+                f"resumption: {error}", LEDGER, table="resumptions", row=row, column="body"
+            ) from error
+        if (resumption.voter, told.size) != (voter, size):
+            raise fail("a resumption in another place", LEDGER, table="resumptions", row=row)
 
 
 def compare_rows(

@@ -26,6 +26,15 @@ from node.chain.evidence import (
     RootEvidence,
     RootStatement,
 )
+from node.chain.excuse import (
+    Excuse,
+    ExcuseError,
+    Resumption,
+    contradiction,
+    excuses,
+    may_excuse,
+    verify_resumption,
+)
 from node.chain.judgement import judge
 from node.chain.merkle import (
     SubtreeLookup,
@@ -95,6 +104,30 @@ def compare(a: Side, b: Side, voters: VoterSet) -> Comparison:
     except EvidenceError as error:  # a proof whose parts do not belong together
         raise ForgedError(str(error)) from error
     return result
+
+
+def find_excuse(
+    evidence: Evidence, resumptions: Sequence[Resumption], sides: Sequence[Side], voters: VoterSet
+) -> Excuse | None:
+    """What excuses evidence of a comparison, if one of these resumptions does."""
+    pair = contradiction(evidence)
+    for resumption in resumptions:
+        try:
+            base = verify_resumption(resumption, voters).checkpoint
+        except ExcuseError:
+            continue  # a source may show what it likes
+        if pair is None or not may_excuse(evidence, resumption.voter, base.size):
+            continue
+        large = pair[2]
+        for side in sides:
+            told = side.certificate.checkpoint
+            if (told.size, told.root) != (large.size, large.root) or side.subtrees is None:
+                continue
+            path = tuple(consistency_path(base.size, large.size, side.subtrees))
+            excuse = Excuse(resumption, path)
+            if excuses(excuse, evidence, voters):
+                return excuse
+    return None
 
 
 def _compare(small: Side, large: Side, both: _Both, voters: VoterSet) -> Comparison:

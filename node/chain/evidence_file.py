@@ -3,6 +3,8 @@
     piaolian/evidence@v1
     network <network id, 64 hexadecimal digits>
     <base64 of the canonical evidence, `node.chain.evidence`>     a line for each 48,000 bytes
+    excuse                                                        these two only where there is one
+    <base64 of the canonical excuse, `node.chain.excuse`>
 
 Every line ends in a line feed. There is one accepted form: reading writes again and compares. The
 file names nobody; the verdict does, and only after every signature and path was verified.
@@ -20,15 +22,25 @@ from node.chain.evidence import (
     decode_evidence,
     encode_evidence,
 )
+from node.chain.excuse import (
+    EXCUSE_BYTES_MAX,
+    Excuse,
+    ExcuseError,
+    check_excused,
+    decode_excuse,
+    encode_excuse,
+)
 from node.chain.judgement import judge
 from node.chain.note import LINE_BYTES, MalformedNoteError, base64_lines, decode_base64
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
 
 EVIDENCE_HEADER = "piaolian/evidence@v1"
-EVIDENCE_FILE_BYTES_MAX = 256 + (EVIDENCE_BYTES_MAX + 2) // 3 * 4
-"""Two short lines, and the largest evidence in base64."""
-_BODY_LINES_MAX = -(-EVIDENCE_BYTES_MAX // LINE_BYTES)
+EVIDENCE_FILE_BYTES_MAX = 256 + (EVIDENCE_BYTES_MAX + EXCUSE_BYTES_MAX + 4) // 3 * 4
+"""Three short lines, and the largest evidence and excuse in base64."""
+_BODY_LINES_MAX = -(-EVIDENCE_BYTES_MAX // LINE_BYTES) + 1
+_EXCUSE = "excuse"
+"""Begins the lines of the excuse; no line of base64 of this length ends a body in one form."""
 
 
 class EvidenceVerdict(msgspec.Struct, frozen=True):
@@ -51,13 +63,15 @@ def is_evidence_file(data: bytes) -> bool:
     return data.startswith(EVIDENCE_HEADER.partition("@")[0].encode())
 
 
-def encode_evidence_file(evidence: Evidence, voters: VoterSet) -> str:
-    """The file of `evidence` against one of `voters`."""
+def encode_evidence_file(evidence: Evidence, voters: VoterSet, excuse: Excuse | None = None) -> str:
+    """The file of `evidence` against one of `voters`, with what excuses it, if anything does."""
     body = base64_lines(encode_evidence(evidence))
+    if excuse is not None:
+        body += [_EXCUSE, *base64_lines(encode_excuse(excuse))]
     return "\n".join([EVIDENCE_HEADER, f"network {voters.network_id.hex()}", *body, ""])
 
 
-def parse_evidence_file(data: bytes, voters: VoterSet) -> Evidence:
+def parse_evidence_file(data: bytes, voters: VoterSet) -> tuple[Evidence, Excuse | None]:
     """Read a file; judges nothing.
 
     Raises:
@@ -66,26 +80,45 @@ def parse_evidence_file(data: bytes, voters: VoterSet) -> Evidence:
     if len(data) > EVIDENCE_FILE_BYTES_MAX:
         raise EvidenceError("evidence file is too large")
     lines = data.decode("ascii", "replace").split("\n")
-    if not 4 <= len(lines) <= 3 + _BODY_LINES_MAX or lines[0] != EVIDENCE_HEADER or lines.pop():
+    if not 4 <= len(lines) <= 4 + _BODY_LINES_MAX or lines[0] != EVIDENCE_HEADER or lines.pop():
         raise EvidenceError("not an evidence file")
     if lines[1] != f"network {voters.network_id.hex()}":
         raise EvidenceError("evidence belongs to another network")
+    body = lines[2:]
+    cut = body.index(_EXCUSE) if _EXCUSE in body else len(body)
+    evidence = decode_evidence(_body(body[:cut]))
+    if cut == len(body):
+        return evidence, None
     try:
-        body = b"".join(map(decode_base64, lines[2:]))
+        return evidence, decode_excuse(_body(body[cut + 1 :]))
+    except ExcuseError as error:
+        raise EvidenceError(f"excuse: {error}") from error
+
+
+def _body(lines: list[str]) -> bytes:
+    try:
+        body = b"".join(map(decode_base64, lines))
     except MalformedNoteError as error:
         raise EvidenceError(str(error)) from error
-    if lines[2:] != base64_lines(body):
+    if lines != base64_lines(body):
         raise EvidenceError("evidence file has its lines cut elsewhere")
-    return decode_evidence(body)
+    return body
 
 
 def judge_evidence_file(data: bytes, voters: VoterSet) -> Finding:
     """Read and judge a file.
 
     Raises:
-        EvidenceError: with the reason why it proves nothing.
+        EvidenceError: with the reason why it proves nothing, or why what it proves is excused.
     """
-    return judge(parse_evidence_file(data, voters), voters)
+    evidence, excuse = parse_evidence_file(data, voters)
+    finding = judge(evidence, voters)
+    if excuse is not None:
+        try:
+            check_excused(excuse, evidence, voters)
+        except ExcuseError as error:
+            raise EvidenceError(f"excuse: {error}") from error
+    return finding
 
 
 def verify_evidence_file(data: bytes, genesis: Genesis) -> EvidenceVerdict:

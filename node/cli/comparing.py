@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from node.chain.compare import Comparison, ForgedError, Side, UndecidedError, compare
+from node.chain.compare import (
+    Comparison,
+    ForgedError,
+    Side,
+    UndecidedError,
+    compare,
+    find_excuse,
+)
 from node.chain.evidence import Evidence
 from node.chain.evidence_file import encode_evidence_file
+from node.chain.excuse import contradiction
 from node.chain.judgement import judge
 from node.chain.tiles import MissingTileError
 from node.chain.voters import VoterSet
@@ -48,6 +56,7 @@ def compare_sources(
             )
             result = compare(a.side, b.side, voters)
             evidence = _complete(result, a, b, voters)
+            excused = _excused(evidence, a, b, voters)
     except (ForgedError, UndecidedError) as error:
         raise SourceError(str(error)) from error
     except (NodeUnreachableError, ProblemError) as error:  # exit code 1 would say: inconsistent
@@ -58,8 +67,20 @@ def compare_sources(
         "consistent": result.consistent,
         "sizes": [source.side.certificate.checkpoint.size for source in (a, b)],
         "first_difference": result.first_difference,
-        "evidence": _write(evidence, voters, output),
+        "evidence": _write([item for item in evidence if item not in excused], voters, output),
+        "excused": sorted({judge(item, voters).voter for item in excused}),
     }
+
+
+def _excused(
+    evidence: Sequence[Evidence], a: Source, b: Source, voters: VoterSet
+) -> list[Evidence]:
+    """What convicts nobody: its voter was led astray, and said so when it came back."""
+    if not any(contradiction(item) for item in evidence):
+        return []
+    resumptions = [*a.resumptions(), *b.resumptions()]
+    sides = (a.side, b.side)
+    return [item for item in evidence if find_excuse(item, resumptions, sides, voters)]
 
 
 def _complete(result: Comparison, a: Source, b: Source, voters: VoterSet) -> list[Evidence]:

@@ -6,6 +6,7 @@ and is asked for only so often.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from node.chain.certificate import Certificate, CertificateError, open_checkpoint
 from node.chain.compare import Side
+from node.chain.excuse import ExcuseError, Resumption, decode_resumption
 from node.chain.merkle import HASH_BYTES
 from node.chain.proof import PROOF_HEADER, MalformedProofError, parse_proof
 from node.chain.tiles import TILE_WIDTH, TileAddress, TileLookup, TileSubtrees
@@ -47,6 +49,8 @@ class Source:
     side: Side
     earlier: Callable[[], Iterator[Side]] = lambda: iter(())
     """Checkpoints before the newest, newest first; a few."""
+    resumptions: Callable[[], list[Resumption]] = list
+    """Of voters that were led astray, as the source tells; judged by nobody."""
 
 
 def open_source(
@@ -162,7 +166,14 @@ def _node_source(name: str, client: ApiClient, voters: VoterSet) -> Source:
         except (CliError, CertificateError, LookupError, TypeError):
             return  # a bare log without blocks, or one that answers nonsense: it has no more
 
-    return Source(_log_side(name, fetch, voters), earlier)
+    def resumptions() -> list[Resumption]:
+        try:
+            told = client.get("/v1/evidence", limit=1).fields["resumptions"]
+            return [decode_resumption(base64.b64decode(body)) for body in told]  # type: ignore[attr-defined]
+        except (CliError, ExcuseError, LookupError, TypeError, ValueError):
+            return []  # a bare log, or one that answers nonsense: it excuses nobody
+
+    return Source(_log_side(name, fetch, voters), earlier, resumptions)
 
 
 def _certificates(client: ApiClient, voters: VoterSet) -> Iterator[Certificate]:

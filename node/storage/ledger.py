@@ -298,6 +298,23 @@ class Ledger:
                 self._load(connection)
             raise
 
+    async def drop_evidence(self, evidence_id: bytes) -> None:
+        """Forget evidence that turned out to be excused."""
+        await self._database.run(
+            lambda connection: connection.execute(
+                "DELETE FROM evidence WHERE id = ?", (evidence_id,)
+            )
+        )
+
+    async def store_resumption(self, voter: int, size: int, body: bytes) -> None:
+        """Keep a voter's resumption above a certified tree of this size."""
+        await self._database.run(
+            lambda connection: connection.execute(
+                "INSERT OR IGNORE INTO resumptions (voter, size, body) VALUES (?, ?, ?)",
+                (voter, size, body),
+            )
+        )
+
     def _load(self, connection: sqlite3.Connection) -> None:
         row = connection.execute("SELECT network, record FROM head").fetchone()
         if row is None:

@@ -233,6 +233,15 @@ class LedgerReader:
 
         return await self._database.run(job)
 
+    async def resumptions(self) -> list[bytes]:
+        """Stored resumptions in the order of voter and size."""
+
+        def job(connection: sqlite3.Connection) -> list[bytes]:
+            rows = connection.execute("SELECT body FROM resumptions ORDER BY voter, size")
+            return [body for (body,) in rows]
+
+        return await self._database.run(job)
+
     async def evidence_body(self, identity: bytes) -> bytes | None:
         """Stored evidence by its id."""
 

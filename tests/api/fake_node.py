@@ -496,5 +496,8 @@ class FakeNode:
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         return [item for item in self.found if after is None or item.id > after][:limit]
 
+    async def resumptions(self) -> Sequence[bytes]:
+        return ()
+
     async def evidence_file(self, identity: bytes) -> str | None:
         return next((f"file of {i.voter}\n" for i in self.found if i.id == identity), None)

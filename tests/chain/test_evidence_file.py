@@ -66,7 +66,7 @@ def test_a_file_names_the_liar_with_the_genesis_alone(evidence: Evidence) -> Non
     assert lines[:2] == ["piaolian/evidence@v1", f"network {VOTERS.network_id.hex()}"]
     assert len(lines) == 4
     assert is_evidence_file(text.encode())
-    assert parse_evidence_file(text.encode(), VOTERS) == evidence
+    assert parse_evidence_file(text.encode(), VOTERS) == (evidence, None)
     finding = judge(evidence, VOTERS)
     verdict = verify_evidence_file(text.encode(), GENESIS)
     assert (verdict.valid, verdict.reason) == (True, "")

@@ -29,6 +29,7 @@ from node.chain.voters import VoterSet
 from node.cli.main import main
 from node.clock import SystemClock
 from node.cosigner import Cosigner
+from node.excuses import Excuses
 from node.finality import Cosigned, DivergedError, Finality
 from node.gossip import CertificateMessage, StatementMessage, encode_control
 from node.ledger.signing import secret_key
@@ -111,7 +112,13 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
             halts: list[DivergedError] = []
             forgers: list[int] = []
             keeper = EvidenceKeeper(
-                voters, ledger, reader, SystemClock(), told.append, halts.append
+                voters,
+                ledger,
+                reader,
+                SystemClock(),
+                told.append,
+                halts.append,
+                Excuses(voters, ledger, reader, lambda _: None),
             )
             cosigner = Cosigner(voter, seed(f"{voter.node}/cosign"), marker, lambda: TIME_S)
             authority = EntryAuthority(

@@ -21,6 +21,7 @@ from node.chain.run import LeafRun
 from node.clock import SystemClock
 from node.cosigner import Cosigner, SigningHaltedError
 from node.engine import Engine, HaltedError
+from node.excuses import Excuses
 from node.finality import Finality
 from node.naming import Naming, NotNamedError
 from node.pool import Pool, PoolLimits
@@ -88,7 +89,13 @@ async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
     voters, clock, tracker = chronicle.voters, SystemClock(), Tracker()
     marker = Marker.open(tmp_path / "marker")
     keeper = EvidenceKeeper(
-        voters, chronicle.ledger, chronicle.reader, clock, lambda _: None, lambda _: None
+        voters,
+        chronicle.ledger,
+        chronicle.reader,
+        clock,
+        lambda _: None,
+        lambda _: None,
+        Excuses(voters, chronicle.ledger, chronicle.reader, lambda _: None),
     )
     me = voters.voters[ME]
     cosigner = Cosigner(me, seed(f"{me.node}/cosign"), marker, lambda: TIME_S)

@@ -103,11 +103,30 @@ def test_statements_far_ahead_are_not_held(fixture: Fixture) -> None:
     assert not fixture.finality._held
 
 
-def test_more_than_f_dissenters_stop_the_node(fixture: Fixture) -> None:
+def test_q_dissenters_stop_the_node_and_are_the_certificate(fixture: Fixture) -> None:
+    """Fewer do not: a liar may have led one honest voter astray, and both dissent."""
+    told: list[int] = []
+    fixture.finality.on_dissent = told.append
     fixture.apply(1)
-    assert fixture.finality.receive(1, fixture.statement(1, 1, OTHER)) is None
-    with pytest.raises(DivergedError, match="issuer, payer signed another root"):
-        fixture.finality.receive(2, fixture.statement(2, 1, OTHER))
+    for number in (1, 2):
+        assert fixture.finality.receive(number, fixture.statement(number, 1, OTHER)) is None
+    third = fixture.statement(1, 1, hashlib.sha256(b"third").digest())
+    assert fixture.finality.receive(1, third) is None  # one voter counts once
+    assert told == [1, 1, 1]
+    with pytest.raises(DivergedError, match="issuer, payer, reimburser signed") as raised:
+        fixture.finality.receive(3, fixture.statement(3, 1, OTHER))
+    raised.value.certificate.verify(fixture.voters)
+    assert raised.value.certificate.checkpoint.root == OTHER
+
+
+def test_a_certificate_of_another_size_for_a_height_of_ours_is_dissent(fixture: Fixture) -> None:
+    """Nobody signs a height, so it may be the height that is false: the tree will tell."""
+    told: list[int] = []
+    fixture.finality.on_dissent = told.append
+    fixture.apply(1)
+    assert not fixture.finality.receive_certificate(1, fixture.certificate(2, OTHER))
+    assert told == [1]
+    assert fixture.watch.doubts.due_certificates() == []
 
 
 def test_two_roots_of_one_voter_are_noticed_also_after_finality(fixture: Fixture) -> None:

@@ -22,8 +22,10 @@ from node.chain.evidence import (
     decode_evidence,
     encode_evidence,
 )
+from node.chain.excuse import ExcuseError, encode_resumption, sign_resumption
 from node.chain.judgement import judge
 from node.clock import SystemClock
+from node.excuses import RESUMPTIONS_MAX, Excuses
 from node.finality import Cosigned, DivergedError, Finality
 from node.storage.ledger import AppliedBlock
 from node.witness import NEWEST, OFFENCES_MAX, EvidenceKeeper
@@ -42,11 +44,15 @@ class Witness:
     keeper: EvidenceKeeper
     told: list[bytes]
     halts: list[DivergedError]
+    excuses: Excuses
+    resumed: list[bytes]
 
     @classmethod
     def of(cls, chronicle: Chronicle) -> Witness:
         told: list[bytes] = []
         halts: list[DivergedError] = []
+        resumed: list[bytes] = []
+        excuses = Excuses(chronicle.voters, chronicle.ledger, chronicle.reader, resumed.append)
         keeper = EvidenceKeeper(
             chronicle.voters,
             chronicle.ledger,
@@ -54,8 +60,10 @@ class Witness:
             SystemClock(),
             told.append,
             halts.append,
+            excuses,
         )
-        return cls(chronicle, Finality(chronicle.voters, 0, keeper), keeper, told, halts)
+        finality = Finality(chronicle.voters, 0, keeper)
+        return cls(chronicle, finality, keeper, told, halts, excuses, resumed)
 
     async def apply(self, *serials: int) -> AppliedBlock:
         """A block of our history."""
@@ -333,3 +341,100 @@ def test_a_certificate_holds_what_its_voters_signed(tmp_path: Path) -> None:
         await chronicle.close()
 
     asyncio.run(run())
+
+
+# --- Who was led astray --------------------------------------------------------------------------
+
+ASTRAY = 2
+OTHERS = (0, 1, 3)
+
+
+def resumption(chronicle: Chronicle, block: AppliedBlock, voter: int = ASTRAY) -> bytes:
+    """Of a voter that dropped what it had signed, above a certificate of the others."""
+    others = [number for number in range(4) if number != voter]
+    key = seed(f"{chronicle.voters.voters[voter].node}/cosign")
+    certificate = chronicle.certificate(block, others)
+    return encode_resumption(sign_resumption(chronicle.voters, voter, certificate, key))
+
+
+@pytest.mark.parametrize("comes", ["before", "between", "after", "restarted", "never"])
+async def test_a_resumption_excuses_what_was_signed_before_it(
+    node: Witness, fork: list[AppliedBlock], comes: str
+) -> None:
+    """Whatever comes first: the false signature, the true one above, or the resumption."""
+    await node.apply(1)
+    second = await node.apply(2)
+    resumed = resumption(node.chronicle, second)
+    if comes == "before":
+        node.excuses.receive(resumed)
+    node.finality.receive(ASTRAY, statement(node.chronicle, ASTRAY, fork[0], height=1))
+    await node.hear(second, 1, 3)
+    if comes in {"between", "restarted"}:
+        node.excuses.receive(resumed)
+    third = await node.apply(3)
+    if comes == "restarted":
+        assert await node.settled() == []
+        finality = node.finality
+        node = Witness.of(node.chronicle)
+        await node.keeper.load()
+        node.finality.resume(finality.final_height)
+        node.finality.block_applied(
+            3, Checkpoint(node.chronicle.voters.origin, third.size, third.root), None
+        )
+        node.finality.receive(ASTRAY, statement(node.chronicle, ASTRAY, fork[0], height=1))
+    await node.hear(third, ASTRAY)
+    convicted = [("payer", "roots")]
+    if comes in {"after", "never"}:
+        assert await node.settled() == convicted
+    if comes == "after":
+        node.excuses.receive(resumed)
+    assert await node.settled() == (convicted if comes == "never" else [])
+    assert len(node.keeper.bodies()) == (comes == "never")
+    if comes != "never":
+        assert node.excuses.bodies() == [resumed]
+    if comes not in {"never", "restarted"}:
+        assert node.resumed == [resumed], "told to the others"
+
+
+async def test_evidence_waits_until_our_tree_can_tell(
+    node: Witness, fork: list[AppliedBlock], tmp_path: Path
+) -> None:
+    """A peer that is ahead found it: we do not have the larger tree yet."""
+    ahead = await Chronicle.open(tmp_path / "ahead")
+    peer = Witness.of(ahead)
+    for serial in (1, 2, 3):
+        await peer.apply(serial)
+    await peer.hear(ahead.blocks[-1], ASTRAY)
+    peer.finality.receive(ASTRAY, statement(ahead, ASTRAY, fork[0], height=1))
+    assert await peer.settled() == [("payer", "roots")]
+    (body,) = peer.told
+    node.excuses.receive(resumption(ahead, ahead.blocks[1]))
+    node.keeper.receive(body)
+    await node.apply(1)
+    assert await node.settled() == []
+    for serial in (2, 3):
+        await node.apply(serial)
+    assert await node.settled() == []
+    assert node.excuses.held() == []
+    await ahead.close()
+
+
+async def test_a_resumption_excuses_no_one_else_and_nothing_after_it(
+    node: Witness, fork: list[AppliedBlock]
+) -> None:
+    first = await node.apply(1)
+    node.excuses.receive(resumption(node.chronicle, first))
+    for voter in (LIAR, ASTRAY):  # of 9 leaves: after the resumption at 2
+        node.finality.receive(voter, statement(node.chronicle, voter, fork[1], height=10**6))
+    for serial in range(2, 7):
+        await node.apply(serial)
+    await node.hear(node.chronicle.blocks[-1], LIAR, ASTRAY)
+    assert sorted(await node.settled()) == [("issuer", "roots"), ("payer", "roots")]
+
+
+async def test_resumptions_are_bounded(node: Witness) -> None:
+    for serial in range(1, RESUMPTIONS_MAX + 4):
+        node.excuses.receive(resumption(node.chronicle, await node.apply(serial)))
+    assert len(node.excuses.bodies()) == RESUMPTIONS_MAX
+    with pytest.raises(ExcuseError):
+        node.excuses.receive(b"nothing")
