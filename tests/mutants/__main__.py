@@ -47,15 +47,14 @@ def plant(mutation: Mutation, folder: Path) -> None:
     shutil.copytree(
         ROOT / "consensus", folder / "consensus", ignore=shutil.ignore_patterns("__pycache__")
     )
-    changes = [(mutation.module, *change) for change in mutation.changes]
-    for module, old, new in [*changes, *mutation.also]:
-        path = folder / "consensus" / module
-        text = path.read_text()
+    path = folder / "consensus" / mutation.module
+    text = path.read_text()
+    for old, new in mutation.changes:
         if text.count(old) != 1:
             raise ValueError(f"{mutation.name}: {text.count(old)} places for {old!r}")
         text = text.replace(old, new)
-        compile(text, module, "exec")
-        path.write_text(text)
+    compile(text, mutation.module, "exec")
+    path.write_text(text)
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:

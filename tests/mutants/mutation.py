@@ -16,5 +16,3 @@ class Mutation:
     changes: tuple[tuple[str, str], ...]
     aimed: bool = False
     """Only runs aimed at leaders and leases are likely to meet it (`Plan.aim`)."""
-    also: tuple[tuple[str, str, str], ...] = ()
-    """The same in other modules, where the right thing is done twice."""

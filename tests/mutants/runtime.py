@@ -33,13 +33,6 @@ RUNTIME = (
         "one deposes it, and leases do not hold.",
         "elections.py",
         (("        self.leader = self._heir = None  #", "        self.leader = None  #"),),
-        also=(
-            (
-                "leading.py",
-                "        self._campaign = self._heir = None\n",
-                "        self._campaign = None\n",
-            ),
-        ),
         aimed=True,
     ),
     Mutation(
@@ -156,10 +149,10 @@ RUNTIME = (
         "storing.py",
         (
             (
-                "                await self._store.append(write.batch)\n"
+                "                await self._append(write)\n"
                 "                self._report(partial(core.on_persisted, write.seq))\n",
                 "                self._report(partial(core.on_persisted, write.seq))\n"
-                "                await self._store.append(write.batch)\n",
+                "                await self._append(write)\n",
             ),
         ),
     ),

@@ -41,6 +41,7 @@ class Chaos:
         self._every(plan.crash_every_ms, self._crash_some)
         self._every(plan.pause_every_ms, self._pause_some)
         self._every(plan.partition_every_ms, self._cut_some)
+        self._every(plan.doze_every_ms, self._let_doze)
         self._every(plan.stop_every_ms, self._stop_some)
         self._every(plan.cancel_every_ms, self._cancel_some)
         self._every(plan.snapshot_every_ms, self._ask_for_snapshot)
@@ -195,6 +196,27 @@ class Chaos:
         victim.pause()
         timeout_ms = self._plan.election_ticks * self._plan.tick_ms
         self._world.later(self._rng.random() * timeout_ms * 4, self._resume, victim, victim.life)
+
+    def _let_doze(self) -> None:
+        leader = self._leader()
+        if leader is None:
+            return
+        others = [node for node in self._nodes if node is not leader]
+        sleeper, campaigner = self._rng.sample(others, 2)
+        self._world.note("doze", sleeper.id)
+        pair = frozenset({(leader.id, campaigner.id), (campaigner.id, leader.id)})
+        self._network.cut = pair
+        sleeper.pause()
+        timeout_ms = self._plan.election_ticks * self._plan.tick_ms
+        asleep_ms = (0.4 + 0.5 * self._rng.random()) * timeout_ms
+        self._world.later(asleep_ms, self._resume, sleeper, sleeper.life)
+        answered_ms = asleep_ms + 2 * self._plan.delay_ms
+        self._world.later(answered_ms, self._cut_off, leader.id, pair, 2 * timeout_ms)
+
+    def _cut_off(self, leader: NodeId, before: frozenset[Link], time_ms: float) -> None:
+        if self._network.cut is before and not self.over:
+            self._network.cut = now = frozenset(self._links(leader))
+            self._world.later(time_ms, self._rejoin, now, frozenset())
 
     def _resume(self, node: SimNode, life: int) -> None:
         if node.life == life and not self.over:

@@ -117,7 +117,7 @@ class Cluster:
             election_ticks=plan.election_ticks,
             heartbeat_ticks=plan.heartbeat_ticks,
             disk_stall_ticks=2 * plan.election_ticks,
-            catch_up_ticks_max=plan.election_ticks // 2,
+            catch_up_ticks_max=plan.election_ticks - 1 if plan.sleepy else plan.election_ticks // 2,
             window_messages=plan.window_messages,
             window_bytes=65_536,
             message_bytes_max=4_096,

@@ -53,6 +53,9 @@ class Plan:
     """A candidate loses all links before it has asked for votes: it is in a term of its own."""
     pause_every_ms: int = 0
     """A process is stopped and goes on later, as SIGSTOP and SIGCONT do."""
+    doze_every_ms: int = 0
+    """A voter sleeps for less than an election timeout, hears its leader once, and then no more,
+    while another one, who lacks the link to that leader, campaigns."""
     turn_ms: int = 0
     """Input that arrives within this time is handled in one go."""
     clock_back: float = 0.0
@@ -115,6 +118,8 @@ class Plan:
     election_ticks: int = 6
     heartbeat_ticks: int = 1
     tick_ms: int = 50
+    sleepy: bool = False
+    """As many ticks are made up for after a sleep as there may be."""
     message_entries: int = 3
     window_messages: int = 2
     tail_bytes: int = 4_096
@@ -135,6 +140,7 @@ class Plan:
         "crash_on_commit": 0.0,
         "cut_on_candidacy": 0.0,
         "pause_every_ms": 0,
+        "doze_every_ms": 0,
         "turn_ms": 0,
         "clock_back": 0.0,
         "drift": 0.0,
@@ -201,6 +207,7 @@ class Plan:
             crash_on_commit=some(0.0, 0.01, 0.1, share=0.4),
             cut_on_candidacy=some(0.0, 0.3, share=0.3),
             pause_every_ms=some(0, 300, 1_500, share=often),
+            doze_every_ms=some(0, 1_500, share=0.15),
             turn_ms=some(0, 1, 10, share=0.3),
             clock_back=some(0.0, 0.3, share=0.2),
             # A lease is only promised for clocks that differ by less than a quarter.
@@ -259,14 +266,16 @@ class Plan:
             crash_every_ms=rng.choice([0, 0, 1_500]),
             cut_on_candidacy=rng.choice([0.0, 0.0, 0.5, 0.8]),
             pause_every_ms=rng.choice([0, 150, 400]),
+            doze_every_ms=rng.choice([0, 1_000, 1_000]),
             turn_ms=rng.choice([0, 0, 1]),
             drift=rng.choice([0.0, 0.1]),
             transfer_every_ms=rng.choice([200, 500, 1_000]),
             cut_on_transfer=rng.choice([0.0, 0.0, 0.3]),
             heir_away=rng.choice([0.4, 0.9]),
             lease_reads=True,
-            election_ticks=rng.choice([6, 10]),
+            election_ticks=rng.choice([6, 10, 16]),
             heartbeat_ticks=rng.choice([1, 2]),
+            sleepy=True,
         )
 
     @classmethod
