@@ -174,8 +174,9 @@ class RaftCore(Leading):
         reads, self._reads = self._reads, []
         # A complete snapshot must not be on a disk that does not know its term: the next start
         # would let a log of a later term follow a hard state of an earlier one.
-        known = self._durability.hard_state_durable
-        chunk_writes = self._incoming.next_write() if known else []
+        chunk_writes: list[ChunkWrite] = []
+        if self._incoming.waits and self._durability.hard_state_durable:
+            chunk_writes = self._incoming.next_write()
         return Ready(messages, write, log_reads, chunk_reads, chunk_writes, reads, wanted)
 
     # --- What was asked for is done --------------------------------------------------------------

@@ -43,7 +43,8 @@ class Following(Elections):
             return False
         if term == self.term and self.leader not in {None, sender}:
             return False  # two leaders in one term: one of them lies
-        self._terms.hear(sender, term, self.membership)
+        if self._config.liars_max:
+            self._terms.hear(sender, term, self.membership)
         if term > self.term and not self._terms.is_supported(term, self.membership):
             self._ask_terms(sender, message if isinstance(message, Heartbeat) else None)
             return False

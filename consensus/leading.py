@@ -197,7 +197,8 @@ class Leading(Following):
         leadership, reads = self._leadership, self._leader_reads
         if leadership is None or reads is None or sender not in leadership.followers:
             return
-        self._terms.hear(sender, response.term, self.membership)
+        if self._config.liars_max:
+            self._terms.hear(sender, response.term, self.membership)
         if response.term > self.term and self._terms.is_supported(response.term, self.membership):
             self._become_follower(response.term, None)
             return

@@ -223,7 +223,9 @@ class State(ABC):
     def _acknowledge(
         self, leader: NodeId, index: LogIndex, status: AppendStatus = AppendStatus.OK
     ) -> None:
-        place = (self._life, self.term, index, self.log.hash_at(index))
+        log = self.log
+        entry_hash = log.last_hash if index == log.last_index else log.hash_at(index)
+        place = (self._life, self.term, index, entry_hash)
         if self._sealed[0] != place:  # the commit index is often told after the entries
             self._sealed = (place, self._sealer.seal(*place))
         seal = self._sealed[1]

@@ -125,6 +125,11 @@ class Incoming:
         """A part arrived; while another is at the store, only the newest one waits."""
         self._next = write
 
+    @property
+    def waits(self) -> bool:
+        """Whether a part has not been at the store yet."""
+        return self._next is not None
+
     def next_write(self) -> list[ChunkWrite]:
         """What goes to the store now."""
         if self._at_store is not None or self._next is None:

@@ -66,6 +66,10 @@ def is_ready(member: Member) -> bool:
     return member.ask("GET", "/readyz", timeout_s=5.0).status == 200
 
 
+def is_up(member: Member) -> bool:
+    return member.ask("GET", "/livez", timeout_s=5.0).status == 200
+
+
 def wait_ready(cluster: Cluster, timeout_s: float = 30.0) -> None:
     for member in cluster.living:
         wait_until(f"{member.name} is ready", partial(is_ready, member), timeout_s)
@@ -131,7 +135,8 @@ def finish_leap(cluster: Cluster, before: int) -> None:
     (victim.data / REJOIN).touch()
     victim.local.start()
     victim.alive = True
-    # It signs again, and is ready, a window of heights above what the others had signed.
+    wait_until("it asks the others what they signed", partial(is_up, victim))
+    # It signs again, and is ready, a window of heights above what they told.
     for number in range(WINDOW + 20):
         cluster.issue(f"without it {number}")
     wait_ready(cluster, 60.0)
