@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ class FakeNode:
         self.forbidden = False
         self.found: dict[str, str] = {}
         """Order id → number: the orders of the ledger."""
+        self.files: dict[str, bytes] = {}
+        """By hash: attachments that were handed in."""
         self.bodies: dict[str, Json] = {}
         """By order id: what it was issued with."""
         self.dies_after: int | None = None
@@ -84,6 +87,12 @@ class FakeNode:
             if isinstance(answer, Refusal):
                 raise answer
             return answer
+
+    def hand_in(self, content: bytes) -> str:
+        name = hashlib.sha256(content).hexdigest()
+        with self._lock:
+            self.files[name] = content
+        return name
 
     def _find(self, body: Json) -> Json:
         asked = body["order_ids"]
@@ -159,6 +168,11 @@ class FakeNode:
 
     def _add(self, body: Json) -> str:
         order_id = str(body["order_id"])
+        details = body.get("details") or {}
+        assert isinstance(details, dict)
+        for named in details.get("attachments", []):
+            if named["hash"] not in self.files:
+                raise Refusal(422, "INVALID_FIELDS")
         if order_id in self.found:
             return self.found[order_id]
         number = f"{len(self.invoices) + 1:020}"
@@ -202,15 +216,23 @@ def served(fake: FakeNode) -> Iterator[int]:
 
         def _answer(self, method: str) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}")
+            content = self.rfile.read(length)
             status = 200
             try:
+                if self.path == "/v1/attachments":
+                    assert self.headers["Content-Type"] == "application/octet-stream"
+                    self._send(201, {"hash": fake.hand_in(content), "size": len(content)})
+                    return
+                body = json.loads(content or b"{}")
                 value = fake.handle(method, self.path, body, self.headers.get("Idempotency-Key"))
             except Refusal as refusal:
                 status = refusal.status
                 value = {"code": refusal.code, "detail": f"because of {refusal.code}"}
                 if refusal.operation is not None:
                     value["operation"] = refusal.operation
+            self._send(status, value)
+
+        def _send(self, status: int, value: Json) -> None:
             content = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from node.cli.upload import Upload
+from node.config import NodeConfig
 from node.importing.ubl.breaches import Report
 from node.importing.ubl.codes import is_code
 from node.importing.ubl.exporting import export_ubl
@@ -23,7 +25,11 @@ from node.importing.ubl.reading import read_ubl
 from node.importing.ubl.structure import RULE
 from node.importing.ubl.tree import UblError
 from node.importing.ubl.units import unit_code
+from tests.cli.fake_node import PAYER, FakeNode
+from tests.cli.test_upload import config, fake
 from tests.importing.documents import added, attribute, broken, canonical, edited, example, mapped
+
+__all__ = ["config", "fake"]  # fixtures
 
 SHARED = Path(__file__).parents[3] / "shared"
 OFFICIAL = SHARED / "data" / "en16931" / "rules.jsonl.gz"
@@ -161,6 +167,15 @@ def test_a_file_in_a_document_travels_as_an_attachment_and_comes_back() -> None:
     )  # fmt: skip
     exported = export_ubl(public, details, {named["hash"]: file})
     assert canonical(exported) == canonical(content)
+
+
+def test_a_file_is_handed_in_before_the_invoice_that_names_it(
+    fake: FakeNode, config: NodeConfig
+) -> None:
+    plan = plan_ubl(with_file(b"offer"), for_ledger=True)
+    summary = Upload(config, plan, PAYER).run()
+    assert (summary.accepted, summary.refused) == (1, ())
+    assert list(fake.files.values()) == [b"offer"]
 
 
 def test_a_file_past_the_limit_is_named_with_its_place_and_the_limit() -> None:
