@@ -22,6 +22,7 @@ def main() -> int:
     for voters, bounds in (
         (4, Bounds(3, 2)),
         (4, Bounds(3, 3)),
+        (4, Bounds(3, 2, astray=1)),
         (4, Bounds(4, 1)),
         (4, Bounds(4, 2)),
         (5, Bounds(3, 1)),
@@ -29,6 +30,7 @@ def main() -> int:
         surprises += _run(Rules, voters, bounds, wanted=False)
     surprises += _run(Rules, 4, Bounds(3, 1), wanted=False, eager=False)
     surprises += _run(Rules, 7, Bounds(4, 2), wanted=False, walks=5_000)
+    surprises += _run(Rules, 7, Bounds(4, 2, astray=1), wanted=False, walks=2_000)
     surprises += _run(Rules, 7, Bounds(4, 2), wanted=False, walks=2_000, eager=False)
     return 1 if surprises else 0
 

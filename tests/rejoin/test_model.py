@@ -10,6 +10,7 @@ import pytest
 
 from node.resumption import Rules
 from tests.rejoin.search import exhaust, walk
+from tests.rejoin.voter import Voter
 from tests.rejoin.weaker import WEAKER, OneHeightLower, RejoiningAnswers
 from tests.rejoin.world import Bounds, World
 
@@ -33,6 +34,24 @@ def test_the_rules_make_none_of_four_voters_with_one_loss(eager: bool) -> None:
     assert found.finished
     assert found.conflict is None
     assert found.states > 1_000
+
+
+def test_the_rules_make_none_beside_a_voter_that_was_led_astray() -> None:
+    """It knows what it signed, so a certificate of that height is its base; another one forgot."""
+    world, resumed = World(FOUR, Rules(W), Bounds(3, losses=1, astray=1)), 0
+    original = world.steps.resume
+
+    def resume(voter: Voter) -> Voter | None:
+        nonlocal resumed
+        after = original(voter)
+        resumed += after is not None and voter.memory.above is not None
+        return after
+
+    world.steps.resume = resume  # type: ignore[assignment]
+    found = exhaust(world)
+    assert (found.finished, found.conflict) == (True, None)
+    assert found.states > 20_000
+    assert resumed, "one that was led astray signs again"
 
 
 def test_walks_of_seven_voters_find_a_weaker_rule_and_nothing_in_these() -> None:

@@ -148,6 +148,7 @@ class Steps:
         self.sign = cache(self._sign)
         self.learn = cache(self._learn)
         self.forget = cache(self._forget)
+        self.set_aside = cache(self._set_aside)
         self.tells = cache(self._tells)
         self.resume = cache(self._resume)
         self.hear = cache(self._hear)
@@ -193,6 +194,12 @@ class Steps:
         cosigner.forget()
         return voter_of("", port.memory, None, "", liars, voter.signed)
 
+    def _set_aside(self, voter: Voter, liars: tuple[Told, ...]) -> Voter:
+        """Its ledger is none that is certified: it drops that, and remembers what it signed."""
+        cosigner, port = self._cosigner(voter.memory)
+        cosigner.forget(above=cosigner.signed_height)
+        return voter_of("", port.memory, None, "", liars, voter.signed)
+
     def _tells(self, voter: Voter, number: int) -> Told | None:
         """Its answer to a question, as `Rejoining.answer` makes it."""
         certified = len(voter.held_path)
@@ -215,7 +222,9 @@ class Steps:
             if told.certified and voter.chain.startswith(told.certified):
                 inquiry.place(told.by, len(told.certified))
         height_min = inquiry.base_height()
-        if voter.held is None or not is_base(voter.held, height_min, None, own=0, own_size=0):
+        if voter.held is None or not is_base(
+            voter.held, height_min, voter.memory.above, own=0, own_size=0
+        ):
             return None
         cosigner, port = self._cosigner(voter.memory)
         cosigner.resume_above(voter.held, frontier(voter.held_path))

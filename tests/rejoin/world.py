@@ -30,6 +30,8 @@ class Bounds(NamedTuple):
     heights: int
     losses: int
     """Of all voters together."""
+    astray: int = 0
+    """How often a voter may drop its ledger, since another one is certified."""
 
 
 class State(NamedTuple):
@@ -37,6 +39,7 @@ class State(NamedTuple):
 
     voters: tuple[Voter, ...]
     losses: int
+    astray: int = 0
 
 
 class World:
@@ -79,7 +82,9 @@ class World:
                 voters = [*state.voters[:number], after, *state.voters[number + 1 :]]
                 if self.eager:
                     self._hurry(voters)
-                yield f"v{number} {what}", self._canonical(tuple(voters), state.losses + losses)
+                aside = state.astray + (what == "sets aside")
+                after_all = self._canonical(tuple(voters), state.losses + losses, aside)
+                yield f"v{number} {what}", after_all
 
     def _of(
         self, state: State, number: int, voter: Voter, certified: dict[str, int], used: set[str]
@@ -101,6 +106,9 @@ class World:
                     yield f"resumes above {path}", resumed, 0
             elif learned is not None:
                 yield f"learns the certificate of {path}", learned, 0
+        astray = not voter.memory.rejoining and any(_contradicts(voter, path) for path in certified)
+        if astray and state.astray < self.bounds.astray:
+            yield "sets aside", self.steps.set_aside(voter, self._liars), 0
         if state.losses < self.bounds.losses and voter.signed and not voter.memory.rejoining:
             yield "forgets", self.steps.forget(voter, self._liars), 1
         if voter.memory.rejoining and not self.eager:
@@ -138,9 +146,15 @@ class World:
                     learned = self.steps.learn(voters[number], path, False)
                     voters[number] = learned or voters[number]
 
-    def _canonical(self, voters: tuple[Voter, ...], losses: int) -> State:
+    def _canonical(self, voters: tuple[Voter, ...], losses: int, astray: int) -> State:
         order = sorted(range(len(voters)), key=lambda number: self._key(voters[number]))
         if order == list(range(len(voters))):
-            return State(voters, losses)
+            return State(voters, losses, astray)
         numbers = {old: new for new, old in enumerate(order)}
-        return State(tuple(renumbered(voters[old], numbers) for old in order), losses)
+        return State(tuple(renumbered(voters[old], numbers) for old in order), losses, astray)
+
+
+def _contradicts(voter: Voter, path: str) -> bool:
+    """Whether a certificate shows a ledger false, none of whose own is as high."""
+    continues = voter.chain.startswith(path) or path.startswith(voter.chain)
+    return not continues and len(voter.held_path) < len(path)
