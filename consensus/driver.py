@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import SystemRandom  # noqa: TID251 - the default of an injected Rng
 
 from consensus import codec
@@ -21,7 +21,6 @@ from consensus.config import RaftConfig
 from consensus.core import RaftCore
 from consensus.durability import Addressed
 from consensus.errors import (
-    ConsensusError,
     MembershipError,
     NotLeaderError,
     ProposalError,
@@ -92,15 +91,10 @@ class RaftNode:
         self._proposals = Proposals()
         self._reads = Reads(config.reads_max)
         self._watchers = Watchers()
-        self._storing = Storing(store, snapshots, self._turns.want)
+        want = self._turns.want
+        self._storing = Storing(store, snapshots, want)
         self._applying = Applying(
-            config,
-            applier,
-            snapshots,
-            self._storing,
-            self._proposals,
-            self._reads,
-            self._turns.want,
+            config, applier, snapshots, self._storing, self._proposals, self._reads, want
         )
         self._observed: tuple[object, ...] = ()
 
@@ -229,7 +223,7 @@ class RaftNode:
         future: asyncio.Future[LogIndex] = self._loop.create_future()
         ticket = self._reads.add(future)
         try:
-            with self._entering():
+            with self._lifetime.entering():
                 core.read_index(ticket, self._loop.time() * 1_000)
         except ReadError:
             self._reads.drop(ticket)
@@ -249,7 +243,7 @@ class RaftNode:
         core = self._running_core()
         term = core.term
         try:
-            with self._entering():
+            with self._lifetime.entering():
                 core.transfer(to)
         except (NotLeaderError, MembershipError):
             return core.role is not Role.LEADER
@@ -339,19 +333,8 @@ class RaftNode:
             raise StoppedError("the node does not run")
         return self._core
 
-    @contextmanager
-    def _entering(self) -> Iterator[None]:
-        """Call the core from outside of a turn. What it does not declare ends the node."""
-        try:
-            yield
-        except ConsensusError:
-            raise
-        except Exception as error:
-            self._lifetime.fail(error)
-            raise StoppedError(f"the node failed: {error!r}") from error
-
     def _append(self, core: RaftCore, payload: bytes, term: Term) -> LogIndex:
-        # As `_entering`, on the way that each proposal takes.
+        # As `Lifetime.entering`, on the way that each proposal takes.
         try:
             return core.propose(payload, term)
         except ProposalError:
@@ -379,7 +362,7 @@ class RaftNode:
     def _begin_change(
         self, core: RaftCore, voters: Sequence[NodeId], learners: Sequence[NodeId]
     ) -> LogIndex:
-        with self._entering():
+        with self._lifetime.entering():
             index = core.change_membership(voters, learners)
         self._turns.want()
         return index
@@ -391,13 +374,7 @@ class RaftNode:
         if ready.reads:
             self._reads.answered(ready.reads, self._applying.applied)
         self._applying.look(core, wanted=ready.snapshot_wanted)
-        observed = (
-            core.role,
-            core.term,
-            core.leader,
-            core.suspect,
-            core.membership_index,
-        )
+        observed = (core.role, core.term, core.leader, core.suspect, core.membership_index)
         if observed != self._observed:
             self._observed = observed
             self._observer(self.status)

@@ -10,7 +10,8 @@ cancelled: a node without one of its tasks would go on leading and do nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
@@ -89,6 +90,21 @@ class Lifetime:
         self._failure = error
         self._report(error)
         self.end()
+
+    @contextmanager
+    def entering(self) -> Iterator[None]:
+        """The core is called from outside of a turn. What it does not declare ends the node.
+
+        Raises:
+            StoppedError: in place of that.
+        """
+        try:
+            yield
+        except ConsensusError:
+            raise
+        except Exception as error:
+            self.fail(error)
+            raise StoppedError(f"the node failed: {error!r}") from error
 
     @property
     def failed(self) -> asyncio.Future[None]:

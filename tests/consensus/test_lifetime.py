@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from typing_extensions import override
 
+from consensus.applying import Applying
 from consensus.config import RaftConfig
 from consensus.core import Ready
 from consensus.driver import RaftNode
@@ -26,6 +27,7 @@ from consensus.status import RaftStatus
 from consensus.storing import Storing
 from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex, NodeId, Role, Term
+from consensus.waiting import Proposals, Reads
 from tests.consensus.lab import chain
 from tests.consensus.memory import Network
 from tests.consensus.test_node import Group, Words, until
@@ -61,6 +63,7 @@ class Store(MemoryStore):
         self._meet("append")
         self.running += 1
         try:
+            await asyncio.sleep(0)
             await self.gate.wait()
         except asyncio.CancelledError:
             if not self.stubborn:
@@ -532,6 +535,35 @@ class Scripted:
 
     def on_chunk_read(self, read: ChunkRead, data: bytes | None) -> None:
         self.told.append(("chunk read", data))
+
+
+async def test_what_the_store_lost_to_a_reset_while_it_was_read_is_no_failure() -> None:
+    """The log begins after a snapshot now, which takes the place of what was to be applied."""
+
+    class Reset(Scripted):
+        durable_commit_index = LogIndex(3)
+        restore: Snapshot | None = None
+
+        def committed(self, first: LogIndex) -> None:
+            """Not in memory."""
+
+    core = Reset()
+
+    class Resetting(Store):
+        @override
+        async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
+            core.restore = Snapshot(LogIndex(5), Term(1), b"h" * 32, Membership(ALONE), 4, b"")
+            return []
+
+    store, machine = Resetting(), Machine()
+    storing = Storing(store, store, lambda: None)
+    serving = asyncio.ensure_future(storing.serve(core))  # type: ignore[arg-type]
+    config = RaftConfig(node=NodeId(1), voters=ALONE)
+    applying = Applying(config, machine, store, storing, Proposals(), Reads(9), lambda: None)
+    await applying._apply_some(core)  # type: ignore[arg-type]
+    serving.cancel()
+
+    assert (applying.applied, machine.words) == (0, [])
 
 
 class Refusing(Store):
