@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
-from consensus.errors import ReadError
+from consensus.errors import NotLeaderError, ReadError
+from consensus.log import RaftLog
+from consensus.membership import Membership
 from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.reads import ReadAnswer
-from consensus.types import LogIndex, Term
-from consensus.waiting import Proposals, Reads
+from consensus.snapshot import BEGINNING
+from consensus.types import LogIndex, NodeId, Role, Term
+from consensus.waiting import Proposals, Reads, Watchers
 from tests.consensus.lab import chain
 
 
@@ -86,3 +89,30 @@ async def test_reads_of_a_stopped_node_fail_but_for_those_given_up() -> None:
     reads.abandon()
 
     assert isinstance(open_still.exception(), ReadError)
+
+
+class Leader:
+    """Stands for a core that leads, and of whose change another leader may have made an end."""
+
+    role = Role.LEADER
+    leader = NodeId(1)
+    commit_index = membership_index = LogIndex(5)
+    membership = Membership((NodeId(1),))
+
+    def __init__(self, term: int, entry_term: int) -> None:
+        self.term = Term(term)
+        self.log = RaftLog([(Term(entry_term), b"h" * 32)] * 5, 1_000, BEGINNING)
+
+
+async def test_a_change_counts_only_if_its_own_entry_is_committed() -> None:
+    watchers = Watchers()
+    await watchers.settled(Leader(3, 3), LogIndex(5), Term(3))  # type: ignore[arg-type]
+    for other in (Leader(4, 4), Leader(3, 4)):
+        with pytest.raises(NotLeaderError):
+            await watchers.settled(other, LogIndex(5), Term(3))  # type: ignore[arg-type]
+
+
+async def test_who_leads_again_in_another_term_has_lost_what_it_began() -> None:
+    core = Leader(4, 3)
+    with pytest.raises(NotLeaderError):
+        await Watchers().turn(core, Term(3))  # type: ignore[arg-type]

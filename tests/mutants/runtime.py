@@ -162,8 +162,8 @@ RUNTIME = (
         "core.py",
         (
             (
-                "        known = self._durability.hard_state_durable\n",
-                "        known = True\n",
+                "        if self._incoming.waits and self._durability.hard_state_durable:\n",
+                "        if self._incoming.waits:\n",
             ),
         ),
     ),
