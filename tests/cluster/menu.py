@@ -333,7 +333,7 @@ class Menu:
         link, kind, body = said
         try:
             fields = msgspec.msgpack.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError):
             return link, kind, body[:-1]
         if not isinstance(fields, list) or not fields:
             return link, kind, body + b"\x00"
