@@ -178,7 +178,8 @@ class Leading(Following):
             self._handover.ticks_left -= 1
             if self._handover.ticks_left <= 0:
                 self._handover = self._heir = None
-                self._advance_membership(leadership)
+                if self.leads_safely:  # no change before a commit in its own term
+                    self._advance_membership(leadership)
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed >= self._config.heartbeat_ticks:
             self._heartbeat_elapsed = 0
