@@ -8,6 +8,7 @@ Relative paths are relative to the file, so that a node's folder can be moved.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -27,6 +28,9 @@ ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS.pattern}$")]
 """`host:port`, or `[IPv6]:port`."""
 
+_PREFIX = "PIAOLIAN_"
+_OTHER_VARIABLES = frozenset({"PIAOLIAN_CONFIG", "PIAOLIAN_TRACEBACK"})
+"""Variables of the command line, which are no settings of a node."""
 CONFIG_BYTES_MAX = 1 << 20
 PEERS_MAX = 64
 
@@ -133,7 +137,7 @@ class NodeConfig(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
-        env_prefix="PIAOLIAN_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
     )
 
@@ -174,6 +178,7 @@ def load_config(path: Path) -> NodeConfig:
         raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
     try:
         document = tomllib.loads(text.decode())
+        _check_environment()
         for key in document.keys() - NodeConfig.model_fields.keys():
             raise ConfigError(f"{path}: {key}: unknown key")
         config = NodeConfig(**document)
@@ -184,6 +189,25 @@ def load_config(path: Path) -> NodeConfig:
     config = _with_absolute_paths(config, path.resolve().parent)
     _check(path, config)
     return config
+
+
+def _check_environment() -> None:
+    """Refuse a variable that names no setting: it would be ignored, and nobody would know.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    sections = NodeConfig.model_fields
+    for name in os.environ:
+        upper = name.upper()
+        if not upper.startswith(_PREFIX) or upper in _OTHER_VARIABLES:
+            continue
+        section, _, key = upper.removeprefix(_PREFIX).lower().partition("__")
+        model = sections[section].annotation if section in sections else None
+        if not isinstance(model, type) or not issubclass(model, _Section):
+            raise ConfigError(f"{name}: there is no such variable")
+        if key.partition("__")[0] not in model.model_fields:
+            raise ConfigError(f"{name}: section {section} has no setting {key or '(none given)'}")
 
 
 def split_address(address: str) -> tuple[str, int]:

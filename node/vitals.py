@@ -165,6 +165,11 @@ class NodeVitals:
             ),
             Check("applied", behind <= CATCH_UP_ENTRIES, f"{behind} entries behind"),
             Check("signing", not signing, f"{signing}; final is {self._tracker.final_height}"),
+            Check(
+                "voting",
+                not raft.suspect,
+                "the log may have lost something: it votes once it has caught up",
+            ),
             self._check_peers(),
             self._check_clock(),
             Check("disk", not self._disk.full, self._disk.complaint),

@@ -7,7 +7,10 @@ problem document. Knows no business rule.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -43,11 +46,12 @@ from node.api import (
     wallet,
 )
 from node.api.config import ApiConfig
-from node.api.errors import ApiError, write_refused
+from node.api.errors import HTTP_CODES, ApiError, bad_request, write_refused
+from node.api.listening import ApiRunner
 from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.openapi import openapi_document
 from node.api.ports import NodeFacade, WriteRefusal
-from node.api.routing import ACCESS_KEY, Api, Route
+from node.api.routing import ACCESS_KEY, Api, Handler, Route
 from node.api.security import Gate, TokenSet
 from node.api.sessions import Sessions
 from node.clock import Clock, SystemClock
@@ -91,13 +95,13 @@ _HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 """Of every answer that does not say otherwise itself."""
-_HTTP_CODES: Mapping[int, str] = {
-    400: "BAD_REQUEST",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    413: "BODY_TOO_LARGE",
-    417: "EXPECTATION_FAILED",
-}
+REQUEST_ID = "X-Request-Id"
+_CLIENT_GONE = 499
+"""For the metrics only."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TAGGED_BYTES_MAX = 8 << 20
+_KEPT = ("ETag", "Cache-Control", "Vary", "Content-Location", "Expires")
+"""Headers of an answer that stand in a 304 too."""
 _log = structlog.get_logger("node.api")
 
 _Bound = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -137,7 +141,10 @@ def create_app(
     )
     app[API_KEY] = api
     for route in (*ROUTES, *pages.PAGES):
-        app.router.add_route(route.method, route.path, _bind(api, gate, route))
+        bound = _bind(api, gate, route)
+        app.router.add_route(route.method, route.path, bound)
+        if route.method == "GET" and route.answers.get(200) != "text/event-stream":
+            app.router.add_route("HEAD", route.path, bound)
     app.on_shutdown.append(_close_streams)
     return app
 
@@ -165,7 +172,7 @@ class ApiServer:
         self._tokens = tokens
         self._registry = registry
         self._clock = clock or SystemClock()
-        self._runner: web.AppRunner | None = None
+        self._runner: ApiRunner | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -180,8 +187,9 @@ class ApiServer:
         # handlers are logged here; what a client gets wrong is only counted.
         quiet = logging.getLogger("node.api.http")
         quiet.setLevel(logging.CRITICAL)
-        self._runner = web.AppRunner(
+        self._runner = ApiRunner(
             app,
+            self._config.connections_max,
             access_log=None,
             logger=quiet,
             keepalive_timeout=self._config.keepalive_timeout_s,
@@ -206,8 +214,9 @@ class ApiServer:
             return
         api = self._runner.app[API_KEY]
         api.sessions.end_scopes(changed)
-        for task in tuple(api.streams):
-            task.cancel()  # whoever still may comes back, and goes on where the stream ended
+        for task, scope in tuple(api.streams.items()):
+            if scope in changed:  # whoever still may comes back, and goes on where the stream ended
+                task.cancel()
         _log.warning("tokens changed", scopes=sorted(scope.name.lower() for scope in changed))
 
     @property
@@ -225,7 +234,7 @@ async def _close_streams(app: web.Application) -> None:
 
 
 def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
-    scope, handler = route.scope, route.handler
+    scope, handler = route.scope, _strict(route)
     if scope is None:
         return _open(api, gate, route)
 
@@ -243,8 +252,31 @@ def _bind(api: Api, gate: Gate, route: Route) -> _Bound:
     return handle
 
 
+def _strict(route: Route) -> Handler:
+    """The handler of a route, which takes no query parameter that the route does not name.
+
+    A misspelt one would be ignored, of a repeated one the first would count, without a word. Pages
+    take any: links to them are passed on, and get parameters on their way.
+    """
+    if "text/html" in {*route.answers.values()} or route in pages.PAGES:
+        return route.handler
+    often = {query.name: query.often for query in route.query}
+
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        if request.query_string:
+            for name in request.query:
+                if name not in often:
+                    known = ", ".join(often) or "none"
+                    raise bad_request(f"no query parameter {name[:64]!r} here; there are: {known}")
+                if not often[name] and len(request.query.getall(name)) > 1:
+                    raise bad_request(f"query parameter {name} is given more than once")
+        return await route.handler(api, request)
+
+    return handle
+
+
 def _open(api: Api, gate: Gate, route: Route) -> _Bound:
-    handler, rated = route.handler, route.rated
+    handler, rated = _strict(route), route.rated
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if rated:
@@ -261,6 +293,7 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
     async def around(request: web.Request, handler: _Bound) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         start_s = loop.time()
+        identity = _request_id(request)
         try:
             gate.check_address(request.headers)
             response = await handler(request)
@@ -270,24 +303,57 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
             response = _http_problem(error)
         except asyncio.CancelledError:
             raise
+        except ConnectionError:  # the client is gone: nobody reads this
+            response = web.Response(status=_CLIENT_GONE)
         except Exception as error:  # noqa: BLE001 - the last place where a fault can still be answered
-            response = _fault(request, error)
+            response = _fault(request, identity, error)
         if not response.prepared:
+            response = _conditional(request, response)
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)  # a page brings a policy of its own
+            response.headers[REQUEST_ID] = identity
         metrics.observe(request.method, _pattern(request), response.status, loop.time() - start_s)
         return response
 
     return around
 
 
-def _fault(request: web.Request, error: Exception) -> web.Response:
+def _request_id(request: web.Request) -> str:
+    """The client's own name for the request, if it can be told again; else a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _conditional(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Name what is answered, and send it only to who has not got it yet (RFC 9110, 13)."""
+    if request.method not in {"GET", "HEAD"} or not isinstance(response, web.Response):
+        return response
+    body = response.body
+    if response.status != 200 or not isinstance(body, bytes) or len(body) > _TAGGED_BYTES_MAX:
+        return response
+    if "ETag" not in response.headers:
+        response.headers["ETag"] = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    tag = response.headers["ETag"]
+    wanted = request.headers.get("If-None-Match")
+    if wanted is None or tag not in [each.strip().removeprefix("W/") for each in wanted.split(",")]:
+        return response
+    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    return web.Response(status=304, headers=kept)
+
+
+def _fault(request: web.Request, identity: str, error: Exception) -> web.Response:
     """The answer to a failure that no handler expected; a full disk is told without a trace."""
     if is_full(error):
         name = getattr(error, "filename", None)
         detail = f"{name}: {error}" if name else str(error)
         return write_refused(WriteRefusal("DISK_FULL", detail)).response()
-    _log.error("request failed", method=request.method, route=_pattern(request), exc_info=error)
+    _log.error(
+        "request failed",
+        method=request.method,
+        route=_pattern(request),
+        request_id=identity,
+        exc_info=error,
+    )
     return ApiError(500, "INTERNAL", "the node failed to answer").response()
 
 
@@ -298,7 +364,7 @@ def _pattern(request: web.Request) -> str:
 
 def _http_problem(error: web.HTTPException) -> web.Response:
     """Aiohttp's own errors (no route, wrong method …) as problems."""
-    code = _HTTP_CODES.get(error.status, "BAD_REQUEST")
+    code = HTTP_CODES.get(error.status, "BAD_REQUEST")
     status = error.status if error.status >= HTTPStatus.BAD_REQUEST else 500
     allow = error.headers.get("Allow")
     return ApiError(

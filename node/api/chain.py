@@ -19,7 +19,7 @@ from node.api.requests import (
     query_limit,
     query_seconds,
 )
-from node.api.routing import PAGE_QUERY, Api, Query, Route, WaitSlot, json_response
+from node.api.routing import PAGE_QUERY, Api, Query, Route, WaitSlot, json_response, scope_of
 from node.api.security import Scope
 from node.api.views import (
     BlockSummary,
@@ -132,7 +132,7 @@ async def _raw_blocks(api: Api, request: web.Request) -> web.Response:
     wait_s = query_seconds(request, "wait_s", 0.0, api.config.wait_s_max)
     final = api.node.heights().final
     if final < start and wait_s > 0:
-        final = await _wait_final(api, start, wait_s)
+        final = await _wait_final(api, request, start, wait_s)
     if final < start:
         return web.Response(body=msgspec.msgpack.encode([]), content_type=BLOCK_TYPE)
     blocks = await api.node.blocks(start, min(limit, final - start + 1), BLOCKS_BYTES_MAX)
@@ -141,12 +141,12 @@ async def _raw_blocks(api: Api, request: web.Request) -> web.Response:
     )
 
 
-async def _wait_final(api: Api, height: int, wait_s: float) -> int:
+async def _wait_final(api: Api, request: web.Request, height: int, wait_s: float) -> int:
     """The final height once it reaches `height`, or at the timeout."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     heights = api.node.heights()
-    with WaitSlot(api):
+    with WaitSlot(api, scope_of(request)):
         while heights.final < height and (left := deadline - loop.time()) > 0:
             # Only finality matters here: a committed height that nothing passes.
             above = Heights(committed=2**62, final=heights.final)

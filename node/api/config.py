@@ -43,9 +43,11 @@ class ApiConfig:
     """Failed authentications that are answered 401; more are answered 429."""
     wait_s_max: float = 60.0
     waiting_max: int = 2_048
-    """Requests that may wait (`?wait=`, `wait_s`) at once."""
+    """Requests of one scope that may wait (`?wait=`, `wait_s`) at once."""
     streams_max: int = 64
-    """Event streams at once."""
+    """Event streams of one scope at once."""
+    connections_max: int = 512
+    """Open connections; beyond that the oldest that asks nothing gives way."""
     heartbeat_s: float = 15.0
     """Comment on an idle event stream."""
     send_timeout_s: float = 10.0
@@ -67,6 +69,7 @@ class ApiConfig:
             self.wait_s_max,
             self.waiting_max,
             self.streams_max,
+            self.connections_max,
             self.heartbeat_s,
             self.send_timeout_s,
         )

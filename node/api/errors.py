@@ -15,6 +15,14 @@ from node.api.ports import WriteRefusal
 from node.ledger.codes import Code
 
 PROBLEM_TYPE = "application/problem+json"
+HTTP_CODES: Mapping[int, str] = {
+    400: "BAD_REQUEST",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "BODY_TOO_LARGE",
+    417: "EXPECTATION_FAILED",
+}
+"""Codes of what the HTTP library refuses by itself."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -66,6 +74,7 @@ API_CODES: Mapping[str, tuple[str, str]] = {
     ),
     "IDEMPOTENCY_CONFLICT": ("The key was used with another request.", "幂等键已用于另一请求。"),
     "TOO_MANY_REQUESTS": ("Slow down; see Retry-After.", "请求过于频繁。"),
+    "TOO_MANY_CONNECTIONS": ("All connections are busy; try again.", "连接已满,请稍后重试。"),
     "NO_QUORUM": ("Too few voters are reachable; nothing stored.", "可达投票节点不足,未保存。"),
     "NOT_FINALISING": ("Too many blocks wait for cosignatures.", "待联署区块过多,未保存。"),
     "NOT_READY": ("Starting or catching up; nothing was stored.", "节点启动或同步中,未保存。"),
@@ -108,11 +117,15 @@ class ApiError(Exception):
             operation=operation,
         )
 
+    def body(self) -> bytes:
+        """The problem document."""
+        return msgspec.json.encode(self.problem)
+
     def response(self) -> web.Response:
         """The problem as an HTTP answer."""
         response = web.Response(
             status=self.status,
-            body=msgspec.json.encode(self.problem),
+            body=self.body(),
             content_type=PROBLEM_TYPE,
             headers=self.headers,
         )

@@ -20,7 +20,7 @@ from aiohttp import web
 from node.api.errors import bad_request, too_many
 from node.api.ports import Block, Heights
 from node.api.requests import query_integer
-from node.api.routing import Api, Query, Route
+from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
 from node.api.views import block_summary, code_name, seal_of
 from node.chain.leaf import TransactionLeaf, decode_leaf
@@ -54,11 +54,12 @@ async def stream_events(api: Api, request: web.Request) -> web.StreamResponse:
     """Stream until the client goes, or the node stops."""
     types = _types(request)
     position = _position(api, request)
-    if len(api.streams) >= api.config.streams_max:
+    scope = request[ACCESS_KEY].scope
+    if sum(held is scope for held in api.streams.values()) >= api.config.streams_max:
         raise too_many("too many event streams are open", 5)
     task = asyncio.current_task()
     assert task is not None, "a handler runs in a task"
-    api.streams.add(task)
+    api.streams[task] = scope
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     )
@@ -76,7 +77,7 @@ async def stream_events(api: Api, request: web.Request) -> web.StreamResponse:
             raise
         task.uncancel()
     finally:
-        api.streams.discard(task)
+        api.streams.pop(task, None)
     return response
 
 

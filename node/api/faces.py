@@ -19,13 +19,14 @@ from node.api.details import (
 from node.api.drafts import MINOR_UNITS, signed_tax
 from node.api.invoices import read_invoice
 from node.api.requests import number_of, query_choice
-from node.api.routing import ACCESS_KEY, Api, Query, Route, WaitSlot
+from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
 from node.api.stored import StoredDetails, StoredDetailsError, read_details
 from node.api.wallet import claim_key_of
+from node.api.workers import WorkerKind
 from node.documents.face import DetailsState, Face, Group, Mark, MarkKind, PartyBlock, Row
 from node.documents.figures import negated
-from node.documents.html import render_face
+from node.documents.html import HtmlPage, render_face
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
 from node.ledger.rows import Document, InvoiceRow, Response, decode_participant
@@ -251,19 +252,21 @@ async def show_face(api: Api, request: web.Request) -> web.Response:
     number = number_of(request)
     language = language_of(request)
     kind = _format_of(request)
-    # One document at a time, in a process or a thread: a long one is seconds of work, and must not
-    # take the processor from the node's own.
-    with WaitSlot(api):
-        async with api.printing:
-            face = await face_of(api, number, secrets=request[ACCESS_KEY].scope >= Scope.OPERATE)
-            if kind == "pdf":
-                body = await print_pdf(face, language)
-                name = f'inline; filename="invoice-{number}.pdf"'
-                return web.Response(
-                    body=body, content_type=PDF_TYPE, headers={"Content-Disposition": name}
-                )
-            page = await asyncio.to_thread(render_face, face, language)
-    return html_response(page.text, page.policy, framed=True)
+    # One document of a kind at a time, in a process or a thread: a long one is seconds of work, and
+    # must not take the processor from the node's own.
+    workers = api.workers[WorkerKind.PDF if kind == "pdf" else WorkerKind.PAGE]
+    async with workers.place():
+        face = await face_of(api, number, secrets=request[ACCESS_KEY].scope >= Scope.OPERATE)
+        if kind == "html":
+            page = await workers.do(request, _render(face, language))
+            return html_response(page.text, page.policy, framed=True)
+        body = await workers.do(request, print_pdf(face, language))
+    name = f'inline; filename="invoice-{number}.pdf"'
+    return web.Response(body=body, content_type=PDF_TYPE, headers={"Content-Disposition": name})
+
+
+async def _render(face: Face, language: Language) -> HtmlPage:
+    return await asyncio.to_thread(render_face, face, language)
 
 
 def html_response(

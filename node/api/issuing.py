@@ -22,7 +22,7 @@ from node.api.stored import over_credited
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
 from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
-from node.ledger.rows import GroupRow, InvoiceRow, decode_order, order_key
+from node.ledger.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key
 from node.ledger.types import Table
 
 CLAIM = "claim"
@@ -127,14 +127,20 @@ async def _issue(
         reached, status = await wait_submission(api, request, issued.submission)
     except ApiError as error:
         raise await with_rates(api, drafts, error) from error
-    numbers = issued.numbers
     keys = tuple(_claim_key(api, draft) for draft in drafts)
-    if status.height is not None:
-        numbers = await _first_numbers(api, drafts, numbers)
+    numbers = await _first_numbers(api, drafts, issued.numbers)
+    before = await _issued_before(api, issued.numbers, numbers)
     if batch:
-        claim_keys = keys if any(keys) else None
-        return write_answer(reached, status, numbers=numbers, claim_keys=claim_keys)
-    return write_answer(reached, status, number=numbers[0], claim_key=keys[0])
+        return write_answer(
+            reached,
+            status,
+            numbers=numbers,
+            claim_keys=keys if any(keys) else None,
+            issued_before_each=before if any(before) else None,
+        )
+    return write_answer(
+        reached, status, number=numbers[0], claim_key=keys[0], issued_before=before[0]
+    )
 
 
 def _claim_key(api: Api, draft: InvoiceDraft | RedDraft) -> str | None:
@@ -162,6 +168,21 @@ async def _first_numbers(
     return tuple(
         decode_order(rows[key]).number if key in rows else number
         for key, number in zip(keys, numbers, strict=True)
+    )
+
+
+async def _issued_before(
+    api: Api, drawn: tuple[str, ...], first: tuple[str, ...]
+) -> tuple[int | None, ...]:
+    """At which height each order was issued, if before: its number is not the one drawn."""
+    repeated = [number.encode() for number, now in zip(first, drawn, strict=True) if number != now]
+    if not repeated:
+        return (None,) * len(drawn)
+    rows = await api.node.state_rows(Table.INVOICE, repeated)
+    heights = {key.decode(): decode_invoice(row).height for key, row in rows.items()}
+    return tuple(
+        heights.get(number) if number != now else None
+        for number, now in zip(first, drawn, strict=True)
     )
 
 

@@ -41,6 +41,19 @@ _PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "key": ("Public key.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "path": ("Rest of the C2SP tile path.", {"type": "string"}),
 }
+_RETRIED = (429, 503, 507)
+_HEADERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "X-Request-Id": (
+        "That of the request, if it had one; else a new one. The log names it with a failure.",
+        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    ),
+    "Retry-After": ("Seconds after which to try again.", {"type": "integer", "minimum": 1}),
+    "ETag": (
+        "Names the content: sent as If-None-Match, it is answered 304 while nothing changed.",
+        {"type": "string"},
+    ),
+    "Location": ("Where the transaction can be asked for.", {"type": "string"}),
+}
 _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -67,6 +80,10 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(routes),
+            "headers": {
+                name: {"description": description, "schema": schema}
+                for name, (description, schema) in _HEADERS.items()
+            },
             "securitySchemes": {
                 _SCHEME: {
                     "type": "http",
@@ -90,8 +107,10 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def _description() -> str:
     lines = [
         "JSON API of one node of an invoice ledger. Amounts are integers of the currency's minor",
-        "unit, times RFC 3339 UTC, hashes lower-case hex. Errors are RFC 9457 problems whose",
-        "`code` is one of these:",
+        "unit, times RFC 3339 UTC, hashes lower-case hex. A query parameter that an operation does",
+        "not name, or a name that stands twice in a JSON object, is refused. HEAD works wherever",
+        "GET does, but for the event stream. Errors are RFC 9457 problems whose `code` is one of",
+        "these:",
         "",
         "| code | number | meaning | 含义 |",
         "|---|---|---|---|",
@@ -121,7 +140,7 @@ def _operation(route: Route) -> dict[str, Any]:
     elif route.binary:
         operation["requestBody"] = {
             "required": True,
-            "content": {name: {} for name in route.binary},
+            "content": {name: {"schema": _bytes_of(name)} for name in route.binary},
         }
     return operation
 
@@ -167,19 +186,56 @@ def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, answer in route.answers.items():
         content = (
-            {answer: {}}
+            {answer: {"schema": _bytes_of(answer)}}
             if isinstance(answer, str)
             else {"application/json": {"schema": _reference(answer.__name__)}}
         )
         if status in route.also:
-            content[route.also[status]] = {}
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+            content[route.also[status]] = {"schema": _bytes_of(route.also[status])}
+        if status == HTTPStatus.BAD_REQUEST:  # of a page; its address and Host are still checked
+            content[PROBLEM_TYPE] = {"schema": _reference(Problem.__name__)}
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(route, status),
+            "content": content,
+        }
+    if _is_tagged(route):
+        responses["304"] = {
+            "description": HTTPStatus(304).phrase,
+            "headers": _headers(route, 304),
+        }
     for status in _problem_statuses(route):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
+            "headers": _headers(route, status),
             "content": {PROBLEM_TYPE: {"schema": _reference(Problem.__name__)}},
         }
     return responses
+
+
+def _bytes_of(content_type: str) -> dict[str, str]:
+    """The schema of content that is no JSON: text, or bytes as they are."""
+    if content_type.startswith("text/") or content_type == "application/openmetrics-text":
+        return {"type": "string"}
+    if content_type == "application/json":
+        return {"type": "object"}
+    return {"type": "string", "format": "binary", "contentMediaType": content_type}
+
+
+def _is_tagged(route: Route) -> bool:
+    return route.method == "GET" and route.answers.get(200) != "text/event-stream"
+
+
+def _headers(route: Route, status: int) -> dict[str, Any]:
+    """The headers of an answer, by name."""
+    names = ["X-Request-Id"]
+    if status in _RETRIED:
+        names.append("Retry-After")
+    if status in {200, 304} and _is_tagged(route):
+        names.append("ETag")
+    if status in {201, 202} and getattr(route.answers.get(status), "located", False):
+        names.append("Location")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _problem_statuses(route: Route) -> Iterable[int]:

@@ -15,7 +15,7 @@ import re
 from aiohttp import web
 
 from node.api.errors import not_found
-from node.api.routing import Api, Route, WaitSlot
+from node.api.routing import Api, Route, WaitSlot, scope_of
 from node.api.security import Scope
 from node.chain.merkle import HASH_BYTES
 from node.chain.tiles import (
@@ -68,7 +68,7 @@ async def _bundle(
     api: Api, request: web.Request, address: TileAddress, headers: dict[str, str]
 ) -> web.Response:
     # 256 leaves may be 15 MiB: one bundle at a time is read and compressed, the others wait.
-    with WaitSlot(api):
+    with WaitSlot(api, scope_of(request)):
         async with api.bundling:
             leaves = await api.node.leaves(address.number * TILE_WIDTH, address.width)
             if len(leaves) < address.width:

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import datetime
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
@@ -97,6 +98,7 @@ async def read_json(
         ApiError: 400 when it is no JSON, 422 with every wrong field, or as `read_body`.
     """
     body = await read_body(request, (JSON_TYPE,), config.json_bytes_max, config.body_timeout_s)
+    _check_names(body)
     try:
         value = model.model_validate_json(body or b"{}")
     except ValidationError as error:
@@ -104,6 +106,33 @@ async def read_json(
     except RecursionError as error:
         raise bad_request("the body is nested too deeply") from error
     return value, _idempotency(request, body)
+
+
+def _check_names(body: bytes) -> None:
+    """Refuse an object that has one name twice: which of them counts differs from reader to reader.
+
+    Raises:
+        ApiError: 400.
+    """
+    try:
+        if msgspec.json.encode(msgspec.json.decode(body)) == body:
+            return  # nothing was dropped; so most programs write it, and this is the fast way
+        json.loads(body, object_pairs_hook=_once)
+    except _RepeatedNameError as error:
+        raise bad_request(str(error)) from error
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return  # no JSON at all: the model says so, and where
+
+
+class _RepeatedNameError(Exception):
+    """A name stands twice in one object."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise _RepeatedNameError(f"the name {name[:64]!r} stands twice in one object")
 
 
 def _validation_error(error: ValidationError) -> ApiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from node.api.errors import too_many, write_refused
 from node.api.ports import NodeFacade
 from node.api.security import Access, Scope
 from node.api.sessions import Sessions
+from node.api.workers import WorkerKind, Workers
 from node.storage.index import QueryIndex
 
 _json = msgspec.json.Encoder()
@@ -33,12 +35,14 @@ class Api:
     sessions: Sessions
     time_ms: Callable[[], int]
     """Wall clock: dates an invoice without a date, and the age of the head."""
-    waiting: int = 0
-    """Requests that wait now."""
-    streams: set[asyncio.Task[object]] = field(default_factory=set)
-    """The tasks of event streams open now."""
-    printing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a face is made: one at a time."""
+    waiting: Counter[Scope | None] = field(default_factory=Counter)
+    """Requests that wait now, by scope (None: of strangers): none takes the places of another."""
+    streams: dict[asyncio.Task[object], Scope] = field(default_factory=dict)
+    """The tasks of event streams open now, and who opened them."""
+    workers: Mapping[WorkerKind, Workers] = field(
+        default_factory=lambda: {kind: Workers() for kind in WorkerKind}
+    )
+    """Jobs in processes of their own, by kind: none waits for those of another."""
     bundling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a bundle of leaves is read and compressed: one at a time."""
     closing: bool = False
@@ -50,6 +54,13 @@ class Api:
 ACCESS_KEY: web.RequestKey[Access] = web.RequestKey("access", Access)
 """How a request was let in, for routes that need a scope."""
 
+
+def scope_of(request: web.Request) -> Scope | None:
+    """By which scope a request was let in; None: without a token."""
+    access = request.get(ACCESS_KEY)
+    return None if access is None else access.scope
+
+
 Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -60,6 +71,8 @@ class Query:
     name: str
     description: str
     schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+    often: bool = False
+    """May be given more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +107,18 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class WaitSlot:
-    """A place among the requests that may wait at once. A context manager."""
+    """A place among the requests of its scope that may wait at once. A context manager."""
 
     api: Api
+    scope: Scope | None
 
     def __enter__(self) -> None:
-        if self.api.waiting >= self.api.config.waiting_max:
+        if self.api.waiting[self.scope] >= self.api.config.waiting_max:
             raise too_many("too many requests wait already")
-        self.api.waiting += 1
+        self.api.waiting[self.scope] += 1
 
     def __exit__(self, *_: object) -> None:
-        self.api.waiting -= 1
+        self.api.waiting[self.scope] -= 1
 
 
 def json_response(

@@ -21,7 +21,8 @@ LIFE_S = 12 * 3_600.0
 """A session ends with the working day."""
 LINKS_MAX = 32
 SESSIONS_MAX = 64
-"""When there are more, the one longest unused ends."""
+"""Of one scope. When there are more, the one of that scope longest unused ends: who may read only
+ends nobody's session who may do more."""
 _SECRET_BYTES = 32
 _COOKIE_CHARACTERS = 8
 
@@ -70,10 +71,11 @@ class Sessions:
         self._sessions: dict[bytes, _Session] = {}
 
     def invite(self, scope: Scope) -> str:
-        """The code of a new link; the oldest link goes when there are too many."""
+        """The code of a new link; the oldest link of its scope goes when there are too many."""
         code = secrets.token_urlsafe(_SECRET_BYTES)
-        while len(self._links) >= LINKS_MAX:
-            del self._links[next(iter(self._links))]
+        same = [digest for digest, link in self._links.items() if link.scope is scope]
+        for digest in same[: max(0, len(same) + 1 - LINKS_MAX)]:
+            del self._links[digest]
         self._links[_digest(code)] = _Link(scope, self._monotonic_s() + LINK_S)
         return code
 
@@ -84,9 +86,10 @@ class Sessions:
         if link is None or link.until_s <= now_s:
             return None
         self._drop_ended(now_s)
-        while len(self._sessions) >= SESSIONS_MAX:
-            idle = min(self._sessions, key=lambda digest: self._sessions[digest].seen_s)
-            del self._sessions[idle]
+        same = [digest for digest, held in self._sessions.items() if held.scope is link.scope]
+        same.sort(key=lambda digest: self._sessions[digest].seen_s)
+        for digest in same[: max(0, len(same) + 1 - SESSIONS_MAX)]:
+            del self._sessions[digest]
         token = secrets.token_urlsafe(_SECRET_BYTES)
         self._sessions[_digest(token)] = _Session(link.scope, now_s + LIFE_S, now_s)
         return token

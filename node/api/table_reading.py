@@ -12,6 +12,7 @@ from node.api.errors import ApiError
 from node.api.requests import query_choice, read_body
 from node.api.routing import Api, Query, Route
 from node.api.security import Scope
+from node.api.workers import WorkerKind
 from node.table_reader import (
     Encoding,
     Kind,
@@ -31,13 +32,14 @@ async def read_table_file(api: Api, request: web.Request) -> web.Response:
     """Read a table of our columns."""
     wanted = query_choice(request, "encoding", _ENCODINGS)
     encoding: Encoding = next((each for each in _ENCODINGS if each == wanted), "utf-8")
-    content = await read_body(
-        request, (CSV_TYPE, XLSX_TYPE), TABLE_BYTES_MAX, api.config.body_timeout_s
-    )
     kind: Kind = "xlsx" if request.content_type == XLSX_TYPE else "csv"
+    workers = api.workers[WorkerKind.TABLE]
     try:
-        async with api.printing:  # one process of that kind at a time
-            plan = await read_table(content, kind, encoding)
+        async with workers.place():
+            content = await read_body(
+                request, (CSV_TYPE, XLSX_TYPE), TABLE_BYTES_MAX, api.config.body_timeout_s
+            )
+            plan = await workers.do(request, read_table(content, kind, encoding))
     except UnreadableTableError as error:
         raise ApiError(422, "INVALID_FIELDS", str(error)) from error
     except ApartError as error:

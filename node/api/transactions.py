@@ -25,6 +25,7 @@ from node.api.routing import (
     WaitSlot,
     check_writable,
     json_response,
+    scope_of,
 )
 from node.api.security import Scope
 from node.api.views import OperationView, operation_views
@@ -134,7 +135,7 @@ async def show_transaction(api: Api, request: web.Request) -> web.Response:
     if until is None:
         status = await api.node.transaction(txid)
     else:
-        with WaitSlot(api), facade_errors():
+        with WaitSlot(api, scope_of(request)), facade_errors():
             status = await api.node.wait(txid, until, timeout_s)
     if status is None:
         raise not_found("this node knows no such transaction")
@@ -202,6 +203,7 @@ ROUTES = (
                 "disclose",
                 "Path of an item of the sealed details to show, as `…/details/paths` lists it; "
                 "may be given more than once.",
+                often=True,
             ),
             Query(
                 "operation",

@@ -143,7 +143,7 @@ async def _becomes_final(api: Api, height: int) -> bool:
     if heights.final >= height:
         return True
     try:
-        with WaitSlot(api):
+        with WaitSlot(api, None):
             end_s = asyncio.get_running_loop().time() + _FINAL_WAIT_S
             while heights.final < height:
                 left_s = end_s - asyncio.get_running_loop().time()
@@ -288,8 +288,8 @@ ROUTES = (
             Query("hash", "Hash of the transaction."),
             LANGUAGE_QUERY,
         ),
-        answers={200: "text/html"},
-        refusals=(400, 429),
+        answers={200: "text/html", 400: "text/html"},
+        refusals=(429,),
         rated=True,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import msgspec
 from aiohttp import web
@@ -27,7 +28,7 @@ from node.api.ports import (
     WriteRefusedError,
 )
 from node.api.requests import query_actor, query_wait
-from node.api.routing import Api, WaitSlot, check_writable, json_response
+from node.api.routing import Api, WaitSlot, check_writable, json_response, scope_of
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
 
@@ -35,6 +36,8 @@ from node.ledger.operations import Operation
 class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a write."""
 
+    located: ClassVar[bool] = True
+    """Its answers carry a Location."""
     transaction: str
     """Transaction id, hex."""
     state: str
@@ -51,6 +54,10 @@ class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a batch with such an invoice, in its order."""
     height: int | None = None
     index: int | None = None
+    issued_before: int | None = None
+    """Height at which this order was issued first: nothing new was made, `number` is of then."""
+    issued_before_each: tuple[int | None, ...] | None = None
+    """Of a batch with such an order, in its order."""
 
 
 @contextmanager
@@ -121,6 +128,8 @@ def write_answer(
     proposal: str | None = None,
     claim_key: str | None = None,
     claim_keys: tuple[str | None, ...] | None = None,
+    issued_before: int | None = None,
+    issued_before_each: tuple[int | None, ...] | None = None,
 ) -> web.Response:
     """201 once the state asked for is reached, else 202 with the state so far."""
     answer = WriteAnswer(
@@ -133,8 +142,11 @@ def write_answer(
         claim_keys=claim_keys,
         height=status.height,
         index=status.index,
+        issued_before=issued_before,
+        issued_before_each=issued_before_each,
     )
-    return json_response(answer, 201 if reached else 202)
+    location = {"Location": f"/v1/transactions/{answer.transaction}"}
+    return json_response(answer, 201 if reached else 202, location)
 
 
 async def wait_submission(
@@ -150,7 +162,7 @@ async def wait_submission(
     status: TransactionStatus | None = TransactionStatus(submission.txid, submission.state)
     until, timeout_s = query_wait(request, api.config)
     if until is not None:
-        with WaitSlot(api), facade_errors():
+        with WaitSlot(api, scope_of(request)), facade_errors():
             status = await api.node.wait(submission.txid, until, timeout_s)
     if status is None:
         status = TransactionStatus(submission.txid, submission.state)

@@ -86,6 +86,11 @@ def report(result: dict[str, object], *, until: Until, as_json: bool) -> None:
         print_json(result)
     else:
         print_fields({name: value for name, value in result.items() if value is not None})
+    if result.get("issued_before") is not None:
+        message(
+            f"piaolian: this order was issued before, at height {result['issued_before']}: nothing "
+            "new was made, and the number is of then"
+        )
     if not reached(result, until):
         message(
             f"piaolian: not {until.value} in time: the node keeps sending it; follow it with "

@@ -1139,7 +1139,7 @@ async def test_wrong_method_is_405_with_allow(api: ApiClient) -> None:
     answer = await api.call("DELETE", "/v1/blocks")
 
     assert (answer.status, answer.json["code"]) == (405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET,HEAD"
 
 
 def test_every_write_needs_the_operate_scope_and_who_takes_part_the_admin_scope() -> None:

@@ -24,6 +24,7 @@ from tests.api.fake_node import FakeBlock, FakeNode
 
 Event = tuple[str, int | None, dict[str, object]]
 HEADERS = {"Authorization": f"Bearer {TOKENS[Scope.READ]}"}
+ADMIN_HEADERS = {"Authorization": f"Bearer {TOKENS[Scope.ADMIN]}"}
 SIGN = ops.SignOffer("1" * 20)
 
 
@@ -182,7 +183,9 @@ async def test_streams_are_limited_and_their_places_given_back(
     server, api = await serve(node, index, ApiConfig(streams_max=1, heartbeat_s=0.05))
     async with stream(api) as events:
         await events.comment(": piaolian")
-        refused = await api.get("/v1/events")
+        refused = await api.get("/v1/events", scope=Scope.READ)
+        async with api.session.get("/v1/events", headers=ADMIN_HEADERS) as other:
+            assert other.status == 200  # who may read only takes nobody else's place
     async with asyncio.timeout(5):
         while True:
             async with api.session.get("/v1/events", headers=HEADERS) as again:

@@ -1,5 +1,6 @@
 """`node.toml`: what is refused, what the environment overrides, where relative paths point."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,25 @@ def test_a_minimal_file_gets_defaults_and_absolute_paths(tmp_path: Path) -> None
         5_000,
     )
     assert raft.trailing_bytes == 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("PIAOLIAN_API__LISTENS", "section api has no setting listens"),
+        ("PIAOLIAN_APP__LISTEN", "PIAOLIAN_APP__LISTEN: there is no such variable"),
+        ("PIAOLIAN_API_LISTEN", "there is no such variable"),
+        ("PIAOLIAN_API", "section api has no setting"),
+        ("piaolian_log__levels", "section log has no setting levels"),
+    ],
+)
+def test_a_variable_that_names_no_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setenv(name, "127.0.0.1:9000")
+
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_config(write(tmp_path, MINIMAL))
 
 
 def test_the_environment_overrides_the_file(

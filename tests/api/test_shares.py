@@ -1,0 +1,160 @@
+"""What one client takes, another one still has: connections, streams, sessions, workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry
+
+from node.api import workers
+from node.api.app import ApiServer
+from node.api.config import ApiConfig
+from node.api.security import Scope, TokenSet
+from node.api.sessions import LINKS_MAX, SESSIONS_MAX, Sessions
+from node.api.table_reading import TABLE_BYTES_MAX
+from node.storage.index import QueryIndex
+from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
+from tests.api.fake_node import FakeNode
+
+TABLE = {"Content-Type": "text/csv"}
+
+
+@asynccontextmanager
+async def served(
+    node: FakeNode, index: QueryIndex, config: ApiConfig
+) -> AsyncIterator[tuple[ApiServer, ApiClient]]:
+    tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
+    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    await server.start()
+    async with ClientSession(f"http://127.0.0.1:{server.port}") as session:
+        yield server, ApiClient(session, server.port, FixedClock(NOW_MS))
+    await server.stop()
+
+
+# --- Connections ------------------------------------------------------------------------------
+
+
+async def test_connections_that_ask_nothing_give_way(node: FakeNode, index: QueryIndex) -> None:
+    async with served(node, index, ApiConfig(connections_max=8)) as (server, api):
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(40)]
+        await asyncio.sleep(0.1)
+
+        assert (await api.get("/readyz", scope=None)).status == 200
+
+        assert await idle[0][0].read() == b""  # the oldest ones went
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_when_all_are_busy_a_new_one_is_told(node: FakeNode, index: QueryIndex) -> None:
+    async with served(node, index, ApiConfig(connections_max=3)) as (server, api):
+        head = (
+            "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {TOKENS[Scope.READ]}\r\n\r\n"
+        )
+        busy = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head.encode())
+            await reader.readuntil(b"piaolian events")
+            busy.append(writer)
+
+        answer = await api.raw(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "TOO_MANY_CONNECTIONS"
+        for writer in busy:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost localhost\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_http_are_answered_with_a_problem(
+    api: ApiClient, sent: bytes
+) -> None:
+    answer = await api.raw(sent)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head[:9] in {b"HTTP/1.0 ", b"HTTP/1.1 "}
+    assert head[9:12] == b"400"
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "BAD_REQUEST"
+
+
+# --- Sessions and links -----------------------------------------------------------------------
+
+
+def test_a_reader_ends_nobody_elses_session_and_takes_nobody_elses_link() -> None:
+    sessions = Sessions("node", lambda: 0.0)
+    admin = sessions.redeem(sessions.invite(Scope.ADMIN))
+    waiting = sessions.invite(Scope.ADMIN)
+    assert admin is not None
+    for _ in range(2 * SESSIONS_MAX):
+        assert sessions.redeem(sessions.invite(Scope.READ)) is not None
+    for _ in range(2 * LINKS_MAX):
+        sessions.invite(Scope.READ)
+
+    assert sessions.use(admin) is not None
+    assert sessions.redeem(waiting) is not None
+
+
+# --- Workers ----------------------------------------------------------------------------------
+
+
+async def test_tables_wait_for_a_while_and_no_further(api: ApiClient) -> None:
+    """Beyond those that wait, a body is refused before it is read."""
+    body = b"order_id,x\n" + b"1,2\n" * 200_000
+
+    async def post() -> int:
+        answer = await api.call(
+            "POST", "/v1/tables:read", data=body, headers=TABLE, scope=Scope.OPERATE
+        )
+        return answer.status
+
+    statuses = await asyncio.gather(*(post() for _ in range(workers.WAITING_MAX + 8)))
+
+    assert 429 in statuses
+    assert set(statuses) <= {200, 422, 429}
+    assert await post() != 429  # the places were given back
+
+
+async def test_a_job_that_nobody_waits_for_is_not_done(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: object) -> bytes:
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+        raise AssertionError
+
+    monkeypatch.setattr("node.api.table_reading.read_table", endless)
+    head = (
+        "POST /v1/tables:read HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
+        f"Authorization: Bearer {TOKENS[Scope.OPERATE]}\r\nContent-Length: 3\r\n\r\na,b"
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(head.encode())
+    await asyncio.wait_for(begun.wait(), 5)
+    writer.close()
+
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+def test_the_largest_table_and_its_copies_fit_the_places() -> None:
+    assert TABLE_BYTES_MAX * (workers.WAITING_MAX + 1) <= 80 << 20
