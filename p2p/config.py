@@ -81,7 +81,8 @@ class P2PConfig:
     crossing_s: float = 5.0
     """How long after a dial a connection dialled from the other side may have crossed it."""
     penalty_initial_s: float = 1.0
-    penalty_max_s: float = 30.0
+    penalty_max_s: float = 10.0
+    """A node that is honest again, in the place of one that lied, is back within that time."""
     penalty_memory_s: float = 600.0
     close_timeout_s: float = 1.0
 
