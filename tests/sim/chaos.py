@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from consensus.types import NodeId, Role
 from tests.sim.damage import Atlas, strike
+from tests.sim.late_answer import LateAnswer
 from tests.sim.network import CUTS, Link, Network, draw_cut
 from tests.sim.node import SimNode
 from tests.sim.plan import Plan
@@ -33,6 +34,7 @@ class Chaos:
         self._network = network
         self._atlas = atlas
         self._rng = world.stream("chaos")
+        self._late_answer = LateAnswer(world, plan, nodes, network)
         self._heir: NodeId | None = None
         """Who was named by a leader that died."""
         for node in nodes:
@@ -42,6 +44,7 @@ class Chaos:
         self._every(plan.pause_every_ms, self._pause_some)
         self._every(plan.partition_every_ms, self._cut_some)
         self._every(plan.doze_every_ms, self._let_doze)
+        self._every(plan.late_answer_every_ms, self._let_stray)
         self._every(plan.stop_every_ms, self._stop_some)
         self._every(plan.cancel_every_ms, self._cancel_some)
         self._every(plan.snapshot_every_ms, self._ask_for_snapshot)
@@ -49,6 +52,7 @@ class Chaos:
     def heal(self) -> list[SimNode]:
         """End it. Choose a core that must live, and repair that; the rest is left as it is."""
         self.over = True
+        self._late_answer.end()
         core = self._choose_core()
         names = {node.id for node in core}
         rest = [node.id for node in self._nodes if node.id not in names]
@@ -111,7 +115,7 @@ class Chaos:
     def _leads(self, leader: NodeId) -> None:
         """Another leader than before. Who was to lead catches up, and then loses its link to it."""
         timeout_ms = self._plan.election_ticks * self._plan.tick_ms
-        self._network.elected(timeout_ms)
+        self._network.release(timeout_ms)
         heir, self._heir = self._heir, None
         if heir is not None and heir != leader:
             self._network.cut = frozenset()
@@ -213,6 +217,11 @@ class Chaos:
         answered_ms = asleep_ms + 2 * self._plan.delay_ms
         self._world.later(answered_ms, self._cut_off, leader.id, pair, 2 * timeout_ms)
 
+    def _let_stray(self) -> None:
+        leader = self._leader()
+        if leader is not None:
+            self._late_answer.begin(leader)
+
     def _cut_off(self, leader: NodeId, before: frozenset[Link], time_ms: float) -> None:
         if self._network.cut is before and not self.over:
             self._network.cut = now = frozenset(self._links(leader))
@@ -252,6 +261,7 @@ class Chaos:
         core = node.core
         if core is None or self.over:
             return
+        self._late_answer.turned(node, role)
         plan, random = self._plan, self._rng.random
         if core.role is Role.CANDIDATE is not role and random() < plan.cut_on_candidacy:
             self.isolate(node.id)

@@ -34,12 +34,17 @@ class Network:
         self._deliver = deliver
         self._rng = world.stream("network")
         self._busy_until: dict[Link, float] = {}
+        self.keep: Link | None = None
+        """Answers on this link are kept until `release`, also while it is cut."""
         self._kept: list[tuple[NodeId, NodeId, bytes]] = []
 
     def send(self, sender: NodeId, to: NodeId, data: bytes, *, answer: bool = False) -> None:
         """Carry `data`, or lose it. An `answer` may come when another leader leads."""
         world, plan, random = self._world, self._plan, self._rng.random
         world.digest(sender, to, data)
+        if answer and (sender, to) == self.keep:
+            self._keep(sender, to, data)
+            return
         if self.cut and (sender, to) in self.cut:
             world.counts["message cut"] += 1
             return
@@ -47,9 +52,7 @@ class Network:
             self._arrive(sender, to, data, 1 + random() * min(plan.delay_ms, _CALM_DELAY_MS))
             return
         if answer and plan.answer_of_before and random() < plan.answer_of_before:
-            world.counts["answer of before"] += 1
-            self._kept.append((sender, to, data))
-            del self._kept[:-_KEPT_MAX]
+            self._keep(sender, to, data)
             return
         if plan.loss and random() < plan.loss:
             world.counts["message lost"] += 1
@@ -59,11 +62,16 @@ class Network:
             world.later(self._delay(), self._deliver, sender, to, data)
         self._arrive(sender, to, data, self._delay())
 
-    def elected(self, within_ms: float) -> None:
-        """Another leader leads: the answers of before arrive."""
+    def release(self, within_ms: float) -> None:
+        """The answers of before arrive: another leader leads, say."""
         kept, self._kept = self._kept, []
         for mail in kept:
             self._world.later(self._rng.random() * within_ms, self._deliver, *mail)
+
+    def _keep(self, sender: NodeId, to: NodeId, data: bytes) -> None:
+        self._world.counts["answer of before"] += 1
+        self._kept.append((sender, to, data))
+        del self._kept[:-_KEPT_MAX]
 
     def _arrive(self, sender: NodeId, to: NodeId, data: bytes, delay_ms: float) -> None:
         if self._plan.in_order:

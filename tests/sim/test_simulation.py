@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_safety_holds_and_the_cluster_recovers(first: int) -> None:
 def test_leases_hold_in_runs_that_are_aimed_at_them(first: int) -> None:
     for seed in range(first, first + CHUNK):
         passes(run_plan(Plan.aim(seed)))
+
+
+def test_aimed_runs_play_what_they_aim_at() -> None:
+    counts = sum((run_plan(Plan.aim(seed)).counts for seed in range(12)), Counter())
+
+    for event in ("heir away", "cut: leader and heir", "doze", "late answer: arrives"):
+        assert counts[event] > 1, event
 
 
 @pytest.mark.parametrize("line", soak.regressions())
