@@ -6,7 +6,6 @@ Knows no secret key and writes no file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -18,7 +17,8 @@ from stdnum.cn import uscc
 from node.config import ADDRESS
 from node.keystore import NodeKeys
 from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, RoleName, parse_genesis
-from node.ledger.text import is_composed, plain_reason, whole
+from node.ledger.text import check_form, plain_reason, whole
+from node.ledger.toml_text import TomlError, read_toml
 from node.ledger.types import ROLE_NAMES, Code18, ParticipantName
 
 _CARD_TAG = b"piaolian/card/v1\n"
@@ -97,14 +97,16 @@ def parse_card(text: str) -> NodeCard:
         CardError: naming the field, or saying which signature does not match.
     """
     try:
-        card = msgspec.convert(tomllib.loads(text), NodeCard)
-    except (tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
+        card = msgspec.convert(read_toml(text), NodeCard)
+    except (TomlError, msgspec.MsgspecError, OverflowError) as error:
         raise CardError(f"card: {plain_reason(error)}") from error
     unknown = [role for role in card.roles if role not in ROLE_NAMES]
     if unknown:
         raise CardError(f"card: unknown role {unknown[0]!r}; known: {', '.join(ROLE_NAMES)}")
-    if not is_composed(card.name):
-        raise CardError("card: name is not in Unicode's normal form C")
+    try:
+        check_form(card.name)
+    except ValueError as error:
+        raise CardError(f"card: name {error}") from error
     if not uscc.is_valid(card.participant):
         raise CardError(f"card: participant {card.participant!r} fails its check digit")
     message = _signed_bytes(card)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +21,8 @@ from pydantic_settings import (
     SettingsError,
 )
 from typing_extensions import override
+
+from node.ledger.toml_text import TomlError, read_toml
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
@@ -177,12 +178,12 @@ def load_config(path: Path) -> NodeConfig:
     if len(text) > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
     try:
-        document = tomllib.loads(text.decode())
+        document = read_toml(text.decode())
         _check_environment()
         for key in document.keys() - NodeConfig.model_fields.keys():
             raise ConfigError(f"{path}: {key}: unknown key")
         config = NodeConfig(**document)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, SettingsError) as error:
+    except (TomlError, UnicodeDecodeError, SettingsError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error)}") from error

@@ -63,7 +63,7 @@ PositiveAmount = Annotated[
 # What is signed, hashed or compared has one spelling (`node.ledger.text`).
 _Line = Field(
     description="One line in Unicode's normal form C, without blanks at its ends and without "
-    "control, directional or invisible characters."
+    "control, directional or invisible characters, or ones that came after Unicode 14.0."
 )
 OrderId = Annotated[
     str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line), _Line

@@ -7,13 +7,13 @@ document), so comments and layout do not matter. Knows no address: those are loc
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from typing import Annotated, TypeVar
 
 import msgspec
 from stdnum.cn import uscc
 
 from node.ledger.text import Worded, plain_reason, whole
+from node.ledger.toml_text import read_toml
 from node.ledger.types import (
     ROLE_NAMES,
     Code18,
@@ -135,7 +135,7 @@ def parse_genesis(text: str) -> Genesis:
         GenesisError: naming the field that is wrong; an unknown key is an error.
     """
     try:
-        document = msgspec.convert(tomllib.loads(text), _Document)
+        document = msgspec.convert(read_toml(text), _Document)
         table = document.network
         genesis = Genesis(
             name=table.name,
@@ -157,8 +157,9 @@ def parse_genesis(text: str) -> Genesis:
         )
         # The positional form carries every constraint: round-trip through it.
         genesis = msgspec.msgpack.decode(msgspec.msgpack.encode(genesis), type=Genesis)
-    except (msgspec.MsgspecError, OverflowError, RecursionError, ValueError) as error:
-        # tomllib's own error is a ValueError, as is its refusal of a number of 5,000 digits.
+    except GenesisError:
+        raise
+    except (msgspec.MsgspecError, OverflowError, ValueError) as error:
         raise GenesisError(f"network.toml: {plain_reason(error)}") from error
     _check(genesis)
     return genesis

@@ -2,9 +2,9 @@ r"""How text that is signed, hashed or made a key is spelled: each thing in one 
 
 Owns the two ways to declare it. `whole` is for codes: a pattern that the whole text must match
 (`$` would also match before a line feed at the end). `line` is for words of people: one line
-without what nobody sees, beginning and ending with a visible character, in normal form C; a shape
-that has such a field inherits `Worded`. Every text of a signed shape is declared by one of them.
-Knows no field and no rule.
+without what nobody sees, beginning and ending with a visible character, in normal form C by every
+version of Unicode (`unassigned`); a shape that has such a field inherits `Worded`. Every text of a
+signed shape is declared by one of them. Knows no field and no rule.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 import unicodedata
 
 import msgspec
+
+from node.ledger.unassigned import VERSION, is_assigned
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -53,13 +55,25 @@ class Worded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         """Refuse words that have another spelling."""
         for field in self.__struct_fields__:
             value = getattr(self, field)
-            if type(value) is str and not is_composed(value):
-                raise ValueError(f"{field} is not in Unicode's normal form C")
+            if type(value) is str and not value.isascii():
+                try:
+                    check_form(value)
+                except ValueError as error:
+                    raise ValueError(f"{field} {error}") from error
 
 
-def is_composed(text: str) -> bool:
-    """Whether a text is in normal form C; for ASCII that costs nothing."""
-    return text.isascii() or unicodedata.is_normalized("NFC", text)
+def check_form(text: str) -> None:
+    """Refuse a text that is not in normal form C, or is so by some versions of Unicode only.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if text.isascii():
+        return
+    if not is_assigned(text):
+        raise ValueError(f"holds a character that Unicode {VERSION} does not know")
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("is not in Unicode's normal form C")
 
 
 def check_line(text: str) -> str:
@@ -72,8 +86,7 @@ def check_line(text: str) -> str:
         if text[:1].isspace() or text[-1:].isspace():
             raise ValueError("begins or ends with a blank")
         raise ValueError("holds a control, directional or invisible character")
-    if not is_composed(text):
-        raise ValueError("is not in Unicode's normal form C")
+    check_form(text)
     return text
 
 

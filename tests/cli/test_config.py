@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from node.cards import CardError, parse_card
 from node.config import ConfigError, is_loopback, load_config, split_address
+from node.ledger.genesis import GenesisError, parse_genesis
 
 MINIMAL = """
 [node]
@@ -63,6 +65,18 @@ def test_a_variable_that_names_no_setting_is_refused(
 
     with pytest.raises(ConfigError, match=re.escape(said)):
         load_config(write(tmp_path, MINIMAL))
+
+
+@pytest.mark.parametrize(
+    "text", [f"a = {'9' * 5_000}", f"a = {'[' * 8_000}{']' * 8_000}", "a = 1979-13-99"]
+)
+def test_toml_that_cannot_be_read_is_no_internal_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"node\.toml"):
+        load_config(write(tmp_path, MINIMAL + text))
+    with pytest.raises(CardError, match="card"):
+        parse_card(text)
+    with pytest.raises(GenesisError, match=r"network\.toml"):
+        parse_genesis(text)
 
 
 def test_the_environment_overrides_the_file(

@@ -42,6 +42,9 @@ UNSIGNABLE = {
     "decomposed": "Cafe\u0301",
     "another sign for it": "\u212b",
     "Hangul in pieces": "\u1112\u1161\u11ab",
+    # In normal form C by Unicode 14.0, which knows no such mark, and not by 15.0, which does.
+    "a mark of a later Unicode": "x\u0301\U00010efd",
+    "a character of no Unicode yet": "a\u0378b",
 }
 """Words that may not be signed."""
 
@@ -55,5 +58,6 @@ SIGNABLE = (
     "👩\u200d💻",
     "'; DROP TABLE --",
     "x" * 64,
+    "\U00031350\U0002ebf0",  # ideographs that came after Unicode 14.0
 )
 """Words that may."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from node.chain.block import Block
 from node.chain.leaf import Leaf
 from node.keystore import generate_keys
 from node.ledger import operations as ops
-from node.ledger import text
+from node.ledger import text, unassigned
 from node.ledger.bykey import decode_operation
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.ledger.membership import Admit, Propose
@@ -158,6 +161,28 @@ def test_words_within_a_proposal_are_looked_at_too() -> None:
     assert bad != good
     with pytest.raises(MalformedTransactionError, match="normal form"):
         decode_operation(bad)
+
+
+def test_what_words_are_made_of_hangs_on_no_interpreter() -> None:
+    """Every interpreter knows all of it, and puts it into the same normal form."""
+    known = [
+        letter
+        for letter in map(chr, range(sys.maxunicode + 1))
+        if unassigned.is_assigned(letter) and not 0x20000 <= ord(letter) < 0x40000
+    ]
+    assert all(unicodedata.category(letter) != "Cn" for letter in known)
+    if unicodedata.unidata_version == "14.0.0":
+        assert len(known) + sum(last - first + 1 for first, last in unassigned.RANGES) == (
+            sys.maxunicode + 1 - 0x20000
+        )
+        assert all(
+            unicodedata.category(chr(place)) == "Cn"
+            for first, last in unassigned.RANGES
+            for place in (first, last)
+        )
+    forms = "".join(unicodedata.normalize("NFC", f"x\u0301{letter}\u0323") for letter in known)
+    digest = hashlib.sha256(forms.encode("utf-8", "surrogatepass")).hexdigest()
+    assert digest == ("a42af23b47134287075257858b3c15e6e2cf58985d32f8a72fae08647427437b")
 
 
 @pytest.mark.parametrize("half", ["\ud800"])
