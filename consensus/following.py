@@ -19,7 +19,7 @@ from consensus.messages import (
 )
 from consensus.ports import Admission
 from consensus.receipts import Receipt
-from consensus.snapshot import Snapshot
+from consensus.snapshot import NUMBER_MAX, Snapshot
 from consensus.transfer import ChunkWrite
 from consensus.types import Entry, EntryKind, LogIndex, NodeId
 
@@ -60,7 +60,9 @@ class Following(Elections):
             # It names this life, so it was made after the loss. Only an entry that is made then and
             # committed without this node shows that this leader is not one that was deposed with a
             # vote which this node has forgotten.
-            self._suspect_until = LogIndex(max(heartbeat.last_index + 1, self._applied_at_start))
+            self._suspect_until = LogIndex(
+                max(min(heartbeat.last_index + 1, NUMBER_MAX), self._applied_at_start)
+            )
         self._heir = heartbeat.heir
         self._commit_matched(heartbeat.commit, self._matched)
         response = HeartbeatResponse(
@@ -158,6 +160,9 @@ class Following(Elections):
         first = entries[0]
         if first.index <= self.log.last_index:
             self._replaced = True
+            # An honest leader replaces nothing that matched its log. After one that lies, a place
+            # beyond the end would be taken for matched, and be committed.
+            self._matched = min(self._matched, LogIndex(first.index - 1))
             self.log.truncate(first.index)
             self._memberships.truncate(first.index)
             self._durability.drop_acknowledgements(first.index)

@@ -10,9 +10,10 @@ from consensus.membership import Membership
 from consensus.types import ZERO_HASH, LogIndex, Term
 
 SNAPSHOT_BYTES_MAX = 2**40
-_NUMBER_MAX = 2**62
-AnyTerm: TypeAlias = Annotated[Term, msgspec.Meta(ge=0, le=_NUMBER_MAX)]
-AnyIndex: TypeAlias = Annotated[LogIndex, msgspec.Meta(ge=0, le=_NUMBER_MAX)]
+NUMBER_MAX = 2**62
+"""Of terms and indexes that messages carry."""
+AnyTerm: TypeAlias = Annotated[Term, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+AnyIndex: TypeAlias = Annotated[LogIndex, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 Hash: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.codec import decode, encode
 from consensus.core import RaftCore
 from consensus.errors import (
     NotLeaderError,
@@ -11,7 +12,14 @@ from consensus.errors import (
     TermChangedError,
     WindowFullError,
 )
-from consensus.messages import AppendRequest, AppendResponse, AppendStatus, Heartbeat
+from consensus.messages import (
+    AppendRequest,
+    AppendResponse,
+    AppendStatus,
+    Heartbeat,
+    TermRequest,
+    VoteRequest,
+)
 from consensus.ports import Admission
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import Lab, Mail, ScriptedAuthority, chain, make_core
@@ -343,6 +351,30 @@ def test_a_follower_commits_only_what_it_has_matched() -> None:
     assert core.commit_index == 2
     core.step(NodeId(0), Heartbeat(Term(3), LogIndex(3), LogIndex(3)))
     assert core.commit_index == 2
+
+
+def test_a_leader_that_replaces_what_it_sent_commits_nothing_beyond_the_end() -> None:
+    """Else whatever comes into that place later is taken for committed, by whomever it is sent."""
+    first = chain(1, 1, 1, 1, 1, leader=1)
+    core = make_core(0, 4, limits={"liars_max": 1})
+    core.step(NodeId(2), TermRequest(Term(1)))
+    core.step(NodeId(3), TermRequest(Term(1)))
+    core.step(NodeId(1), append(first, 0, 1))
+    other = Entry(
+        Term(1), LogIndex(2), EntryKind.DATA, NodeId(1), first[0].hash, b"other", b"signed"
+    )
+    core.step(NodeId(1), append([first[0], other], 1, 1))
+    respond(core)
+    assert core.log.last_index == 2
+
+    core.step(NodeId(1), Heartbeat(Term(1), LogIndex(5), LogIndex(5)))
+    assert core.commit_index == 2, "as far as it matches, and no further"
+
+    for _ in range(30):
+        core.tick()
+    asked = [m for _, m in core.ready().messages if isinstance(m, VoteRequest)]
+    assert asked
+    assert all(decode(encode(request), NodeId(0), core._config) for request in asked)
 
 
 def test_the_match_with_an_earlier_leader_does_not_count_for_the_next() -> None:
