@@ -409,6 +409,8 @@ class SimNode:
         outcome = await raft.change_membership(sorted(voters), sorted(learners))
         self._world.say("change:", outcome)
         if isinstance(outcome, Committed):
+            # The answer of a store may have committed it just now, before the turn that follows.
+            self._look()
             with self._world.judging:
                 self._judge.changed(self, outcome, (voters, learners))
 
