@@ -90,7 +90,8 @@ class SqliteFile:
 
         def prepare(connection: sqlite3.Connection) -> None:
             for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
+                # To its last step: a change of the journal can fail after it was reported.
+                connection.execute(f"PRAGMA {pragma}").fetchall()
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if application_id != _APPLICATION_ID and (tables or application_id):

@@ -96,7 +96,8 @@ async def open_writer(
             "temp_store=MEMORY",
             "cache_size=-65536",
         ):
-            connection.execute(f"PRAGMA {pragma}")
+            # To its last step: a change of the journal can fail after it was reported.
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         connection.executescript(schema)
 
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from consensus.sqlite import open_sqlite_store
 from tests.powercut.files import load
 from tests.powercut.history import History
 from tests.powercut.test_torn import is_just
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def live(folder: Path, fault: str, *where: str) -> int:
     """Let a process live until a system call fails; how many batches it acknowledged."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     command: list[str | Path] = ["strace", "-f", "-qq", "-o", folder / "calls", *where]
     command += ["-e", f"inject={fault}"]
     command += [sys.executable, "-P", "-m", "tests.powercut.worker", "7", folder]
@@ -72,8 +73,22 @@ async def test_a_failed_write_ends_the_process_and_loses_nothing(
 @pytest.mark.slow
 async def test_a_failed_sync_of_a_checkpoint_ends_the_process_too(tmp_path: Path) -> None:
     folder = tmp_path / "store"
-    # The first sync of the file itself was when it was made.
-    acknowledged = live(folder, "fdatasync:error=EIO:when=2", "-P", str(folder / "raft.db"))
+    folder.mkdir()
+    await (await open_sqlite_store(folder / "raft.db")).close()
+    # The file is made, so the first sync of the file itself is that of a checkpoint.
+    acknowledged = live(folder, "fdatasync:error=EIO:when=1", "-P", str(folder / "raft.db"))
 
     assert acknowledged > 20
     await judge(folder, acknowledged)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_failed_sync_while_the_file_is_made_leaves_no_other_journal(
+    tmp_path: Path, number: int
+) -> None:
+    """The second one makes its journal a write-ahead log, after SQLite has said that it is one."""
+    folder = tmp_path / "store"
+    where = str(folder / "raft.db")
+
+    assert live(folder, f"fdatasync:error=EIO:when={number}", "-P", where) == 0
