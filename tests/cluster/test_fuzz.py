@@ -274,7 +274,9 @@ class WildPeer:
         if link is Link.RAFT:
             known = codec.encode(self.raft())
             senseless = (rng.randint(1, 200), known)
-            return rng.choice((senseless, (RAFT_MESSAGE, known[:-1]), (RAFT_MESSAGE, FAR)))
+            forged = codec.encode(self.forged())
+            bodies = (known[:-1], FAR, forged)
+            return rng.choice((senseless, *((RAFT_MESSAGE, body) for body in bodies)))
         match rng.randrange(6):
             case 0:
                 return rng.choice((4, 15, 19, 200)), rng.randbytes(20)
@@ -315,11 +317,11 @@ class WildPeer:
     def raft(self) -> Message:
         """A well-formed Raft message, in terms that elections could have brought about."""
         rng = self._rng
-        index, last_term, last_hash = self._end
+        index = self._end[0]
         term = Term(rng.choice((0, self._term, self._term + 1, self._term + rng.randrange(1_000))))
         some = LogIndex(rng.choice((0, 1, index, index + 1, 2**62)))
         answer = rng.choice(list(AppendStatus))
-        match rng.randrange(8):
+        match rng.randrange(7):
             case 0:
                 return VoteRequest(term, True, some, term, some, rng.randbytes(32))
             case 1:
@@ -332,16 +334,18 @@ class WildPeer:
                 return HeartbeatResponse(term)
             case 5:
                 return Heartbeat(term, some, some)
-            case 6:
+            case _:
                 gap = (LogIndex(index + 7), Term(1), rng.randbytes(32))
                 return AppendRequest(Term(max(term, 1)), *gap, some, ())
-            case _:  # an entry whose signature is not the liar's, nor anybody's
-                entry = self._impostor.entry(
-                    max(term, last_term, 1), index + 1, last_hash, rng.randbytes(40)
-                )
-                forged = msgspec.structs.replace(entry, attestation=rng.randbytes(64))
-                end = (LogIndex(index), Term(last_term), last_hash)
-                return AppendRequest(forged.term, *end, LogIndex(0), (forged,))
+
+    def forged(self) -> Message:
+        """An entry whose signature is not the liar's, nor anybody's."""
+        index, last_term, last_hash = self._end
+        term = max(self._term, last_term, 1)
+        entry = self._impostor.entry(term, index + 1, last_hash, self._rng.randbytes(40))
+        entry = msgspec.structs.replace(entry, attestation=self._rng.randbytes(64))
+        end = (LogIndex(index), Term(last_term), last_hash)
+        return AppendRequest(entry.term, *end, LogIndex(0), (entry,))
 
 
 @counts
