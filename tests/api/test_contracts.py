@@ -809,11 +809,20 @@ async def test_a_repeated_order_is_answered_with_its_first_number(
     node.rows[Table.ORDER, key] = encode_row(OrderRow(NUMBER, bytes(32)))
     batch = {"invoices": [{**INVOICE, "order_id": "A-0"}, INVOICE]}
 
-    waited = await api.post("/v1/invoices?wait=final", INVOICE)
-    several = await api.post("/v1/invoices:batch?wait=final", batch)
+    first = invoice_row(issue(NUMBER), ISSUER, bytes(32), 41)
+    first.height = 7
+    node.put(first)
 
-    assert waited.json["number"] == NUMBER
-    assert several.json["numbers"] == [f"{1:020d}", NUMBER]
+    waited = await api.post("/v1/invoices?wait=final", INVOICE)
+    at_once = await api.post("/v1/invoices", INVOICE)
+    several = await api.post("/v1/invoices:batch?wait=final", batch)
+    new = await api.post("/v1/invoices?wait=final", {**INVOICE, "order_id": "A-9"})
+
+    for answer in (waited, at_once):
+        assert (answer.json["number"], answer.json["issued_before"]) == (NUMBER, 7)
+    assert several.json["numbers"][1] == NUMBER
+    assert several.json["issued_before_each"] == [None, 7]
+    assert "issued_before" not in new.json
 
 
 async def test_a_red_letter_takes_what_earlier_ones_left(api: ApiClient, node: FakeNode) -> None:
