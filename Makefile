@@ -86,6 +86,10 @@ bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so
 bench-rejoin: $(INSTALLED) ## time until a voter with an empty folder signs again, under load and idle (6 minutes)
 	$(BIN)/python -m tests.bench.rejoin $(ARGS)
 
+.PHONY: bench-raft-log
+bench-raft-log: $(INSTALLED) ## size of the Raft log's file while a million invoices are issued; ARGS="--invoices 200000"
+	$(BIN)/python -m tests.bench.raft_log $(ARGS)
+
 .PHONY: bench-import
 bench-import: $(INSTALLED) $(PEERS) ## read and plan a workbook of 150,000 rows beside other readers; ARGS="--rows 50000"
 	$(BIN)/python -m tests.bench.imports $(ARGS)
