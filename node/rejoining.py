@@ -69,6 +69,8 @@ def read_word(folder: Path) -> tuple[bool, int | None]:
             text = file.read(FILE_BYTES_MAX + 1).decode("ascii", "replace").strip()
     except FileNotFoundError:
         return False, None
+    except OSError as error:  # a directory, or nobody's to read: it asks for something
+        raise RejoinFileError(f"{folder / FILE}: {error.strerror or error}") from error
     if not text:
         return True, None
     if not text.isascii() or not text.isdigit() or int(text) > HEIGHT_MAX:

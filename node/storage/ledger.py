@@ -29,6 +29,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.rows import InvoiceRow
 from node.ledger.signing import verify
+from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -288,9 +289,13 @@ class Ledger:
         return await self._database.persist(job)
 
     def _unless_full(self, connection: sqlite3.Connection, work: Callable[[], T]) -> T:
-        """`work()`; when there was no room for it, head and tiles are those of the file again."""
+        """`work()`; when there was no room for it, head and tiles are those of the file again.
+
+        A stored row that cannot be read is damage of the file like any other: SQLite has no
+        checksums, so a flipped bit of a row may show to nobody else.
+        """
         try:
-            return work()
+            return telling(self._database.path, work, UnreadableStateError)
         except sqlite3.Error as error:
             if is_full(error):
                 if connection.in_transaction:

@@ -15,7 +15,7 @@ from node.clock import SystemClock
 from node.cosigner import Cosigner
 from node.finality import Finality
 from node.gossip import AnswerMessage, HeldSignature
-from node.rejoining import FILE, RejoinFileError, Rejoining, recall
+from node.rejoining import FILE, RejoinFileError, Rejoining, read_word, recall
 from node.resumption import Rules
 from node.storage.ledger import AppliedBlock
 from node.storage.marker import MARKER_FILE, Marker
@@ -316,6 +316,12 @@ async def test_an_operator_may_vouch_for_a_height(chronicle: Chronicle, folder: 
     assert await voter.signs()
     assert not (folder / FILE).exists()
     voter.marker.close()
+
+
+def test_a_file_that_cannot_be_read_stops_the_start(folder: Path) -> None:
+    (folder / FILE).mkdir()
+    with pytest.raises(RejoinFileError, match="Is a directory"):
+        read_word(folder)
 
 
 @pytest.mark.parametrize("word", ["-1", "4 5", "９", "1e3", str(2**53 + 1), "x" * 100])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node.ledger.types import Table
 from node.storage.damage import (
     KEPT,
     DamagedFileError,
@@ -21,6 +22,7 @@ from node.storage.damage import (
 )
 from node.storage.database import open_writer
 from node.storage.ledger import Ledger, WrongNetworkError
+from tests.ledger.world import BUREAU
 from tests.node.chronicle import Chronicle, found, write_history
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY, value BLOB) STRICT;"
@@ -145,6 +147,27 @@ async def test_a_ledger_without_room_goes_on_where_it_was(tmp_path: Path) -> Non
     assert tight.ledger.head == plain.ledger.head
     await plain.close()
     await tight.close()
+
+
+async def test_a_row_that_cannot_be_read_is_damage_of_the_ledger(tmp_path: Path) -> None:
+    """Only SQLite's own complaints were: the node ended at this block, at every start again."""
+    chronicle = await Chronicle.open(tmp_path)
+    await chronicle.close()
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        changed = connection.execute(
+            "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
+            (b"\xc1", Table.PARTICIPANT, BUREAU.encode()),
+        )
+        assert changed.rowcount == 1
+    connection.close()
+    await chronicle.reopen()
+
+    with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged") as raised:
+        await write_history(chronicle)
+
+    assert raised.value.path == path
+    await chronicle.close()
 
 
 async def test_a_ledger_that_contradicts_itself_is_damaged_and_another_networks_is_not(
