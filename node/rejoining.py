@@ -276,7 +276,7 @@ class Rejoining:
             self._asked_ms.clear()
             _log.critical("signed more than is remembered", size=self._own_size)
             self._on_forgotten()
-        elif self._inquiry is not None and self._inquiry.answered >= self._voters.q - 1:
+        elif self._inquiry is not None and self._has_asked:
             self._inquiry = None
             self._cosigner.held_back = False
             self._on_signing()
@@ -342,7 +342,15 @@ class Rejoining:
         return None if self._inquiry is None else self._inquiry.base_height()
 
     def _known(self) -> int | None:
-        return _least(self._vouched, self._cosigner.memory.above)
+        # What a torn marker bounds is what this copy of it had signed, and the copy may be an older
+        # one. So it counts once enough others had the chance to show what they hold.
+        above = self._cosigner.memory.above if self._has_asked else None
+        return _least(self._vouched, above)
+
+    @property
+    def _has_asked(self) -> bool:
+        """Whether as many others have answered as finality needs of them."""
+        return self._inquiry is None or self._inquiry.answered >= self._voters.q - 1
 
     # --- Telling -----------------------------------------------------------------------------
 

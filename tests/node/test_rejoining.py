@@ -297,12 +297,48 @@ async def test_a_damaged_marker_is_a_lost_one_and_a_torn_one_is_bounded(
     checkpoint = Checkpoint(torn.voters.origin, block.size, block.root)
     torn.finality.block_applied(1, checkpoint, None)
     torn.finality.receive_certificate(1, torn.certificate(block, (0, 1, 2)))
+    assert not await torn.signs()  # it may be an older copy
+    torn.tell(1, 1)
+    assert not await torn.signs()
+    torn.tell(2, 1)
     assert await torn.signs()
     torn.marker.close()
     (folder / MARKER_FILE).write_bytes(b"x" * 8_192)
     damaged = Voter(chronicle, folder)
     assert (damaged.cosigner.rejoining, damaged.cosigner.memory.above) == (True, None)
     damaged.marker.close()
+
+
+async def test_an_older_copy_with_a_torn_marker_forgot_more_than_one_write(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    """It resumed one height above what that copy had signed, before anybody was asked."""
+    voter = Voter(chronicle, folder)
+    voter.tell(1, 0)
+    voter.tell(2, 0)
+    assert await voter.signs()
+    block = await chronicle.add()
+    assert voter.cosigner.sign(1, block.size, block.root, block.frontier) is not None
+    voter.marker.close()
+    older = bytearray((folder / MARKER_FILE).read_bytes())
+    older[4_096 + 40] ^= 1
+    (folder / MARKER_FILE).write_bytes(older)
+
+    copy = Voter(chronicle, folder)
+    checkpoint = Checkpoint(copy.voters.origin, block.size, block.root)
+    copy.finality.block_applied(1, checkpoint, None)
+    copy.finality.receive_certificate(1, copy.certificate(block, (0, 1, 2)))
+    await copy.grow(1)
+    assert not await copy.signs()
+    signed_since = chronicle.blocks[-1].size + 4
+    copy.tell(1, 2, held=signed_since)
+    copy.tell(2, 2)
+    assert not await copy.signs()
+    while chronicle.blocks[-1].size < signed_since:
+        assert not await copy.signs()
+        await copy.grow(1)
+    assert await copy.signs()
+    copy.marker.close()
 
 
 async def test_an_operator_may_vouch_for_a_height(chronicle: Chronicle, folder: Path) -> None:

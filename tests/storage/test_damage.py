@@ -163,11 +163,12 @@ async def test_a_row_that_cannot_be_read_is_damage_of_the_ledger(tmp_path: Path)
     connection.close()
     await chronicle.reopen()
 
-    with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged") as raised:
-        await write_history(chronicle)
-
+    try:
+        with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged") as raised:
+            await write_history(chronicle)
+    finally:
+        await chronicle.close()  # else its threads keep the process
     assert raised.value.path == path
-    await chronicle.close()
 
 
 async def test_a_ledger_that_contradicts_itself_is_damaged_and_another_networks_is_not(
