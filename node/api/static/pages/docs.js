@@ -47,7 +47,8 @@ function Shown({ document }) {
 
 function Operation({ one, document }) {
   const [open, setOpen] = useState(false);
-  const scope = one.security?.[0] && Object.values(one.security[0])[0][0];
+  // An empty one says that it goes without a token too, where the node's log is public.
+  const scope = one.security?.flatMap((each) => Object.values(each))[0]?.[0];
   return html`<details class="endpoint" onToggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary><span class="method ${one.method}">${one.method}</span> <code class="path">${one.path}</code> <span class="text">${one.summary}</span> <span class="badge plain">${scope ?? t("docs.public")}</span></summary>
     ${open && html`<div class="body">
