@@ -20,6 +20,11 @@ of the numbers that messages carry (2^62). Why nobody is left behind: what liars
 any node learns by asking. This node's own term does not count for its own support: else one liar
 could lift one node step by step, and then both of them would be liars + 1 for all others.
 
+Both hold for the voters that a node knows. Who lags behind a change to so few voters that fewer may
+lie (from four to three, say) believes only what liars + 1 of the former ones hold. If these are
+gone, and its vote is needed before it has heard of the change, nobody is elected: let all voters
+catch up before the former ones go.
+
 With `liars_max` 0 (the crash model) every claim is true and is believed at once, as in the paper.
 """
 

@@ -177,7 +177,8 @@ class Chaos:
         for node in nodes:  # leave out whoever can be spared
             smaller = core - {node.id}
             trusted = smaller - untrusted
-            if all(is_quorum(membership, trusted) for membership in memberships):
+            quorum = all(is_quorum(membership, trusted) for membership in memberships)
+            if quorum and self._atlas.can_believe(smaller):
                 core = smaller
         return [node for node in self._nodes if node.id in core]
 

@@ -56,10 +56,36 @@ class Atlas:
                 found.add(node.core.membership)
         return found
 
+    def can_believe(self, core: set[NodeId]) -> bool:
+        """Whether everybody in `core` can learn the terms of the others there.
+
+        Who lags behind a change to fewer voters still reckons with as many liars as there may be
+        among those that it knows, and believes no term that fewer of them hold.
+        """
+        trusted = core - self.untrusted()
+        liars_max = (len(self._founding.voters) - 1) // 3
+        for node in self._nodes:
+            known = _known_to(node.disk)
+            halves = [half for half in (known.voters, known.outgoing) if half]
+            liars = min([liars_max, *((len(half) - 1) // 3 for half in halves)])
+            others = (known.voting & trusted) - {node.id}
+            if node.id in trusted & known.voting and liars and len(others) <= liars:
+                return False
+        return True
+
     def spares(self, *victims: NodeId) -> bool:
         """Whether a quorum is left if these disks cannot be trusted either."""
         without = self.untrusted().union(victims)
         return all(is_quorum(m, m.voting - without) for m in self.memberships())
+
+
+def _known_to(disk: Disk) -> Membership:
+    """The membership in force for whoever starts from this disk."""
+    known = disk.log.base.membership or Membership((), (), ())
+    for entry in disk.log.entries:
+        if entry.kind is EntryKind.MEMBERSHIP:
+            known = decode_membership(entry.payload)
+    return known
 
 
 def strike(disk: Disk, rng: Random) -> str | None:
