@@ -38,23 +38,32 @@ class Verdict:
     seconds: float
 
 
+def planted(mutation: Mutation) -> str:
+    """The module with that bug.
+
+    Raises:
+        ValueError: when the mutation does not fit the code.
+    """
+    text = (ROOT / "consensus" / mutation.module).read_text()
+    for old, new in mutation.changes:
+        if text.count(old) != 1:
+            raise ValueError(f"{mutation.name}: {text.count(old)} places for {old!r}")
+        text = text.replace(old, new)
+    compile(text, mutation.module, "exec")
+    return text
+
+
 def plant(mutation: Mutation, folder: Path) -> None:
     """Copy `consensus` into `folder` with that bug.
 
     Raises:
         ValueError: when the mutation does not fit the code.
     """
+    text = planted(mutation)
     shutil.copytree(
         ROOT / "consensus", folder / "consensus", ignore=shutil.ignore_patterns("__pycache__")
     )
-    path = folder / "consensus" / mutation.module
-    text = path.read_text()
-    for old, new in mutation.changes:
-        if text.count(old) != 1:
-            raise ValueError(f"{mutation.name}: {text.count(old)} places for {old!r}")
-        text = text.replace(old, new)
-    compile(text, mutation.module, "exec")
-    path.write_text(text)
+    (folder / "consensus" / mutation.module).write_text(text)
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:

@@ -284,8 +284,8 @@ MUTATIONS = (
         "following.py",
         (
             (
-                "max(heartbeat.last_index + 1, self._applied_at_start)",
-                "max(heartbeat.last_index, self._applied_at_start)",
+                "min(heartbeat.last_index + 1, NUMBER_MAX)",
+                "min(heartbeat.last_index, NUMBER_MAX)",
             ),
         ),
     ),

@@ -28,7 +28,7 @@ RUNTIME = (
         ),
     ),
     Mutation(
-        "heir-of-an-earlier-leader",
+        "heir-outlives-its-leader",
         "A new leader names the heir of the last one for its whole term: with one link cut, that "
         "one deposes it, and leases do not hold.",
         "elections.py",
