@@ -104,6 +104,20 @@ def stored_entries(connection: sqlite3.Connection, recovered: Recovered) -> Iter
         index = LogIndex(entries[-1].index + 1)
 
 
+def newest_entries(connection: sqlite3.Connection, count: int, bytes_max: int) -> list[Entry]:
+    """At most so many of the newest entries, oldest first, cut when `bytes_max` is passed.
+
+    Raises:
+        DamagedLogError: one of them is not what was written.
+        sqlite3.DatabaseError: SQLite cannot read the file.
+    """
+    (last,) = connection.execute("SELECT max(last) FROM frames").fetchone()
+    (first,) = connection.execute("SELECT min(first) FROM frames").fetchone()
+    if last is None:
+        return []
+    return sqlite_log.read(connection, max(first, last - count + 1), last, bytes_max)
+
+
 def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
     facts: dict[str, object] = {}
     for name, record in connection.execute("SELECT name, record FROM facts ORDER BY name"):

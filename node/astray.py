@@ -112,6 +112,11 @@ async def take_along(record: Path, ledger: Ledger) -> None:
         await ledger.store_resumption(*row)
 
 
+def newest_record(folder: Path) -> Path | None:
+    """What was set aside last, if anything is still there."""
+    return max(folder.glob(f"{_PREFIX}*"), default=None)
+
+
 def _prune(folder: Path) -> None:
     for old in sorted(folder.glob(f"{_PREFIX}*"))[:-KEPT_MAX]:
         shutil.rmtree(old, ignore_errors=True)

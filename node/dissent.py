@@ -128,6 +128,10 @@ class Dissent:
         """A block held a transaction that its leader cannot have verified."""
         self._payloads.append(raft_index)
 
+    def retell(self, said: Sequence[EntryStatement]) -> None:
+        """Tell what leaders signed in a log that was set aside: the others hold the other half."""
+        self._stray.extend(said)
+
     def recent(self) -> list[DissentMessage]:
         """For a peer that comes."""
         return list(self._recent)

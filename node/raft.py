@@ -6,14 +6,18 @@ Owns the adapters only. Knows consensus and nothing of p2p; the wiring makes the
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from consensus.errors import ConsensusError, SnapshotError
+from consensus.inspection import newest_entries
 from consensus.ports import Admission as EntryAdmission
 from consensus.ports import LogStore
 from consensus.snapshot import Snapshot
@@ -41,6 +45,8 @@ SALVAGED_MAX = 16
 SIGNATURE_BYTES = 64
 
 OBSERVED_BYTES_MAX = 8 * 1_048_576
+RECORDED_MAX = 128
+"""Entries of a log set aside that are told of: twice the heights that a voter may sign ahead."""
 """Of entries that are not applied yet; few, since applying is durable soon after a commit."""
 
 _log = structlog.get_logger("node.raft")
@@ -223,6 +229,19 @@ async def read_signed(store: LogStore, first: int, last: int) -> list[tuple[Entr
         _log.warning("entries cannot be compared", reason=str(error))
         return []
     return [(_said(entry), entry.payload) for entry in entries]
+
+
+def recorded_statements(path: Path) -> list[EntryStatement]:
+    """What leaders signed of the newest entries in the file of a log that is no more in use."""
+    if not path.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            entries = newest_entries(connection, RECORDED_MAX, OBSERVED_BYTES_MAX)
+    except (sqlite3.Error, ConsensusError) as error:
+        _log.warning("a record of a log cannot be read", file=str(path), reason=str(error))
+        return []
+    return [_said(entry) for entry in entries]
 
 
 async def observe_stored(

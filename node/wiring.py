@@ -9,6 +9,7 @@ import asyncio
 import random  # noqa: TID251 - the one place where an Rng is made
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import prometheus_client
@@ -58,6 +59,7 @@ from node.raft import (
     observe_stored,
     read_signed,
     receipts_secret,
+    recorded_statements,
 )
 from node.rejoining import Rejoining, recall
 from node.resumption import NONCE_BYTES, RULES
@@ -85,6 +87,8 @@ AHEAD_MS_MAX = 5_000
 MISPROPOSED = frozenset({Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
 """Of transactions that left no leaf: their leader cannot have verified them."""
 TICK_S = 0.05
+RETELL_WAITS_MAX = 30
+"""Seconds for which peers are waited for that are away."""
 STATUS_TICKS = 10
 
 _log = structlog.get_logger("node.wiring")
@@ -175,6 +179,9 @@ class Node:
         await self._keeper.load()
         await self._resume(ledger, reader)
         await self._serve(self._network.start, self._network.stop)
+        record = astray.newest_record(data)
+        if record is not None:
+            self._spawn(self._retell(record))
         with naming_damage(data / "raft.db"):
             await self._serve(self._raft.start, self._raft.stop)
         unapplied = LogIndex(ledger.head.raft_index + 1), self._raft.status.last_index
@@ -508,6 +515,19 @@ class Node:
         if isinstance(error, DivergedError) and self._is_astray(error.certificate):
             astray.note(self._config.node.data_dir, error.certificate)
             self._fail(astray.AstrayError(str(error)))
+
+    async def _retell(self, record: Path) -> None:
+        """Tell the peers, once they are there, what this node was shown before it was set right.
+
+        There may have been no time for it then; and at every start, since nobody says that it was
+        understood.
+        """
+        for _ in range(RETELL_WAITS_MAX):
+            if all(self._links.connected(number) for number in self._links.states):
+                break
+            await asyncio.sleep(1.0)
+        said = await asyncio.to_thread(recorded_statements, record / "raft.db")
+        self._dissent.retell(said)
 
     def _is_astray(self, certificate: Certificate) -> bool:
         """Whether only this node's ledger is false: nothing certified of it contradicts that."""
