@@ -1,4 +1,7 @@
-"""Clients post the largest tables and go away: the node's memory comes back, faces do not wait."""
+"""Clients post the largest tables and go away: the node's memory comes back, faces do not wait.
+
+It measures, so it belongs to the long campaigns; `tests/api/test_shares.py` is for every run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 from node.api.table_reading import TABLE_BYTES_MAX
 from tests.cluster.cluster import Cluster, Member, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 TABLES = 30
 FACES = 100

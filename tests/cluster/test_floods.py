@@ -1,4 +1,7 @@
-"""One member floods the others with what costs them signature checks: writing hardly notices."""
+"""One member floods the others with what costs them signature checks: writing hardly notices.
+
+A comparison of times in one run, so it belongs to the long campaigns and not to every run of tests.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.chain.network import TIME_S
 from tests.cluster.cluster import Cluster
 from tests.cluster.impostor import Impostor
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 WRITES = 40
 SLOWER_MAX = 3.0

@@ -117,8 +117,18 @@ def settle(victim: Member) -> None:
             path.with_name(name + suffix).unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("harm", [overwrite_head, overwrite_all, cut_half, empty, delete])
-@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        *((name, overwrite_head) for name in DATABASES),
+        ("ledger.db", delete),
+        *(
+            pytest.param(name, harm, marks=pytest.mark.soak)
+            for name in DATABASES
+            for harm in (overwrite_all, cut_half, empty, delete)
+        ),
+    ],
+)
 def test_a_damaged_file_is_set_aside_and_made_again(
     cluster: Cluster, name: str, harm: Callable[[Path], None]
 ) -> None:
