@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster, Member, read_only, wait_until
+from tests.cluster.cluster import Cluster, Member, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -105,16 +105,6 @@ def delete(path: Path) -> None:
 
 
 DATABASES = ("ledger.db", "index.db", "heads.db", "outbox.db", "raft.db")
-
-
-def settle(victim: Member) -> None:
-    """Move what stands in write-ahead logs into the files, so that harm to them is harm."""
-    for name in DATABASES:
-        path = victim.data / name
-        with read_only(path):
-            pass
-        for suffix in ("-wal", "-shm"):
-            path.with_name(name + suffix).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(
