@@ -15,7 +15,7 @@ from node.chain.merkle import decode_frontier
 from node.chain.run import Assembler
 from node.ledger import operations as ops
 from node.ledger.codes import Code
-from node.ledger.stored import UnreadableStateError
+from node.storage.damage import DamagedFileError
 from tests.audit.ledgers import open_registers, write_index
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, NO_MEMORY, plant
 from tests.ledger.world import BUYER, number
@@ -110,5 +110,5 @@ async def test_a_row_that_the_disk_damaged_stops_the_node(nodes: list[Chronicle]
         key = number(0).encode()
         connection.execute("UPDATE state SET value = ? WHERE key = ?", (b"\x91", key))
     connection.close()
-    with pytest.raises(UnreadableStateError):
+    with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged"):
         await nodes[0].add(book("one", 1))
