@@ -1,0 +1,195 @@
+"""What the ledger does and says of itself, in a form that is kept beside the tests.
+
+`python -m tests.ledger.recording` writes the files anew. The history keeps its bytes: only what it
+comes to is written, so that a change of the rules shows. Owns no judgement (`test_recorded`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from node.api.views import OPERATION_NAMES
+from node.chain.leaf import TransactionLeaf, encode_leaf
+from node.chain.merkle import leaf_hash, parent_hashes
+from node.ledger import execution
+from node.ledger import operations as ops
+from node.ledger.blobs import _CARRIERS, named_blobs
+from node.ledger.bykey import inner_operation
+from node.ledger.execution import CheckedTransaction
+from node.ledger.footprint import footprint
+from node.ledger.membership import KeyKind, RotateKey
+from node.ledger.scopes import SCOPES_OF
+from node.ledger.transaction import Transaction, decode_transaction
+from node.storage.index_rows import _FACTS
+from tests.ledger.history import SigningWorld, random_history
+from tests.ledger.moves import invoices
+from tests.ledger.world import BUREAU, BUYER, STRANGER, World, key_of
+
+FOLDER = Path(__file__).parent / "recorded"
+HISTORY, TABLES, SAMPLES = (
+    FOLDER / name for name in ("history.msgpack.gz", "tables.json", "samples.json")
+)
+SEED, BLOCKS = 12, 250
+
+
+class Recorded(msgspec.Struct, array_like=True):
+    """A history, and what it comes to."""
+
+    network_id: bytes
+    opening: list[tuple[int, bytes, bytes]]
+    """Rows of the state before the first block."""
+    blocks: list[tuple[int, list[bytes]]]
+    """Time, and the transactions as they travel."""
+    digests: list[bytes]
+    root: bytes
+    """Of the tree of all transactions' leaves."""
+
+
+def recorded_history() -> Recorded:
+    """The history that is kept."""
+    return msgspec.msgpack.decode(gzip.decompress(HISTORY.read_bytes()), type=Recorded)
+
+
+def replay(kept: Recorded) -> tuple[World, list[bytes], bytes]:
+    """The world, digests and root that today's rules make of the kept transactions."""
+    world = World()
+    world.network_id = kept.network_id
+    digests: list[bytes] = []
+    leaves: list[bytes] = []
+    for time_ms, wires in kept.blocks:
+        world.now = time_ms
+        transactions = [decode_transaction(wire) for wire in wires]
+        results = world.block(transactions).results
+        digests.append(world.digest.value())
+        leaves += [
+            encode_leaf(TransactionLeaf(int(r.code), world.height, t.body_bytes, t.signature))
+            for t, r in zip(transactions, results, strict=True)
+            if r.leaf
+        ]
+    return world, digests, root_of(leaves)
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    """The RFC 6962 root of leaves."""
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    while len(hashes) > 1:
+        odd = hashes[-1:] if len(hashes) % 2 else []
+        hashes = [*parent_hashes(hashes[: len(hashes) - len(odd)]), *odd]
+    return hashes[0]
+
+
+def rare(world: SigningWorld) -> Iterator[Transaction]:
+    """Operations that no random history has."""
+    number = next(iter(invoices(world)))
+    yield world.signed(BUREAU, ops.PublishTaxRates(None, (0, 600, 900, 1300)))
+    yield world.signed(BUREAU, ops.RecordDiscrepancy(number, 5))
+    yield world.signed(BUREAU, ops.ResolveDiscrepancy(number, 5, "corrected"))
+    yield world.signed(BUYER, ops.ShareDetails(number, *map(bytes, (32, 32, 48, 24))))
+    yield world.signed(STRANGER, ops.WithdrawRedLetter(number, 0))
+    yield world.signed(BUREAU, ops.ActForRetired(STRANGER, ops.ConfirmRedLetter(number, 0)))
+    old, new = key_of(STRANGER), hashlib.sha256(b"rotated").digest()
+    yield world.signed(STRANGER, RotateKey(KeyKind.SIGNING, old, new, world.height + 9, bytes(64)))
+    yield world.signed(BUREAU, ops.PublishExchangeRate("EUR", 8_000_000, "2026-08-31"))
+
+
+def samples(kept: Recorded) -> dict[str, Any]:
+    """The first operation of each kind in the history: what it reads, and what its trace keeps."""
+    found: dict[str, Any] = {}
+    world = World()
+    world.network_id = kept.network_id
+    for height, (time_ms, wires) in enumerate(kept.blocks, 1):
+        world.now, world.height = time_ms, height
+        for wire in wires:
+            transaction = decode_transaction(wire)
+            operation = transaction.body.operations[0]
+            inner = inner_operation(operation) if isinstance(operation, ops.ByKey) else operation
+            name = type(inner).__name__
+            if isinstance(operation, ops.ByKey):
+                name += " by key"
+            elif isinstance(inner, ops.ActForRetired):
+                name += f" {type(inner.operation).__name__}"
+            if name not in found:
+                found[name] = sample(world, transaction, inner)
+    return dict(sorted(found.items()))
+
+
+def sample(world: World, transaction: Transaction, inner: Any) -> dict[str, Any]:
+    """What one transaction reads and names, and the facts of its operation."""
+    wanted = footprint([CheckedTransaction(transaction, True)], world.context())
+    assert wanted.faults == []
+    facts = _FACTS.get(type(inner))
+    return {
+        "operation": msgspec.to_builtins(inner, str_keys=True),
+        "rows": {
+            table.name: sorted(key.hex() for key in keys) for table, keys in wanted.rows.items()
+        },
+        "scans": [
+            [scan.table.name, scan.low.hex(), scan.high.hex(), scan.limit] for scan in wanted.scans
+        ],
+        "blobs": [blob.hex() for blob in named_blobs(transaction.body)],
+        "facts": None if facts is None else list(facts(inner)),
+    }
+
+
+def tables() -> dict[str, Any]:
+    """What stands of each operation, by the name of its type."""
+    return {kind.__name__: entry(kind) for kind in get_args(ops.Operation)}
+
+
+def entry(kind: Any) -> dict[str, Any]:
+    """The derived values of one operation."""
+    invoice_rule = execution._INVOICE_RULES.get(kind)
+    rule = execution._OTHER_RULES.get(kind) if invoice_rule is None else invoice_rule[0]
+    return {
+        "tag": kind.__struct_config__.tag,
+        "name": OPERATION_NAMES.get(kind),
+        "rule": None if rule is None else f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}",
+        "on_invoice": None if invoice_rule is None else {"open_only": invoice_rule[1]},
+        "scopes": SCOPES_OF[kind],
+        "by_key": kind in execution._OPEN_TO_KEYS,
+        "carries_blobs": kind in _CARRIERS,
+        "has_facts": kind in _FACTS,
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Make the files anew: the history only when there is none."""
+    FOLDER.mkdir(exist_ok=True)
+    if not HISTORY.exists():
+        record_history()
+    kept = recorded_history()
+    world, kept.digests, kept.root = replay(kept)
+    _store(kept)
+    write_json(TABLES, tables())
+    write_json(SAMPLES, samples(kept))
+    print(f"{world.height} blocks, root {kept.root.hex()}")
+
+
+def record_history() -> None:
+    """Draw a history and keep its bytes."""
+    opening = [(int(table), key, value) for (table, key), value in SigningWorld().store.items()]
+    world, past = random_history(SEED, BLOCKS)
+    blocks = [(block.time_ms, list(block.wires)) for block in past]
+    for transaction in rare(world):
+        world.block([transaction])
+        blocks.append((world.now, [transaction.wire]))
+    _store(Recorded(world.network_id, opening, blocks, [], b""))
+
+
+def _store(kept: Recorded) -> None:
+    HISTORY.write_bytes(gzip.compress(msgspec.msgpack.encode(kept), mtime=0))
+
+
+if __name__ == "__main__":
+    main()
