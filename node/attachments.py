@@ -25,7 +25,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from node.api.ports import AttachmentMissingError, BusyError
+from node.following.outcomes import AttachmentMissingError, BusyError
 from node.sealing import NONCE_BYTES
 
 WAITING_BYTES_MAX = 64 << 20

@@ -19,16 +19,15 @@ from typing import Protocol
 
 import structlog
 
-from node.api.ports import (
-    Block,
+from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.examining import Examined, examine
+from node.following.outcomes import (
     FacadeError,
     Submission,
     TransactionState,
     TransactionStatus,
     WaitFor,
 )
-from node.chain.leaf import TransactionLeaf, decode_leaf
-from node.examining import Examined, examine
 from node.keystore import write_private
 from node.ledger.codes import Code
 from node.ledger.operations import (
@@ -48,6 +47,7 @@ from node.ledger.rows import (
 from node.ledger.transaction import decode_body, transaction_id
 from node.ledger.types import Role, Table
 from node.opening import BlobOpener
+from node.storage.block import StoredBlock
 from node.storage.damage import is_full
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Tracker
@@ -160,7 +160,7 @@ class Examiner:
         rows = await self._reader.rows(Table.PARTICIPANT, [key])
         return key in rows and Role.TAX_BUREAU in decode_participant(rows[key]).roles
 
-    async def _examine(self, blocks: Sequence[Block]) -> list[RecordDiscrepancy]:
+    async def _examine(self, blocks: Sequence[StoredBlock]) -> list[RecordDiscrepancy]:
         issued = chain.from_iterable(_issued_in(block) for block in blocks)
         found: list[RecordDiscrepancy] = []
         for some in _portions(issued):
@@ -290,7 +290,7 @@ def _order_of_issue(row: InvoiceRow) -> tuple[int, str]:
     return (row.height, row.number)
 
 
-def _issued_in(block: Block) -> Iterator[list[Issued]]:
+def _issued_in(block: StoredBlock) -> Iterator[list[Issued]]:
     """What each transaction of a block issued, blue and red."""
     for data in block.leaves[:-1]:
         leaf = decode_leaf(data)

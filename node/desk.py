@@ -1,4 +1,4 @@
-"""The node as its API sees it: `node.api.ports.NodeFacade` over the real parts.
+"""The node as its API sees it: `node.services.ports.NodeFacade` over the real parts.
 
 Owns what is written: signing for the participant, drawing of numbers, sealing of details, promises.
 Reading is `node.reading`. Knows no HTTP, no p2p and no consensus.
@@ -13,16 +13,16 @@ from typing import Protocol
 
 import msgspec
 
-from node.api.ports import (
+from node.attachments import WaitingFiles
+from node.chain.disclosure import commit, items_of
+from node.chain.voters import VoterSet
+from node.clock import SystemClock
+from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.following.outcomes import (
     BusyError,
-    Check,
     Idempotency,
     IdempotencyConflictError,
-    InvoiceDraft,
-    Issued,
-    NodeStatus,
     NotDisclosableError,
-    RedDraft,
     Submission,
     TooLargeError,
     TransactionState,
@@ -30,10 +30,6 @@ from node.api.ports import (
     WriteRefusal,
     WriteRefusedError,
 )
-from node.attachments import WaitingFiles
-from node.chain.disclosure import commit, items_of
-from node.chain.voters import VoterSet
-from node.clock import SystemClock
 from node.intake import History, Intake, OutboxFullError
 from node.issuance import Issuance
 from node.keyring import Keyring
@@ -64,6 +60,7 @@ from node.readers import Readers
 from node.reading import Reading
 from node.retired import StandIn
 from node.sealing import details_salt
+from node.services.status import Check, NodeStatus
 from node.signer import Signer
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer

@@ -12,8 +12,9 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from node.api.ports import InvoiceDraft, RedDraft, RefusedError
 from node.attachments import WaitingFiles, seal_attachment
+from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
+from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.ledger.codes import Code
 from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation

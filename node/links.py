@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from node.allowance import Allowance
-from node.api.ports import PeerView
 from node.blockserver import BlockServer
 from node.blocksync import Request, UnaskedError
 from node.catchup import CatchUp
@@ -52,6 +51,7 @@ from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
 from node.pool import Pool
 from node.rejoining import Rejoining
+from node.services.status import PeerView
 from node.standing import Claim, Standing
 from node.tracker import Tracker
 from p2p.errors import RemoteProtocolError

@@ -1,7 +1,7 @@
 """What a node's API reads: transactions, blocks, proofs, state, opened details, evidence.
 
-Owns the reading half of `node.api.ports.NodeFacade`; `node.desk` adds what is written. Asks the
-ledger, the index and the tracker; changes nothing. Knows no HTTP, no p2p and no consensus.
+Owns the reading half of `node.services.ports.NodeFacade`; `node.desk` adds what is written. Asks
+the ledger, the index and the tracker; changes nothing. Knows no HTTP, no p2p and no consensus.
 """
 
 from __future__ import annotations
@@ -10,16 +10,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from node.api.ports import (
-    Block,
-    EvidenceItem,
-    Heights,
-    NotDisclosableError,
-    NotFinalError,
-    TooLargeError,
-    TransactionState,
-    TransactionStatus,
-)
 from node.chain.certificate import parse_certificate
 from node.chain.disclosure import Disclosure
 from node.chain.evidence import EvidenceError, decode_evidence
@@ -28,10 +18,20 @@ from node.chain.judgement import judge
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import TooMuchDisclosedError, build_proof
 from node.chain.voters import VoterSet
+from node.following.evidence_views import EvidenceItem
+from node.following.outcomes import (
+    Heights,
+    NotDisclosableError,
+    NotFinalError,
+    TooLargeError,
+    TransactionState,
+    TransactionStatus,
+)
 from node.intake import History, Intake
 from node.ledger.codes import Code
 from node.ledger.transaction import decode_body
 from node.ledger.types import Table
+from node.storage.block import StoredBlock
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Outcome, Tracker
 from node.unsealing import UnknownItemError, Unsealer
@@ -121,12 +121,12 @@ class Reading:
         await self._tracker.wait_heights(above.committed, above.final, timeout_s)
         return self.heights()
 
-    async def block(self, height: int) -> Block | None:
+    async def block(self, height: int) -> StoredBlock | None:
         """A committed block, or None."""
         found = await self._reader.blocks(height, 1, 1)
         return found[0] if found and found[0].height == height else None
 
-    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[Block]:
+    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[StoredBlock]:
         """Blocks from `from_height` up."""
         return await self._reader.blocks(from_height, limit, bytes_max)
 

@@ -18,7 +18,6 @@ from typing import Protocol
 
 import structlog
 
-from node.api.ports import SigningView
 from node.chain.certificate import parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
@@ -33,6 +32,7 @@ from node.resumption import Answer, Inquiry, Rules, is_base
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader, OtherTreeError
 from node.storage.marker import MARKER_FILE, Condition, Marker, decode_marker, decode_memory
+from node.voting.signing_view import SigningView
 
 FILE = "rejoin"
 FILE_BYTES_MAX = 64

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from node.api.ports import RefusedError
+from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.keystore import KeyFile, KeystoreError
 from node.ledger.codes import Code

@@ -15,27 +15,21 @@ from consensus.errors import StoppedError
 from consensus.status import RaftStatus
 from consensus.types import LogIndex, Role, Term
 from node import __version__, proposer
-from node.api.ports import (
-    Check,
-    EvidenceSummary,
-    NodeStatus,
-    PeerView,
-    PoolView,
-    RaftView,
-    SigningView,
-    WriteRefusal,
-)
 from node.chain.voters import Voter, VoterSet
 from node.clock import Clock
 from node.disk import DiskRoom
 from node.engine import Engine
+from node.following.evidence_views import EvidenceSummary
+from node.following.outcomes import WriteRefusal
 from node.intake import Intake
 from node.ledger.genesis import Genesis
 from node.members import Members
 from node.pool import Pool
+from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.standing import CLOCK_OFFSET_MS_MAX, Standing
 from node.storage.ledger import Ledger
 from node.tracker import Tracker
+from node.voting.signing_view import SigningView
 
 CATCH_UP_ENTRIES = 64
 """A node further behind than this in applying is not ready."""

@@ -15,7 +15,6 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from node.api.ports import EvidenceSummary
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.doubts import Doubt, Doubts
@@ -34,6 +33,7 @@ from node.chain.watch import EvidenceWatch
 from node.clock import Clock
 from node.excuses import Excuses
 from node.finality import DivergedError
+from node.following.evidence_views import EvidenceSummary
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 

@@ -50,11 +50,12 @@ from node.api.errors import HTTP_CODES, ApiError, bad_request, write_refused
 from node.api.listening import ApiRunner
 from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.openapi import openapi_document
-from node.api.ports import NodeFacade, WriteRefusal
 from node.api.routing import ACCESS_KEY, Api, Handler, Route
 from node.api.security import Gate, TokenSet
 from node.api.sessions import Sessions
 from node.clock import Clock, SystemClock
+from node.following.outcomes import WriteRefusal
+from node.services.ports import NodeFacade
 from node.storage.damage import is_full
 from node.storage.index import QueryIndex
 

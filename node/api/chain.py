@@ -9,7 +9,6 @@ import msgspec
 from aiohttp import web
 
 from node.api.errors import ApiError, not_found
-from node.api.ports import Block, Heights
 from node.api.requests import (
     CursorInteger,
     encode_cursor,
@@ -29,6 +28,8 @@ from node.api.views import (
     seal_of,
     transaction_summaries,
 )
+from node.following.outcomes import Heights
+from node.storage.block import StoredBlock
 
 BLOCK_TYPE = "application/vnd.piaolian.block"
 BLOCKS_BYTES_MAX = 8 * 1_048_576
@@ -53,7 +54,7 @@ def _wants_raw(request: web.Request) -> bool:
     return BLOCK_TYPE in request.headers.get("Accept", "")
 
 
-def _raw(block: Block) -> tuple[int, int, Sequence[bytes], bytes | None]:
+def _raw(block: StoredBlock) -> tuple[int, int, Sequence[bytes], bytes | None]:
     return (block.height, block.first_index, block.leaves, block.certificate)
 
 

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from node.ledger.text import check_safe, check_safe_lines
 from node.ledger.types import AMOUNT_MAX
 
+DETAILS_BYTES_MAX = 262_144
+"""Size of the details of one invoice as JSON, before sealing."""
 LINES_MAX = 5_000
 ALLOWANCES_MAX = 100
 ATTACHMENTS_MAX = 7

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from node.api.ports import WriteRefusal
+from node.following.outcomes import WriteRefusal
 from node.ledger.codes import Code
 
 PROBLEM_TYPE = "application/problem+json"

@@ -18,13 +18,14 @@ import msgspec
 from aiohttp import web
 
 from node.api.errors import bad_request, too_many
-from node.api.ports import Block, Heights
 from node.api.requests import query_integer
 from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
 from node.api.views import block_summary, code_name, seal_of
 from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.following.outcomes import Heights
 from node.ledger.transaction import transaction_id
+from node.storage.block import StoredBlock
 
 TYPES = ("block", "final", "transaction")
 _BLOCKS_MAX = 16
@@ -121,7 +122,7 @@ async def _send(api: Api, response: web.StreamResponse, data: bytes) -> None:
         await response.write(data)
 
 
-def _block_events(block: Block, final: int, types: frozenset[str]) -> Iterable[bytes]:
+def _block_events(block: StoredBlock, final: int, types: frozenset[str]) -> Iterable[bytes]:
     events: list[tuple[str, object]] = []
     if "transaction" in types:
         for position, data in enumerate(block.leaves[:-1]):

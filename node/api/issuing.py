@@ -11,7 +11,6 @@ from node.api.drafts import DraftError, Original, invoice_draft, red_draft, sign
 from node.api.errors import ApiError, invalid_field, not_found, refused
 from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
-from node.api.ports import Idempotency, InvoiceDraft, RedDraft
 from node.api.rate_refusals import with_rates
 from node.api.red_lines import lines_of_form, stored_lines
 from node.api.requests import number_of, read_json, time_text
@@ -20,6 +19,8 @@ from node.api.schemas import InvoiceBatchBody, InvoiceBody, RedIssueBody
 from node.api.security import Scope
 from node.api.stored import over_credited
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
+from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
+from node.following.outcomes import Idempotency
 from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
 from node.ledger.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key

@@ -10,8 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from node.api.errors import refused
-from node.api.ports import TransactionStatus
 from node.api.routing import Api
+from node.following.outcomes import TransactionStatus
 from node.ledger.codes import Code
 from node.ledger.governance import proposal_id
 from node.ledger.membership import Propose

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from node.api.errors import ApiError
-from node.api.ports import InvoiceDraft, RedDraft
 from node.api.routing import Api
 from node.documents.figures import rate_text
+from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
 from node.ledger.codes import Code
 from node.ledger.rows import RATES_FOR_ALL_KEY, decode_tax_rates
 from node.ledger.types import Table

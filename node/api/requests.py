@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from node.api.config import ApiConfig
 from node.api.details import Body
 from node.api.errors import ApiError, FieldError, bad_request
-from node.api.ports import Idempotency, WaitFor
+from node.following.outcomes import Idempotency, WaitFor
 
 BodyType = TypeVar("BodyType", bound=Body)
 CursorType = TypeVar("CursorType", bound=msgspec.Struct)

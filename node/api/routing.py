@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from node.api.config import ApiConfig
 from node.api.details import Body
 from node.api.errors import too_many, write_refused
-from node.api.ports import NodeFacade
 from node.api.security import Access, Scope
 from node.api.sessions import Sessions
 from node.api.workers import WorkerKind, Workers
+from node.services.ports import NodeFacade
 from node.storage.index import QueryIndex
 
 _json = msgspec.json.Encoder()

@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 
 from node.api.errors import bad_request, not_found
-from node.api.ports import Submission, TransactionStatus
 from node.api.requests import (
     MSGPACK_TYPES,
     TRANSACTION_TYPE,
@@ -32,6 +31,7 @@ from node.api.views import OperationView, operation_views
 from node.api.writes import facade_errors, wait_submission
 from node.chain.disclosure import PATH_BYTES_MAX
 from node.chain.proof import DISCLOSURES_MAX
+from node.following.outcomes import Submission, TransactionStatus
 from node.ledger.codes import Code
 
 TRANSACTIONS_BATCH_MAX = 2_000

@@ -11,7 +11,9 @@ from aiohttp import web
 
 from node.api.code_texts import refusal_text
 from node.api.errors import ApiError, FieldError, not_found, refused, too_many, write_refused
-from node.api.ports import (
+from node.api.requests import query_actor, query_wait
+from node.api.routing import Api, WaitSlot, check_writable, json_response, scope_of
+from node.following.outcomes import (
     AttachmentMissingError,
     BusyError,
     FacadeError,
@@ -27,8 +29,6 @@ from node.api.ports import (
     UnknownWalletKeyError,
     WriteRefusedError,
 )
-from node.api.requests import query_actor, query_wait
-from node.api.routing import Api, WaitSlot, check_writable, json_response, scope_of
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
 

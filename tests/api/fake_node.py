@@ -8,22 +8,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from node.api.ports import (
-    Check,
-    EvidenceItem,
+from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
+from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.following.evidence_views import EvidenceItem
+from node.following.outcomes import (
     FacadeError,
     Heights,
     Idempotency,
     IdempotencyConflictError,
-    InvoiceDraft,
-    Issued,
-    NodeStatus,
     NotDisclosableError,
     NotFinalError,
-    PeerView,
-    PoolView,
-    RaftView,
-    RedDraft,
     Submission,
     TransactionState,
     TransactionStatus,
@@ -31,7 +25,6 @@ from node.api.ports import (
     WaitFor,
     WriteRefusal,
 )
-from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Terms
 from node.ledger.operations import (
@@ -52,6 +45,7 @@ from node.ledger.transaction import (
     transaction_id,
 )
 from node.ledger.types import Table
+from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.storage.index import QueryIndex
 from node.wallet import claim_seed, claim_text, parse_claim_text
 

@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 from node.api.details import ATTACHMENT_BYTES_MAX
-from node.api.ports import AttachmentMissingError
 from node.api.security import Scope
+from node.following.outcomes import AttachmentMissingError
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode
 

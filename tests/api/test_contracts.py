@@ -12,18 +12,17 @@ import pytest
 from node.api.app import ROUTES
 from node.api.config import ApiConfig
 from node.api.drafts import order_hash
-from node.api.ports import (
+from node.api.requests import time_text
+from node.api.security import Scope
+from node.following.evidence_views import EvidenceItem
+from node.following.outcomes import (
     BusyError,
-    Check,
-    EvidenceItem,
     FacadeError,
     RefusedError,
     TooLargeError,
     WriteRefusal,
     WriteRefusedError,
 )
-from node.api.requests import time_text
-from node.api.security import Scope
 from node.ledger import operations as ops
 from node.ledger.codes import Code
 from node.ledger.operations import RateGroup
@@ -52,6 +51,7 @@ from node.ledger.rows import (
 )
 from node.ledger.transaction import encode_wire, transaction_id
 from node.ledger.types import Role, Table
+from node.services.status import Check
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue
 from tests.ledger.awkward import CONTROLS, DIRECTIONS, UNSIGNABLE

@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
-from node.api.ports import Heights
 from node.api.security import Scope, TokenSet
+from node.following.outcomes import Heights
 from node.ledger import operations as ops
 from node.ledger.codes import Code
 from node.storage.index import QueryIndex

@@ -15,11 +15,11 @@ from node.api.drafts import MINOR_UNITS
 from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.invoices import _WAITING_NAMES
 from node.api.pages import assets
-from node.api.ports import RaftView
 from node.api.views import OPERATION_NAMES
 from node.importing.columns import COLUMNS, ERROR_COLUMNS
 from node.ledger.rows import FormState, ParticipantState
 from node.ledger.types import Role
+from node.services.status import RaftView
 
 SCRIPTS = {
     name: file.body.decode()

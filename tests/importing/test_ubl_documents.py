@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.api.details import DETAILS_BYTES_MAX
 from node.api.drafts import invoice_draft
-from node.api.ports import DETAILS_BYTES_MAX
 from node.api.schemas import InvoiceBody
 from node.importing.ubl.exporting import export_ubl, kept_document
 from node.importing.ubl.mapping import UblDocument

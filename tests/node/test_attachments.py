@@ -6,7 +6,6 @@ import hashlib
 
 import pytest
 
-from node.api.ports import AttachmentMissingError, BusyError
 from node.attachments import (
     WAITING_BYTES_MAX,
     WAITING_MAX,
@@ -16,6 +15,7 @@ from node.attachments import (
     open_attachment,
     seal_attachment,
 )
+from node.following.outcomes import AttachmentMissingError, BusyError
 
 KEY, COMMITMENT = b"k" * 32, b"c" * 32
 FILE = "合同正文".encode() * 50

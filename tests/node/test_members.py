@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from node.admission import Admission, VerifiedCache
-from node.api.ports import RefusedError
+from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.keystore import INTERACTIVE, KeyFile, NodeKeys, generate_keys, save_keys
 from node.ledger import operations as ops

@@ -1,0 +1,1 @@
+"""The applications: one folder for each domain, none of which knows another."""

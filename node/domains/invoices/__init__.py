@@ -1,0 +1,1 @@
+"""Invoices from issue to reimbursement and red letter."""

@@ -1,0 +1,1 @@
+"""What a node does with invoices beyond the ledger: numbers, sealing, opening, examining."""

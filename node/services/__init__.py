@@ -1,0 +1,1 @@
+"""What programs ask of a running node: writes, readings, health, status."""

@@ -1,0 +1,255 @@
+"""What the API needs of a node. Owns the interface; `node.desk` implements it.
+
+A method that only reads memory is synchronous; everything else is async. Times are UTC
+milliseconds, amounts minor units, ids and hashes raw bytes: text forms belong to the HTTP layer.
+Every method may be called by many requests at once, from the event loop only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.following.evidence_views import EvidenceItem
+from node.following.outcomes import (
+    Heights,
+    Idempotency,
+    Submission,
+    TransactionStatus,
+    WaitFor,
+    WriteRefusal,
+)
+from node.ledger.genesis import Terms
+from node.ledger.operations import Operation, RequestRedLetter
+from node.ledger.types import Table
+from node.services.status import Check, NodeStatus
+from node.storage.block import StoredBlock
+
+
+class NodeFacade(Protocol):
+    """A running node as its API sees it."""
+
+    # Memory reads.
+
+    @property
+    def participant(self) -> str:
+        """The id of the participant this node signs for."""
+        ...
+
+    @property
+    def terms(self) -> Terms:
+        """The network's terms and limits."""
+        ...
+
+    def status(self) -> NodeStatus:
+        """A snapshot; cheap enough for every request."""
+        ...
+
+    def heights(self) -> Heights:
+        """Committed and final height."""
+        ...
+
+    def checks(self) -> Sequence[Check]:
+        """All readiness conditions, passing ones included."""
+        ...
+
+    def write_refusal(self) -> WriteRefusal | None:
+        """Why writes are refused now, or None. Asked before each write."""
+        ...
+
+    # Writes. Each raises WriteRefusedError or BusyError, with nothing stored.
+
+    async def submit_signed(self, wires: Sequence[bytes]) -> Sequence[Submission]:
+        """Admit and store signed transactions; answers one submission each, in order.
+
+        A transaction that is already known answers its present state, not DUPLICATE. A refused
+        one does not stop its neighbours. `pending` means fsynced in the outbox.
+        """
+        ...
+
+    async def submit_operations(
+        self,
+        operations: Sequence[Operation],
+        blobs: Sequence[bytes] = (),
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
+    ) -> Submission:
+        """Sign one transaction with this node's key and store it in the outbox.
+
+        With `actor`, the public key of one of the wallet's bare keys, each operation is that
+        key's, and this participant's transaction carries it.
+
+        Raises:
+            UnknownWalletKeyError: the wallet has no such key.
+            RefusedError: known to be refused; nothing stored.
+            TooLargeError: does not fit one transaction.
+            IdempotencyConflictError: the key belongs to another request.
+        """
+        ...
+
+    async def request_red(
+        self,
+        operation: RequestRedLetter,
+        details: bytes,
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
+    ) -> Submission:
+        """Ask for a red letter with details, which are sealed to the invoice's parties.
+
+        Raises: as `submit_operations`.
+        """
+        ...
+
+    async def issue(
+        self,
+        drafts: Sequence[InvoiceDraft | RedDraft],
+        idempotency: Idempotency | None = None,
+    ) -> Issued:
+        """Draw numbers from the participant's segments, seal details, sign and store.
+
+        Raises: as `submit_operations`; RefusedError(NUMBER_NOT_ALLOTTED) when numbers run out.
+        """
+        ...
+
+    async def share(
+        self,
+        number: str,
+        party: str,
+        idempotency: Idempotency | None = None,
+        actor: bytes | None = None,
+    ) -> Submission:
+        """Let `party` read an invoice's details: pass their key on, in one transaction.
+
+        Raises: as `submit_operations`; NotDisclosableError when this participant cannot open them,
+        or the party has no key to seal to.
+        """
+        ...
+
+    # The wallet of bare keys.
+
+    def wallet_keys(self) -> Sequence[bytes]:
+        """Public keys, oldest first."""
+        ...
+
+    async def make_wallet_key(self) -> bytes:
+        """A fresh bare key; its public half. BusyError when the wallet is full."""
+        ...
+
+    async def import_wallet_key(self, text: str) -> bytes:
+        """Take a claim key over; its public half. ValueError when it is mistyped."""
+        ...
+
+    def claim_buyer(self, order: bytes) -> str:
+        """The party reference of the claim key that belongs to an order of this participant."""
+        ...
+
+    def details_commitment(self, order: bytes, details: bytes) -> bytes:
+        """The commitment that this node makes to the details of an order: always the same."""
+        ...
+
+    def claim_key(self, order: bytes, buyer: str) -> str | None:
+        """The claim key of an order, if `buyer` is the key that was made for it."""
+        ...
+
+    # Transactions and blocks.
+
+    async def transaction(self, txid: bytes) -> TransactionStatus | None:
+        """What this node knows of a transaction; None when nothing."""
+        ...
+
+    async def wait(self, txid: bytes, until: WaitFor, timeout_s: float) -> TransactionStatus | None:
+        """As `transaction`, once the state is reached or cannot be any more, or at the timeout.
+
+        `committed` is answered by committed, final, refused with a leaf, or expired; `final` by
+        `final=True` or expired. An unknown id is waited for as well.
+        """
+        ...
+
+    async def wait_heights(self, above: Heights, timeout_s: float) -> Heights:
+        """Return when either height passes its value in `above`, or at the timeout."""
+        ...
+
+    async def block(self, height: int) -> StoredBlock | None:
+        """A committed block, or None."""
+        ...
+
+    async def blocks(self, from_height: int, limit: int, bytes_max: int) -> Sequence[StoredBlock]:
+        """Blocks from `from_height` up: at least one if there is one, cut past `bytes_max`."""
+        ...
+
+    async def receipt(
+        self, txid: bytes, disclose: Sequence[str] = (), operation: int | None = None
+    ) -> str | None:
+        """The proof file; None when the id is unknown.
+
+        Args:
+            txid: The transaction.
+            disclose: Paths of items of the sealed details that the file shall show.
+            operation: Position of the operation whose details they are; None: the only one.
+
+        Raises:
+            NotFinalError: known, but no final block holds it.
+            NotDisclosableError: no such item in details that this participant can open.
+        """
+        ...
+
+    async def checkpoint(self) -> str | None:
+        """The newest final checkpoint as a signed note; None before the first."""
+        ...
+
+    async def final_size(self) -> int:
+        """Leaves under the newest final checkpoint; 0 before the first."""
+        ...
+
+    async def tile(self, level: int, number: int) -> bytes | None:
+        """Hashes stored of a tile, 32 bytes each, at most 256; None when there are none."""
+        ...
+
+    async def leaves(self, first_index: int, count: int) -> Sequence[bytes]:
+        """Up to `count` (≤ 256) consecutive leaves; fewer at the end of the tree."""
+        ...
+
+    # State after the newest committed block.
+
+    async def state_rows(self, table: Table, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """The rows that exist."""
+        ...
+
+    async def state_scan(
+        self, table: Table, low: bytes, high: bytes, limit: int
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """Rows with low ≤ key < high in key order, at most `limit`."""
+        ...
+
+    async def details(self, number: str) -> bytes | None:
+        """Opened details of an invoice as JSON; None unless this participant can open them."""
+        ...
+
+    async def keep_attachment(self, content: bytes) -> bytes:
+        """Keep a file until an invoice names it, in memory, for an hour; its SHA-256."""
+        ...
+
+    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
+        """A file that the invoice's details name; None unless this participant can open it."""
+        ...
+
+    async def form_details(self, number: str, form: int) -> bytes | None:
+        """What a red-letter form wants to take back, as JSON; None as above, or without lines."""
+        ...
+
+    async def detail_paths(self, number: str) -> Sequence[str] | None:
+        """Paths of the items of an invoice's details that a receipt may show; None as above."""
+        ...
+
+    async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
+        """Stored evidence in the order of its id, after the given id."""
+        ...
+
+    async def resumptions(self) -> Sequence[bytes]:
+        """Of voters that were led astray (`node.chain.excuse`), as canonical bytes."""
+        ...
+
+    async def evidence_file(self, identity: bytes) -> str | None:
+        """Stored evidence as a file (`node.chain.evidence_file`); None when there is none."""
+        ...

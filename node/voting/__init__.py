@@ -1,0 +1,1 @@
+"""What only voters have: consensus, proposing, cosigning, and coming back after a loss."""
