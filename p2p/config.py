@@ -64,6 +64,15 @@ class P2PConfig:
     accept_per_s: float = 50.0
     """A refused handshake costs about 0.3 ms: this keeps a flood of them under 2 % of a core."""
     accept_burst: float = 100.0
+    accept_per_source_per_s: float = 10.0
+    """Of one source (`limits.source_of`), so that none uses up all; loopback may."""
+    accept_per_source_burst: float = 40.0
+    sources_max: int = 1_024
+    """Sources whose rate is remembered."""
+    links_per_s: float = 1.0
+    """New connections for one link of a peer. At each, a node says what a peer that comes must
+    know; an honest one waits longer between two, but for a few after a restart."""
+    links_burst: float = 10.0
 
     tick_s: float = 1.0
     ping_ticks: int = 2

@@ -19,7 +19,7 @@ class CloseCode(IntEnum):
     REPLACED = 4409
     """Another connection serves this peer and link."""
     PENALISED = 4429
-    """The peer broke rules a moment ago."""
+    """The peer broke rules a moment ago, or connects too often."""
 
 
 class P2PError(Exception):

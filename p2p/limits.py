@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
+from collections import Counter, OrderedDict
 
 from p2p.config import P2PConfig
 from p2p.types import Rng
@@ -61,6 +61,7 @@ class Door:
     def __init__(self, config: P2PConfig, now: float) -> None:
         self._config = config
         self._accepts = TokenBucket(config.accept_per_s, config.accept_burst, now)
+        self._sources: OrderedDict[str, TokenBucket] = OrderedDict()
         self._inside: Counter[str] = Counter()
 
     @property
@@ -79,10 +80,22 @@ class Door:
         )
         if self.unauthenticated >= config.unauthenticated_max or self._inside[source] >= bound:
             return False
+        if source != "loopback" and not self._rate(source, now).take(1, now):
+            return False
         if not self._accepts.take(1, now):
             return False
         self._inside[source] += 1
         return True
+
+    def _rate(self, source: str, now: float) -> TokenBucket:
+        config = self._config
+        rate = self._sources.pop(source, None)
+        if rate is None:
+            rate = TokenBucket(config.accept_per_source_per_s, config.accept_per_source_burst, now)
+        self._sources[source] = rate
+        if len(self._sources) > config.sources_max:
+            self._sources.popitem(last=False)
+        return rate
 
     def leave(self, ip: str) -> None:
         """The connection has authenticated or is gone."""

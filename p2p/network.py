@@ -72,6 +72,9 @@ class _Place:
         # A voter is slowed down on the Raft link, never shut out of it.
         penalty_max_s = config.penalty_max_s if link is Link.GOSSIP else config.penalty_initial_s
         self.penalty = Penalty(config.penalty_initial_s, penalty_max_s, config.penalty_memory_s)
+        self.comings = TokenBucket(config.links_per_s, config.links_burst, 0.0)
+        """Connections by the peer: one that comes and goes must cost little."""
+        self.strikes = 0
         self.last_error: str | None = None
 
 
@@ -111,6 +114,8 @@ class PeerNetwork:
         }
         self._known = {peer for peer, _ in self._places}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Future[None]] = set()
+        """One for each session that is served; done once its goodbye is said."""
         self._listener: WebSocketListener | None = None
         self._dialler: WebSocketDialler | None = None
         self._stopping = False
@@ -141,9 +146,9 @@ class PeerNetwork:
             session.end(Ending("stopping", CloseCode.GOING_AWAY))
         for place in self._places.values():
             self._put_down(place, "stopping")
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=self._config.close_timeout_s)
         tasks = list(self._tasks)
-        if sessions and tasks:
-            await asyncio.wait(tasks, timeout=0.01)  # one turn for the goodbyes to leave
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -219,6 +224,28 @@ class PeerNetwork:
                 place.session.end(Ending(reason))
                 self._put_down(place, reason)
 
+    def strike(self, peer: PeerId, link: Link, reason: str) -> None:
+        """A message that was taken earlier broke the rules: the link ends, as if it did so now.
+
+        Also when the peer has gone first. Further ones of the same link cost nothing more.
+        """
+        place = self._places.get((peer, link))
+        if place is None or place.penalty.remaining(asyncio.get_running_loop().time()) > 0:
+            return
+        self._strike(place, reason)
+        if place.session is not None:
+            place.session.end(Ending(reason, CloseCode.PROTOCOL))
+
+    def _strike(self, place: _Place, reason: str) -> None:
+        place.strikes += 1
+        place.penalty.strike(asyncio.get_running_loop().time())
+        _log.warning(
+            "peer broke the rules",
+            peer=place.known.name,
+            link=place.link.name.lower(),
+            reason=reason,
+        )
+
     # --- Links up and down -------------------------------------------------------------------
 
     def _put_up(
@@ -257,21 +284,21 @@ class PeerNetwork:
 
     async def _run(self, place: _Place, session: Session) -> None:
         """Serve a session from up to down."""
-        ending = Ending("stopped")
+        served = asyncio.get_running_loop().create_future()
+        self._serving.add(served)
         try:
-            ending = await session.run()
+            await session.run()
         finally:
+            ending = session.ending  # also when this task is cancelled before it could say it
             if ending.strike:
-                place.penalty.strike(asyncio.get_running_loop().time())
-                _log.warning(
-                    "peer broke the rules",
-                    peer=place.known.name,
-                    link=place.link.name.lower(),
-                    reason=ending.reason,
-                )
+                self._strike(place, ending.reason)
             if place.session is session:
                 self._put_down(place, ending.reason)
-            await session.close(ending)
+            try:
+                await session.close(ending)
+            finally:
+                self._serving.discard(served)
+                served.set_result(None)
 
     # --- Being dialled -----------------------------------------------------------------------
 
@@ -329,6 +356,8 @@ class PeerNetwork:
             and place.remote_static == keys.remote_static  # not a dial to a killed predecessor
         ):
             raise HandshakeError("two dials crossed", CloseCode.REPLACED)
+        if not place.comings.take(1, now):
+            raise HandshakeError(f"{place.known.name} connects too often", CloseCode.PENALISED)
 
     async def _refuse(self, stream: WebSocketStream, code: CloseCode) -> None:
         try:
@@ -437,4 +466,5 @@ def _status(gossip: _Place, raft: _Place) -> PeerStatus:
         rtt_ms=rtts[0] if rtts else None,
         queued_bytes=sum(s.queued_bytes for s in sessions),
         last_error=gossip.last_error or raft.last_error,
+        strikes=gossip.strikes + raft.strikes,
     )

@@ -120,13 +120,18 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(ending)
 
-    async def run(self) -> Ending:
-        """Serve the link until either side ends it; returns why."""
+    @property
+    def ending(self) -> Ending:
+        """Why it ended, once `run` has returned or was cancelled."""
+        return self._ended.result()
+
+    async def run(self) -> None:
+        """Serve the link until either side ends it; `ending` says why."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read()), group.create_task(self._write())]
                 try:
-                    return await asyncio.shield(self._ended)
+                    await asyncio.shield(self._ended)
                 finally:
                     for task in tasks:
                         task.cancel()

@@ -52,6 +52,8 @@ class PeerStatus:
     """Bytes waiting to be sent on both links."""
     last_error: str | None
     """Why the newest link went down or the newest dial failed; None before the first."""
+    strikes: int
+    """How often it broke the rules since this node started."""
 
 
 class PeerHandler(Protocol):

@@ -58,6 +58,8 @@ def config(**changes: Any) -> P2PConfig:
         "penalty_max_s": 0.1,
         "accept_per_s": 1_000.0,
         "accept_burst": 10_000.0,
+        "links_per_s": 1_000.0,
+        "links_burst": 10_000.0,
     }
     return P2PConfig(**(values | changes))
 

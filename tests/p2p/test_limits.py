@@ -83,6 +83,23 @@ def test_the_door_bounds_the_rate_of_accepts() -> None:
     assert door.unauthenticated == 1
 
 
+def test_one_source_does_not_use_up_the_rate_of_all() -> None:
+    door = Door(P2PConfig(network_id=NETWORK_ID, host="127.0.0.1", port=0, sources_max=3), 0.0)
+
+    def comes(ip: str, now: float) -> bool:
+        entered = door.enter(ip, now)
+        if entered:
+            door.leave(ip)
+        return entered
+
+    assert sum(comes("10.0.0.1", 0.0) for _ in range(1_000)) == 40
+    assert comes("10.0.0.2", 0.0)
+    assert sum(comes("10.0.0.1", 1.0) for _ in range(1_000)) == 10
+    for number in range(3, 9):
+        comes(f"10.0.0.{number}", 1.0)
+    assert len(door._sources) == 3
+
+
 def test_backoff_doubles_to_its_limit_with_jitter_and_starts_again() -> None:
     backoff, rng = Backoff(0.1, 2.0), random.Random(1)
     for step in (0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0):

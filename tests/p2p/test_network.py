@@ -166,6 +166,62 @@ async def test_a_rule_broken_at_the_handler_closes_the_link_and_it_comes_back_la
         assert two.handler.downs(Link.RAFT) == []
 
 
+async def test_a_rule_found_broken_later_costs_the_link_once() -> None:
+    async with members(2, penalty_initial_s=0.3, penalty_max_s=5.0) as (one, two):
+        for _ in range(50):  # all in one message: it was judged after it was taken
+            two.network.strike(one.peer, Link.RAFT, "forged")
+        await wait_until(two.handler.downs)
+        assert two.handler.downs() == ["forged"]
+        await wait_until(one.handler.downs)
+        assert one.handler.downs() == ["closed by peer: forged"]
+        assert not two.network.connected(one.peer, Link.RAFT)
+        assert [status.strikes for status in two.network.statuses()] == [1]
+        await wait_until(lambda: one.reaches(two) and two.reaches(one))
+        assert two.handler.downs() == ["forged"], "the other link has stayed"
+
+
+async def test_who_has_gone_first_is_not_spared() -> None:
+    two = Member(2, [1], config(penalty_initial_s=30.0))
+    await two.network.start()
+    try:
+        async with raw_peer(two.network.port, 1, 2):
+            await wait_until(two.handler.ups)
+        await wait_until(two.handler.downs)
+        two.network.strike(peer_id(1), Link.GOSSIP, "forged")
+        with pytest.raises(LinkLostError, match=str(CloseCode.PENALISED.value)):
+            async with raw_peer(two.network.port, 1, 2):
+                pass
+        assert two.network.statuses()[0].strikes == 1
+    finally:
+        await two.network.stop()
+
+
+async def test_a_member_that_comes_and_goes_is_paced_and_nobody_else_waits() -> None:
+    two = Member(2, [1, 3], config(links_per_s=2.0, links_burst=5.0))
+    await two.network.start()
+    loop = asyncio.get_running_loop()
+    began, refusals = loop.time(), []
+    try:
+        for _ in range(60):
+            try:
+                async with raw_peer(two.network.port, 1, 2):
+                    pass
+            except LinkLostError as error:
+                refusals.append(str(error))
+        allowed = 5 + 2 * (loop.time() - began) + 1
+        assert 5 <= two.handler.ups() <= allowed
+        assert two.handler.ups() + len(refusals) == 60
+        assert all(str(CloseCode.PENALISED.value) in refusal for refusal in refusals)
+        before = two.handler.ups()
+        async with raw_peer(two.network.port, 3, 2):
+            await wait_until(lambda: two.handler.ups() == before + 1)
+        await asyncio.sleep(0.6)  # it comes in again at its pace
+        async with raw_peer(two.network.port, 1, 2):
+            await wait_until(lambda: two.handler.ups() == before + 2)
+    finally:
+        await two.network.stop()
+
+
 async def test_a_bug_in_the_handler_closes_the_link_not_the_node() -> None:
     async with members(2) as (one, two):
 
