@@ -106,7 +106,7 @@ class Following(Elections):
         if self.log.unstable_bytes > self._config.unstable_bytes_max:
             return
         known = self._known(append.entries)
-        admitted, status = self._admit(append.entries[known:])
+        admitted, status = self._admit(sender, append.entries[known:])
         if status is Admission.FORGED:
             return
         if admitted and self._is_protected(admitted[0].index):
@@ -137,11 +137,11 @@ class Following(Elections):
                 return known
         return len(entries)
 
-    def _admit(self, entries: tuple[Entry, ...]) -> tuple[list[Entry], Admission]:
+    def _admit(self, sender: NodeId, entries: tuple[Entry, ...]) -> tuple[list[Entry], Admission]:
         """The entries that the authority accepts, up to the first that it does not."""
         admitted: list[Entry] = []
         for entry in entries:
-            admission = self._authority.admit(entry)
+            admission = self._authority.admit(sender, entry)
             if admission is not Admission.ACCEPT:
                 return admitted, admission
             admitted.append(entry)

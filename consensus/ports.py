@@ -175,7 +175,7 @@ class Admission(IntEnum):
     REFUSE = 1
     """Not now: do not store, tell the leader. A leader so refused by a majority steps down."""
     FORGED = 2
-    """The attestation does not verify: drop the message without an answer."""
+    """No honest member stores it, so none sends it: drop the message without an answer."""
 
 
 class Authority(Protocol):
@@ -185,8 +185,11 @@ class Authority(Protocol):
         """The signature of this node over an entry header, at most 256 bytes."""
         ...
 
-    def admit(self, entry: Entry) -> Admission:
-        """Judge an entry received from a leader, before it is stored or acknowledged."""
+    def admit(self, sender: NodeId, entry: Entry) -> Admission:
+        """Judge an entry received from a leader, before it is stored or acknowledged.
+
+        What a forged one costs its sender is the embedder's to decide.
+        """
         ...
 
     def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
@@ -217,7 +220,7 @@ class NoAuthority:
         """Nothing."""
         return b""
 
-    def admit(self, entry: Entry) -> Admission:  # noqa: ARG002 - a port's signature
+    def admit(self, sender: NodeId, entry: Entry) -> Admission:  # noqa: ARG002 - as above
         """Always."""
         return Admission.ACCEPT
 

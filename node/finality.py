@@ -1,7 +1,7 @@
 """Finality: from applied blocks and cosignatures to certificates. Owns the counting; no I/O.
 
 Rules (ARCHITECTURE, Finality): q cosignatures over one checkpoint make it final, and with it all
-earlier heights. A cosignature of a height that is not applied here yet is held unverified. One
+earlier heights. A cosignature of a height that is not applied here yet is verified and held. One
 with another root at a height of ours is dissent. Another root that is certified shows that this
 node's ledger is wrong, and it must stop applying; fewer than q dissenters show nothing, since one
 liar can lead honest voters astray.
@@ -155,7 +155,7 @@ class Finality:
             self._own[height] = statement
             self._verified.setdefault(height, {})[number] = statement.cosignature
         for number, statement in sorted(self._held.pop(height, {}).items()):
-            self._count(number, statement)
+            self._count(number, statement, verified=True)
         return self._complete(height)
 
     def receive(self, number: int, statement: Cosigned) -> Certificate | None:
@@ -169,18 +169,22 @@ class Finality:
             DivergedError: another root is certified.
         """
         height = statement.height
-        if height <= self.final_height:
-            self._compare_late(number, statement)
-            return None
-        if height > self.applied_height + AHEAD_MAX:
-            self._compare_late(number, statement)  # its sender repeats it, if it is true
+        if not self.final_height < height <= self.applied_height + AHEAD_MAX:
+            # Too far ahead: its sender repeats it, if it is true.
+            if not self._compare_late(number, statement):
+                raise ValueError("cosignature does not verify")
             return None
         if height > self.applied_height:
-            first = self._held.setdefault(height, {}).setdefault(number, statement)
+            held = self._held.get(height, {})
+            if held.get(number) == statement:
+                return None
+            # Verified here, where it is known who sent it: later there is nobody to refuse.
+            if not self._is_signed(number, statement):
+                raise ValueError("cosignature does not verify")
+            first = self._held.setdefault(height, held).setdefault(number, statement)
             if (first.size, first.root) != (statement.size, statement.root):
                 for said in (first, statement):
-                    if not self._observe(number, said):
-                        raise ValueError("cosignature does not verify")
+                    self._compare(number, self._stated(said), said.cosignature)
             return None
         ours = self._applied.get(height)
         if number in self._verified.get(height, {}) and self._stated(statement) == ours:
@@ -274,16 +278,17 @@ class Finality:
             raise DivergedError(f"height {height} is certified with another root", certificate)
         return True
 
-    def _count(self, number: int, statement: Cosigned) -> bool:
+    def _count(self, number: int, statement: Cosigned, *, verified: bool = False) -> bool:
         voter = self._voters.get(number)
         if voter is None:
             return False
         ours = self._applied[statement.height]
         stated = self._stated(statement)
         if stated == ours and len(self._verified.get(statement.height, ())) >= self._voters.q:
-            self._compare_late(number, statement)
-            return True  # nothing more to prove
-        if not self._observe(number, statement):
+            return self._compare_late(number, statement)  # nothing more to prove
+        if verified:
+            self._compare(number, stated, statement.cosignature)
+        elif not self._observe(number, statement):
             return False
         if stated == ours:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
@@ -302,11 +307,14 @@ class Finality:
             )
         return True
 
-    def _compare_late(self, number: int, statement: Cosigned) -> None:
-        """What is final needs no more cosignatures, but a second root is evidence at any time."""
-        voter = self._voters.get(number)
-        if voter is None:
-            return
+    def _compare_late(self, number: int, statement: Cosigned) -> bool:
+        """What is final needs no more cosignatures, but a second root is evidence at any time.
+
+        Returns:
+            False if it had to be verified, and its voter did not sign it.
+        """
+        if self._voters.get(number) is None:
+            return False
         stated = self._stated(statement)
         late = self._late[number]
         first = late.setdefault(statement.size, statement)
@@ -319,20 +327,25 @@ class Finality:
                 self._agreed[number] = statement
         known = self._witness.contradicts(number, stated)
         if ours and first.root == statement.root and not known:
-            if self._witness.doubts.suspects(number):
-                self._observe(number, statement)
-            return  # the ordinary case, and not worth a verification
-        for said in (statement,) if first is statement else (first, statement):
-            if self._observe(number, said) and not ours:
-                self.on_dissent(statement.height)
+            # The ordinary case is not worth a verification.
+            return not self._witness.doubts.suspects(number) or self._observe(number, statement)
+        if first is not statement and self._observe(number, first) and not ours:
+            self.on_dissent(statement.height)
+        signed = self._observe(number, statement)
+        if signed and not ours:
+            self.on_dissent(statement.height)
+        return signed
 
     def _observe(self, number: int, statement: Cosigned) -> bool:
         """Let the witness compare a statement; False if its signature does not verify."""
-        voter, stated = self._voters.voters[number], self._stated(statement)
-        if not verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature):
+        if not self._is_signed(number, statement):
             return False
-        self._compare(number, stated, statement.cosignature)
+        self._compare(number, self._stated(statement), statement.cosignature)
         return True
+
+    def _is_signed(self, number: int, statement: Cosigned) -> bool:
+        voter, stated = self._voters.voters[number], self._stated(statement)
+        return verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature)
 
     def doubt(self, certificate: Certificate) -> None:
         """Let the witness compare all that is in a verified certificate."""

@@ -124,8 +124,6 @@ class Links:
         self._peers = {v.number: PeerId(v.identity_key) for v in voters.voters}
         self.states = {n: PeerState() for n in self._peers if n != number}
         self.allowance = Allowance(self.states, clock)
-        self._distrusted: set[int] = set()
-        """Whose next Raft message is not taken, and costs it the link."""
         self.network: PeerNetwork | None = None
         self.server: BlockServer | None = None
         self.dissent: Dissent | None = None
@@ -173,9 +171,6 @@ class Links:
         if link is Link.RAFT:
             if kind != RAFT_MESSAGE:
                 raise RemoteProtocolError(f"unknown kind {kind} on the raft link")
-            if number in self._distrusted:
-                self._distrusted.discard(number)
-                raise RemoteProtocolError("sent an entry that no leader may sign")
             self._on_raft(number, body)
         elif kind < CONTROL_KINDS or kind == Kind.BLOCKS:
             await self.allowance.pay(number, kind)
@@ -390,9 +385,11 @@ class Links:
         if self.network is not None:
             self.network.send(self._peers[number], Link.RAFT, RAFT_MESSAGE, message)
 
-    def distrust(self, number: int) -> None:
-        """A Raft message of a peer was none of an honest node."""
-        self._distrusted.add(number)
+    def forged_entry(self, number: int) -> None:
+        """A Raft message of a peer held an entry that no honest node sends."""
+        if self.network is not None:
+            reason = "sent an entry that no leader may sign"
+            self.network.strike(self._peers[number], Link.RAFT, reason)
 
     def connected(self, number: int) -> bool:
         """Whether both links to a voter are up."""
@@ -405,7 +402,9 @@ class Links:
         for status in self.network.statuses() if self.network is not None else ():
             state = self.states[self._numbers[status.peer]]
             rtt_ms = None if status.rtt_ms is None else round(status.rtt_ms)
-            views.append(PeerView(status.name, status.connected, state.height, rtt_ms))
+            views.append(
+                PeerView(status.name, status.connected, state.height, rtt_ms, status.strikes)
+            )
         return views
 
     def _broadcast(self, message: ControlMessage) -> None:

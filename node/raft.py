@@ -146,15 +146,21 @@ class EntryAuthority:
         self._observer.observe_entry(said.header, said.attestation)
         self._exchange.observed(said)
 
-    def admit(self, entry: Entry) -> EntryAdmission:
-        """Verify the leader's signature, keep it for comparison, check the entry's time."""
+    def admit(self, sender: NodeId, entry: Entry) -> EntryAdmission:
+        """Verify the leader's signature, keep it for comparison, check the entry's time.
+
+        Whoever sends a forged one pays, also if another signed it: an honest node has in its log
+        what it admitted itself, and nothing else.
+        """
         said = _said(entry)
         if not self._observer.knows_entry(said):
             if not verify_attestation(self._voters, said.header, said.attestation):
+                self._on_forged(sender)
                 return EntryAdmission.FORGED
             self._observe(said)
         if entry.kind is EntryKind.MEMBERSHIP:
-            return EntryAdmission.FORGED  # no leader chooses the voters: the genesis does
+            self._on_forged(sender)  # no leader chooses the voters: the genesis does
+            return EntryAdmission.FORGED
         if entry.kind is EntryKind.DATA:
             try:
                 block = decode_block(entry.payload)

@@ -439,7 +439,7 @@ class Node:
             self._keeper,
             self._dissent,
             self._links.allowance.takes_entry,
-            self._links.distrust,
+            self._links.forged_entry,
         )
         self._raft = RaftNode(
             RaftConfig(

@@ -97,6 +97,14 @@ class StatusCollector(Collector):
             "Transactions over which the rules failed (RULE_FAULT): a fault of the program.",
             value=float(status.rule_faults),
         )
+        strikes = CounterMetricFamily(
+            "piaolian_peer_strikes",
+            "How often a peer broke the rules of the links; it costs it the link.",
+            labels=["peer"],
+        )
+        for peer in status.peers:
+            strikes.add_metric([peer.node], float(peer.strikes))
+        yield strikes
         ready = GaugeMetricFamily("piaolian_ready", "1 when a check passes.", labels=["check"])
         for check in self._node.checks():
             ready.add_metric([check.name], float(check.ok))

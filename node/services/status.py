@@ -30,6 +30,8 @@ class PeerView(msgspec.Struct, frozen=True):
     connected: bool
     height: int | None
     rtt_ms: int | None
+    strikes: int = 0
+    """How often it broke the rules of the links since this node started."""
 
 
 class PoolView(msgspec.Struct, frozen=True):

@@ -1054,7 +1054,13 @@ async def test_status_has_every_promised_field(api: ApiClient) -> None:
         "applied_index",
         "base_index",
     }
-    assert status["peers"][0] == {"node": "payer", "connected": True, "height": 1, "rtt_ms": 2}
+    assert status["peers"][0] == {
+        "node": "payer",
+        "connected": True,
+        "height": 1,
+        "rtt_ms": 2,
+        "strikes": 0,
+    }
     assert status["pool"] == {"transactions": 0, "bytes": 0}
 
 

@@ -46,6 +46,7 @@ from node.gossip import (
 )
 from node.ledger.transaction import MalformedTransactionError, decode_transaction
 from node.links import RAFT_MESSAGE
+from node.storage.marker import MARKER_FILE, decode_marker, decode_memory
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, pack_items
 from p2p.types import Link, PeerId
@@ -249,6 +250,10 @@ class WildPeer:
         self._note = world.cluster["issuer"].get(f"/v1/blocks/{self._height}")["certificate"]
         self._made = world.transactions(rng)
         self._impostor = impostor
+        marker = world.cluster[impostor.me.node].data / MARKER_FILE
+        signed = decode_memory(decode_marker(marker.read_bytes())[2].extra).signed
+        assert signed is not None, "it was among the voters until now"
+        self._signed = signed
 
     def tolerated(self) -> tuple[Link, int, bytes]:
         """A wild message that an honest node takes, and then has no use for."""
@@ -272,8 +277,9 @@ class WildPeer:
         if link is Link.RAFT:
             known = codec.encode(self.raft())
             senseless = (rng.randint(1, 200), known)
-            return rng.choice((senseless, (RAFT_MESSAGE, known[:-1])))
-        match rng.randrange(6):
+            bodies = (known[:-1], codec.encode(self.forged()))
+            return rng.choice((senseless, *((RAFT_MESSAGE, body) for body in bodies)))
+        match rng.randrange(7):
             case 0:
                 return rng.choice((4, 15, 19, 200)), rng.randbytes(20)
             case 1:
@@ -288,6 +294,8 @@ class WildPeer:
                 other = rng.choice([n for n in range(256) if n != self._me])
                 statement = StatementMessage(other, self._height, 1, bytes(32), bytes(76))
                 return encode_control(statement)
+            case 5:
+                return encode_control(self.unsigned())
             case _:
                 return ITEMS, pack_items([self._made.broken(self._height) or b"0"])[0]
 
@@ -302,13 +310,30 @@ class WildPeer:
                 near = self._height < height < self._height + 1_000
                 return CertificateMessage(self._height if near else height, self._note)
             case 1:
-                ahead = self._height + rng.choice((5_000, 90_000, 2**40))
-                size = rng.randrange(2**40)
-                return StatementMessage(self._me, ahead, size, rng.randbytes(32), rng.randbytes(76))
+                # Nobody signs a height: what it signed last, beside any.
+                said = self._signed
+                ahead = rng.choice((said.height, self._height + 5_000, 2**40))
+                return StatementMessage(self._me, ahead, said.size, said.root, said.cosignature)
             case _:
                 return StatusMessage(
                     height, rng.choice((height, 2**53)), rng.random() < 0.5, rng.choice((0, 2**53))
                 )
+
+    def unsigned(self) -> StatementMessage:
+        """A statement that nobody signed, also of a height that is still to be applied."""
+        rng = self._rng
+        height = max(0, self._height + rng.choice((-1, 0, 40, 1_000, 5_000, 2**40)))
+        size = rng.randrange(2**40)
+        return StatementMessage(self._me, height, size, rng.randbytes(32), rng.randbytes(76))
+
+    def forged(self) -> Message:
+        """An entry whose signature is not the liar's, nor anybody's."""
+        index, last_term, last_hash = self._end
+        term = max(self._term, last_term, 1)
+        entry = self._impostor.entry(term, index + 1, last_hash, self._rng.randbytes(40))
+        entry = msgspec.structs.replace(entry, attestation=self._rng.randbytes(64))
+        end = (LogIndex(index), Term(last_term), last_hash)
+        return AppendRequest(entry.term, *end, LogIndex(0), (entry,))
 
     def raft(self) -> Message:
         """A well-formed Raft message, also of a term that no election explains."""

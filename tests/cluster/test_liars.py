@@ -66,6 +66,7 @@ class Peer:
     authority: EntryAuthority
     told: list[bytes]
     halts: list[DivergedError]
+    forgers: list[int]
 
     async def apply(self, payload: bytes) -> tuple[AppliedBlock, Cosigned, Certificate | None]:
         """Apply a committed entry of the liar and sign the checkpoint."""
@@ -127,11 +128,13 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
                 SystemClock(),
                 keeper,
                 Silence(),
-                lambda _: True,
+                lambda _: False,  # its rate is used up: consensus judges what it takes in
                 forgers.append,
             )
             finality = Finality(voters, 0, keeper)
-            made.append(Peer(ledger, reader, cosigner, finality, keeper, authority, told, halts))
+            made.append(
+                Peer(ledger, reader, cosigner, finality, keeper, authority, told, halts, forgers)
+            )
         yield made
 
 
@@ -214,12 +217,12 @@ async def test_two_entries_in_one_place_are_evidence_that_names_the_leader(
         make_entry(encode_block(Block(TERM, TIME_S * 1_000 + n, ()))) for n in range(2)
     )
     witness = peers[1]
-    assert witness.authority.admit(first) is Admission.ACCEPT
-    assert witness.authority.admit(first) is Admission.ACCEPT  # told twice is no lie
+    assert witness.authority.admit(NodeId(LIAR), first) is Admission.ACCEPT
+    assert witness.authority.admit(NodeId(LIAR), first) is Admission.ACCEPT  # told twice is no lie
     await keep(witness)
     assert await witness.reader.evidence(None, 10) == []
 
-    witness.authority.admit(second)
+    witness.authority.admit(NodeId(LIAR), second)
     await keep(witness)
 
     ((identity, _, body),) = await witness.reader.evidence(None, 10)
@@ -251,7 +254,7 @@ async def test_an_entry_in_the_log_counts_after_a_restart_too(
     await store.close()
     marker.close()
 
-    witness.authority.admit(second)
+    witness.authority.admit(NodeId(LIAR), second)
     await keep(witness)
     ((_, _, body),) = await witness.reader.evidence(None, 10)
     assert judge(decode_evidence(body), witness.finality._voters).kind == "entries"
@@ -261,7 +264,8 @@ async def test_no_leader_chooses_the_voters(peers: list[Peer]) -> None:
     alone = Membership((NodeId(LIAR),)).encode()
 
     chosen = make_entry(alone, kind=EntryKind.MEMBERSHIP)
-    assert peers[1].authority.admit(chosen) is Admission.FORGED
+    assert peers[1].authority.admit(NodeId(LIAR), chosen) is Admission.FORGED
+    assert peers[1].forgers == [LIAR]
 
 
 async def test_an_entry_that_its_leader_did_not_sign_is_forged_and_blames_nobody(
@@ -271,8 +275,10 @@ async def test_an_entry_that_its_leader_did_not_sign_is_forged_and_blames_nobody
     forged = Entry(
         true.term, true.index, true.kind, NodeId(2), true.prev_hash, true.payload, true.attestation
     )
-    assert peers[1].authority.admit(true) is Admission.ACCEPT
-    assert peers[1].authority.admit(forged) is Admission.FORGED
+    assert peers[1].authority.admit(NodeId(LIAR), true) is Admission.ACCEPT
+    assert peers[1].forgers == []
+    assert peers[1].authority.admit(NodeId(LIAR), forged) is Admission.FORGED
+    assert peers[1].forgers == [LIAR], "who sends it, not whom it names"
     await keep(peers[1])
     assert await peers[1].reader.evidence(None, 10) == []
 

@@ -203,7 +203,6 @@ async def is_taken(link: Link, kind: int) -> bool:
     links = Links.__new__(Links)
     links._numbers = {sender: 0}
     links.allowance = Allowance([0], SystemClock())
-    links._distrusted = set()
     links._gossip = Gossip(lambda _: None, lambda _: False)
     links._clock = SystemClock()
     links._intake = Intake.__new__(Intake)

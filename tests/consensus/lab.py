@@ -39,7 +39,7 @@ class ScriptedAuthority:
     def attest(self, header: bytes) -> bytes:
         return b"signed"
 
-    def admit(self, entry: Entry) -> Admission:
+    def admit(self, sender: NodeId, entry: Entry) -> Admission:
         if self.verdict is Admission.ACCEPT:
             self.admitted.append(entry)
         return self.verdict

@@ -45,7 +45,7 @@ class StageAuthority:
     def attest(self, header: bytes) -> bytes:
         return b"signed"
 
-    def admit(self, entry: object) -> Admission:
+    def admit(self, sender: object, entry: object) -> Admission:
         return self.verdict
 
     def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:

@@ -88,7 +88,7 @@ class OpenAuthority:
     def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
         """No member lies."""
 
-    def admit(self, entry: Entry) -> Admission:
+    def admit(self, sender: NodeId, entry: Entry) -> Admission:
         return self.verdict
 
 

@@ -89,9 +89,9 @@ def test_a_forged_statement_is_refused_and_does_not_count(fixture: Fixture) -> N
     forged = fixture.statement(2, 1)
     with pytest.raises(ValueError, match="does not verify"):
         fixture.finality.receive(1, forged)
-    held = Cosigned(2, 4, ROOT, forged.cosignature)
-    fixture.finality.receive(1, held)
-    fixture.finality.receive(2, held)
+    for height in (0, 2, AHEAD_MAX + 9):  # final, still to be applied, too far ahead to be held
+        with pytest.raises(ValueError, match="does not verify"):
+            fixture.finality.receive(1, Cosigned(height, 4, OTHER, forged.cosignature))
 
     assert fixture.apply(2) is None
 

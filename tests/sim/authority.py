@@ -24,7 +24,7 @@ class Authority:
         """Enough to notice an entry that was altered."""
         return zlib.crc32(header).to_bytes(4, "big")
 
-    def admit(self, entry: Entry) -> Admission:
+    def admit(self, sender: NodeId, entry: Entry) -> Admission:
         """Refuse by lot."""
         assert entry.attestation == self.attest(entry.header), "altered on its way"
         if self.share and self._random() < self.share:
