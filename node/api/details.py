@@ -7,13 +7,24 @@ fields is kept under `extensions`, by the name of the format.
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
+from node.api.body import (
+    Amount,
+    Body,
+    Date,
+    DecimalText,
+    Lines500,
+    Lines2000,
+    Rate,
+    SignedAmount,
+    Text32,
+    Text64,
+    Text200,
+)
 from node.ledger.text import check_safe, check_safe_lines
-from node.ledger.types import AMOUNT_MAX
 
 DETAILS_BYTES_MAX = 262_144
 """Size of the details of one invoice as JSON, before sealing."""
@@ -23,11 +34,6 @@ ATTACHMENTS_MAX = 7
 """An operation names at most 8 blobs; the details are one."""
 ATTACHMENT_BYTES_MAX = (1 << 20) - (64 << 10)
 """All blobs of a transaction have a mebibyte together; some of it is for the details."""
-
-
-def _check_date(text: str) -> str:
-    datetime.date.fromisoformat(text)
-    return text
 
 
 def _check_foreign(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -46,40 +52,6 @@ def _check_json(value: JsonValue) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_json(item)
-
-
-Date = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    AfterValidator(_check_date),
-    Field(json_schema_extra={"format": "date"}),
-]
-Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX, description="Minor units of the currency.")]
-SignedAmount = Annotated[
-    int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units of the currency.")
-]
-Rate = Annotated[int, Field(ge=0, le=10_000, description="Tax rate in basis points: 1300 = 13 %.")]
-DecimalText = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,13})?$", max_length=30)
-]
-Text32 = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(check_safe)]
-Text64 = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_safe)]
-Text200 = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_safe)
-]
-Lines500 = Annotated[
-    str, StringConstraints(min_length=1, max_length=500), AfterValidator(check_safe_lines)
-]
-"""Of several lines, as addresses, descriptions and terms of payment are written."""
-Lines2000 = Annotated[
-    str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(check_safe_lines)
-]
-
-
-class Body(BaseModel):
-    """Base of every request body: strict types, no unknown field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class LineBody(Body):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
+from node.api.body import EmptyBody
 from node.api.errors import not_found
 from node.api.membership_bodies import ProposalBody, VoteBody
 from node.api.proposal_ids import proposed_id, with_free_nonce
@@ -29,7 +30,6 @@ from node.api.routing import (
     check_writable,
     json_response,
 )
-from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.views import plain
 from node.api.writes import (

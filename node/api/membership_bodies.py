@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from node.api.details import Body
-from node.api.schemas import Number, ParticipantCode
+from node.api.body import Body, ParticipantCode
 from node.ledger.text import check_line
 
 HexKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -114,11 +113,3 @@ class VoteBody(Body):
     """A governor's vote."""
 
     approve: bool
-
-
-class RegionBody(Body):
-    """Allot consecutive numbers to a regional bureau."""
-
-    bureau: ParticipantCode
-    first: Number
-    count: int = Field(ge=1, le=10**15)

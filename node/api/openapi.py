@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 from pydantic.json_schema import models_json_schema
 
+from node.api.body import Body, EmptyBody
 from node.api.code_texts import CODE_TEXTS
-from node.api.details import Body
 from node.api.errors import API_CODES, PROBLEM_TYPE, Problem
 from node.api.routing import Query, Route
-from node.api.schemas import EmptyBody
 
 _REFERENCE = "#/components/schemas/{}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
@@ -64,7 +63,7 @@ _IDEMPOTENCY = {
 
 
 def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """The document of these routes."""
+    """The document of these routes, in the order of their paths."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = _PATH_PARAMETER.sub(r"{\1}", route.path)
@@ -77,7 +76,7 @@ def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
             "description": _description(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": paths,
+        "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": _schemas(routes),
             "headers": {
@@ -265,7 +264,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     schemas = dict(made["$defs"])
     clash = schemas.keys() & structs.keys()
     assert not clash, f"two schemas share a name: {clash}"
-    return {**schemas, **structs}
+    return dict(sorted({**schemas, **structs}.items()))
 
 
 def _reference(name: str) -> dict[str, str]:

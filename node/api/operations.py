@@ -11,17 +11,23 @@ from typing import Any
 
 from aiohttp import web
 
-from node.api import membership_bodies, schemas
-from node.api.details import Body
+from node.api import schemas
+from node.api.body import Body, EmptyBody
 from node.api.errors import not_found
 from node.api.invoices import read_invoice
-from node.api.requests import number_of, path_integer, query_actor, read_json, time_ms
+from node.api.requests import (
+    number_of,
+    participant_of,
+    path_integer,
+    query_actor,
+    read_json,
+    time_ms,
+)
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
-from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.ledger import operations as ops
-from node.ledger.membership import AllotRegion
+from node.ledger.membership import AllotRegion, ResumeIssuing, SuspendIssuing
 from node.ledger.operations import Operation
 from node.ledger.rows import Response
 
@@ -191,7 +197,7 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
     (
         "regions",
         "Allot invoice numbers to a regional bureau (head bureau)",
-        membership_bodies.RegionBody,
+        schemas.RegionBody,
         lambda body: AllotRegion(body.bureau, body.first, body.count),
     ),
     (
@@ -245,6 +251,15 @@ def _register(model: type[Body], make: Callable[[Any], Operation]) -> Handler:
     async def handle(api: Api, request: web.Request) -> web.StreamResponse:
         body, idempotency = await read_json(request, model, api.config)
         return await write_operations(api, request, (make(body),), idempotency)
+
+    return handle
+
+
+def _issuing(make: Callable[[str, str], Operation]) -> Handler:
+    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
+        issuer = participant_of(request)
+        body, idempotency = await read_json(request, schemas.CaseBody, api.config)
+        return await write_operations(api, request, (make(issuer, body.case),), idempotency)
 
     return handle
 
@@ -319,5 +334,23 @@ ROUTES = (
     *(
         _write_route(f"/v1/{name}", summary, "registers", _register(model, make), model)
         for name, summary, model, make in _REGISTERS
+    ),
+    *(
+        Route(
+            "POST",
+            f"/v1/issuers/{{participant}}/{name}",
+            _issuing(make),
+            summary,
+            "registers",
+            Scope.OPERATE,
+            body=schemas.CaseBody,
+            query=WAIT_QUERY,
+            answers={201: WriteAnswer, 202: WriteAnswer},
+            refusals=(404, *WRITE_REFUSALS),
+        )
+        for name, summary, make in (
+            ("suspend", "Stop an issuer's blue invoices (tax bureau)", SuspendIssuing),
+            ("resume", "Let an issuer issue again (tax bureau)", ResumeIssuing),
+        )
     ),
 )

@@ -16,7 +16,8 @@ import msgspec
 from aiohttp import web
 from pydantic import Field
 
-from node.api.details import LINES_MAX, Body
+from node.api.body import Body, Number
+from node.api.details import LINES_MAX
 from node.api.drafts import (
     DraftError,
     Totals,
@@ -31,7 +32,6 @@ from node.api.routing import Api, Route, json_response
 from node.api.schemas import (
     INVOICES_BATCH_MAX,
     InvoiceBody,
-    Number,
     PartyOrClaim,
     RedIssueBody,
     RedLineBody,

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from pydantic import Field
 
-from node.api.details import Body
+from node.api.body import Body
 from node.api.drafts import order_hash
 from node.api.requests import read_json
 from node.api.routing import Api, Route, json_response

@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
+from node.api.body import SessionBody
 from node.api.errors import ApiError, not_found
 from node.api.requests import read_json, time_text
 from node.api.routing import ACCESS_KEY, Api, Route, json_response
-from node.api.schemas import SessionBody
 from node.api.security import Scope
 from node.api.sessions import LIFE_S, LINK_S
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -11,9 +10,8 @@ from aiohttp import web
 
 from node.api.errors import not_found
 from node.api.membership_bodies import AddKeyBody, RevokeKeyBody, RotateKeyBody
-from node.api.requests import encode_cursor, query_cursor, query_limit, read_json
-from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Handler, Route, json_response
-from node.api.schemas import CaseBody
+from node.api.requests import encode_cursor, participant_of, query_cursor, query_limit, read_json
+from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Route, json_response
 from node.api.security import Scope as TokenScope
 from node.api.writes import WriteAnswer, write_operations
 from node.ledger.membership import (
@@ -21,16 +19,12 @@ from node.ledger.membership import (
     SCOPE_NAMES,
     AddKey,
     KeyKind,
-    ResumeIssuing,
     RevokeKey,
     RotateKey,
-    SuspendIssuing,
 )
-from node.ledger.operations import Operation
 from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState, decode_participant
 from node.ledger.types import Table
 
-_ID = re.compile(r"[0-9A-Z]{18}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _STATE_NAMES = {state: state.name.lower() for state in ParticipantState}
 _KINDS = {kind.name.lower(): kind for kind in KeyKind}
@@ -122,24 +116,12 @@ async def _list(api: Api, request: web.Request) -> web.StreamResponse:
 
 
 async def _show(api: Api, request: web.Request) -> web.StreamResponse:
-    key = _participant_of(request).encode()
+    key = participant_of(request).encode()
     rows = await api.node.state_rows(Table.PARTICIPANT, [key])
     if key not in rows:
         raise not_found("there is no such participant")
     height = api.node.heights().committed + 1
     return json_response(participant_view(decode_participant(rows[key]), height))
-
-
-def _participant_of(request: web.Request) -> str:
-    """The participant of the path.
-
-    Raises:
-        ApiError: 404 when it is no id.
-    """
-    text = request.match_info["participant"]
-    if not _ID.fullmatch(text):
-        raise not_found("not a participant's id")
-    return text
 
 
 # --- Own keys ---------------------------------------------------------------------------------
@@ -187,18 +169,6 @@ def _key_of(request: web.Request) -> bytes:
     return bytes.fromhex(text)
 
 
-# --- The tax bureau ---------------------------------------------------------------------------
-
-
-def _issuing(make: Callable[[str, str], Operation]) -> Handler:
-    async def handle(api: Api, request: web.Request) -> web.StreamResponse:
-        issuer = _participant_of(request)
-        body, idempotency = await read_json(request, CaseBody, api.config)
-        return await write_operations(api, request, (make(issuer, body.case),), idempotency)
-
-    return handle
-
-
 ROUTES = (
     Route(
         "GET",
@@ -238,24 +208,6 @@ ROUTES = (
             ("", _add_key, "Add a key of this node's participant", AddKeyBody),
             ("/{key}/revoke", _revoke_key, "End a key at once", RevokeKeyBody),
             ("/{key}/rotate", _rotate_key, "Put a new key in the place of one", RotateKeyBody),
-        )
-    ),
-    *(
-        Route(
-            "POST",
-            f"/v1/issuers/{{participant}}/{name}",
-            _issuing(make),
-            summary,
-            "registers",
-            TokenScope.OPERATE,
-            body=CaseBody,
-            query=WAIT_QUERY,
-            answers={201: WriteAnswer, 202: WriteAnswer},
-            refusals=_WRITE_REFUSALS,
-        )
-        for name, summary, make in (
-            ("suspend", "Stop an issuer's blue invoices (tax bureau)", SuspendIssuing),
-            ("resume", "Let an issuer issue again (tax bureau)", ResumeIssuing),
         )
     ),
 )

@@ -19,9 +19,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import ValidationError
 
+from node.api.body import Body
 from node.api.config import ApiConfig
-from node.api.details import Body
-from node.api.errors import ApiError, FieldError, bad_request
+from node.api.errors import ApiError, FieldError, bad_request, not_found
 from node.following.outcomes import Idempotency, WaitFor
 
 BodyType = TypeVar("BodyType", bound=Body)
@@ -42,6 +42,7 @@ ERRORS_MAX = 50
 _WAIT_DEFAULT_S = 10.0
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _TXID = re.compile(r"[0-9a-f]{64}")
+_PARTICIPANT = re.compile(r"[0-9A-Z]{18}")
 _NUMBER = re.compile(r"[0-9]{20}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,3})?Z)?", re.ASCII)
 _INTEGER = re.compile(r"[0-9]{1,16}", re.ASCII)
@@ -179,6 +180,18 @@ def txid_of(request: web.Request) -> bytes:
     if not _TXID.fullmatch(text):
         raise ApiError(404, "NOT_FOUND", "not a transaction id")
     return bytes.fromhex(text)
+
+
+def participant_of(request: web.Request) -> str:
+    """The participant of the path.
+
+    Raises:
+        ApiError: 404 when it is no id.
+    """
+    text = request.match_info["participant"]
+    if not _PARTICIPANT.fullmatch(text):
+        raise not_found("not a participant's id")
+    return text
 
 
 def number_of(request: web.Request) -> str:

@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from node.api.body import Body
 from node.api.config import ApiConfig
-from node.api.details import Body
 from node.api.errors import too_many, write_refused
 from node.api.security import Access, Scope
 from node.api.sessions import Sessions

@@ -5,85 +5,41 @@ Models are strict: an amount is an integer, never a float or a string of digits.
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from node.api.details import (
-    ALLOWANCES_MAX,
-    LINES_MAX,
-    AllowanceBody,
+from node.api.body import (
+    LINE,
     Amount,
     Body,
+    CurrencyCode,
     Date,
     DecimalText,
-    DetailsBody,
-    LineBody,
+    MonthText,
+    Number,
+    ParticipantCode,
+    Party,
+    PositiveAmount,
     Rate,
+    Reason,
+    Reference,
     SignedAmount,
+    Time,
 )
+from node.api.details import ALLOWANCES_MAX, LINES_MAX, AllowanceBody, DetailsBody, LineBody
 from node.ledger.operations import RATE_GROUPS_MAX
 from node.ledger.text import check_line
-from node.ledger.types import AMOUNT_MAX
 
 INVOICES_BATCH_MAX = 200
 """Invoices in one transaction: about 230 bytes each must fit 60,000."""
 
-
-def _check_time(text: str) -> str:
-    if datetime.datetime.fromisoformat(text).year < 1970:
-        raise ValueError("is before 1970")
-    return text
-
-
-ParticipantCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
-Party = Annotated[str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64})$", max_length=64)]
 PartyOrClaim = Annotated[
     str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64}|claim)$", max_length=64)
 ]
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{20}$")]
-CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Time = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?Z$"
-    ),
-    AfterValidator(_check_time),
-    Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, ending in Z."),
-]
-MonthText = Annotated[
-    str,
-    StringConstraints(pattern=r"^(19|[2-9][0-9])[0-9]{2}-(0[1-9]|1[0-2])$"),
-    Field(description="YYYY-MM"),
-]
-PositiveAmount = Annotated[
-    int, Field(ge=1, le=AMOUNT_MAX, description="Minor units of the currency.")
-]
-# What is signed, hashed or compared has one spelling (`node.ledger.text`).
-_Line = Field(
-    description="One line in Unicode's normal form C, without blanks at its ends and without "
-    "control, directional or invisible characters, or ones that came after Unicode 14.0."
-)
 OrderId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line), _Line
+    str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line), LINE
 ]
-Reference = Annotated[
-    str, StringConstraints(min_length=1, max_length=64), AfterValidator(check_line), _Line
-]
-Reason = Annotated[
-    str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_line), _Line
-]
-
-
-class EmptyBody(Body):
-    """An empty object; the body may also be left out."""
-
-
-class SessionBody(Body):
-    """A one-time link to the web page."""
-
-    scope: Literal["read", "operate", "admin"] = "operate"
 
 
 class GroupBody(Body):
@@ -334,3 +290,11 @@ class ExchangeRateBody(Body):
         ge=1, le=10**12, description="Home-currency minor units for 10^6 of the currency's."
     )
     date: Date
+
+
+class RegionBody(Body):
+    """Allot consecutive numbers to a regional bureau."""
+
+    bureau: ParticipantCode
+    first: Number
+    count: int = Field(ge=1, le=10**15)

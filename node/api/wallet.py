@@ -6,12 +6,11 @@ import msgspec
 from aiohttp import web
 from pydantic import Field
 
-from node.api.details import Body, Text200
+from node.api.body import Body, EmptyBody, Text200
 from node.api.errors import ApiError, FieldError, not_found
 from node.api.invoices import read_invoice
 from node.api.requests import number_of, read_json
 from node.api.routing import Api, Route, json_response
-from node.api.schemas import EmptyBody
 from node.api.security import Scope
 from node.api.writes import facade_errors
 from node.ledger.rows import InvoiceRow

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect
-from node.cli.invoices import Reason, operate
+from node.cli.invoices import Reason
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
 from node.cli.output import message, print_json, print_table
+from node.cli.writes import operate
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong in sealed details.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +11,17 @@ import typer
 
 from node.cli import exporting
 from node.cli.client import ApiClient
-from node.cli.context import Scope, connect
+from node.cli.context import connect
 from node.cli.errors import UsageError
 from node.cli.imports import register as register_imports
 from node.cli.invoice_list import register as register_list
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
 from node.cli.output import message, print_fields, print_json, print_table
-from node.cli.writes import post_and_wait, report
+from node.cli.writes import ACTOR, operate
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 register_imports(app)
 register_list(app)
-_ACTOR: ContextVar[str | None] = ContextVar("actor", default=None)
 _INPUT_BYTES_MAX = 4 << 20
 
 Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
@@ -39,25 +37,7 @@ def act_as(
     ] = None,
 ) -> None:
     """Issue, hand on, claim, book and correct invoices."""
-    _ACTOR.set(actor)
-
-
-def operate(
-    path: str,
-    body: object,
-    config: Path | None,
-    until: Until,
-    timeout_s: float,
-    as_json: bool,
-    *,
-    scope: Scope = "operate",
-) -> None:
-    """Post one write, wait and report."""
-    with connect(config, scope) as client:
-        result = post_and_wait(
-            client, path, body, until=until, timeout_s=timeout_s, actor=_ACTOR.get()
-        )
-    report(result, until=until, as_json=as_json)
+    ACTOR.set(actor)
 
 
 def read_json_input(file: Path) -> object:
@@ -154,7 +134,7 @@ def inbox(
 ) -> None:
     """What waits for this participant: offers, submissions, locks, forms; and until when."""
     with connect(config) as client:
-        page = client.get("/v1/inbox", as_=_ACTOR.get(), limit=limit, cursor=cursor).fields
+        page = client.get("/v1/inbox", as_=ACTOR.get(), limit=limit, cursor=cursor).fields
     if as_json:
         print_json(page)
         return

@@ -15,10 +15,9 @@ import typer
 from node.cli.client import ApiClient
 from node.cli.context import client_of, connect, load
 from node.cli.errors import UsageError
-from node.cli.invoices import operate
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
 from node.cli.output import message, print_fields, print_json, print_table
-from node.cli.writes import post_and_wait, report
+from node.cli.writes import operate, post_and_wait, report
 
 if TYPE_CHECKING:
     from node.keystore import KeyFile

@@ -10,9 +10,9 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.invoices import operate
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
 from node.cli.output import message, print_fields, print_json, print_table
+from node.cli.writes import operate
 
 participant = typer.Typer(no_args_is_help=True, help="Members of the network.")
 

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from node.cli.errors import UsageError
-from node.cli.invoices import Claim, operate, read_json_input
+from node.cli.invoices import Claim, read_json_input
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.writes import operate
 from node.importing.cells import CellError, line_number
 
 app = typer.Typer(no_args_is_help=True, help="Red letters: request, confirm, issue.")

@@ -11,9 +11,9 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.invoices import operate
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
 from node.cli.output import message, print_json, print_table
+from node.cli.writes import operate
 
 quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")

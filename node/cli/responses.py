@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from node.cli.invoices import Reason, operate
+from node.cli.invoices import Reason
 from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.writes import operate
 
 app = typer.Typer()
 

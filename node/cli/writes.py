@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
 
 import typer
 
 from node.api.code_texts import refusal_text
 from node.cli.client import ApiClient, ProblemError
+from node.cli.context import Scope, connect
 from node.cli.errors import REFUSED
 from node.cli.options import Until
 from node.cli.output import message, print_fields, print_json
 
 _WAIT_S_MAX = 60.0
 """Longest wait of one request; the API cuts at this."""
+ACTOR: ContextVar[str | None] = ContextVar("actor", default=None)
+"""The bare key of the wallet that this command acts as, if any."""
 
 
 def post_and_wait(
@@ -101,3 +106,21 @@ def report(result: dict[str, object], *, until: Until, as_json: bool) -> None:
 
 def _seconds(value: float | None) -> str | None:
     return None if value is None else f"{max(value, 0.001):.3f}"
+
+
+def operate(
+    path: str,
+    body: object,
+    config: Path | None,
+    until: Until,
+    timeout_s: float,
+    as_json: bool,
+    *,
+    scope: Scope = "operate",
+) -> None:
+    """Post one write, wait and report."""
+    with connect(config, scope) as client:
+        result = post_and_wait(
+            client, path, body, until=until, timeout_s=timeout_s, actor=ACTOR.get()
+        )
+    report(result, until=until, as_json=as_json)
