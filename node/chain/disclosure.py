@@ -139,11 +139,14 @@ def disclose(items: Sequence[Item], salt: bytes, index: int, operation: int) -> 
 def disclosed_commitment(disclosure: Disclosure) -> bytes | None:
     """The commitment that `disclosure` is true of; None when it is true of none.
 
-    Its value must be canonical JSON, so that it reads the same everywhere.
+    Its value must be canonical JSON, so that it reads the same everywhere, and no field that would
+    have been cut: who committed to that could show other items of the same field beside.
     """
     try:
         value = _decode(disclosure.value)
         if _encode(value) != disclosure.value or not _reads_alike(value, NESTING_MAX):
+            return None
+        if value and isinstance(value, dict | list) and disclosure.path.count("/") == 1:
             return None
         leaf = leaf_hash(_leaf(disclosure.path.encode(), disclosure.value, disclosure.salt))
     except _MALFORMED:

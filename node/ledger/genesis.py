@@ -35,6 +35,8 @@ _Row = TypeVar("_Row", bound=msgspec.Struct)
 Name = Annotated[str, whole("[a-z0-9][a-z0-9-]{0,39}")]
 HexKey = Annotated[str, whole("[0-9a-f]{64}")]
 RoleName = Annotated[str, whole("[a-z_]{1,40}")]
+Term = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Added to times and heights, which are never more."""
 Created = Annotated[str, whole("[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")]
 
 
@@ -45,14 +47,14 @@ class GenesisError(ValueError):
 class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Terms and limits that rules use, in milliseconds or heights."""
 
-    cancel_ms: int = _DAY_MS
-    red_confirm_ms: int = 72 * _HOUR_MS
-    red_issue_ms: int = 72 * _HOUR_MS
-    respond_ms: int = 15 * _DAY_MS
-    lock_ms: int = 30 * _DAY_MS
-    offer_ms_max: int = 30 * _DAY_MS
-    validity_heights: int = 100_000
-    proposal_ms: int = 30 * _DAY_MS
+    cancel_ms: Term = _DAY_MS
+    red_confirm_ms: Term = 72 * _HOUR_MS
+    red_issue_ms: Term = 72 * _HOUR_MS
+    respond_ms: Term = 15 * _DAY_MS
+    lock_ms: Term = 30 * _DAY_MS
+    offer_ms_max: Term = 30 * _DAY_MS
+    validity_heights: Term = 100_000
+    proposal_ms: Term = 30 * _DAY_MS
 
 
 class ParticipantDocument(Worded, frozen=True):

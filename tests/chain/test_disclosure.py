@@ -153,6 +153,15 @@ def test_a_changed_disclosure_is_true_of_another_commitment_or_none(
     assert disclosed_commitment(msgspec.structs.replace(SHOWN, **change)) != commitment
 
 
+@pytest.mark.parametrize("value", [b'["line 0"]', b'{"name":"N"}'])
+def test_a_field_that_would_have_been_cut_is_no_item(value: bytes) -> None:
+    """Who commits to it beside `/lines/0` shows either as what stands there."""
+    items = [("/lines", value)]
+    assert disclosed_commitment(disclose(items, SALT, 0, 0)) is None
+    whole = [("/lines", value[:1] + value[-1:])]
+    assert disclosed_commitment(disclose(whole, SALT, 0, 0)) == commit(whole, SALT)
+
+
 def test_a_disclosure_tells_nothing_that_opens_another_item() -> None:
     """Each item has its own salt, none of which is the details'."""
     items = items_of(DETAILS)
