@@ -9,7 +9,17 @@ import typer
 
 from node.cli.context import connect
 from node.cli.invoices import Reason
-from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.options import (
+    TIMEOUT_S,
+    Config,
+    Json,
+    Number,
+    Timeout,
+    Until,
+    Wait,
+    example,
+    whole_option,
+)
 from node.cli.output import message, print_json, print_table
 from node.cli.writes import operate
 
@@ -38,7 +48,7 @@ class State(StrEnum):
 def list_discrepancies(
     number: Annotated[str | None, typer.Option(help="Of one invoice.")] = None,
     state: Annotated[State | None, typer.Option(help="Default: both.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")] = 50,
+    limit: Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
     config: Config = None,
     as_json: Json = False,

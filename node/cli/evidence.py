@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect
-from node.cli.options import Config, Json, example
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Proofs that a voter lied.")
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Proofs that a voter lied.")
 
 @app.command("list", epilog=example("piaolian evidence list --json"))
 def list_evidence(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")] = 50,
+    limit: Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
     config: Config = None,
     as_json: Json = False,

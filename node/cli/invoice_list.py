@@ -14,7 +14,7 @@ import typer
 
 from node.cli.client import ApiClient
 from node.cli.context import connect
-from node.cli.options import Config, Json, example
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_json, print_table
 
 _COLUMNS = ["number", "state", "response", "issue_date", "currency", "gross", "available", "holder"]
@@ -68,9 +68,9 @@ def list_invoices(
         str | None, typer.Option("--to", help="Issued before this date or RFC 3339 time.")
     ] = None,
     min_gross: Annotated[
-        int | None, typer.Option(min=0, help="Smallest gross, in minor units.")
+        int | None, whole_option(least=0, about="Smallest gross, in minor units.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Invoices on a page.")] = 50,
+    limit: Annotated[int, whole_option(least=1, most=500, about="Invoices on a page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
     config: Config = None,
     as_json: Json = False,

@@ -15,7 +15,17 @@ from node.cli.context import connect
 from node.cli.errors import UsageError
 from node.cli.imports import register as register_imports
 from node.cli.invoice_list import register as register_list
-from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.options import (
+    TIMEOUT_S,
+    Config,
+    Json,
+    Number,
+    Timeout,
+    Until,
+    Wait,
+    example,
+    whole_option,
+)
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import ACTOR, operate
 
@@ -24,8 +34,10 @@ register_imports(app)
 register_list(app)
 _INPUT_BYTES_MAX = 4 << 20
 
-Amount = Annotated[int, typer.Option("--amount", min=0, help="In minor units of the currency.")]
-Claim = Annotated[int, typer.Option("--claim", min=0, help="Number of the claim on the invoice.")]
+Amount = Annotated[int, whole_option("--amount", least=0, about="In minor units of the currency.")]
+Claim = Annotated[
+    int, whole_option("--claim", least=0, about="Number of the claim on the invoice.")
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words.")]
 
 
@@ -76,8 +88,8 @@ def issue(
     buyer: Annotated[
         str | None, typer.Option(help="Participant id, a bare key, or `claim`.")
     ] = None,
-    net: Annotated[int | None, typer.Option(min=1, help="Net in minor units.")] = None,
-    rate: Annotated[int | None, typer.Option(min=0, help="Basis points: 1300 is 13 %.")] = None,
+    net: Annotated[int | None, whole_option(least=1, about="Net in minor units.")] = None,
+    rate: Annotated[int | None, whole_option(least=0, about="Basis points: 1300 is 13 %.")] = None,
     currency: Annotated[str, typer.Option(help="ISO 4217.")] = "CNY",
     special: Annotated[bool, typer.Option("--special", help="A special invoice.")] = False,
     config: Config = None,
@@ -127,7 +139,7 @@ def show(number: Number, config: Config = None, as_json: Json = False) -> None:
 
 @app.command(epilog=example("piaolian invoice inbox", "piaolian invoice --as 055c…1a inbox"))
 def inbox(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Items on a page.")] = 50,
+    limit: Annotated[int, whole_option(least=1, most=500, about="Items on a page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
     config: Config = None,
     as_json: Json = False,

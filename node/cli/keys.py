@@ -15,7 +15,7 @@ import typer
 from node.cli.client import ApiClient
 from node.cli.context import client_of, connect, load
 from node.cli.errors import UsageError
-from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import operate, post_and_wait, report
 
@@ -119,7 +119,7 @@ def rotate(
     ] = None,
     ends_after: Annotated[
         int,
-        typer.Option(min=100, max=1_000_000, help="Heights for which the old one counts."),
+        whole_option(least=100, most=1_000_000, about="Heights for which the old one counts."),
     ] = ENDS_AFTER,
     config: Config = None,
     wait: Wait = Until.FINAL,
@@ -150,7 +150,7 @@ def add(
         list[KeyScope] | None, typer.Option(help="Repeatable. Default: all, for a signing key.")
     ] = None,
     not_after: Annotated[
-        int | None, typer.Option(min=1, help="Last height at which it counts. Default: no end.")
+        int | None, whole_option(least=1, about="Last height at which it counts. Default: no end.")
     ] = None,
     public: Annotated[
         str | None, typer.Option("--key", help="A public key held elsewhere. Default: a new one.")

@@ -30,7 +30,7 @@ from node.cli import (
 )
 from node.cli.context import connect, find_config, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
-from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
 from node.cli.output import message, print_fields, print_json
 
 _NUMBER_DIGITS = 20
@@ -123,8 +123,8 @@ def start(config: Config = None) -> None:
 def rejoin(
     above: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="You vouch that this voter signed no checkpoint above this height."
+        whole_option(
+            least=0, about="You vouch that this voter signed no checkpoint above this height."
         ),
     ] = None,
     config: Config = None,
@@ -205,7 +205,7 @@ def receipt(
         ),
     ] = None,
     operation: Annotated[
-        int | None, typer.Option(min=0, help="Position of the operation whose details they are.")
+        int | None, whole_option(least=0, about="Position of the operation whose details they are.")
     ] = None,
     config: Config = None,
     as_json: Json = False,
@@ -296,12 +296,12 @@ def compare(
 def audit(
     from_height: Annotated[
         int,
-        typer.Option(
-            "--from", min=0, metavar="H", help="Verify signatures from this height on only."
+        whole_option(
+            "--from", least=0, metavar="H", about="Verify signatures from this height on only."
         ),
     ] = 0,
     processes: Annotated[
-        int, typer.Option(min=1, max=8, help="More are faster, and take cores from the node.")
+        int, whole_option(least=1, most=8, about="More are faster, and take cores from the node.")
     ] = 1,
     config: Config = None,
     as_json: Json = False,
@@ -350,11 +350,11 @@ def bench(
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Transactions a second. Default: all it takes.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=200, help="Invoices a transaction.")] = 1,
+    batch: Annotated[int, whole_option(least=1, most=200, about="Invoices a transaction.")] = 1,
     sealed: Annotated[
         bool, typer.Option("--sealed", help="Every invoice with sealed details.")
     ] = False,
-    nodes: Annotated[int, typer.Option(min=4, max=7, help="Nodes of a fresh cluster.")] = 4,
+    nodes: Annotated[int, whole_option(least=4, most=7, about="Nodes of a fresh cluster.")] = 4,
     network: Annotated[
         Path | None, typer.Option(help="Folder of a running network. Default: a fresh one.")
     ] = None,

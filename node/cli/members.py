@@ -10,7 +10,7 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import operate
 
@@ -21,11 +21,11 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Unified social credit cod
 Why = Annotated[str, typer.Option("--reason", help="Shown to the other governors.")]
 Again = Annotated[
     int | None,
-    typer.Option("--nonce", min=0, help="Of the proposal's id. Default: one that is free."),
+    whole_option("--nonce", least=0, about="Of the proposal's id. Default: one that is free."),
 ]
 Roles = Annotated[list[str], typer.Option("--role", help="tax_bureau, issuer, …; repeatable.")]
 Case = Annotated[str, typer.Option(help="The case that it is for.")]
-Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")]
+Limit = Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")]
 Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from node.cli.context import load
 from node.cli.errors import UsageError
-from node.cli.options import Config, Json, example
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json
 
 network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
@@ -28,10 +28,10 @@ def new(
         str, typer.Option(help="Names, each beginning with its role: issuer, issuer-2, …")
     ] = "tax-bureau,issuer,payer,reimburser",
     voters: Annotated[
-        int | None, typer.Option(min=1, help="How many vote. Every node votes.")
+        int | None, whole_option(least=1, about="How many vote. Every node votes.")
     ] = None,
     base_port: Annotated[
-        int, typer.Option(min=1, max=65_535, help="p2p port of the first; APIs 1,000 higher.")
+        int, whole_option(least=1, most=65_535, about="p2p port of the first; APIs 1,000 higher.")
     ] = 7_101,
     host: Annotated[
         str, typer.Option(help="Where nodes reach each other; {node} stands for the name.")

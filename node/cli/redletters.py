@@ -10,13 +10,24 @@ import typer
 
 from node.cli.errors import UsageError
 from node.cli.invoices import Claim, read_json_input
-from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.options import (
+    TIMEOUT_S,
+    Config,
+    Json,
+    Number,
+    Timeout,
+    Until,
+    Wait,
+    example,
+    whole_argument,
+    whole_option,
+)
 from node.cli.writes import operate
 from node.importing.cells import CellError, line_number
 
 app = typer.Typer(no_args_is_help=True, help="Red letters: request, confirm, issue.")
 
-Form = Annotated[int, typer.Argument(min=0, help="Number of the form on the invoice.")]
+Form = Annotated[int, whole_argument(least=0, about="Number of the form on the invoice.")]
 
 
 class RedReason(StrEnum):
@@ -36,7 +47,7 @@ class RedReason(StrEnum):
 )
 def request(
     number: Number,
-    amount: Annotated[int | None, typer.Option(min=1, help="Gross, in minor units.")] = None,
+    amount: Annotated[int | None, whole_option(least=1, about="Gross, in minor units.")] = None,
     line: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,8 +141,8 @@ def consent(
     number: Number,
     form: Form,
     claim: Claim,
-    locked: Annotated[int, typer.Option(min=0, help="Taken from what it locks.")] = 0,
-    reimbursed: Annotated[int, typer.Option(min=0, help="Taken from what it paid.")] = 0,
+    locked: Annotated[int, whole_option(least=0, about="Taken from what it locks.")] = 0,
+    reimbursed: Annotated[int, whole_option(least=0, about="Taken from what it paid.")] = 0,
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,

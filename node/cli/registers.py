@@ -11,7 +11,17 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example
+from node.cli.options import (
+    TIMEOUT_S,
+    Config,
+    Json,
+    Timeout,
+    Until,
+    Wait,
+    example,
+    whole_argument,
+    whole_option,
+)
 from node.cli.output import message, print_json, print_table
 from node.cli.writes import operate
 
@@ -24,7 +34,7 @@ rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
 _PAGE = 500
 _MONTH = re.compile("([0-9]{4})-([0-9]{2})")
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
-Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows on a page.")]
+Limit = Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")]
 Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
 
 
@@ -79,7 +89,7 @@ def _rows(page: dict[str, object], field: str) -> list[dict[str, object]]:
 def grant(
     issuer: Issuer,
     month: Annotated[str, typer.Option(help="YYYY-MM.")],
-    net: Annotated[int, typer.Option(min=0, help="Net in fen: the home currency's minor unit.")],
+    net: Annotated[int, whole_option(least=0, about="Net in fen: the home currency's minor unit.")],
     valid_from: Annotated[str | None, typer.Option(help="Default: start of the month.")] = None,
     valid_to: Annotated[str | None, typer.Option(help="Default: start of the next.")] = None,
     config: Config = None,
@@ -140,7 +150,7 @@ def show_quota(
 def allot(
     issuer: Issuer,
     first: Annotated[str, typer.Option(help="First number, 20 digits.")],
-    count: Annotated[int, typer.Option(min=1, help="How many numbers.")],
+    count: Annotated[int, whole_option(least=1, about="How many numbers.")],
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -177,7 +187,7 @@ def list_segments(
 def allot_region(
     bureau: Annotated[str, typer.Option(help="The regional bureau's unified social credit code.")],
     first: Annotated[str, typer.Option(help="First number, 20 digits.")],
-    count: Annotated[int, typer.Option(min=1, help="How many numbers.")],
+    count: Annotated[int, whole_option(least=1, about="How many numbers.")],
     config: Config = None,
     wait: Wait = Until.FINAL,
     timeout: Timeout = TIMEOUT_S,
@@ -199,7 +209,7 @@ def list_regions(
 
 @rates.command(epilog=example("piaolian rates publish 0 300 600 900 1300"))
 def publish(
-    rate: Annotated[list[int], typer.Argument(min=0, max=10_000, help="Basis points.")],
+    rate: Annotated[list[int], whole_argument(least=0, most=10_000, about="Basis points.")],
     issuer: Annotated[str | None, typer.Option(help="Only for this issuer.")] = None,
     config: Config = None,
     wait: Wait = Until.FINAL,
@@ -215,7 +225,7 @@ def publish(
 def exchange(
     currency: Annotated[str, typer.Argument(help="ISO 4217.")],
     micro: Annotated[
-        int, typer.Argument(min=1, help="Home minor units for 10^6 of the currency's.")
+        int, whole_argument(least=1, about="Home minor units for 10^6 of the currency's.")
     ],
     date: Annotated[str, typer.Option(help="In force from, YYYY-MM-DD.")],
     config: Config = None,

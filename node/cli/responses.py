@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from node.cli.invoices import Reason
-from node.cli.options import TIMEOUT_S, Config, Json, Number, Timeout, Until, Wait, example
+from node.cli.options import (
+    TIMEOUT_S,
+    Config,
+    Json,
+    Number,
+    Timeout,
+    Until,
+    Wait,
+    example,
+    whole_option,
+)
 from node.cli.writes import operate
 
 app = typer.Typer()
@@ -47,7 +57,7 @@ def respond(
     number: Number,
     response: Annotated[Word, typer.Argument(help="The buyer's word.")],
     amount: Annotated[
-        int | None, typer.Option(min=1, help="Of a partial acceptance: gross, in minor units.")
+        int | None, whole_option(least=1, about="Of a partial acceptance: gross, in minor units.")
     ] = None,
     reason: Annotated[
         str | None, typer.Option(help="Needed unless received or accepted. Everyone can read it.")

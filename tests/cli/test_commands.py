@@ -1,9 +1,11 @@
 """The command line: every `--help`, exit codes, what goes to which stream, the dry run."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
@@ -14,6 +16,9 @@ from node.network_files import create_network
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 WITHOUT_JSON = {"start"}
 """Commands that print no data."""
+
+
+AMOUNT = ["invoice", "issue", "--order-id", "A", "--buyer", "B", "--rate", "0", "--net"]
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -125,6 +130,34 @@ def test_bad_usage_is_exit_code_2_and_a_line_on_standard_error(
     assert complaint in err
     assert "Traceback" not in out + err
     assert not arguments or out == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["250.00", "250,00", "2_500", " 5", "+5", "0", "٣", "1e3", "9" * 31]
+)
+def test_a_number_is_digits_and_in_its_range(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*AMOUNT, text]) == 2
+    assert "--net" in capsys.readouterr().err
+
+
+def test_an_amount_with_decimals_is_told_what_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["quota", "grant", "--issuer", "X", "--month", "2026-11", "--net", "250.00"]) == 2
+    assert "minor units" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_no_number_is_left_to_typers_own_reading(path: tuple[str, ...]) -> None:
+    """Which takes `250.00` for 250."""
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    for name, hint in hints.items():
+        kinds, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if int in (kinds, *get_args(kinds)):
+            assert [extra.parser for extra in extras] != [None], name
 
 
 def test_a_node_that_does_not_answer_is_exit_code_1(
