@@ -16,12 +16,7 @@ from node.ledger.codes import Code
 from node.ledger.execution import travelling_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.signing import verify
-from node.ledger.transaction import (
-    MalformedTransactionError,
-    Transaction,
-    decode_opened,
-    open_wire,
-)
+from node.ledger.transaction import MalformedTransactionError, Transaction, decode_opened, open_wire
 from node.members import Members
 
 VERIFIED_BYTES_MAX = 64 * 1024 * 1024

@@ -29,23 +29,18 @@ from node.following.outcomes import (
     WaitFor,
 )
 from node.keystore import write_private
-from node.ledger.codes import Code
-from node.ledger.operations import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.operations import (
     ActForRetired,
     IssueInvoice,
     IssueRedLetter,
-    Operation,
     RecordDiscrepancy,
 )
-from node.ledger.rows import (
-    DiscrepancyKind,
-    InvoiceRow,
-    decode_invoice,
-    decode_participant,
-    discrepancy_key,
-)
+from node.ledger.invoices.rows import DiscrepancyKind, InvoiceRow, decode_invoice, discrepancy_key
+from node.ledger.operations import Operation
+from node.ledger.participants import decode_participant
 from node.ledger.transaction import decode_body, transaction_id
-from node.ledger.types import Role, Table
+from node.ledger.types import Role
 from node.opening import BlobOpener
 from node.storage.block import StoredBlock
 from node.storage.damage import is_full

@@ -36,14 +36,13 @@ from node.keyring import Keyring
 from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
-from node.ledger.operations import (
-    ByKey,
+from node.ledger.invoices.operations import (
     OfferInvoice,
-    Operation,
     RequestRedLetter,
     ShareDetails,
     SubmitInvoice,
 )
+from node.ledger.operations import ByKey, Operation
 from node.ledger.signing import public_key, sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,

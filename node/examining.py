@@ -13,7 +13,7 @@ import msgspec
 from node.api.details import LineBody
 from node.api.drafts import MINOR_UNITS, DraftError, check_line_amount, signed_tax, sums_by_rate
 from node.api.stored import StoredDetails, StoredDetailsError, over_credited, read_details
-from node.ledger.rows import DiscrepancyKind, InvoiceRow
+from node.ledger.invoices.rows import DiscrepancyKind, InvoiceRow
 
 _MINOR_UNITS_DEFAULT = 100
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.faults import FAULTS_KEPT_MAX
-from node.ledger.types import Table
 from node.storage.index import QueryIndex
 from node.storage.index_rows import LedgerBlock, OpenedBlock
 from node.storage.ledger import AppliedBlock

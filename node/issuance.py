@@ -16,10 +16,10 @@ from node.attachments import WaitingFiles, seal_attachment
 from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
 from node.following.outcomes import RefusedError
 from node.keyring import Keyring
-from node.ledger.codes import Code
-from node.ledger.operations import IssueInvoice, IssueRedLetter, Operation
-from node.ledger.rows import decode_invoice, decode_segments, segments_key
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.operations import IssueInvoice, IssueRedLetter
+from node.ledger.invoices.rows import decode_invoice, decode_segments, segments_key
+from node.ledger.operations import Operation
 from node.readers import Readers
 from node.sealing import (
     RANDOM_BYTES,

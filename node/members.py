@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.keys import find_key
-from node.ledger.rows import ParticipantRow, ParticipantState, decode_participant
-from node.ledger.types import Role, Table
+from node.ledger.participants import ParticipantRow, ParticipantState, decode_participant, find_key
+from node.ledger.types import Role
 from node.storage.ledger_reader import LedgerReader
 
 SEALING_KEYS_OF_ONE = 2

@@ -28,9 +28,8 @@ from node.following.outcomes import (
     TransactionStatus,
 )
 from node.intake import History, Intake
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.transaction import decode_body
-from node.ledger.types import Table
 from node.storage.block import StoredBlock
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Outcome, Tracker

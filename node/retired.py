@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.ledger.operations import ActForRetired, Operation, RetiredOperation
-from node.ledger.rows import ParticipantState, decode_invoice
-from node.ledger.types import Role, Table
+from node.ledger.codes import Table
+from node.ledger.invoices.operations import ActForRetired, RetiredOperation
+from node.ledger.invoices.rows import decode_invoice
+from node.ledger.operations import Operation
+from node.ledger.participants import ParticipantState
+from node.ledger.types import Role
 from node.members import Members
 from node.storage.ledger_reader import LedgerReader
 

@@ -17,7 +17,7 @@ from node.keyring import Keyring
 from node.keystore import KeyFile, KeystoreError
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
-from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState
+from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import secret_key
 from node.members import Members

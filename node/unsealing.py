@@ -13,16 +13,15 @@ from node.attachments import named_attachments, open_attachment
 from node.chain.disclosure import Disclosure, disclose
 from node.keyring import Keyring
 from node.ledger.bykey import decode_operation
-from node.ledger.operations import (
+from node.ledger.codes import Table
+from node.ledger.invoices.operations import (
     ActForRetired,
-    ByKey,
     IssueInvoice,
     IssueRedLetter,
-    Operation,
     RequestRedLetter,
     ShareDetails,
 )
-from node.ledger.rows import (
+from node.ledger.invoices.rows import (
     SHARERS_MAX,
     SHARES_OF_ONE_MAX,
     InvoiceRow,
@@ -30,8 +29,8 @@ from node.ledger.rows import (
     decode_share,
     share_range,
 )
+from node.ledger.operations import ByKey, Operation
 from node.ledger.transaction import MalformedTransactionError, TransactionBody
-from node.ledger.types import Table
 from node.opening import BlobOpener, Opened
 from node.readers import Readers
 from node.sealing import NONCE_BYTES, LaterWrap, wrap_later

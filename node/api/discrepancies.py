@@ -22,9 +22,9 @@ from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Query, Route, json_res
 from node.api.schemas import DiscrepancyResolveBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, write_operations
-from node.ledger.operations import ResolveDiscrepancy
-from node.ledger.rows import DiscrepancyKind, DiscrepancyRow, decode_discrepancy
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.operations import ResolveDiscrepancy
+from node.ledger.invoices.rows import DiscrepancyKind, DiscrepancyRow, decode_discrepancy
 
 KIND_NAMES: Mapping[DiscrepancyKind, str] = {kind: kind.name.lower() for kind in DiscrepancyKind}
 _KINDS = {name: kind for kind, name in KIND_NAMES.items()}

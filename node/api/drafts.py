@@ -18,7 +18,7 @@ from node.api.schemas import InvoiceBody, RedIssueBody
 from node.chain.disclosure import INTEGER_MAX, NESTING_MAX
 from node.chain.item_paths import reads_as_place
 from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
-from node.ledger.operations import RATE_GROUPS_MAX, RateGroup
+from node.ledger.invoices.operations import RATE_GROUPS_MAX, RateGroup
 from node.ledger.types import AMOUNT_MAX
 
 _ORDER_TAG = b"piaolian/order/v1\n"

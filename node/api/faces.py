@@ -29,8 +29,9 @@ from node.documents.figures import negated
 from node.documents.html import HtmlPage, render_face
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
-from node.ledger.rows import Document, InvoiceRow, Response, decode_participant
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import Document, InvoiceRow, Response
+from node.ledger.participants import decode_participant
 from node.press import print_pdf
 
 PDF_TYPE = "application/pdf"

@@ -39,7 +39,8 @@ from node.api.writes import (
     write_answer,
     write_operations,
 )
-from node.ledger.membership import (
+from node.ledger.codes import Table
+from node.ledger.membership.operations import (
     Action,
     Admit,
     ChangeRoles,
@@ -50,14 +51,14 @@ from node.ledger.membership import (
     Vote,
     WithdrawProposal,
 )
-from node.ledger.membership_rows import (
+from node.ledger.membership.rows import (
     GOVERNANCE_KEY,
     ProposalRow,
     ProposalState,
     decode_governance,
     decode_proposal,
 )
-from node.ledger.types import ROLE_NAMES, Table
+from node.ledger.types import ROLE_NAMES
 
 _PROPOSAL = re.compile(r"[0-9a-f]{32}")
 _STATES = ("open", "carried", "rejected", "withdrawn", "expired")

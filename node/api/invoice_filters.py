@@ -12,7 +12,7 @@ from aiohttp import web
 from node.api.errors import bad_request
 from node.api.requests import query_choice
 from node.api.routing import Query
-from node.ledger.rows import InvoiceRow, Response
+from node.ledger.invoices.rows import InvoiceRow, Response
 
 PARTY_CHARACTERS_MAX = 64
 _OPEN = frozenset({Response.NONE, Response.RECEIVED})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from node.api.requests import time_text
-from node.ledger.rows import Document, FormState, InvoiceRow, Response
+from node.ledger.invoices.rows import Document, FormState, InvoiceRow, Response
 
 DOCUMENT_NAMES: Mapping[Document, str] = {
     Document.ISSUED: "issued",

@@ -38,9 +38,9 @@ from node.api.routing import (
 from node.api.security import Scope
 from node.api.stand_in import retired_issuers, waits_for_issuer
 from node.api.views import TAG_NAMES
+from node.ledger.codes import Table
 from node.ledger.genesis import Terms
-from node.ledger.rows import InvoiceRow, decode_invoice
-from node.ledger.types import Table
+from node.ledger.invoices.rows import InvoiceRow, decode_invoice
 from node.storage.index_queries import IndexedStep, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind
 

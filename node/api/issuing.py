@@ -21,10 +21,9 @@ from node.api.stored import over_credited
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
 from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
 from node.following.outcomes import Idempotency
-from node.ledger.codes import Code
-from node.ledger.operations import RateGroup
-from node.ledger.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.operations import RateGroup
+from node.ledger.invoices.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key
 
 CLAIM = "claim"
 """As a buyer: a key that is made for the order, and told to the issuer."""

@@ -14,9 +14,9 @@ import msgspec
 from pydantic.json_schema import models_json_schema
 
 from node.api.body import Body, EmptyBody
-from node.api.code_texts import CODE_TEXTS
 from node.api.errors import API_CODES, PROBLEM_TYPE, Problem
 from node.api.routing import Query, Route
+from node.ledger.codes import CODE_TEXTS
 
 _REFERENCE = "#/components/schemas/{}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")

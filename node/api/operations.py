@@ -26,10 +26,18 @@ from node.api.requests import (
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
-from node.ledger import operations as ops
-from node.ledger.membership import AllotRegion, ResumeIssuing, SuspendIssuing
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotRegion,
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.invoices.rows import Response
 from node.ledger.operations import Operation
-from node.ledger.rows import Response
 
 OFFER_DEFAULT_MS = 7 * 24 * 3_600_000
 """An offer without a term is open for a week."""
@@ -192,7 +200,7 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
         "segments",
         "Allot invoice numbers to an issuer (tax bureau)",
         schemas.SegmentBody,
-        lambda body: ops.AllotSegment(body.issuer, body.first, body.count),
+        lambda body: AllotSegment(body.issuer, body.first, body.count),
     ),
     (
         "regions",
@@ -204,7 +212,7 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
         "quotas",
         "Set an issuer's quota of one month (tax bureau)",
         schemas.QuotaBody,
-        lambda body: ops.GrantQuota(
+        lambda body: GrantQuota(
             body.issuer,
             int(body.month.replace("-", "")),
             body.net,
@@ -216,13 +224,13 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
         "tax-rates",
         "Set the tax rates in force (tax bureau)",
         schemas.TaxRatesBody,
-        lambda body: ops.PublishTaxRates(body.issuer, tuple(body.rates)),
+        lambda body: PublishTaxRates(body.issuer, tuple(body.rates)),
     ),
     (
         "exchange-rates",
         "Publish an exchange rate (tax bureau)",
         schemas.ExchangeRateBody,
-        lambda body: ops.PublishExchangeRate(body.currency, body.micro, body.date),
+        lambda body: PublishExchangeRate(body.currency, body.micro, body.date),
     ),
 )
 

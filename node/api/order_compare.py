@@ -38,8 +38,8 @@ from node.api.schemas import (
 )
 from node.api.security import Scope
 from node.chain.disclosure import DetailsError
-from node.ledger.rows import InvoiceRow, decode_order, order_key
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import InvoiceRow, decode_order, order_key
 
 CLAIM = "claim"
 DIFFERENCES_MAX = 8

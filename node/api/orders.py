@@ -12,8 +12,8 @@ from node.api.requests import read_json
 from node.api.routing import Api, Route, json_response
 from node.api.schemas import OrderId
 from node.api.security import Scope
-from node.ledger.rows import decode_order, order_key
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import decode_order, order_key
 
 ORDERS_MAX = 1_000
 """Orders asked for at once; their ids may fill 128 KB."""

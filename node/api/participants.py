@@ -14,16 +14,16 @@ from node.api.requests import encode_cursor, participant_of, query_cursor, query
 from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Route, json_response
 from node.api.security import Scope as TokenScope
 from node.api.writes import WriteAnswer, write_operations
-from node.ledger.membership import (
+from node.ledger.codes import Table
+from node.ledger.membership.operations import AddKey, KeyKind, RevokeKey, RotateKey
+from node.ledger.participants import (
     NO_END,
     SCOPE_NAMES,
-    AddKey,
-    KeyKind,
-    RevokeKey,
-    RotateKey,
+    KeyRow,
+    ParticipantRow,
+    ParticipantState,
+    decode_participant,
 )
-from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState, decode_participant
-from node.ledger.types import Table
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _STATE_NAMES = {state: state.name.lower() for state in ParticipantState}

@@ -12,12 +12,11 @@ import msgspec
 from node.api.errors import refused
 from node.api.routing import Api
 from node.following.outcomes import TransactionStatus
-from node.ledger.codes import Code
-from node.ledger.governance import proposal_id
-from node.ledger.membership import Propose
-from node.ledger.membership_rows import ProposalState, decode_proposal
+from node.ledger.codes import Code, Table
+from node.ledger.membership.governance import proposal_id
+from node.ledger.membership.operations import Propose
+from node.ledger.membership.rows import ProposalState, decode_proposal
 from node.ledger.transaction import decode_body
-from node.ledger.types import Table
 
 _AT_ONCE = 32
 _NONCES_MAX = 1_024

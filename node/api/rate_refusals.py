@@ -14,9 +14,8 @@ from node.api.errors import ApiError
 from node.api.routing import Api
 from node.documents.figures import rate_text
 from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
-from node.ledger.codes import Code
-from node.ledger.rows import RATES_FOR_ALL_KEY, decode_tax_rates
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.rows import RATES_FOR_ALL_KEY, decode_tax_rates
 
 
 async def with_rates(

@@ -28,8 +28,8 @@ from node.api.writes import WriteAnswer, answer_write, facade_errors, write_oper
 from node.importing.plan import LateRed, RedLine
 from node.importing.red_lines import Original, OriginalGroup, RedLineError
 from node.ledger.codes import Code
-from node.ledger.operations import RequestRedLetter
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.operations import RequestRedLetter
+from node.ledger.invoices.rows import InvoiceRow
 
 _EXTENSION = "red_letter"
 """Under this name the form's details keep the totals by rate that its lines come to."""

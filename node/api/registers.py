@@ -11,15 +11,15 @@ from aiohttp import web
 from node.api.requests import encode_cursor, query_cursor, query_limit, time_text
 from node.api.routing import PAGE_QUERY, Api, Handler, Route, json_response
 from node.api.security import Scope
-from node.ledger.membership_rows import decode_regions
-from node.ledger.rows import (
+from node.ledger.codes import Table
+from node.ledger.invoices.region_rows import decode_regions
+from node.ledger.invoices.rows import (
     RATES_FOR_ALL_KEY,
     decode_exchange_rate,
     decode_quota,
     decode_segments,
     decode_tax_rates,
 )
-from node.ledger.types import Table
 
 _KEY_BYTES_MAX = 256
 

@@ -28,7 +28,7 @@ from node.api.body import (
     Time,
 )
 from node.api.details import ALLOWANCES_MAX, LINES_MAX, AllowanceBody, DetailsBody, LineBody
-from node.ledger.operations import RATE_GROUPS_MAX
+from node.ledger.invoices.operations import RATE_GROUPS_MAX
 from node.ledger.text import check_line
 
 INVOICES_BATCH_MAX = 200

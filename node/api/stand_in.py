@@ -7,13 +7,10 @@ that issuer is the bureau's to do, and a form that waits for the other side is n
 from __future__ import annotations
 
 from node.api.routing import Api
-from node.ledger.rows import (
-    FormState,
-    InvoiceRow,
-    ParticipantState,
-    decode_participant,
-)
-from node.ledger.types import Role, Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import FormState, InvoiceRow
+from node.ledger.participants import ParticipantState, decode_participant
+from node.ledger.types import Role
 from node.storage.index_rows import WaitingKind
 
 RETIRED_MAX = 1_000

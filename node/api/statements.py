@@ -16,8 +16,10 @@ from node.api.errors import ApiError, not_found
 from node.api.registers import QuotaView, quota_view
 from node.api.routing import Api, Route, json_response
 from node.api.security import Scope
-from node.ledger.rows import decode_participant, quota_key
-from node.ledger.types import Role, Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import quota_key
+from node.ledger.participants import decode_participant
+from node.ledger.types import Role
 from node.storage.statement_rows import WHOLE, StatementKind, StatementLine
 
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)

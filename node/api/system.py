@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from node.api.code_texts import CODE_TEXTS
 from node.api.errors import API_CODES, not_found
 from node.api.metrics import exposition
 from node.api.requests import encode_cursor, query_cursor, query_limit, time_text
 from node.api.routing import PAGE_QUERY, Api, Route, json_response
 from node.api.security import Scope
 from node.following.evidence_views import EvidenceItem
-from node.ledger.codes import Code
+from node.ledger.codes import CODE_TEXTS, Code
 from node.ledger.types import Hash
 from node.services.status import Check, NodeStatus
 

@@ -23,8 +23,9 @@ from node.api.requests import time_text
 from node.api.routing import Api, Query, Route, WaitSlot, json_response
 from node.documents.check import CheckForm, CheckView, Verdict, render_check
 from node.documents.qr import QR_TEXT_MAX, read_facts, read_qr_text
-from node.ledger.rows import Document, InvoiceRow, decode_invoice, decode_participant
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import Document, InvoiceRow, decode_invoice
+from node.ledger.participants import decode_participant
 
 _FINAL_WAIT_S = 1.0
 """A block that is committed is final within milliseconds while the voters are well."""

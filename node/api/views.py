@@ -12,32 +12,39 @@ import msgspec
 
 from node.api.requests import time_text
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
-from node.ledger import operations as ops
 from node.ledger.codes import Code
-from node.ledger.membership import (
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotRegion,
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.invoices.operations import ActForRetired
+from node.ledger.membership.operations import (
     AddKey,
     Admit,
-    AllotRegion,
     ChangeRoles,
     Propose,
     Reinstate,
-    ResumeIssuing,
     Retire,
     RevokeKey,
     RotateKey,
     Suspend,
-    SuspendIssuing,
     Vote,
     WithdrawProposal,
 )
-from node.ledger.operations import ActForRetired, ByKey, DirectOperation, Operation
+from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.transaction import TransactionBody, transaction_id
 
 OPERATION_NAMES: Mapping[type, str] = {
-    ops.AllotSegment: "allot_segment",
-    ops.GrantQuota: "grant_quota",
-    ops.PublishTaxRates: "publish_tax_rates",
-    ops.PublishExchangeRate: "publish_exchange_rate",
+    AllotSegment: "allot_segment",
+    GrantQuota: "grant_quota",
+    PublishTaxRates: "publish_tax_rates",
+    PublishExchangeRate: "publish_exchange_rate",
     ops.IssueInvoice: "issue",
     ops.RespondInvoice: "respond",
     ops.LapseResponse: "lapse",

@@ -13,7 +13,7 @@ from node.api.requests import number_of, read_json
 from node.api.routing import Api, Route, json_response
 from node.api.security import Scope
 from node.api.writes import facade_errors
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.rows import InvoiceRow
 
 
 class ImportKeyBody(Body):

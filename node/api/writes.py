@@ -9,7 +9,6 @@ from typing import ClassVar
 import msgspec
 from aiohttp import web
 
-from node.api.code_texts import refusal_text
 from node.api.errors import ApiError, FieldError, not_found, refused, too_many, write_refused
 from node.api.requests import query_actor, query_wait
 from node.api.routing import Api, WaitSlot, check_writable, json_response, scope_of
@@ -29,7 +28,7 @@ from node.following.outcomes import (
     UnknownWalletKeyError,
     WriteRefusedError,
 )
-from node.ledger.codes import Code
+from node.ledger.codes import Code, refusal_text
 from node.ledger.operations import Operation
 
 

@@ -18,7 +18,7 @@ import msgspec
 from node.audit.faults import fail
 from node.audit.folder import INDEX, LEDGER, open_snapshot
 from node.audit.stored import compare_rows
-from node.ledger.types import Table
+from node.ledger.codes import Table
 from node.storage.index_rows import index_batch, open_block
 from node.storage.index_schema import SCHEMA_VERSION, prepare_index
 from node.storage.index_writing import write_batch

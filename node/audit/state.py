@@ -13,9 +13,9 @@ from functools import partial
 from heapq import merge
 from itertools import islice
 
+from node.ledger.codes import Table
+from node.ledger.state import RowChange
 from node.ledger.stored import Scan, UnreadableStateError
-from node.ledger.types import Table
-from node.ledger.view import RowChange
 
 HOT_ROWS_MAX = 1_000_000
 """Rows kept in memory: about half a gigabyte. More go into a temporary file of SQLite's."""

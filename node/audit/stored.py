@@ -20,9 +20,9 @@ from node.chain.evidence import EvidenceError, decode_evidence
 from node.chain.excuse import ExcuseError, decode_resumption, verify_resumption
 from node.chain.judgement import judge
 from node.chain.voters import VoterSet
-from node.ledger.invariant import check_invariant
-from node.ledger.rows import decode_invoice
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.invariant import check_invariant
+from node.ledger.invoices.rows import decode_invoice
 from node.storage.ledger_rows import Head
 from node.storage.state_rows import place_of
 

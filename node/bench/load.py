@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from node.bench.sealed import Sealer
-from node.ledger.operations import IssueInvoice, RateGroup
+from node.ledger.invoices.operations import IssueInvoice, RateGroup
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     TransactionBody,

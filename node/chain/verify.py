@@ -23,13 +23,13 @@ from node.ledger import signing
 from node.ledger.bykey import decode_operation
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.genesis import Genesis
-from node.ledger.operations import (
+from node.ledger.invoices.operations import (
     ActForRetired,
-    ByKey,
     IssueInvoice,
     IssueRedLetter,
     RequestRedLetter,
 )
+from node.ledger.operations import ByKey
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,

@@ -244,7 +244,7 @@ def _new_key(
     The first is what an earlier command left that did not come to its end. Returns the public key
     and, of a signing key, its proof.
     """
-    from node.ledger.keys import possession_message
+    from node.ledger.membership.keys import possession_message
     from node.ledger.signing import sign
 
     listed = {str(entry["key"]) for entry in entries}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import typer
 
-from node.api.code_texts import refusal_text
 from node.cli.client import ApiClient, ProblemError
 from node.cli.context import Scope, connect
 from node.cli.errors import REFUSED
 from node.cli.options import Until
 from node.cli.output import message, print_fields, print_json
+from node.ledger.codes import refusal_text
 
 _WAIT_S_MAX = 60.0
 """Longest wait of one request; the API cuts at this."""

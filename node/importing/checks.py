@@ -16,7 +16,7 @@ from node.api.schemas import InvoiceBody, RedIssueBody
 from node.importing.plan import LateRed, encode_json
 from node.importing.ubl.codes import is_code
 from node.ledger.codes import Code
-from node.ledger.issuing import refuse_amounts, refuse_totals
+from node.ledger.invoices.issuing import refuse_amounts, refuse_totals
 from node.ledger.transaction import BLOBS_BYTES_MAX
 
 ANY_ISSUER = "0" * 18

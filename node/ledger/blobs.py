@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from node.ledger import operations as ops
 from node.ledger.bykey import inner_operation
 from node.ledger.codes import Code
-from node.ledger.operations import ActForRetired, ByKey
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.operations import ActForRetired
+from node.ledger.operations import ByKey
 from node.ledger.transaction import Transaction, TransactionBody
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from node.ledger.types import Table
-from node.ledger.view import RowChange
+from node.ledger.codes import Table
+from node.ledger.state import RowChange
 
 LANES = 1_024
 ACCUMULATOR_BYTES = 2 * LANES

@@ -13,45 +13,69 @@ from typing import Any
 
 import msgspec
 
-from node.ledger import (
+from node.ledger.blobs import named_blobs, travelling_blobs
+from node.ledger.bykey import inner_operation, live_id, message_of
+from node.ledger.codes import LEAFLESS_MAX, Code, Table
+from node.ledger.context import BlockContext
+from node.ledger.faults import FAULTS_KEPT_MAX, MACHINE_ERRORS, RuleFault
+from node.ledger.footprint import Footprint, expired_max, expiry_scan, footprint
+from node.ledger.invoices import (
     booking,
     claims,
     discrepancies,
     freezing,
-    governance,
     holding,
     issuing,
-    keys,
-    membership,
     redletters,
     regions,
     registers,
     responses,
     sharing,
 )
-from node.ledger import operations as ops
-from node.ledger.blobs import named_blobs, travelling_blobs
-from node.ledger.bykey import inner_operation, live_id, message_of
-from node.ledger.codes import LEAFLESS_MAX, Code
-from node.ledger.context import BlockContext
-from node.ledger.faults import FAULTS_KEPT_MAX, MACHINE_ERRORS, RuleFault
-from node.ledger.footprint import Footprint, expired_max, expiry_scan, footprint
-from node.ledger.membership import ALL_SCOPES
-from node.ledger.operations import ActForRetired, ByKey, DirectOperation, Operation
-from node.ledger.rows import (
-    RULES_KEY,
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotRegion,
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.invoices.on_invoice import edit_invoice
+from node.ledger.invoices.operations import ActForRetired
+from node.ledger.invoices.region_rows import REGIONS, REGIONS_OF
+from node.ledger.invoices.rows import (
+    ALLOTMENTS,
+    DISCREPANCIES,
+    EXCHANGE_RATES,
+    INVOICES,
+    ORDERS,
+    QUOTAS,
+    SEGMENTS,
+    SHARES,
+    TAX_RATES,
     InvoiceRow,
+)
+from node.ledger.membership import governance, keys
+from node.ledger.membership import operations as membership
+from node.ledger.membership.rows import GOVERNANCE, PROPOSALS
+from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.participants import (
+    ALL_SCOPES,
+    PARTICIPANTS,
     ParticipantRow,
     ParticipantState,
-    live_key,
+    find_key,
 )
+from node.ledger.row_codec import LIVE, RULES, RULES_KEY, TableKind, live_key
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import verify
+from node.ledger.state import RowChange, State
 from node.ledger.step import Note, Step
 from node.ledger.stored import PrefetchedState, Scan, StateView, UnprefetchedError
 from node.ledger.transaction import VALIDITY_WINDOW_MAX, Transaction, TransactionBody
-from node.ledger.types import Role, Table
-from node.ledger.view import RowChange, State
+from node.ledger.types import Role
 
 __all__ = [
     "BlockContext",
@@ -122,6 +146,26 @@ class BlockOutcome(msgspec.Struct, frozen=True):
 _InvoiceRule = Callable[[Step, InvoiceRow, Any], Code]
 _OPEN_ONLY = True
 
+KINDS: tuple[TableKind[Any], ...] = (
+    RULES,
+    PARTICIPANTS,
+    LIVE,
+    SEGMENTS,
+    ALLOTMENTS,
+    QUOTAS,
+    TAX_RATES,
+    EXCHANGE_RATES,
+    INVOICES,
+    ORDERS,
+    GOVERNANCE,
+    PROPOSALS,
+    REGIONS,
+    REGIONS_OF,
+    SHARES,
+    DISCREPANCIES,
+)
+"""Every table of the state."""
+
 # Operation → its rule, and whether a frozen, cancelled or credited invoice refuses it (DOMAIN §3).
 # Row 12's issue refuses that itself: an order that is repeated succeeds on a closed invoice too.
 _INVOICE_RULES: dict[type, tuple[_InvoiceRule, bool]] = {
@@ -156,13 +200,13 @@ _OTHER_RULES: dict[type, Callable[[Step, Any], Code]] = {
     ops.ShareDetails: sharing.share,
     ops.RecordDiscrepancy: discrepancies.record,
     ops.ResolveDiscrepancy: discrepancies.resolve,
-    ops.AllotSegment: registers.allot_segment,
-    ops.GrantQuota: registers.grant_quota,
-    ops.PublishTaxRates: registers.publish_tax_rates,
-    ops.PublishExchangeRate: registers.publish_exchange_rate,
-    membership.AllotRegion: regions.allot_region,
-    membership.SuspendIssuing: registers.suspend_issuing,
-    membership.ResumeIssuing: registers.resume_issuing,
+    AllotSegment: registers.allot_segment,
+    GrantQuota: registers.grant_quota,
+    PublishTaxRates: registers.publish_tax_rates,
+    PublishExchangeRate: registers.publish_exchange_rate,
+    AllotRegion: regions.allot_region,
+    SuspendIssuing: registers.suspend_issuing,
+    ResumeIssuing: registers.resume_issuing,
     membership.AddKey: keys.add_key,
     membership.RevokeKey: keys.revoke_key,
     membership.RotateKey: keys.rotate_key,
@@ -224,8 +268,8 @@ def _execute(
     *,
     careful: bool,
 ) -> BlockOutcome:
-    state = State(view)
-    active = state.rules.get(RULES_KEY)
+    state = State(view, KINDS)
+    active = state[RULES].get(RULES_KEY)
     if active is None or active.version != RULES_VERSION:
         raise UnknownRulesError(f"active rules: {active}, this program holds {RULES_VERSION}")
     run = _Run(state, context, careful=careful)
@@ -235,7 +279,7 @@ def _execute(
     limit = expired_max(sum(result.leaf for result in results))
     expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)[:limit]]
     changes = expired + state.changes()
-    return BlockOutcome(results, changes, state.invoices.written(), run.faults)
+    return BlockOutcome(results, changes, state[INVOICES].written(), run.faults)
 
 
 _ENVELOPE = -1
@@ -278,15 +322,15 @@ class _Run:
         self.faults.append(RuleFault(transaction.txid, operation, kept))
         if leaf:
             key = live_key(transaction.body.valid_until, transaction.txid)
-            self._state.live.put_at_once(key, self._height)
+            self._state[LIVE].put_at_once(key, self._height)
         return Result(transaction.txid, Code.RULE_FAULT, operation, leaf)
 
     def _transaction(self, checked: CheckedTransaction) -> Result:
         transaction = checked.transaction
         body, txid = transaction.body, transaction.txid
-        author = self._state.participants.get(body.author.encode())
+        author = self._state[PARTICIPANTS].get(body.author.encode())
         key = live_key(body.valid_until, txid)
-        signing = author and keys.find_key(author.signing_keys, body.key, self._height)
+        signing = None if author is None else find_key(author.signing_keys, body.key, self._height)
         if author is None or signing is None:
             code = Code.UNKNOWN_AUTHOR if body.network == self._network else Code.WRONG_NETWORK
             return Result(txid, code, None, leaf=False)
@@ -316,12 +360,12 @@ class _Run:
             if self._careful:
                 self._state.check_open()
             self._state.commit()
-            self._state.live.put_at_once(key, self._height)
+            self._state[LIVE].put_at_once(key, self._height)
             return Result(txid, Code.OK, None, True, tuple(step.notes), blobs)
         self._state.roll_back()
         if code <= LEAFLESS_MAX:
             return Result(txid, code, position, leaf=False)
-        self._state.live.put_at_once(key, self._height)
+        self._state[LIVE].put_at_once(key, self._height)
         return Result(txid, code, position, leaf=True)
 
     def _refuse_envelope(
@@ -337,7 +381,7 @@ class _Run:
             return Code.EXPIRED
         if body.valid_until - self._height > self._window:
             return Code.VALIDITY_TOO_LONG
-        return Code.OK if self._state.live.get(key) is None else Code.DUPLICATE
+        return Code.OK if self._state[LIVE].get(key) is None else Code.DUPLICATE
 
     def _operation(self, body: TransactionBody, operation: Operation) -> Code:
         """Apply any operation. Those of `_OTHER_RULES`, issuing above all, need not come here."""
@@ -352,7 +396,7 @@ class _Run:
         if found is None:
             return _OTHER_RULES[type(operation)](self._step, operation)
         rule, open_only = found
-        invoice = self._step.invoice(operation.invoice)  # type: ignore[union-attr]
+        invoice = edit_invoice(self._step, operation.invoice)  # type: ignore[union-attr]
         if invoice is None:
             return Code.UNKNOWN_INVOICE
         if invoice.original is not None:
@@ -366,12 +410,12 @@ class _Run:
         step = self._step
         if not step.has_role(Role.TAX_BUREAU):
             return Code.NOT_BUREAU
-        issuer = self._state.participants.get(op.issuer.encode())
+        issuer = self._state[PARTICIPANTS].get(op.issuer.encode())
         if issuer is None:
             return Code.UNKNOWN_PARTY
         if issuer.state is not ParticipantState.RETIRED:
             return Code.PARTICIPANT_STATE
-        invoice = self._state.invoices.get(op.operation.invoice.encode())
+        invoice = self._state[INVOICES].get(op.operation.invoice.encode())
         if invoice is not None and invoice.issuer != issuer.id:
             return Code.WRONG_PARTY  # the rules would let it act as the buyer, too
         step.participant, step.actor = issuer, issuer.id
@@ -386,10 +430,10 @@ class _Run:
             return Code.NOT_PERMITTED
         message = message_of(body, wrapped)
         key = live_key(body.valid_until, live_id(wrapped.key, message))
-        used = self._state.live.get(key) is not None
+        used = self._state[LIVE].get(key) is not None
         if used or not verify(wrapped.key, message, wrapped.signature):
             return Code.PARTY_SIGNATURE_INVALID
-        self._state.live.put(key, self._height)
+        self._state[LIVE].put(key, self._height)
         self._step.participant = None
         self._step.actor = wrapped.key.hex()
         return self._direct(operation)

@@ -11,29 +11,38 @@ from typing import Any, Protocol
 
 import msgspec
 
-from node.ledger import membership
-from node.ledger import operations as ops
 from node.ledger.bykey import inner_operation, live_id, message_of
+from node.ledger.codes import Table
 from node.ledger.context import BlockContext
 from node.ledger.faults import MACHINE_ERRORS
-from node.ledger.governance import proposal_id
-from node.ledger.membership_rows import GOVERNANCE_KEY, region_key, regions_key
-from node.ledger.operations import ByKey
-from node.ledger.regions import last_of, overlap_scan, region_scan
-from node.ledger.rows import (
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotRegion,
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.invoices.region_rows import region_key, regions_key
+from node.ledger.invoices.regions import last_of, overlap_scan, region_scan
+from node.ledger.invoices.rows import (
     RATES_FOR_ALL_KEY,
-    RULES_KEY,
     allotment_key,
     discrepancy_key,
-    live_key,
     order_key,
     quota_key,
     segments_key,
     share_key,
 )
+from node.ledger.membership import operations as membership
+from node.ledger.membership.governance import proposal_id
+from node.ledger.membership.rows import GOVERNANCE_KEY
+from node.ledger.operations import ByKey
+from node.ledger.row_codec import RULES_KEY, live_key
 from node.ledger.stored import Scan
 from node.ledger.transaction import Transaction
-from node.ledger.types import Table
 
 EXPIRED_MIN = 1_024
 """Expired live rows that every block may delete; two more for each of its leaves, so the backlog
@@ -164,14 +173,14 @@ class _Reads:
         rows[Table.SEGMENTS][segments_key(author)] = None
         rows[Table.QUOTA][quota_key(author, self.month)] = None
 
-    def allot(self, _author: str, op: ops.AllotSegment) -> None:
+    def allot(self, _author: str, op: AllotSegment) -> None:
         self.party(op.issuer)
         self.rows[Table.SEGMENTS][segments_key(op.issuer)] = None
         self.rows[Table.SEGMENTS][allotment_key(last_of(op.first, op.count))] = None
         self.scans[overlap_scan(op.first)] = None
         self.scans[region_scan(op.first)] = None
 
-    def allot_region(self, _author: str, op: membership.AllotRegion) -> None:
+    def allot_region(self, _author: str, op: AllotRegion) -> None:
         self.party(op.bureau)
         self.rows[Table.REGION][regions_key(op.bureau)] = None
         self.rows[Table.REGION][region_key(last_of(op.first, op.count))] = None
@@ -188,9 +197,7 @@ class _Reads:
             reads(self, op.issuer, inner)
             self.rows[Table.SEGMENTS][segments_key(author)] = None
 
-    def issuing(
-        self, _author: str, op: membership.SuspendIssuing | membership.ResumeIssuing
-    ) -> None:
+    def issuing(self, _author: str, op: SuspendIssuing | ResumeIssuing) -> None:
         self.party(op.issuer)
 
     def own_keys(self, _author: str, _op: object) -> None:
@@ -210,16 +217,16 @@ class _Reads:
         self.rows[Table.META][GOVERNANCE_KEY] = None
         self.rows[Table.PROPOSAL][op.proposal] = None
 
-    def grant(self, _author: str, op: ops.GrantQuota) -> None:
+    def grant(self, _author: str, op: GrantQuota) -> None:
         self.party(op.issuer)
         self.rows[Table.QUOTA][quota_key(op.issuer, op.month)] = None
 
-    def tax_rates(self, _author: str, op: ops.PublishTaxRates) -> None:
+    def tax_rates(self, _author: str, op: PublishTaxRates) -> None:
         if op.issuer is not None:
             self.party(op.issuer)
         self.rows[Table.TAX_RATES][(op.issuer or "*").encode()] = None
 
-    def exchange_rate(self, _author: str, op: ops.PublishExchangeRate) -> None:
+    def exchange_rate(self, _author: str, op: PublishExchangeRate) -> None:
         self.rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
 
 
@@ -232,14 +239,14 @@ _READS: dict[type, Callable[[_Reads, str, Any], None]] = {
     ops.ResolveDiscrepancy: _Reads.discrepancy,
     ops.CancelInvoice: _Reads.cancel,
     ops.IssueRedLetter: _Reads.issue_red,
-    ops.AllotSegment: _Reads.allot,
-    ops.GrantQuota: _Reads.grant,
-    ops.PublishTaxRates: _Reads.tax_rates,
-    ops.PublishExchangeRate: _Reads.exchange_rate,
+    AllotSegment: _Reads.allot,
+    GrantQuota: _Reads.grant,
+    PublishTaxRates: _Reads.tax_rates,
+    PublishExchangeRate: _Reads.exchange_rate,
     ops.ActForRetired: _Reads.for_retired,
-    membership.AllotRegion: _Reads.allot_region,
-    membership.SuspendIssuing: _Reads.issuing,
-    membership.ResumeIssuing: _Reads.issuing,
+    AllotRegion: _Reads.allot_region,
+    SuspendIssuing: _Reads.issuing,
+    ResumeIssuing: _Reads.issuing,
     membership.AddKey: _Reads.own_keys,
     membership.RevokeKey: _Reads.own_keys,
     membership.RotateKey: _Reads.own_keys,

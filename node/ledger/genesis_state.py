@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from node.ledger.codes import Table
 from node.ledger.genesis import Genesis, ParticipantDocument
-from node.ledger.membership_rows import GOVERNANCE_KEY, GovernanceRow, GovernorRow
-from node.ledger.rows import (
-    RATES_FOR_ALL_KEY,
-    RULES_KEY,
-    KeyRow,
-    ParticipantRow,
-    RulesRow,
-    TaxRatesRow,
-    encode_row,
-)
-from node.ledger.types import Role, Table
+from node.ledger.invoices.rows import RATES_FOR_ALL_KEY, TaxRatesRow
+from node.ledger.membership.rows import GOVERNANCE_KEY, GovernanceRow, GovernorRow
+from node.ledger.participants import KeyRow, ParticipantRow
+from node.ledger.row_codec import RULES_KEY, RulesRow, encode_row
+from node.ledger.types import Role
 
 
 def genesis_rows(genesis: Genesis) -> list[tuple[Table, bytes, bytes]]:

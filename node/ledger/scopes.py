@@ -8,27 +8,33 @@ from __future__ import annotations
 
 from typing import get_args
 
-from node.ledger import operations as ops
-from node.ledger.membership import (
-    ALL_SCOPES,
-    AddKey,
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
     AllotRegion,
-    Propose,
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
     ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.membership.operations import (
+    AddKey,
+    Propose,
     RevokeKey,
     RotateKey,
-    Scope,
-    SuspendIssuing,
     Vote,
     WithdrawProposal,
 )
+from node.ledger.operations import ByKey, Operation
+from node.ledger.participants import ALL_SCOPES, Scope
 
 _EITHER_SIDE = Scope.ISSUE | Scope.HOLD
 _NAMED: dict[type, Scope] = {
-    ops.AllotSegment: Scope.REGISTER,
-    ops.GrantQuota: Scope.REGISTER,
-    ops.PublishTaxRates: Scope.REGISTER,
-    ops.PublishExchangeRate: Scope.REGISTER,
+    AllotSegment: Scope.REGISTER,
+    GrantQuota: Scope.REGISTER,
+    PublishTaxRates: Scope.REGISTER,
+    PublishExchangeRate: Scope.REGISTER,
     AllotRegion: Scope.REGISTER,
     SuspendIssuing: Scope.REGISTER,
     ResumeIssuing: Scope.REGISTER,
@@ -64,10 +70,10 @@ _NAMED: dict[type, Scope] = {
     RevokeKey: Scope.KEYS,
     RotateKey: Scope.KEYS,
     # Carrying a bare key's operation: the bare key answers for it.
-    ops.ByKey: Scope(ALL_SCOPES),
+    ByKey: Scope(ALL_SCOPES),
 }
 
 SCOPES_OF: dict[type, int] = {
-    kind: int(_NAMED.get(kind, Scope.HOLD)) for kind in get_args(ops.Operation)
+    kind: int(_NAMED.get(kind, Scope.HOLD)) for kind in get_args(Operation)
 }
 """For every operation, the scopes of which a key must have one; a holder's where none is named."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from node.ledger.context import BlockContext
-from node.ledger.rows import InvoiceRow, ParticipantRow, ParticipantState
+from node.ledger.participants import PARTICIPANTS, ParticipantRow, ParticipantState
+from node.ledger.state import State
 from node.ledger.types import Role
-from node.ledger.view import State
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):
@@ -75,9 +75,5 @@ class Step:
         """Whether `party` is a bare key, or a participant that has not retired."""
         if len(party) == 64:
             return True
-        row = self.state.participants.get(party.encode())
+        row = self.state[PARTICIPANTS].get(party.encode())
         return row is not None and row.state is not ParticipantState.RETIRED
-
-    def invoice(self, number: str) -> InvoiceRow | None:
-        """The transaction's own copy of an invoice, to change in place."""
-        return self.state.invoices.edit(number.encode())

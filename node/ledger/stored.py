@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from node.ledger.types import Table
+from node.ledger.codes import Table
 
 
 class Scan(NamedTuple):

@@ -44,31 +44,6 @@ PartyRef = Annotated[str, whole("[0-9A-Z]{18}|[0-9a-f]{64}")]
 """A participant's id, or a bare Ed25519 public key made for one invoice, in lower-case hex."""
 
 
-class Table(IntEnum):
-    """State tables. The number is part of the state digest: never renumbered, never reused."""
-
-    # Enum's own is a function of Python's: 0.05 µs more for each of the rules' look-ups by table.
-    __hash__ = int.__hash__
-
-    META = 1
-    """Single rows by name: the active rules version."""
-    PARTICIPANT = 2
-    TXID = 3
-    """Live transactions: valid-until height (8 bytes, big-endian) ‖ txid → height applied."""
-    SEGMENTS = 4
-    QUOTA = 5
-    TAX_RATES = 6
-    EXCHANGE_RATE = 7
-    INVOICE = 8
-    ORDER = 9
-    SHARE = 10
-    """Content keys of sealed details, wrapped for readers who came later."""
-    DISCREPANCY = 11
-    """What the tax bureau's node found wrong in sealed details."""
-    PROPOSAL = 12
-    REGION = 13
-
-
 class Role(IntEnum):
     """What a participant may be. One may hold several roles."""
 

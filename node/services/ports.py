@@ -20,9 +20,10 @@ from node.following.outcomes import (
     WaitFor,
     WriteRefusal,
 )
+from node.ledger.codes import Table
 from node.ledger.genesis import Terms
-from node.ledger.operations import Operation, RequestRedLetter
-from node.ledger.types import Table
+from node.ledger.invoices.operations import RequestRedLetter
+from node.ledger.operations import Operation
 from node.services.status import Check, NodeStatus
 from node.storage.block import StoredBlock
 

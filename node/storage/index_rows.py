@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import msgspec
 
 from node.chain.leaf import Leaf, TransactionLeaf
-from node.ledger import operations as ops
 from node.ledger.faults import MACHINE_ERRORS
-from node.ledger.operations import ActForRetired, ByKey, DirectOperation
-from node.ledger.rows import DiscrepancyKind, FormState, InvoiceRow, Response
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.operations import ActForRetired
+from node.ledger.invoices.rows import DiscrepancyKind, FormState, InvoiceRow, Response
+from node.ledger.operations import ByKey, DirectOperation
 from node.ledger.transaction import TransactionBody, transaction_id
 
 SEQUENCE_SHIFT = 10

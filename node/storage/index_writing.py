@@ -10,7 +10,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 
-from node.ledger.rows import decode_invoice
+from node.ledger.invoices.rows import decode_invoice
 from node.storage.database import insert_many
 from node.storage.index_rows import IndexBatch, party_key, waiting_of
 from node.storage.index_schema import ERA_SHIFT

@@ -22,12 +22,12 @@ from node.chain.leaf import Origin
 from node.chain.merkle import Frontier, frontier_of, leaf_hashes
 from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.digest import StateDigest
 from node.ledger.execution import CheckedTransaction, RowChange, RuleFault, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.rows import InvoiceRow
 from node.ledger.signing import verify
 from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import (
@@ -36,7 +36,6 @@ from node.ledger.transaction import (
     decode_transaction,
     encode_wire,
 )
-from node.ledger.types import Table
 from node.storage.damage import is_full, telling
 from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (

@@ -23,7 +23,7 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.rows import InvoiceRow
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from node.ledger.codes import Table
 from node.ledger.execution import (
     BlockContext,
     CheckedTransaction,
@@ -23,7 +24,6 @@ from node.ledger.execution import (
 )
 from node.ledger.faults import FAULTS_KEPT_MAX
 from node.ledger.stored import UnreadableStateError
-from node.ledger.types import Table
 from node.storage.database import insert_many
 
 _log = structlog.get_logger("node.state")

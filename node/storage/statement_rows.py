@@ -13,7 +13,7 @@ from enum import IntEnum
 import msgspec
 
 from node.ledger.context import month_of
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.rows import InvoiceRow
 
 WHOLE = -1
 """In place of a rate: the whole document."""

@@ -25,17 +25,18 @@ from node.following.outcomes import (
     WaitFor,
     WriteRefusal,
 )
-from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.genesis import Terms
-from node.ledger.operations import (
+from node.ledger.invoices.operations import (
     IssueInvoice,
     IssueRedLetter,
-    Operation,
     RateGroup,
     RequestRedLetter,
     ShareDetails,
 )
-from node.ledger.rows import GroupRow, InvoiceRow, encode_row
+from node.ledger.invoices.rows import GroupRow, InvoiceRow
+from node.ledger.operations import Operation
+from node.ledger.row_codec import encode_row
 from node.ledger.signing import public_key
 from node.ledger.transaction import (
     MalformedTransactionError,
@@ -44,7 +45,6 @@ from node.ledger.transaction import (
     encode_body,
     transaction_id,
 )
-from node.ledger.types import Table
 from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.storage.index import QueryIndex
 from node.wallet import claim_seed, claim_text, parse_claim_text

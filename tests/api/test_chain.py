@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from node.chain.leaf import SealLeaf, decode_leaf
-from node.ledger import operations as ops
+from node.ledger.invoices import operations as ops
 from tests.api.client import ApiClient
 from tests.api.fake_node import ISSUER, FakeNode
 

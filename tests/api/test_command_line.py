@@ -13,8 +13,8 @@ from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.security import Scope
 from node.cli.invoice_list import Answer, State
 from node.cli.main import main
-from node.ledger.rows import Response, decode_invoice
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import Response, decode_invoice
 from tests.api.client import TOKENS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode, issue
 from tests.cli.configs import write_config

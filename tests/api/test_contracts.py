@@ -23,34 +23,39 @@ from node.following.outcomes import (
     WriteRefusal,
     WriteRefusedError,
 )
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.operations import RateGroup
-from node.ledger.rows import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+)
+from node.ledger.invoices.operations import RateGroup
+from node.ledger.invoices.rows import (
     ClaimRow,
     DiscrepancyKind,
     DiscrepancyRow,
     FormRow,
     FormState,
     GroupRow,
-    KeyRow,
     OfferRow,
     OrderRow,
-    ParticipantRow,
-    ParticipantState,
     QuotaRow,
     SegmentRow,
     SegmentsRow,
     SubmissionRow,
     TaxRatesRow,
     discrepancy_key,
-    encode_row,
     order_key,
     quota_key,
     segments_key,
 )
+from node.ledger.operations import DirectOperation
+from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
+from node.ledger.row_codec import encode_row
 from node.ledger.transaction import encode_wire, transaction_id
-from node.ledger.types import Role, Table
+from node.ledger.types import Role
 from node.services.status import Check
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue
@@ -286,7 +291,7 @@ OPERATIONS: list[tuple[str, dict[str, object], object]] = [
     (
         "/v1/segments",
         {"issuer": ISSUER, "first": NUMBER, "count": 100},
-        ops.AllotSegment(ISSUER, NUMBER, 100),
+        AllotSegment(ISSUER, NUMBER, 100),
     ),
     (
         "/v1/quotas",
@@ -297,13 +302,13 @@ OPERATIONS: list[tuple[str, dict[str, object], object]] = [
             "valid_from": "2026-11-01T00:00:00Z",
             "valid_to": "2026-12-01T00:00:00Z",
         },
-        ops.GrantQuota(ISSUER, 202_611, 7, 1_793_491_200_000, 1_796_083_200_000),
+        GrantQuota(ISSUER, 202_611, 7, 1_793_491_200_000, 1_796_083_200_000),
     ),
-    ("/v1/tax-rates", {"rates": [600, 1300]}, ops.PublishTaxRates(None, (600, 1300))),
+    ("/v1/tax-rates", {"rates": [600, 1300]}, PublishTaxRates(None, (600, 1300))),
     (
         "/v1/exchange-rates",
         {"currency": "GBP", "micro": 9_000_000, "date": "2026-11-01"},
-        ops.PublishExchangeRate("GBP", 9_000_000, "2026-11-01"),
+        PublishExchangeRate("GBP", 9_000_000, "2026-11-01"),
     ),
 ]
 
@@ -317,7 +322,7 @@ async def test_each_write_becomes_its_operation(
     assert answer.status == 201
     assert node.operations == [expected]
     # What was built must pass the ledger's own decoder.
-    msgspec.msgpack.decode(msgspec.msgpack.encode(expected), type=ops.DirectOperation)
+    msgspec.msgpack.decode(msgspec.msgpack.encode(expected), type=DirectOperation)
 
 
 @pytest.mark.parametrize(("path", "body", "expected"), OPERATIONS)

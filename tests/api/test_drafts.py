@@ -23,7 +23,7 @@ from node.api.drafts import (
     totals_of_lines,
 )
 from node.api.schemas import InvoiceBody, RedIssueBody
-from node.ledger.operations import RateGroup
+from node.ledger.invoices.operations import RateGroup
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"

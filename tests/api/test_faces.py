@@ -12,7 +12,7 @@ import pytest
 from node.api.config import ApiConfig
 from node.api.faces import marks_of
 from node.api.security import Scope
-from node.ledger.rows import Document, FormRow, FormState, InvoiceRow, Response
+from node.ledger.invoices.rows import Document, FormRow, FormState, InvoiceRow, Response
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, ISSUER, FakeNode, invoice_row, issue
 from tests.documents.faces import HOSTILE

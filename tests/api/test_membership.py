@@ -6,40 +6,35 @@ import msgspec
 import pytest
 
 from node.api.security import Scope as TokenScope
-from node.ledger import operations as ops
-from node.ledger.governance import proposal_id
-from node.ledger.membership import (
-    ALL_SCOPES,
-    NO_END,
+from node.ledger.codes import Table
+from node.ledger.invoices.bureau_operations import AllotRegion, ResumeIssuing, SuspendIssuing
+from node.ledger.invoices.region_rows import RangeRow, RegionsRow, regions_key
+from node.ledger.membership.governance import proposal_id
+from node.ledger.membership.operations import (
     Action,
     AddKey,
     Admit,
-    AllotRegion,
     ChangeRoles,
     KeyKind,
     Propose,
-    ResumeIssuing,
     Retire,
     RevokeKey,
     RotateKey,
-    Scope,
     Suspend,
-    SuspendIssuing,
     Vote,
     WithdrawProposal,
 )
-from node.ledger.membership_rows import (
+from node.ledger.membership.rows import (
     GOVERNANCE_KEY,
     GovernanceRow,
     GovernorRow,
     ProposalRow,
     ProposalState,
-    RangeRow,
-    RegionsRow,
-    regions_key,
 )
-from node.ledger.rows import KeyRow, ParticipantRow, encode_row
-from node.ledger.types import Role, Table
+from node.ledger.operations import DirectOperation
+from node.ledger.participants import ALL_SCOPES, NO_END, KeyRow, ParticipantRow, Scope
+from node.ledger.row_codec import encode_row
+from node.ledger.types import Role
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, ISSUER, START_MS, FakeNode
 
@@ -148,7 +143,7 @@ async def test_each_write_becomes_its_operation(
 
     assert answer.status == 201, answer.json
     assert node.operations == [expected]
-    msgspec.msgpack.decode(msgspec.msgpack.encode(expected), type=ops.DirectOperation)
+    msgspec.msgpack.decode(msgspec.msgpack.encode(expected), type=DirectOperation)
     if isinstance(expected, Propose):
         assert answer.json["proposal"] == proposal_id(ISSUER, expected).hex()
 

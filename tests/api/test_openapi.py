@@ -9,9 +9,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from node.api.app import ROUTES
-from node.api.code_texts import CODE_TEXTS
 from node.api.errors import API_CODES
-from node.ledger.codes import Code
+from node.ledger.codes import CODE_TEXTS, Code
 from tests.api.client import ApiClient
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from node.api.drafts import order_hash
 from node.api.security import Scope
-from node.ledger.rows import FormRow, FormState, OrderRow, decode_invoice, encode_row, order_key
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import FormRow, FormState, OrderRow, decode_invoice, order_key
+from node.ledger.row_codec import encode_row
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, FakeNode
 

@@ -17,7 +17,8 @@ from node.api.invoices import _WAITING_NAMES
 from node.api.pages import assets
 from node.api.views import OPERATION_NAMES
 from node.importing.columns import COLUMNS, ERROR_COLUMNS
-from node.ledger.rows import FormState, ParticipantState
+from node.ledger.invoices.rows import FormState
+from node.ledger.participants import ParticipantState
 from node.ledger.types import Role
 from node.services.status import RaftView
 

@@ -10,8 +10,11 @@ import pytest
 
 from node.api.config import ApiConfig
 from node.documents.qr import Facts, qr_text
-from node.ledger.rows import Document, InvoiceRow, ParticipantRow, encode_row
-from node.ledger.types import Role, Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import Document, InvoiceRow
+from node.ledger.participants import ParticipantRow
+from node.ledger.row_codec import encode_row
+from node.ledger.types import Role
 from tests.api.client import ApiClient
 from tests.api.fake_node import ISSUER, FakeNode, invoice_row, issue
 

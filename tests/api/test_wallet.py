@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from node.api.security import Scope
-from node.ledger import operations as ops
-from node.ledger.rows import OfferRow
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.rows import OfferRow
 from node.ledger.signing import public_key
 from node.wallet import claim_text, parse_claim_text
 from tests.api.client import NOW_MS, ApiClient

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.ledger import operations as ops
+from node.ledger.codes import Table
 from node.ledger.genesis import Genesis
-from node.ledger.types import Table
+from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.operations import Operation
 from node.storage.index import QueryIndex
 from tests.ledger.world import BUREAU, BUYER, DAY, MONTH, SELLER, START, make_issue
 from tests.ledger.world import number as invoice_number
@@ -24,15 +25,15 @@ def open_registers(genesis: Genesis) -> bytes:
         BUREAU,
         1,
         [
-            ops.AllotSegment(SELLER, invoice_number(0), SEGMENT_COUNT),
-            ops.GrantQuota(SELLER, MONTH, 10**14, START, START + 300 * DAY),
+            AllotSegment(SELLER, invoice_number(0), SEGMENT_COUNT),
+            GrantQuota(SELLER, MONTH, 10**14, START, START + 300 * DAY),
         ],
     )
 
 
 def issue_batch(genesis: Genesis, first: int, count: int, details: int) -> bytes:
     """One transaction that issues so many invoices, each with a sealed blob of so many bytes."""
-    operations: list[ops.Operation] = []
+    operations: list[Operation] = []
     blobs = []
     for serial in range(first, first + count):
         body = blob(f"details {serial}", details)

@@ -28,12 +28,11 @@ from node.chain.merkle import leaf_hashes
 from node.chain.tiles import TileBuilder
 from node.chain.voters import VoterSet
 from node.keyring import Keyring
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.genesis import Genesis
-from node.ledger.rows import decode_invoice
+from node.ledger.invoices.rows import decode_invoice
+from node.ledger.state import RowChange
 from node.ledger.transaction import decode_transaction
-from node.ledger.types import Table
-from node.ledger.view import RowChange
 from node.storage.ledger_rows import Head
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
 from node.wallet import Wallet

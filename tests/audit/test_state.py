@@ -7,9 +7,9 @@ import random  # noqa: TID251 - seeded
 import pytest
 
 from node.audit.state import WalkedState
+from node.ledger.codes import Table
+from node.ledger.state import RowChange
 from node.ledger.stored import Scan
-from node.ledger.types import Table
-from node.ledger.view import RowChange
 
 TABLES = (Table.TXID, Table.INVOICE)
 

@@ -18,7 +18,8 @@ from node.chain.tiles import TileBuilder, TileSubtrees
 from node.chain.voters import VoterSet
 from node.ledger import signing
 from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
-from node.ledger.operations import Operation, WithdrawOffer
+from node.ledger.invoices.operations import WithdrawOffer
+from node.ledger.operations import Operation
 from node.ledger.transaction import TransactionBody, encode_body, signed_bytes
 
 AUTHOR = "91310000MA1FL0000N"

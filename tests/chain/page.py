@@ -20,7 +20,7 @@ from node.chain.proof import build_proof
 from node.chain.verify import verify_proof_file
 from node.ledger.codes import Code
 from node.ledger.genesis import Terms
-from node.ledger.operations import IssueInvoice, RateGroup, SignOffer
+from node.ledger.invoices.operations import IssueInvoice, RateGroup, SignOffer
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, Network, genesis_text, make_leaf, seed
 

@@ -30,16 +30,15 @@ from node.chain.proof import (
 from node.chain.verify import verify_proof_file
 from node.ledger.bykey import encode_operation
 from node.ledger.codes import Code
-from node.ledger.operations import (
+from node.ledger.invoices.operations import (
     ActForRetired,
-    ByKey,
     IssueInvoice,
     IssueRedLetter,
-    Operation,
     RateGroup,
     RequestRedLetter,
     WithdrawOffer,
 )
+from node.ledger.operations import ByKey, Operation
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, Network, make_genesis, make_leaf, seed
 

@@ -27,8 +27,8 @@ from node.chain.verify import Verdict, verify_proof_file
 from node.chain.voters import VoterSet
 from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
 from node.keystore import NodeKeys, open_keystore
+from node.ledger.codes import Table
 from node.ledger.genesis import Genesis
-from node.ledger.types import Table
 from node.network_files import API_PORT_OFFSET, create_network
 
 T = TypeVar("T")

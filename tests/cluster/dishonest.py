@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import msgspec
 
 from node.chain.disclosure import commit, items_of
-from node.ledger.operations import (
+from node.ledger.invoices.operations import (
     ConfirmRedLetter,
     IssueInvoice,
     IssueRedLetter,
-    Operation,
     RateGroup,
     RequestRedLetter,
 )
+from node.ledger.operations import Operation
 from node.ledger.signing import public_key, sign
 from node.ledger.transaction import (
     TransactionBody,

@@ -14,9 +14,9 @@ import pytest
 
 from node.cli.main import main
 from node.ledger import execution, footprint
-from node.ledger import operations as ops
 from node.ledger.codes import Code
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.rows import InvoiceRow
 from node.ledger.step import Step
 from node.ledger.transaction import Transaction
 

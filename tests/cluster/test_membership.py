@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from nacl.public import PrivateKey
 
-from node.ledger.keys import possession_message
-from node.ledger.membership import KeyKind, RevokeKey, RotateKey
-from node.ledger.operations import IssueInvoice, LapseResponse, Operation, RateGroup
+from node.ledger.invoices.operations import IssueInvoice, LapseResponse, RateGroup
+from node.ledger.membership.keys import possession_message
+from node.ledger.membership.operations import KeyKind, RevokeKey, RotateKey
+from node.ledger.operations import Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes
 from node.network_files import new_participant_id

@@ -8,7 +8,7 @@ import pytest
 
 from node.audit.run import Audit
 from node.ledger.codes import Code
-from node.ledger.operations import BookInvoice
+from node.ledger.invoices.operations import BookInvoice
 from tests.cluster.cluster import Cluster, Member, make_cluster
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, plant
 from tests.cluster.hand_signed import Author, outcome

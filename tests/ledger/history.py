@@ -5,9 +5,9 @@ from __future__ import annotations
 import random  # noqa: TID251 - seeded
 from dataclasses import dataclass
 
-from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Genesis
+from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import (
     Transaction,
@@ -36,7 +36,7 @@ class PastBlock:
 class SigningWorld(World):
     """A world whose transactions carry real signatures, so that any node can apply them."""
 
-    def sign(self, author: str, operations: tuple[ops.Operation, ...], seal_by: int) -> Transaction:
+    def sign(self, author: str, operations: tuple[Operation, ...], seal_by: int) -> Transaction:
         public = self.signing_key(author)
         key = secret_key(self.seeds.get(public, seed_of(author)))
         body = encode_body(
@@ -44,7 +44,7 @@ class SigningWorld(World):
         )
         return decode_transaction(encode_wire(body, sign(key, signed_bytes(body))))
 
-    def signed(self, who: str, operation: ops.DirectOperation) -> Transaction:
+    def signed(self, who: str, operation: DirectOperation) -> Transaction:
         """A transaction of `who`, or of a stranger who carries a bare key's operation."""
         self.nonce += 1
         seal_by = self.height + 10
@@ -52,7 +52,7 @@ class SigningWorld(World):
             return self.sign(who, (operation,), seal_by)
         inner = encode_operation(operation)
         message = by_key_message(self.network_id, STRANGER, self.nonce, seal_by, inner)
-        wrapped = ops.ByKey(public_key(SEED), sign(SEED, message), inner)
+        wrapped = ByKey(public_key(SEED), sign(SEED, message), inner)
         return self.sign(STRANGER, (wrapped,), seal_by)
 
 

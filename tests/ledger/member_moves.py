@@ -10,28 +10,37 @@ import hashlib
 import itertools
 from collections.abc import Callable
 
-from node.ledger import membership as ms
-from node.ledger import operations as ops
-from node.ledger.keys import possession_message
-from node.ledger.membership_rows import (
+from node.ledger.codes import Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotRegion,
+    AllotSegment,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.invoices.region_rows import decode_region
+from node.ledger.invoices.rows import FormState, InvoiceRow, decode_allotment
+from node.ledger.membership import operations as ms
+from node.ledger.membership.keys import possession_message
+from node.ledger.membership.rows import (
     GOVERNANCE_KEY,
     GovernanceRow,
     ProposalRow,
     ProposalState,
     decode_governance,
     decode_proposal,
-    decode_region,
 )
-from node.ledger.rows import (
-    FormState,
-    InvoiceRow,
+from node.ledger.operations import DirectOperation
+from node.ledger.participants import (
+    ALL_SCOPES,
+    NO_END,
     ParticipantRow,
     ParticipantState,
-    decode_allotment,
+    Scope,
     decode_participant,
 )
 from node.ledger.signing import public_key, sign
-from node.ledger.types import Role, Table
+from node.ledger.types import Role
 from tests.ledger.moves import BUREAUS, ISSUERS, SEGMENT, Draw, Move, group_left, invoices
 from tests.ledger.world import (
     BUREAU,
@@ -76,11 +85,11 @@ class MemberMoves:
             "withdraw": self._withdraw,
             "region": self._region,
             "region_segment": self._region_segment,
-            "suspend_issuing": lambda draw: self._issuing(ms.SuspendIssuing, draw),
-            "resume_issuing": lambda draw: self._issuing(ms.ResumeIssuing, draw),
+            "suspend_issuing": lambda draw: self._issuing(SuspendIssuing, draw),
+            "resume_issuing": lambda draw: self._issuing(ResumeIssuing, draw),
             "bureau_segment": lambda _: (
                 BUREAU,
-                ops.AllotSegment(BUREAU, number(BUREAU_SERIAL), SEGMENT),
+                AllotSegment(BUREAU, number(BUREAU_SERIAL), SEGMENT),
             ),
             "retired_request": self._retired_request,
             "retired_issue": self._retired_issue,
@@ -95,7 +104,7 @@ class MemberMoves:
             key = hashlib.sha256(b"%d" % a).digest()
             return who, ms.AddKey(ms.KeyKind.SEALING, key, 0, self._end(b), b"")
         key, proof = self._new_key(who)
-        scope = ms.ALL_SCOPES if b % 3 else 1 + a % ms.ALL_SCOPES
+        scope = ALL_SCOPES if b % 3 else 1 + a % ALL_SCOPES
         return who, ms.AddKey(ms.KeyKind.SIGNING, key, scope, self._end(b), proof)
 
     def _rotate_key(self, draw: Draw) -> Move:
@@ -121,7 +130,7 @@ class MemberMoves:
         return key_of(who) if row is None else row.signing_keys[a % len(row.signing_keys)].key
 
     def _end(self, b: int) -> int:
-        return ms.NO_END if b % 2 else self.world.height + 1 + b % 50
+        return NO_END if b % 2 else self.world.height + 1 + b % 50
 
     # --- Governance ---
 
@@ -172,15 +181,15 @@ class MemberMoves:
     def _region(self, draw: Draw) -> Move:
         a, b = draw
         first = BUREAU_SERIAL + SEGMENT + a % 500
-        return BUREAUS[b % 3], ms.AllotRegion(NEWCOMERS[a % 2], number(first), 1 + b % 60)
+        return BUREAUS[b % 3], AllotRegion(NEWCOMERS[a % 2], number(first), 1 + b % 60)
 
     def _region_segment(self, draw: Draw) -> Move:
         a, b = draw
         first = BUREAU_SERIAL + SEGMENT + a % 500
         who = (*NEWCOMERS, BUREAU)[b % 4]
-        return who, ops.AllotSegment(ISSUERS[a % 3], number(first), 1 + b % 20)
+        return who, AllotSegment(ISSUERS[a % 3], number(first), 1 + b % 20)
 
-    def _issuing(self, make: Callable[[str, str], ops.DirectOperation], draw: Draw) -> Move:
+    def _issuing(self, make: Callable[[str, str], DirectOperation], draw: Draw) -> Move:
         return BUREAUS[draw[1] % 3], make(ISSUERS[draw[0] % 3], "case")
 
     def _retired_request(self, draw: Draw) -> Move:
@@ -250,10 +259,10 @@ def check_members(world: World) -> None:
         assert len(row.signing_keys) <= ms.SIGNING_KEYS_MAX
         assert len(row.sealing_keys) <= ms.SIGNING_KEYS_MAX
         assert any(
-            key.lives(height) and key.not_after == ms.NO_END and key.scope & ms.Scope.KEYS
+            key.lives(height) and key.not_after == NO_END and key.scope & Scope.KEYS
             for key in row.signing_keys
         )
-        assert any(key.lives(height) and key.not_after == ms.NO_END for key in row.sealing_keys)
+        assert any(key.lives(height) and key.not_after == NO_END for key in row.sealing_keys)
     governance: GovernanceRow = decode_governance(world.store[Table.META, GOVERNANCE_KEY])
     for governor in governance.governors:
         assert governor.active is (rows[governor.id].state is ParticipantState.ACTIVE)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.ledger import operations as ops
-from node.ledger.rows import FormState, InvoiceRow, Response, decode_invoice
+from node.ledger.codes import Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota, PublishExchangeRate
+from node.ledger.invoices.rows import FormState, InvoiceRow, Response, decode_invoice
+from node.ledger.operations import DirectOperation
 from node.ledger.signing import public_key
-from node.ledger.types import Table
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -57,7 +59,7 @@ KINDS = (
 
 Draw = tuple[int, int]
 """Two numbers that an operation's makers use as they like."""
-Move = tuple[str, ops.DirectOperation]
+Move = tuple[str, DirectOperation]
 """A party and its operation."""
 
 
@@ -66,11 +68,11 @@ def opening(quota: int) -> list[Move]:
     moves: list[Move] = []
     for place, (bureau, issuer) in enumerate(zip(BUREAUS, ISSUERS, strict=True)):
         moves += [
-            (bureau, ops.AllotSegment(issuer, number(place * SEGMENT), SEGMENT)),
-            (bureau, ops.GrantQuota(issuer, MONTH, quota, START, START + 30 * DAY)),
-            (bureau, ops.GrantQuota(issuer, MONTH + 1, quota, START, START + 61 * DAY)),
+            (bureau, AllotSegment(issuer, number(place * SEGMENT), SEGMENT)),
+            (bureau, GrantQuota(issuer, MONTH, quota, START, START + 30 * DAY)),
+            (bureau, GrantQuota(issuer, MONTH + 1, quota, START, START + 61 * DAY)),
         ]
-    return [*moves, (BUREAU, ops.PublishExchangeRate("USD", 7_150_500, "2026-08-31"))]
+    return [*moves, (BUREAU, PublishExchangeRate("USD", 7_150_500, "2026-08-31"))]
 
 
 def invoices(world: World) -> dict[str, InvoiceRow]:

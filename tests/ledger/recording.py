@@ -19,12 +19,14 @@ from node.api.views import OPERATION_NAMES
 from node.chain.leaf import TransactionLeaf, encode_leaf
 from node.chain.merkle import leaf_hash, parent_hashes
 from node.ledger import execution
-from node.ledger import operations as ops
 from node.ledger.blobs import _CARRIERS, named_blobs
 from node.ledger.bykey import inner_operation
 from node.ledger.execution import CheckedTransaction
 from node.ledger.footprint import footprint
-from node.ledger.membership import KeyKind, RotateKey
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import PublishExchangeRate, PublishTaxRates
+from node.ledger.membership.operations import KeyKind, RotateKey
+from node.ledger.operations import ByKey, Operation
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.transaction import Transaction, decode_transaction
 from node.storage.index_rows import _FACTS
@@ -88,7 +90,7 @@ def root_of(leaves: list[bytes]) -> bytes:
 def rare(world: SigningWorld) -> Iterator[Transaction]:
     """Operations that no random history has."""
     number = next(iter(invoices(world)))
-    yield world.signed(BUREAU, ops.PublishTaxRates(None, (0, 600, 900, 1300)))
+    yield world.signed(BUREAU, PublishTaxRates(None, (0, 600, 900, 1300)))
     yield world.signed(BUREAU, ops.RecordDiscrepancy(number, 5))
     yield world.signed(BUREAU, ops.ResolveDiscrepancy(number, 5, "corrected"))
     yield world.signed(BUYER, ops.ShareDetails(number, *map(bytes, (32, 32, 48, 24))))
@@ -96,7 +98,7 @@ def rare(world: SigningWorld) -> Iterator[Transaction]:
     yield world.signed(BUREAU, ops.ActForRetired(STRANGER, ops.ConfirmRedLetter(number, 0)))
     old, new = key_of(STRANGER), hashlib.sha256(b"rotated").digest()
     yield world.signed(STRANGER, RotateKey(KeyKind.SIGNING, old, new, world.height + 9, bytes(64)))
-    yield world.signed(BUREAU, ops.PublishExchangeRate("EUR", 8_000_000, "2026-08-31"))
+    yield world.signed(BUREAU, PublishExchangeRate("EUR", 8_000_000, "2026-08-31"))
 
 
 def samples(kept: Recorded) -> dict[str, Any]:
@@ -109,9 +111,9 @@ def samples(kept: Recorded) -> dict[str, Any]:
         for wire in wires:
             transaction = decode_transaction(wire)
             operation = transaction.body.operations[0]
-            inner = inner_operation(operation) if isinstance(operation, ops.ByKey) else operation
+            inner = inner_operation(operation) if isinstance(operation, ByKey) else operation
             name = type(inner).__name__
-            if isinstance(operation, ops.ByKey):
+            if isinstance(operation, ByKey):
                 name += " by key"
             elif isinstance(inner, ops.ActForRetired):
                 name += f" {type(inner.operation).__name__}"
@@ -140,7 +142,7 @@ def sample(world: World, transaction: Transaction, inner: Any) -> dict[str, Any]
 
 def tables() -> dict[str, Any]:
     """What stands of each operation, by the name of its type."""
-    return {kind.__name__: entry(kind) for kind in get_args(ops.Operation)}
+    return {kind.__name__: entry(kind) for kind in get_args(Operation)}
 
 
 def entry(kind: Any) -> dict[str, Any]:

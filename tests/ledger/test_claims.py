@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.rows import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.rows import (
     BOOKINGS_MAX,
     CLAIMS_MAX,
     FORM_IDS_MAX,
     BookingRow,
     SubmissionRow,
-    encode_row,
 )
-from node.ledger.types import Table
+from node.ledger.operations import Operation
+from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -191,7 +191,7 @@ def _full_of_bookings(world: World) -> None:
 
 
 PAY = ops.ReimburseClaim(BLUE, 0, 1, "b", "p")
-Case = tuple[Code, Callable[[World], None], str, ops.Operation]
+Case = tuple[Code, Callable[[World], None], str, Operation]
 REFUSALS: list[Case] = [
     (Code.UNKNOWN_INVOICE, _nothing, BUYER, ops.SubmitInvoice(number(9), PAYMASTER, 1)),
     (Code.NOT_HOLDER, _nothing, SELLER, ops.SubmitInvoice(BLUE, PAYMASTER, 1)),
@@ -240,7 +240,7 @@ REFUSALS: list[Case] = [
 
 @pytest.mark.parametrize(("code", "prepare", "author", "operation"), REFUSALS)
 def test_rows_5_to_8_are_refused(
-    code: Code, prepare: Callable[[World], None], author: str, operation: ops.Operation
+    code: Code, prepare: Callable[[World], None], author: str, operation: Operation
 ) -> None:
     world = issued()
     prepare(world)

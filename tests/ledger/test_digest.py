@@ -7,11 +7,14 @@ import hashlib
 import pytest
 from blake3 import blake3
 
+from node.ledger.codes import Table
 from node.ledger.digest import ACCUMULATOR_BYTES, StateDigest, StateDigestError, element
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.rows import decode_participant, decode_rules, decode_tax_rates
-from node.ledger.types import Role, Table
-from node.ledger.view import RowChange
+from node.ledger.invoices.rows import decode_tax_rates
+from node.ledger.participants import decode_participant
+from node.ledger.row_codec import decode_rules
+from node.ledger.state import RowChange
+from node.ledger.types import Role
 from tests.ledger.world import BUREAU, PARTICIPANTS, PAYMASTER, key_of, make_genesis
 
 

@@ -6,9 +6,8 @@ import hashlib
 
 import pytest
 
-from node.ledger import operations as ops
 from node.ledger.bykey import BY_KEY_TAG, decode_operation, encode_operation, message_of
-from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.context import BlockContext
 from node.ledger.execution import (
     CheckedTransaction,
@@ -22,19 +21,20 @@ from node.ledger.execution import (
 )
 from node.ledger.footprint import EXPIRED_MIN
 from node.ledger.genesis import Terms
-from node.ledger.rows import (
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import AllotSegment
+from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.participants import ParticipantState, decode_participant
+from node.ledger.row_codec import (
     RULES_KEY,
-    ParticipantState,
     RulesRow,
     decode_height,
-    decode_participant,
     encode_height,
     encode_row,
     live_key,
 )
 from node.ledger.signing import public_key, sign
 from node.ledger.transaction import MalformedTransactionError, Transaction
-from node.ledger.types import Table
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -353,7 +353,7 @@ def test_a_bare_keys_operation_of_a_refused_transaction_may_be_used_again() -> N
 def test_a_strangers_signature_does_not_act_for_the_key() -> None:
     world = bare_world()
     carried, wrapped = world.by_key(SEED, SELLER, ops.BookInvoice(BLUE, "b"))
-    forged = ops.ByKey(
+    forged = ByKey(
         wrapped.key, sign(bytes(32), message_of(carried.body, wrapped)), wrapped.operation
     )
     transaction = world.transaction(
@@ -366,13 +366,13 @@ def test_a_strangers_signature_does_not_act_for_the_key() -> None:
     "operation",
     [
         make_issue(1),
-        ops.AllotSegment(SELLER, number(5_000), 1),
+        AllotSegment(SELLER, number(5_000), 1),
         ops.ClaimInvoice(BLUE, 1),
         ops.CancelInvoice(BLUE, ""),
         make_red(1, BLUE, 0, net=1, tax=0),
     ],
 )
-def test_what_needs_a_participant_is_not_for_bare_keys(operation: ops.DirectOperation) -> None:
+def test_what_needs_a_participant_is_not_for_bare_keys(operation: DirectOperation) -> None:
     world = bare_world()
     carried, _ = world.by_key(SEED, BUREAU, operation)
     assert world.block([carried]).results[0].code is Code.NOT_PERMITTED
@@ -383,7 +383,7 @@ def test_a_malformed_wrapped_operation_leaves_no_leaf() -> None:
     inner = encode_operation(ops.BookInvoice(BLUE, "b"))
     loose = b"\xdc\x00\x03" + inner[1:]  # the same array with a longer header
     for data in (b"", b"\xc0", inner + b"\x00", loose):
-        result = world.run(SELLER, ops.ByKey(bytes(32), bytes(64), data))
+        result = world.run(SELLER, ByKey(bytes(32), bytes(64), data))
         assert (result.code, result.leaf) == (Code.MALFORMED, False)
         with pytest.raises(MalformedTransactionError):
             decode_operation(data)

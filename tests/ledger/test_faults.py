@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from node.ledger import blobs, execution, footprint
-from node.ledger import operations as ops
-from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.execution import CheckedTransaction, PrefetchedState, execute_block
 from node.ledger.faults import FAULTS_KEPT_MAX
-from node.ledger.rows import InvoiceRow, OrderRow, live_key, order_key
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.rows import ORDERS, InvoiceRow, OrderRow, order_key
+from node.ledger.row_codec import live_key
 from node.ledger.step import Step
 from node.ledger.stored import Scan, UnprefetchedError, UnreadableStateError
 from node.ledger.transaction import Transaction
-from node.ledger.types import Table
 from tests.ledger.world import BUYER, SELLER, STRANGER, World, issued, make_issue, number
 
 FAULT = "planted"
@@ -77,7 +77,7 @@ def surrogate(step: Step, invoice: InvoiceRow, op: ops.BookInvoice) -> Code:
 
 
 def rewritten_order(step: Step, invoice: InvoiceRow, op: ops.BookInvoice) -> Code:
-    step.state.orders.put(order_key(SELLER, invoice.order), OrderRow("0" * 20, b""))
+    step.state[ORDERS].put(order_key(SELLER, invoice.order), OrderRow("0" * 20, b""))
     return Code.OK
 
 

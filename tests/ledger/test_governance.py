@@ -7,23 +7,27 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.governance import proposal_id
-from node.ledger.membership import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotSegment,
+    GrantQuota,
+    ResumeIssuing,
+    SuspendIssuing,
+)
+from node.ledger.membership.governance import proposal_id
+from node.ledger.membership.operations import (
     Action,
     Admit,
     ChangeRoles,
     Propose,
     Reinstate,
-    ResumeIssuing,
     Retire,
     Suspend,
-    SuspendIssuing,
     Vote,
     WithdrawProposal,
 )
-from node.ledger.membership_rows import (
+from node.ledger.membership.rows import (
     GOVERNANCE_KEY,
     PROPOSALS_OF_ONE_MAX,
     ProposalRow,
@@ -31,9 +35,10 @@ from node.ledger.membership_rows import (
     decode_governance,
     decode_proposal,
 )
-from node.ledger.rows import ParticipantRow, decode_participant
+from node.ledger.operations import Operation
+from node.ledger.participants import ParticipantRow, decode_participant
 from node.ledger.signing import public_key
-from node.ledger.types import Role, Table
+from node.ledger.types import Role
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -94,8 +99,8 @@ def test_a_participant_is_admitted_by_the_vote_that_reaches_the_threshold() -> N
     assert not row.head_bureau
     world.ok(
         BUREAU,
-        ops.AllotSegment(NEWCOMER, number(5_000), 10),
-        ops.GrantQuota(NEWCOMER, MONTH, 100_000, START, START + DAY),
+        AllotSegment(NEWCOMER, number(5_000), 10),
+        GrantQuota(NEWCOMER, MONTH, 100_000, START, START + DAY),
     )
     issue = world.transaction(NEWCOMER, [make_issue(5_000)], key=KEY)
     assert world.block([issue]).results[0].code is Code.OK
@@ -188,7 +193,7 @@ _CLOSED = proposing(Suspend(BUYER))
 _CLOSED_IDENTITY = proposal_id(BUREAU, _CLOSED)
 _UNKNOWN = bytes(16)
 
-REFUSALS: list[tuple[Code, str, ops.Operation]] = [
+REFUSALS: list[tuple[Code, str, Operation]] = [
     (Code.NOT_GOVERNOR, SELLER, proposing(ADMIT)),
     (Code.NOT_GOVERNOR, SELLER, Vote(_IDENTITY, NEWCOMER, True)),
     (Code.ALREADY_PROPOSED, BUREAU, _OPEN),
@@ -218,7 +223,7 @@ REFUSALS: list[tuple[Code, str, ops.Operation]] = [
 
 
 @pytest.mark.parametrize(("code", "author", "operation"), REFUSALS)
-def test_governance_is_refused(code: Code, author: str, operation: ops.Operation) -> None:
+def test_governance_is_refused(code: Code, author: str, operation: Operation) -> None:
     world = opened()
     world.ok(BUREAU, _OPEN, _CLOSED)
     world.ok(BUREAU, WithdrawProposal(_CLOSED_IDENTITY))
@@ -234,7 +239,7 @@ BLUE = number(0)
 def retired() -> World:
     """The seller has issued and retired; the bureau holds numbers."""
     world = issued()
-    world.ok(BUREAU, ops.AllotSegment(BUREAU, number(7_000), 10))
+    world.ok(BUREAU, AllotSegment(BUREAU, number(7_000), 10))
     carried(world, Retire(SELLER))
     return world
 
@@ -315,7 +320,7 @@ def test_a_segment_of_the_bureau_does_not_let_it_issue() -> None:
 
 def test_issuing_is_suspended_and_resumed_by_the_bureau() -> None:
     world = issued()
-    cases: list[tuple[Code, str, ops.Operation]] = [
+    cases: list[tuple[Code, str, Operation]] = [
         (Code.NOT_BUREAU, SELLER, SuspendIssuing(SELLER, "c")),
         (Code.UNKNOWN_PARTY, BUREAU, SuspendIssuing(NEWCOMER, "c")),
         (Code.NOT_PERMITTED, BUREAU, SuspendIssuing(BUYER, "c")),

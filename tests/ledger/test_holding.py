@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from node.ledger import operations as ops
 from node.ledger.codes import Code
+from node.ledger.invoices import operations as ops
+from node.ledger.operations import Operation
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -73,7 +74,7 @@ def test_signing_makes_the_receiver_the_holder() -> None:
     ("who", "operation"),
     [(STRANGER, ops.RefuseOffer(BLUE)), (BUYER, ops.WithdrawOffer(BLUE))],
 )
-def test_refused_or_withdrawn_it_stays_with_the_holder(who: str, operation: ops.Operation) -> None:
+def test_refused_or_withdrawn_it_stays_with_the_holder(who: str, operation: Operation) -> None:
     world = issued()
     world.ok(BUYER, OFFER)
     world.ok(who, operation)
@@ -90,7 +91,7 @@ def test_signing_ends_what_the_former_holder_submitted() -> None:
     assert world.code(PAYMASTER, ops.ClaimInvoice(BLUE, 10)) is Code.NOT_SUBMITTED
 
 
-Case = tuple[Code, Callable[[World], None], str, ops.Operation]
+Case = tuple[Code, Callable[[World], None], str, Operation]
 REFUSALS: list[Case] = [
     (Code.UNKNOWN_INVOICE, _nothing, BUYER, ops.OfferInvoice(number(9), STRANGER, UNTIL)),
     (Code.NOT_HOLDER, _nothing, SELLER, OFFER),
@@ -119,7 +120,7 @@ REFUSALS: list[Case] = [
 
 @pytest.mark.parametrize(("code", "prepare", "author", "operation"), REFUSALS)
 def test_row_4_is_refused(
-    code: Code, prepare: Callable[[World], None], author: str, operation: ops.Operation
+    code: Code, prepare: Callable[[World], None], author: str, operation: Operation
 ) -> None:
     world = issued()
     prepare(world)

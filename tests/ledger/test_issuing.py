@@ -6,11 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.issuing import refuse_totals
-from node.ledger.rows import Document, decode_participant, encode_row
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import (
+    AllotSegment,
+    GrantQuota,
+    PublishExchangeRate,
+    PublishTaxRates,
+)
+from node.ledger.invoices.issuing import refuse_totals
+from node.ledger.invoices.rows import Document
+from node.ledger.participants import decode_participant
+from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -108,8 +115,8 @@ def test_quota_counts_in_its_month_and_period(
     world = World()
     world.ok(
         BUREAU,
-        ops.AllotSegment(SELLER, number(0), 10),
-        ops.GrantQuota(SELLER, month, QUOTA, START + since, START + until),
+        AllotSegment(SELLER, number(0), 10),
+        GrantQuota(SELLER, month, QUOTA, START + since, START + until),
     )
     world.later(HOUR)
     assert world.code(SELLER, make_issue(0)) is code
@@ -160,8 +167,8 @@ def test_totals(
 def test_foreign_net_is_charged_at_the_published_rate_rounded_half_up() -> None:
     world = opened()
     # 7.1505 for one: 1,000 → 7,150.5 → 7,151.
-    world.ok(BUREAU, ops.PublishExchangeRate("USD", 7_150_500, "2026-08-31"))
-    world.ok(BUREAU, ops.PublishExchangeRate("USD", 9_000_000, "2026-09-02"))
+    world.ok(BUREAU, PublishExchangeRate("USD", 7_150_500, "2026-08-31"))
+    world.ok(BUREAU, PublishExchangeRate("USD", 9_000_000, "2026-09-02"))
     world.ok(SELLER, make_issue(0, currency="USD"))
     assert world.quota().used == 7_151
     world.later(DAY)
@@ -171,7 +178,7 @@ def test_foreign_net_is_charged_at_the_published_rate_rounded_half_up() -> None:
 
 def test_an_issuers_own_rates_replace_the_common_list() -> None:
     world = opened()
-    world.ok(BUREAU, ops.PublishTaxRates(SELLER, (300,)))
+    world.ok(BUREAU, PublishTaxRates(SELLER, (300,)))
     assert world.code(SELLER, make_issue(0)) is Code.RATE_NOT_ALLOWED
     world.ok(SELLER, make_issue(0, rate=300))
 
@@ -207,8 +214,8 @@ def test_an_order_belongs_to_its_issuer() -> None:
     world = issued()
     world.ok(
         BUREAU,
-        ops.AllotSegment(RIVAL, "26440100000000000001", 10),
-        ops.GrantQuota(RIVAL, MONTH, QUOTA, START, START + DAY),
+        AllotSegment(RIVAL, "26440100000000000001", 10),
+        GrantQuota(RIVAL, MONTH, QUOTA, START, START + DAY),
     )
     squat = make_issue(0, order_name="order 1", number="26440100000000000001")
     world.ok(RIVAL, squat)
@@ -222,8 +229,8 @@ def test_replacing_needs_an_own_blue_invoice() -> None:
     assert world.invoice(BLUE).replaced_by == number(1)
     world.ok(
         BUREAU,
-        ops.AllotSegment(RIVAL, "26440100000000000001", 10),
-        ops.GrantQuota(RIVAL, MONTH, QUOTA, START, START + DAY),
+        AllotSegment(RIVAL, "26440100000000000001", 10),
+        GrantQuota(RIVAL, MONTH, QUOTA, START, START + DAY),
     )
     foreign = make_issue(9, number="26440100000000000001", replaces=BLUE)
     assert world.code(RIVAL, foreign) is Code.WRONG_PARTY
@@ -280,8 +287,8 @@ def test_cancel_across_months_needs_a_red_letter() -> None:
     late = START + 30 * DAY - HOUR
     world.ok(
         BUREAU,
-        ops.AllotSegment(SELLER, number(0), 10),
-        ops.GrantQuota(SELLER, MONTH, QUOTA, START, START + 60 * DAY),
+        AllotSegment(SELLER, number(0), 10),
+        GrantQuota(SELLER, MONTH, QUOTA, START, START + 60 * DAY),
     )
     world.now = late
     world.ok(SELLER, make_issue(0))

@@ -7,24 +7,22 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.keys import possession_message
-from node.ledger.membership import (
-    ALL_SCOPES,
-    NO_END,
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import PublishTaxRates
+from node.ledger.membership.keys import possession_message
+from node.ledger.membership.operations import (
     SIGNING_KEYS_MAX,
     AddKey,
     KeyKind,
     MembershipOperation,
     RevokeKey,
     RotateKey,
-    Scope,
 )
-from node.ledger.rows import ParticipantRow, decode_participant
+from node.ledger.operations import Operation
+from node.ledger.participants import ALL_SCOPES, NO_END, ParticipantRow, Scope, decode_participant
 from node.ledger.scopes import SCOPES_OF
 from node.ledger.signing import public_key, sign
-from node.ledger.types import Table
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -67,7 +65,7 @@ def row_of(world: World, who: str = SELLER) -> ParticipantRow:
     return decode_participant(world.store[Table.PARTICIPANT, who.encode()])
 
 
-def signed_by(world: World, key: bytes, *operations: ops.Operation, who: str = SELLER) -> Code:
+def signed_by(world: World, key: bytes, *operations: Operation, who: str = SELLER) -> Code:
     return world.block([world.transaction(who, operations, key=key)]).results[0].code
 
 
@@ -195,7 +193,7 @@ def test_key_operations_are_refused(code: Code, what: str) -> None:
     world.ok(SELLER, adding(world, 1))
     world.ok(SELLER, RevokeKey(SIGNING, fresh(1)))
     good = adding(world, 2)
-    operations: dict[str, ops.Operation] = {
+    operations: dict[str, Operation] = {
         "again": adding(world, 0),
         "again after its end": adding(world, 1),
         "another's proof": replace(good, proof=proof(world, 2, BUYER)),
@@ -222,11 +220,11 @@ def test_key_operations_are_refused(code: Code, what: str) -> None:
 def test_a_scope_permits_its_operations_only() -> None:
     world = issued()
     assert world.code(BUYER, ops.SubmitInvoice(number(0), PAYMASTER, 100)) is Code.OK
-    cases: list[tuple[str, Scope, ops.Operation]] = [
+    cases: list[tuple[str, Scope, Operation]] = [
         (SELLER, Scope.ISSUE, make_issue(1)),
         (PAYMASTER, Scope.REIMBURSE, ops.ClaimInvoice(number(0), 10)),
         (BUYER, Scope.HOLD, ops.BookInvoice(number(0), "books")),
-        (BUREAU, Scope.REGISTER, ops.PublishTaxRates(SELLER, (600,))),
+        (BUREAU, Scope.REGISTER, PublishTaxRates(SELLER, (600,))),
     ]
     for who, scope, operation in cases:
         for place, held in enumerate((Scope(ALL_SCOPES) & ~SCOPE_OF(operation), scope)):
@@ -236,12 +234,12 @@ def test_a_scope_permits_its_operations_only() -> None:
             assert signed_by(world, fresh(name), operation, who=who) is expected
 
 
-def SCOPE_OF(operation: ops.Operation) -> Scope:  # noqa: N802 - reads as the table it looks into
+def SCOPE_OF(operation: Operation) -> Scope:  # noqa: N802 - reads as the table it looks into
     return Scope(SCOPES_OF[type(operation)])
 
 
 def test_every_operation_has_a_scope_and_members_operations_name_theirs() -> None:
-    assert set(SCOPES_OF) == set(get_args(ops.Operation))
+    assert set(SCOPES_OF) == set(get_args(Operation))
     assert all(0 < scopes <= ALL_SCOPES for scopes in SCOPES_OF.values())
     for kind in get_args(MembershipOperation):
         assert not SCOPES_OF[kind] & Scope.HOLD

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import get_args
 
-from node.ledger import operations as ops
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.operations import Operation
 from tests.ledger.recording import (
     SAMPLES,
     TABLES,
@@ -40,4 +40,4 @@ def test_what_each_operation_reads_names_and_leaves_in_a_trace() -> None:
     kept = json.loads(SAMPLES.read_text())
     assert json.loads(json.dumps(samples(recorded_history()))) == kept
     shown = {name.split()[0] for name in kept}
-    assert shown == {kind.__name__ for kind in get_args(ops.Operation)} - {"ByKey"}
+    assert shown == {kind.__name__ for kind in get_args(Operation)} - {"ByKey"}

@@ -6,18 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.rows import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import GrantQuota, PublishExchangeRate
+from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
     FORMS_MAX,
     OPEN_FORMS_OF_ONE_SIDE_MAX,
     Document,
     FormRow,
     FormState,
-    encode_row,
 )
-from node.ledger.types import Table
+from node.ledger.operations import Operation
+from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -114,7 +115,7 @@ def test_every_other_request_waits_for_the_counterparty(world: World, author: st
         (SELLER, ops.WithdrawRedLetter(BLUE, 0)),
     ],
 )
-def test_deny_and_withdraw_give_the_reserve_back(who: str, operation: ops.Operation) -> None:
+def test_deny_and_withdraw_give_the_reserve_back(who: str, operation: Operation) -> None:
     world = booked()
     world.ok(SELLER, ask())
     world.ok(who, operation)
@@ -237,11 +238,11 @@ def test_a_red_letter_of_another_month_does_not_restore_the_quota() -> None:
 
 def test_foreign_quota_is_restored_without_remainder() -> None:
     world = opened()
-    world.ok(BUREAU, ops.PublishExchangeRate("USD", 7_150_500, "2026-08-31"))
+    world.ok(BUREAU, PublishExchangeRate("USD", 7_150_500, "2026-08-31"))
     world.ok(SELLER, make_issue(0, currency="USD"))
     assert world.quota().used == 7_151
     # The rate of a later day plays no part: what was charged comes back.
-    world.ok(BUREAU, ops.PublishExchangeRate("USD", 9_000_000, "2026-09-01"))
+    world.ok(BUREAU, PublishExchangeRate("USD", 9_000_000, "2026-09-01"))
     world.ok(SELLER, ask(), half_red())
     assert world.quota().used == 7_151 - 3_575
     world.ok(SELLER, ask(), half_red(1, 51))
@@ -251,7 +252,7 @@ def test_foreign_quota_is_restored_without_remainder() -> None:
 def test_red_letters_stay_possible_when_the_quota_is_spent_and_over() -> None:
     world = opened()
     world.ok(SELLER, make_issue(0, net=QUOTA))
-    world.ok(BUREAU, ops.GrantQuota(SELLER, MONTH, 0, START, START + 1))
+    world.ok(BUREAU, GrantQuota(SELLER, MONTH, 0, START, START + 1))
     world.later(HOUR)
     gross = world.invoice(BLUE).gross
     world.ok(SELLER, ask(gross, 1))
@@ -391,7 +392,7 @@ def consent(claim: int = 0, locked: int = 1, reimbursed: int = 0) -> ops.Consent
     return ops.ConsentRedLetter(BLUE, 0, claim, locked, reimbursed)
 
 
-Case = tuple[Code, Callable[[World], None], str, ops.Operation]
+Case = tuple[Code, Callable[[World], None], str, Operation]
 REFUSALS: list[Case] = [
     # Row 10
     (Code.UNKNOWN_INVOICE, _nothing, SELLER, ops.RequestRedLetter(number(9), 1, 4)),
@@ -448,7 +449,7 @@ REFUSALS: list[Case] = [
 
 @pytest.mark.parametrize(("code", "prepare", "author", "operation"), REFUSALS)
 def test_rows_10_to_12_are_refused(
-    code: Code, prepare: Callable[[World], None], author: str, operation: ops.Operation
+    code: Code, prepare: Callable[[World], None], author: str, operation: Operation
 ) -> None:
     world = issued()
     prepare(world)

@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.membership import AllotRegion
-from node.ledger.membership_rows import (
-    REGIONS_MAX,
-    RangeRow,
-    decode_regions,
-    regions_key,
-)
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.bureau_operations import AllotRegion, AllotSegment
+from node.ledger.invoices.region_rows import REGIONS_MAX, RangeRow, decode_regions, regions_key
+from node.ledger.operations import Operation
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -35,8 +29,8 @@ def region(first: int, count: int, bureau: str = REGION) -> AllotRegion:
     return AllotRegion(bureau, number(first), count)
 
 
-def allot(first: int, count: int, issuer: str = SELLER) -> ops.AllotSegment:
-    return ops.AllotSegment(issuer, number(first), count)
+def allot(first: int, count: int, issuer: str = SELLER) -> AllotSegment:
+    return AllotSegment(issuer, number(first), count)
 
 
 def regional() -> World:
@@ -47,7 +41,7 @@ def regional() -> World:
     return world
 
 
-CASES: list[tuple[str, Code, str, ops.Operation]] = [
+CASES: list[tuple[str, Code, str, Operation]] = [
     ("a region within its range", Code.OK, REGION, allot(150, 50)),
     ("all of it", Code.OK, REGION, allot(100, 100)),
     ("one number before it", Code.NOT_IN_REGION, REGION, allot(99, 2)),
@@ -77,7 +71,7 @@ CASES: list[tuple[str, Code, str, ops.Operation]] = [
 
 @pytest.mark.parametrize(("_name", "code", "author", "operation"), CASES)
 def test_ranges_go_from_head_to_region_to_issuer(
-    _name: str, code: Code, author: str, operation: ops.Operation
+    _name: str, code: Code, author: str, operation: Operation
 ) -> None:
     assert regional().code(author, operation) is code
 

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.rows import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.rows import (
     SHARERS_MAX,
     SHARES_OF_ONE_MAX,
     DiscrepancyKind,
@@ -17,12 +17,11 @@ from node.ledger.rows import (
     decode_discrepancy,
     decode_share,
     discrepancy_key,
-    encode_row,
     share_key,
     share_range,
 )
+from node.ledger.row_codec import encode_row
 from node.ledger.signing import public_key
-from node.ledger.types import Table
 from tests.ledger.world import (
     BUREAU,
     BUYER,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from typing_extensions import override
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.digest import StateDigest
-from node.ledger.rows import Document, InvoiceRow, Response, decode_invoice, encode_row
-from node.ledger.types import Table
-from node.ledger.view import RowChange
+from node.ledger.invoices.rows import Document, InvoiceRow, Response, decode_invoice
+from node.ledger.operations import DirectOperation
+from node.ledger.row_codec import encode_row
+from node.ledger.state import RowChange
 from tests.ledger.member_moves import (
     BUREAU_SERIAL,
     MEMBER_KINDS,
@@ -125,7 +125,7 @@ class Ledger(RuleBasedStateMachine):
         blues = [row for row in invoices(self.world).values() if not row.red]
         return blues[place % len(blues)]
 
-    def _apply(self, who: str, *operations: ops.DirectOperation) -> None:
+    def _apply(self, who: str, *operations: DirectOperation) -> None:
         world = self.world
         stored = dict(world.store)
         if len(who) == 64:

@@ -21,18 +21,18 @@ from node.cards import CardError, NodeCard, make_card
 from node.chain.block import Block
 from node.chain.leaf import Leaf
 from node.keystore import generate_keys
-from node.ledger import operations as ops
 from node.ledger import text, unassigned
 from node.ledger.bykey import decode_operation
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
-from node.ledger.membership import Admit, Propose
-from node.ledger.operations import DirectOperation
+from node.ledger.invoices import operations as ops
+from node.ledger.membership.operations import Admit, Propose
+from node.ledger.operations import DirectOperation, Operation
 from node.ledger.text import Worded, check_line, check_safe, check_safe_lines
 from node.ledger.transaction import MalformedTransactionError, TransactionBody, Wire
 from node.ledger.types import Code18, Currency, Date, InvoiceNumber, PartyRef, Role
 from tests.ledger.awkward import CONTROLS, DIRECTIONS, SIGNABLE, UNSIGNABLE, variants
 
-ROOTS = (TransactionBody, Wire, DirectOperation, ops.Operation, Genesis, NodeCard, Leaf, Block)
+ROOTS = (TransactionBody, Wire, DirectOperation, Operation, Genesis, NodeCard, Leaf, Block)
 """What is signed or hashed, and everything in it."""
 CODE = "91440300MA5DA7AE0A"
 SOURCES = [

@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from node.ledger import operations as ops
-from node.ledger.codes import Code
-from node.ledger.rows import Response, decode_participant, encode_row
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.invoices.rows import Response
+from node.ledger.operations import DirectOperation
+from node.ledger.participants import decode_participant
+from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -105,7 +108,7 @@ def word(said: Response, amount: int = 0, reason: str = "goods missing") -> ops.
     return ops.RespondInvoice(BLUE, said, amount, reason)
 
 
-def after(*steps: tuple[str, ops.DirectOperation], wait: int = 0) -> Setup:
+def after(*steps: tuple[str, DirectOperation], wait: int = 0) -> Setup:
     """A fresh invoice, then steps that must succeed, then time."""
 
     def make() -> World:
@@ -153,8 +156,8 @@ def credited() -> World:
 
 
 def open_cases(
-    row: int, who: str, operation: ops.DirectOperation, *steps: tuple[str, ops.DirectOperation]
-) -> list[tuple[int, str, Setup, str, ops.DirectOperation, Code]]:
+    row: int, who: str, operation: DirectOperation, *steps: tuple[str, DirectOperation]
+) -> list[tuple[int, str, Setup, str, DirectOperation, Code]]:
     """The same operation on an invoice that is frozen, and on one that is cancelled."""
     closed = cancelled if not steps else credited_after(*steps)
     return [
@@ -163,7 +166,7 @@ def open_cases(
     ]
 
 
-def credited_after(*steps: tuple[str, ops.DirectOperation]) -> Setup:
+def credited_after(*steps: tuple[str, DirectOperation]) -> Setup:
     """`steps`, and then the whole invoice credited with everybody's consent."""
 
     def make() -> World:
@@ -184,7 +187,7 @@ def credited_after(*steps: tuple[str, ops.DirectOperation]) -> Setup:
     return make
 
 
-Case = tuple[int, str, Setup, str, ops.DirectOperation, Code]
+Case = tuple[int, str, Setup, str, DirectOperation, Code]
 NEXT = make_issue(1)
 CASES: list[Case] = [
     # 1 issue
@@ -389,7 +392,7 @@ CASES: list[Case] = [
     [case[2:] for case in CASES],
     ids=[f"{case[0]} {case[1]}: {case[5].name}" for case in CASES],
 )
-def test_row(setup: Setup, who: str, operation: ops.DirectOperation, code: Code) -> None:
+def test_row(setup: Setup, who: str, operation: DirectOperation, code: Code) -> None:
     world = setup()
     before = {place: row for place, row in world.store.items() if place[0] is not Table.TXID}
     assert world.code(who, operation) is code
@@ -402,8 +405,8 @@ def test_another_issuers_invoice_cannot_be_replaced() -> None:
     world = issued()
     world.ok(
         BUREAU,
-        ops.AllotSegment(RIVAL, number(5_000), 10),
-        ops.GrantQuota(RIVAL, MONTH, 10_000, START, START + DAY),
+        AllotSegment(RIVAL, number(5_000), 10),
+        GrantQuota(RIVAL, MONTH, 10_000, START, START + DAY),
     )
     assert world.code(RIVAL, make_issue(5_000, replaces=BLUE)) is Code.WRONG_PARTY
 

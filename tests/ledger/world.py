@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.context import BlockContext
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
+    KINDS,
     BlockOutcome,
     CheckedTransaction,
     PrefetchedState,
@@ -27,19 +27,23 @@ from node.ledger.execution import (
 )
 from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.invariant import check_invariant
-from node.ledger.rows import (
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.invoices.invariant import check_invariant
+from node.ledger.invoices.rows import (
     InvoiceRow,
     QuotaRow,
     SegmentsRow,
     decode_invoice,
-    decode_participant,
     decode_quota,
     decode_segments,
     quota_key,
     segments_key,
 )
+from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.participants import decode_participant
 from node.ledger.signing import public_key, sign
+from node.ledger.state import State, TableState
 from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import (
     Transaction,
@@ -48,8 +52,6 @@ from node.ledger.transaction import (
     encode_body,
     encode_wire,
 )
-from node.ledger.types import Table
-from node.ledger.view import State, TableState
 
 BUREAU = "91440300MA5DA7AE09"
 SELLER = "91440300MA5DB7AE01"
@@ -119,7 +121,7 @@ def make_genesis(terms: Terms | None = None) -> Genesis:
     )
 
 
-STORED_AS = State(PrefetchedState({}, {})).tables
+STORED_AS = tuple(State(PrefetchedState({}, {}), KINDS).values())
 
 
 def can_be_read(kind: TableState[Any], value: bytes) -> bool:
@@ -170,7 +172,7 @@ class World:
     def transaction(
         self,
         author: str,
-        operations: Sequence[ops.Operation],
+        operations: Sequence[Operation],
         blobs: tuple[bytes, ...] = (),
         /,
         **changed: object,
@@ -239,26 +241,26 @@ class World:
 
     # --- One transaction a block ---
 
-    def run(self, author: str, *operations: ops.Operation, blobs: tuple[bytes, ...] = ()) -> Result:
+    def run(self, author: str, *operations: Operation, blobs: tuple[bytes, ...] = ()) -> Result:
         """Apply one transaction in a block of its own."""
         return self.block([self.transaction(author, operations, blobs)]).results[0]
 
-    def code(self, author: str, *operations: ops.Operation) -> Code:
+    def code(self, author: str, *operations: Operation) -> Code:
         return self.run(author, *operations).code
 
-    def ok(self, author: str, *operations: ops.Operation) -> Result:
+    def ok(self, author: str, *operations: Operation) -> Result:
         result = self.run(author, *operations)
         assert result.code is Code.OK, (result.code, result.operation)
         return result
 
     def by_key(
-        self, seed: bytes, author: str, operation: ops.DirectOperation
-    ) -> tuple[Transaction, ops.ByKey]:
+        self, seed: bytes, author: str, operation: DirectOperation
+    ) -> tuple[Transaction, ByKey]:
         """A transaction of `author` that carries `operation` of the bare key of `seed`."""
         inner = encode_operation(operation)
         nonce, valid_until = self.nonce + 1, self.height + 10
         message = by_key_message(self.network_id, author, nonce, valid_until, inner)
-        wrapped = ops.ByKey(public_key(seed), sign(seed, message), inner)
+        wrapped = ByKey(public_key(seed), sign(seed, message), inner)
         return self.transaction(author, [wrapped], valid_until=valid_until), wrapped
 
     def later(self, ms: int) -> None:
@@ -343,8 +345,8 @@ def opened(genesis: Genesis | None = None) -> World:
     world = World(genesis)
     world.ok(
         BUREAU,
-        ops.AllotSegment(SELLER, SEGMENT_FIRST, SEGMENT_COUNT),
-        ops.GrantQuota(SELLER, MONTH, QUOTA, START, START + 30 * DAY),
+        AllotSegment(SELLER, SEGMENT_FIRST, SEGMENT_COUNT),
+        GrantQuota(SELLER, MONTH, QUOTA, START, START + 30 * DAY),
     )
     return world
 

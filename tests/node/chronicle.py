@@ -14,8 +14,10 @@ from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, certify
 from node.chain.checkpoint import Checkpoint, cosign, sign_origin
 from node.chain.voters import VoterSet
-from node.ledger import operations as ops
 from node.ledger.genesis import Genesis, ParticipantDocument
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.operations import Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
@@ -49,7 +51,7 @@ def transaction(
     genesis: Genesis,
     author: str,
     nonce: int,
-    operations: Sequence[ops.Operation],
+    operations: Sequence[Operation],
     blobs: tuple[bytes, ...] = (),
 ) -> bytes:
     """A signed transaction as it travels."""
@@ -155,9 +157,9 @@ def issue(genesis: Genesis, serial: int, *, details: int = 0, nonce: int | None 
 async def write_history(chronicle: Chronicle) -> None:
     """Six certified heights of every kind, and a seventh that is not final."""
     genesis = chronicle.genesis
-    opening: list[ops.Operation] = [
-        ops.AllotSegment(SELLER, invoice_number(0), SEGMENT_COUNT),
-        ops.GrantQuota(SELLER, MONTH, 10**12, START, START + 30 * DAY),
+    opening: list[Operation] = [
+        AllotSegment(SELLER, invoice_number(0), SEGMENT_COUNT),
+        GrantQuota(SELLER, MONTH, 10**12, START, START + 30 * DAY),
     ]
     await chronicle.certify(await chronicle.add(transaction(genesis, BUREAU, 1, opening)))
     twice = issue(genesis, 1, details=400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from node.admission import BEGINNING_BYTES, VerifiedCache
-from node.ledger.operations import BookInvoice
+from node.ledger.invoices.operations import BookInvoice
 from node.ledger.transaction import decode_transaction, encode_body, encode_wire
 from tests.node.transactions import make_transaction
 

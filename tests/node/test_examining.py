@@ -14,8 +14,9 @@ from node.api.drafts import invoice_draft
 from node.api.schemas import InvoiceBody
 from node.bureau import Examiner, Position
 from node.examining import examine
-from node.ledger.rows import DiscrepancyKind, GroupRow, InvoiceRow, encode_row
-from node.ledger.types import Table
+from node.ledger.codes import Table
+from node.ledger.invoices.rows import DiscrepancyKind, GroupRow, InvoiceRow
+from node.ledger.row_codec import encode_row
 from node.opening import Opened
 
 ISSUER, BUYER = "91350100M000100Y43", "91110000600037341L"

@@ -12,11 +12,11 @@ from node.admission import Admission, VerifiedCache
 from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.keystore import INTERACTIVE, KeyFile, NodeKeys, generate_keys, save_keys
-from node.ledger import operations as ops
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
-from node.ledger.membership import ALL_SCOPES, Scope
-from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState, encode_row
+from node.ledger.invoices import operations as ops
+from node.ledger.participants import ALL_SCOPES, KeyRow, ParticipantRow, ParticipantState, Scope
+from node.ledger.row_codec import encode_row
 from node.ledger.signing import public_key
 from node.ledger.types import Role
 from node.members import Members

@@ -13,8 +13,8 @@ from node.audit.run import Audit
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.merkle import decode_frontier
 from node.chain.run import Assembler
-from node.ledger import operations as ops
 from node.ledger.codes import Code
+from node.ledger.invoices import operations as ops
 from node.storage.damage import DamagedFileError
 from tests.audit.ledgers import open_registers, write_index
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, NO_MEMORY, plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from node.ledger.operations import BookInvoice
+from node.ledger.invoices.operations import BookInvoice
 from node.ledger.signing import secret_key, sign
 from node.ledger.transaction import (
     Transaction,

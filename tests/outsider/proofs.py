@@ -19,9 +19,10 @@ from node.chain.disclosure import Disclosure, Item, commit, disclose, items_of
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.proof import build_proof
 from node.chain.voters import VoterSet
-from node.ledger import operations as ops
 from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Genesis
+from node.ledger.invoices import operations as ops
+from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.signing import public_key, sign
 from node.storage.ledger import AppliedBlock, Ledger
 from node.storage.ledger_reader import LedgerReader
@@ -143,11 +144,11 @@ def random_details(rng: random.Random, lines: int) -> list[Item]:
     return items_of(text.encode())
 
 
-def _by_key(genesis: Genesis, nonce: int, operation: ops.DirectOperation) -> ops.ByKey:
+def _by_key(genesis: Genesis, nonce: int, operation: DirectOperation) -> ByKey:
     """An operation of a bare key, which the buyer's transaction carries."""
     inner = encode_operation(operation)
     message = by_key_message(genesis.network_id, BUYER, nonce, 1_000, inner)
-    return ops.ByKey(public_key(BARE), sign(BARE, message), inner)
+    return ByKey(public_key(BARE), sign(BARE, message), inner)
 
 
 def _shown(rng: random.Random, items: list[Item], operation: int) -> list[Disclosure]:
@@ -169,7 +170,7 @@ async def with_disclosures(folder: Path, count: int) -> Collection:
         all_items = [random_details(rng, rng.choice((1, 2, 17, 300))) for _ in range(batch)]
         bare = rng.random() < 0.3
         buyer = public_key(BARE).hex() if bare else BUYER
-        operations: list[ops.Operation] = [
+        operations: list[Operation] = [
             make_issue(serial + n, buyer=buyer, details=commit(items, SALT))
             for n, items in enumerate(all_items)
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from node.ledger.types import Table
+from node.ledger.codes import Table
 from node.storage.damage import (
     KEPT,
     DamagedFileError,

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
-from node.ledger import operations as ops
 from node.ledger.bykey import encode_operation
-from node.ledger.operations import ByKey, IssueInvoice, Operation, RateGroup
-from node.ledger.rows import (
+from node.ledger.invoices import operations as ops
+from node.ledger.invoices.operations import IssueInvoice, RateGroup
+from node.ledger.invoices.rows import (
     Document,
     FormRow,
     FormState,
@@ -24,8 +24,9 @@ from node.ledger.rows import (
     OfferRow,
     Response,
     SubmissionRow,
-    encode_row,
 )
+from node.ledger.operations import ByKey, Operation
+from node.ledger.row_codec import encode_row
 from node.ledger.transaction import TransactionBody, encode_body, transaction_id
 from node.storage import index_queries, index_rows, index_writing
 from node.storage.index import IndexGapError, QueryIndex

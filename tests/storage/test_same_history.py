@@ -9,8 +9,7 @@ import pytest
 
 from node.chain.block import Block, encode_block
 from node.chain.voters import VoterSet
-from node.ledger.codes import Code
-from node.ledger.types import Table
+from node.ledger.codes import Code, Table
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from tests.ledger.history import PastBlock, SigningWorld, random_history

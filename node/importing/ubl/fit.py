@@ -13,8 +13,8 @@ from node.importing.ubl.breaches import Report
 from node.importing.ubl.sums import MISMATCH
 from node.importing.ubl.terms import ALLOWANCE, LINES
 from node.importing.ubl.tree import Node
-from node.ledger.issuing import refuse_totals
-from node.ledger.operations import RATE_GROUPS_MAX, RateGroup
+from node.ledger.invoices.issuing import refuse_totals
+from node.ledger.invoices.operations import RATE_GROUPS_MAX, RateGroup
 
 _TOTALS = "cac:LegalMonetaryTotal"
 

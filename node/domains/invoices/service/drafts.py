@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from node.following.outcomes import Submission
-from node.ledger.operations import RateGroup
+from node.ledger.invoices.operations import RateGroup
 
 
 class InvoiceDraft(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node.ledger.codes import Code
-from node.ledger.operations import ClaimInvoice, ReimburseClaim, ReleaseClaim, SubmitInvoice
-from node.ledger.rows import (
+from node.ledger.invoices.operations import (
+    ClaimInvoice,
+    ReimburseClaim,
+    ReleaseClaim,
+    SubmitInvoice,
+)
+from node.ledger.invoices.rows import (
     CLAIMS_MAX,
     FORM_IDS_MAX,
     ClaimRow,
     InvoiceRow,
-    ParticipantState,
     Response,
     SubmissionRow,
 )
+from node.ledger.participants import PARTICIPANTS, ParticipantState
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
 
@@ -35,7 +40,7 @@ def submit(step: Step, invoice: InvoiceRow, op: SubmitInvoice) -> Code:
             return Code.NOT_SUBMITTED
         invoice.submissions = others
         return Code.OK
-    reimburser = step.state.participants.get(op.to.encode()) if len(op.to) == 18 else None
+    reimburser = step.state[PARTICIPANTS].get(op.to.encode()) if len(op.to) == 18 else None
     if reimburser is None or reimburser.state is not ParticipantState.ACTIVE:
         return Code.UNKNOWN_PARTY
     if Role.REIMBURSER not in reimburser.roles:

@@ -11,16 +11,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from node.ledger.codes import Code
-from node.ledger.membership import (
-    NO_END,
+from node.ledger.membership.operations import (
     SIGNING_KEYS_MAX,
     AddKey,
     KeyKind,
     RevokeKey,
     RotateKey,
-    Scope,
 )
-from node.ledger.rows import KeyRow, ParticipantRow
+from node.ledger.participants import NO_END, PARTICIPANTS, KeyRow, ParticipantRow, Scope
 from node.ledger.signing import verify
 from node.ledger.step import Step
 
@@ -30,14 +28,6 @@ _POSSESSION_TAG = b"piaolian/key/v1\n"
 def possession_message(network: bytes, participant: str, key: bytes) -> bytes:
     """What a new signing key signs to show that it is held, for one participant."""
     return b"".join((_POSSESSION_TAG, network, participant.encode(), key))
-
-
-def find_key(keys: tuple[KeyRow, ...], key: bytes, height: int) -> KeyRow | None:
-    """The entry of `key` if it counts at `height`."""
-    for row in keys:
-        if row.key == key:
-            return row if row.lives(height) else None
-    return None
 
 
 def add_key(step: Step, op: AddKey) -> Code:
@@ -74,7 +64,7 @@ def rotate_key(step: Step, op: RotateKey) -> Code:
 
 
 def _own_row(step: Step) -> ParticipantRow:
-    row: ParticipantRow | None = step.state.participants.edit(step.actor.encode())
+    row: ParticipantRow | None = step.state[PARTICIPANTS].edit(step.actor.encode())
     assert row is not None, "the author was found"
     return row
 

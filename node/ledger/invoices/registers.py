@@ -9,19 +9,26 @@ import datetime
 from functools import lru_cache
 
 from node.ledger.codes import Code
-from node.ledger.membership import ResumeIssuing, SuspendIssuing
-from node.ledger.operations import (
+from node.ledger.invoices.bureau_operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,
     PublishTaxRates,
-    RateGroup,
+    ResumeIssuing,
+    SuspendIssuing,
 )
-from node.ledger.regions import is_allotted, last_of, refuse_outside, runs_over
-from node.ledger.rows import (
+from node.ledger.invoices.operations import RateGroup
+from node.ledger.invoices.regions import is_allotted, last_of, refuse_outside, runs_over
+from node.ledger.invoices.rows import (
+    ALLOTMENTS,
+    EXCHANGE_RATES,
     EXCHANGE_RATES_MAX,
+    INVOICES,
+    QUOTAS,
     RATES_FOR_ALL_KEY,
+    SEGMENTS,
     SEGMENTS_MAX,
+    TAX_RATES,
     AllotmentRow,
     DatedRateRow,
     ExchangeRateRow,
@@ -33,6 +40,7 @@ from node.ledger.rows import (
     quota_key,
     segments_key,
 )
+from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step
 from node.ledger.types import Role
 
@@ -61,13 +69,13 @@ def allot_segment(step: Step, op: AllotSegment) -> Code:
     if is_allotted(step, op.first, last):
         return Code.SEGMENT_OVERLAP
     key = segments_key(op.issuer)
-    held = step.state.segments.get(key)
+    held = step.state[SEGMENTS].get(key)
     kept = () if held is None else tuple(s for s in held.segments if not _exhausted(s))
     if len(kept) >= SEGMENTS_MAX:
         return Code.TOO_MANY_SEGMENTS
     segments = sorted((*kept, SegmentRow(op.first, last)), key=lambda segment: segment.first)
-    step.state.segments.put(key, SegmentsRow(op.issuer, tuple(segments)))
-    step.state.allotments.put(allotment_key(last), AllotmentRow(op.first, last, op.issuer))
+    step.state[SEGMENTS].put(key, SegmentsRow(op.issuer, tuple(segments)))
+    step.state[ALLOTMENTS].put(allotment_key(last), AllotmentRow(op.first, last, op.issuer))
     return Code.OK
 
 
@@ -79,10 +87,10 @@ def grant_quota(step: Step, op: GrantQuota) -> Code:
     if op.valid_to <= op.valid_from or not 1 <= op.month % 100 <= 12:
         return Code.PERIOD_INVALID
     key = quota_key(op.issuer, op.month)
-    held = step.state.quotas.get(key)
+    held = step.state[QUOTAS].get(key)
     used = 0 if held is None else held.used
     row = QuotaRow(op.issuer, op.month, op.net, used, op.valid_from, op.valid_to)
-    step.state.quotas.put(key, row)
+    step.state[QUOTAS].put(key, row)
     return Code.OK
 
 
@@ -97,7 +105,7 @@ def publish_tax_rates(step: Step, op: PublishTaxRates) -> Code:
         if refusal:
             return refusal
         key = op.issuer.encode()
-    step.state.tax_rates.put(key, TaxRatesRow(tuple(sorted(set(op.rates)))))
+    step.state[TAX_RATES].put(key, TaxRatesRow(tuple(sorted(set(op.rates)))))
     return Code.OK
 
 
@@ -112,7 +120,7 @@ def publish_exchange_rate(step: Step, op: PublishExchangeRate) -> Code:
     if not is_date(op.date) or op.currency == step.home:
         return Code.PERIOD_INVALID
     key = op.currency.encode()
-    held = step.state.exchange_rates.get(key)
+    held = step.state[EXCHANGE_RATES].get(key)
     dated = {} if held is None else {rate.date: rate for rate in held.rates}
     dated[op.date] = DatedRateRow(op.date, op.micro)
     rates = [dated[date] for date in sorted(dated)]
@@ -120,7 +128,7 @@ def publish_exchange_rate(step: Step, op: PublishExchangeRate) -> Code:
     rates = past[-1:] + rates[len(past) :]
     if len(rates) > EXCHANGE_RATES_MAX:
         return Code.PERIOD_INVALID
-    step.state.exchange_rates.put(key, ExchangeRateRow(op.currency, tuple(rates)))
+    step.state[EXCHANGE_RATES].put(key, ExchangeRateRow(op.currency, tuple(rates)))
     return Code.OK
 
 
@@ -139,7 +147,7 @@ def _set_issuing(step: Step, issuer: str, case: str, *, suspended: bool) -> Code
     refusal = _bureau_for(step, issuer)
     if refusal:
         return refusal
-    row = step.state.participants.edit(issuer.encode())
+    row = step.state[PARTICIPANTS].edit(issuer.encode())
     assert row is not None, "it was found"
     if row.issuing_suspended is suspended:
         return Code.ISSUING_STATE
@@ -151,7 +159,7 @@ def _set_issuing(step: Step, issuer: str, case: str, *, suspended: bool) -> Code
 def _bureau_for(step: Step, issuer: str, roles: tuple[Role, ...] = (Role.ISSUER,)) -> Code:
     if not step.has_role(Role.TAX_BUREAU):
         return Code.NOT_BUREAU
-    row = step.state.participants.get(issuer.encode())
+    row = step.state[PARTICIPANTS].get(issuer.encode())
     if row is None:
         return Code.UNKNOWN_PARTY
     return Code.OK if any(role in row.roles for role in roles) else Code.NOT_PERMITTED
@@ -166,12 +174,12 @@ def _exhausted(segment: SegmentRow) -> bool:
 
 def take_number(step: Step, number: str) -> Code:
     """Use a number of the author's own segments, once for ever."""
-    row = step.state.segments.edit(segments_key(step.numbers_of))
+    row = step.state[SEGMENTS].edit(segments_key(step.numbers_of))
     if row is None:
         return Code.NUMBER_NOT_ALLOTTED
     for place, segment in enumerate(row.segments):
         if segment.first <= number <= segment.last:
-            if step.state.invoices.get(number.encode()) is not None:
+            if step.state[INVOICES].get(number.encode()) is not None:
                 return Code.NUMBER_USED
             taken = SegmentRow(segment.first, segment.last, segment.used + 1)
             row.segments = (*row.segments[:place], taken, *row.segments[place + 1 :])
@@ -181,9 +189,9 @@ def take_number(step: Step, number: str) -> Code:
 
 def rates_allowed(step: Step, groups: tuple[RateGroup, ...]) -> bool:
     """Whether every rate is in force for the actor: its own list, else the list for all."""
-    row = step.state.tax_rates.get(step.actor.encode())
+    row = step.state[TAX_RATES].get(step.actor.encode())
     if row is None:
-        row = step.state.tax_rates.get(RATES_FOR_ALL_KEY)
+        row = step.state[TAX_RATES].get(RATES_FOR_ALL_KEY)
     if row is None:
         return False
     allowed = row.rates
@@ -197,14 +205,14 @@ def home_amount(step: Step, currency: str, amount: int) -> int | None:
     """`amount` in the home currency, rounded half up; None when no rate is in force."""
     if currency == step.home:
         return amount
-    row = step.state.exchange_rates.get(currency.encode())
+    row = step.state[EXCHANGE_RATES].get(currency.encode())
     micro = None if row is None else row.in_force(step.date)
     return None if micro is None else (amount * micro + MICRO // 2) // MICRO
 
 
 def charge_quota(step: Step, amount: int) -> Code:
     """Take `amount` from the actor's quota of the block's month."""
-    row = step.state.quotas.edit(quota_key(step.actor, step.month))
+    row = step.state[QUOTAS].edit(quota_key(step.actor, step.month))
     if row is None or not row.valid_from <= step.now <= row.valid_to:
         return Code.QUOTA_PERIOD
     if amount > row.granted - row.used:
@@ -215,7 +223,7 @@ def charge_quota(step: Step, amount: int) -> Code:
 
 def restore_quota(step: Step, amount: int) -> None:
     """Give `amount`, charged to the actor in this very month, back."""
-    row = step.state.quotas.edit(quota_key(step.actor, step.month))
+    row = step.state[QUOTAS].edit(quota_key(step.actor, step.month))
     assert row is not None
     row.used -= amount
 

@@ -13,7 +13,7 @@ import msgspec
 from stdnum.cn import uscc
 
 from node.ledger.codes import Code
-from node.ledger.membership import (
+from node.ledger.membership.operations import (
     PROPOSAL_ID_BYTES,
     Action,
     Admit,
@@ -25,8 +25,10 @@ from node.ledger.membership import (
     Vote,
     WithdrawProposal,
 )
-from node.ledger.membership_rows import (
+from node.ledger.membership.rows import (
+    GOVERNANCE,
     GOVERNANCE_KEY,
+    PROPOSALS,
     PROPOSALS_OF_ONE_MAX,
     PROPOSALS_OPEN_MAX,
     GovernanceRow,
@@ -35,7 +37,7 @@ from node.ledger.membership_rows import (
     ProposalRow,
     ProposalState,
 )
-from node.ledger.rows import KeyRow, ParticipantRow, ParticipantState
+from node.ledger.participants import PARTICIPANTS, KeyRow, ParticipantRow, ParticipantState
 from node.ledger.step import Step
 from node.ledger.types import Role
 
@@ -55,7 +57,7 @@ def propose(step: Step, op: Propose) -> Code:
     if step.actor not in governance.voters:
         return Code.NOT_GOVERNOR
     identity = proposal_id(step.actor, op)
-    if step.state.proposals.get(identity) is not None:
+    if step.state[PROPOSALS].get(identity) is not None:
         return Code.ALREADY_PROPOSED
     refusal = _refuse(step, governance, op.action)
     if refusal:
@@ -67,7 +69,7 @@ def propose(step: Step, op: Propose) -> Code:
     expires = step.now + step.terms.proposal_ms
     governance.open = (*running, OpenRow(identity, step.actor, expires))
     row = ProposalRow(identity, step.actor, op.action, op.reason, step.now, expires, (step.actor,))
-    step.state.proposals.put(identity, row)
+    step.state[PROPOSALS].put(identity, row)
     return _decide(step, governance, row)
 
 
@@ -105,13 +107,13 @@ def withdraw(step: Step, op: WithdrawProposal) -> Code:
 
 
 def _governance(step: Step) -> GovernanceRow:
-    row: GovernanceRow | None = step.state.governance.edit(GOVERNANCE_KEY)
+    row: GovernanceRow | None = step.state[GOVERNANCE].edit(GOVERNANCE_KEY)
     assert row is not None, "the genesis puts it"
     return row
 
 
 def _open_proposal(step: Step, identity: bytes) -> ProposalRow | Code:
-    row = step.state.proposals.edit(identity)
+    row = step.state[PROPOSALS].edit(identity)
     if row is None:
         return Code.UNKNOWN_PROPOSAL
     if row.state is not ProposalState.OPEN:
@@ -146,7 +148,7 @@ def _refuse(step: Step, governance: GovernanceRow, action: Action) -> Code:
     """Why the action cannot be carried out in this state."""
     if isinstance(action, Admit | ChangeRoles) and not _is_role_set(action.roles):
         return Code.ROLES_INVALID
-    row = step.state.participants.get(action.participant.encode())
+    row = step.state[PARTICIPANTS].get(action.participant.encode())
     if isinstance(action, Admit):
         if row is not None:
             return Code.ALREADY_PARTICIPANT
@@ -179,7 +181,7 @@ def _fits(row: ParticipantRow, action: Suspend | Reinstate | Retire | ChangeRole
 
 
 def _carry_out(step: Step, governance: GovernanceRow, action: Action) -> None:
-    participants = step.state.participants
+    participants = step.state[PARTICIPANTS]
     key = action.participant.encode()
     if isinstance(action, Admit):
         admitted = ParticipantRow(

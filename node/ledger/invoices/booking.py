@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.operations import BookInvoice, UnbookInvoice
-from node.ledger.rows import BOOKINGS_MAX, BookingRow, InvoiceRow
+from node.ledger.invoices.operations import BookInvoice, UnbookInvoice
+from node.ledger.invoices.rows import BOOKINGS_MAX, BookingRow, InvoiceRow
 from node.ledger.step import Step
 
 

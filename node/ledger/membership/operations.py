@@ -1,31 +1,20 @@
-"""Operations on who takes part: keys, proposals, regions, suspended issuing. Owns shapes, no rule.
-
-The tag is the first element of the encoded array, as in `operations`, whose union these join.
-"""
+"""Operations on who takes part: keys, proposals, votes. Owns shapes, no rule."""
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Annotated
 
 import msgspec
 
+from node.ledger.operation import Shape
+from node.ledger.participants import ALL_SCOPES, NO_END
 from node.ledger.text import Worded
-from node.ledger.types import (
-    Code18,
-    InvoiceNumber,
-    ParticipantName,
-    PublicKey,
-    Reason,
-    Role,
-    Text64,
-)
+from node.ledger.types import Code18, ParticipantName, PublicKey, Reason, Role
 
 SIGNING_KEYS_MAX = 16
 """Keys of one kind in a participant's row: departments and overlapping rotations; the row is read
 with every transaction of its author. The same for sealing keys, as each reader costs a wrap."""
-NO_END = 2**53
-"""Not-after height of a key that has no end."""
 PROPOSAL_ID_BYTES = 16
 
 Height = Annotated[int, msgspec.Meta(ge=1, le=NO_END)]
@@ -45,39 +34,14 @@ class KeyKind(IntEnum):
     """X25519."""
 
 
-class Scope(IntFlag):
-    """What a signing key may be used for. An operation names the scopes that permit it."""
-
-    ISSUE = 1
-    """Issue, cancel, red letters."""
-    HOLD = 2
-    """Respond, offer, sign, submit, book, share."""
-    REIMBURSE = 4
-    """Claim, release, reimburse, consent."""
-    REGISTER = 8
-    """The tax bureau's registers, rulings and freezes."""
-    GOVERN = 16
-    """Proposals and votes."""
-    KEYS = 32
-    """The participant's own keys."""
-
-
-ALL_SCOPES = int(Scope.ISSUE | Scope.HOLD | Scope.REIMBURSE | Scope.REGISTER)
-ALL_SCOPES |= int(Scope.GOVERN | Scope.KEYS)
-SCOPE_NAMES: dict[str, Scope] = {scope.name.lower(): scope for scope in Scope if scope.name}
-
 ScopeBits = Annotated[int, msgspec.Meta(ge=0, le=ALL_SCOPES)]
 Proof = Annotated[bytes, msgspec.Meta(max_length=64)]
-
-
-class _Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """Base of every shape here."""
 
 
 # --- Keys ------------------------------------------------------------------------------------
 
 
-class AddKey(_Shape, frozen=True, tag=70):
+class AddKey(Shape, frozen=True, tag=70):
     """Add a key of the author. `scope` is 0 for a sealing key."""
 
     kind: KeyKind
@@ -89,14 +53,14 @@ class AddKey(_Shape, frozen=True, tag=70):
     """The new signing key's own signature (`keys.possession_message`); empty for a sealing key."""
 
 
-class RevokeKey(_Shape, frozen=True, tag=71):
+class RevokeKey(Shape, frozen=True, tag=71):
     """End a key of the author at once."""
 
     kind: KeyKind
     key: PublicKey
 
 
-class RotateKey(_Shape, frozen=True, tag=72):
+class RotateKey(Shape, frozen=True, tag=72):
     """Put a new key in the place of an old one, with its scope and its end."""
 
     kind: KeyKind
@@ -120,25 +84,25 @@ class Admit(Worded, frozen=True, tag=1):
     sealing_key: PublicKey
 
 
-class Suspend(_Shape, frozen=True, tag=2):
+class Suspend(Shape, frozen=True, tag=2):
     """Suspend a participant: it cannot act until it is reinstated."""
 
     participant: Code18
 
 
-class Reinstate(_Shape, frozen=True, tag=3):
+class Reinstate(Shape, frozen=True, tag=3):
     """Make a suspended participant active again."""
 
     participant: Code18
 
 
-class Retire(_Shape, frozen=True, tag=4):
+class Retire(Shape, frozen=True, tag=4):
     """Retire a participant for good. Its invoices stay."""
 
     participant: Code18
 
 
-class ChangeRoles(_Shape, frozen=True, tag=5):
+class ChangeRoles(Shape, frozen=True, tag=5):
     """Give a participant other roles."""
 
     participant: Code18
@@ -158,7 +122,7 @@ class Propose(Worded, frozen=True, tag=60):
     """Tells a proposal from an earlier one of the same words."""
 
 
-class Vote(_Shape, frozen=True, tag=61):
+class Vote(Shape, frozen=True, tag=61):
     """A governor's word on a proposal, once."""
 
     proposal: ProposalId
@@ -167,45 +131,10 @@ class Vote(_Shape, frozen=True, tag=61):
     approve: bool
 
 
-class WithdrawProposal(_Shape, frozen=True, tag=62):
+class WithdrawProposal(Shape, frozen=True, tag=62):
     """The proposer takes an open proposal back."""
 
     proposal: ProposalId
 
 
-# --- The tax bureau --------------------------------------------------------------------------
-
-
-class AllotRegion(_Shape, frozen=True, tag=5):
-    """Allot `count` consecutive numbers to a regional bureau, which allots them to issuers."""
-
-    bureau: Code18
-    first: InvoiceNumber
-    count: Annotated[int, msgspec.Meta(ge=1, le=10**15)]
-
-
-class SuspendIssuing(Worded, frozen=True, tag=6):
-    """Stop an issuer's blue invoices. Red letters stay possible."""
-
-    issuer: Code18
-    case: Text64
-
-
-class ResumeIssuing(Worded, frozen=True, tag=7):
-    """Let a stopped issuer issue again."""
-
-    issuer: Code18
-    case: Text64
-
-
-MembershipOperation = (
-    AddKey
-    | RevokeKey
-    | RotateKey
-    | Propose
-    | Vote
-    | WithdrawProposal
-    | AllotRegion
-    | SuspendIssuing
-    | ResumeIssuing
-)
+MembershipOperation = AddKey | RevokeKey | RotateKey | Propose | Vote | WithdrawProposal

@@ -7,17 +7,16 @@ most once a block. Knows no rule and no store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 from msgspec.structs import replace
+from typing_extensions import override
 
-from node.ledger import membership_rows, rows
+from node.ledger.codes import Table
+from node.ledger.row_codec import Row, TableKind
 from node.ledger.stored import StateView, UnreadableStateError
-from node.ledger.types import Table
-
-_Row = TypeVar("_Row")
 
 
 class RowChange(msgspec.Struct, frozen=True, gc=False):
@@ -38,7 +37,7 @@ class RowRewrittenError(RuntimeError):
 _ABSENT = object()
 
 
-class TableState(Generic[_Row]):
+class TableState(Generic[Row]):
     """One table during a block: rows of the block so far, and those of the open transaction."""
 
     __slots__ = (
@@ -53,29 +52,19 @@ class TableState(Generic[_Row]):
         "table",
     )
 
-    def __init__(
-        self,
-        view: StateView,
-        dirty: list[TableState[Any]],
-        table: Table,
-        decode: Callable[[bytes], _Row],
-        encode: Callable[[_Row], bytes],
-        *,
-        once: bool = False,
-    ) -> None:
-        self._read = view.reader(table)
+    def __init__(self, view: StateView, dirty: list[TableState[Any]], kind: TableKind[Row]) -> None:
+        self._read = view.reader(kind.table)
         self._dirty = dirty
-        self.table = table
-        self._decode = decode
-        self.encode = encode
-        self._once = once
-        """Its rows are written once and stay."""
-        self._rows: dict[bytes, _Row | None] = {}
-        self._open: dict[bytes, _Row] = {}
-        self._changed: dict[bytes, _Row] = {}
+        self.table = kind.table
+        self._decode = kind.decode
+        self.encode = kind.encode
+        self._once = kind.once
+        self._rows: dict[bytes, Row | None] = {}
+        self._open: dict[bytes, Row] = {}
+        self._changed: dict[bytes, Row] = {}
         """Those of `_rows` that the block wrote."""
 
-    def get(self, key: bytes) -> _Row | None:
+    def get(self, key: bytes) -> Row | None:
         """The row as the open transaction sees it, to read only."""
         row = self._open.get(key)
         if row is not None:
@@ -88,7 +77,7 @@ class TableState(Generic[_Row]):
         self._rows[key] = row
         return row
 
-    def decode(self, value: bytes) -> _Row:
+    def decode(self, value: bytes) -> Row:
         """The row of stored bytes.
 
         Raises:
@@ -99,7 +88,7 @@ class TableState(Generic[_Row]):
         except Exception as error:
             raise UnreadableStateError(f"{self.table!r} {value[:64].hex()}") from error
 
-    def edit(self, key: bytes) -> _Row | None:
+    def edit(self, key: bytes) -> Row | None:
         """The open transaction's own copy of the row, to change in place."""
         row = self._open.get(key)
         if row is None:
@@ -109,17 +98,17 @@ class TableState(Generic[_Row]):
                 self.put(key, row)
         return row
 
-    def put(self, key: bytes, row: _Row) -> None:
+    def put(self, key: bytes, row: Row) -> None:
         """Add or replace a row in the open transaction."""
         if not self._open:
             self._dirty.append(self)
         self._open[key] = row
 
-    def put_at_once(self, key: bytes, row: _Row) -> None:
+    def put_at_once(self, key: bytes, row: Row) -> None:
         """Add a row to the block, whatever becomes of the open transaction."""
         self._rows[key] = self._changed[key] = row
 
-    def written(self) -> list[_Row]:
+    def written(self) -> list[Row]:
         """Rows that the block, with the open transaction, has written so far."""
         return list((self._changed | self._open).values())
 
@@ -156,40 +145,20 @@ class TableState(Generic[_Row]):
         return found
 
 
-class State:
-    """All tables during a block."""
+class State(dict["TableKind[Any]", "TableState[Any]"]):
+    """All tables during a block, by their kind. A dictionary: rules look them up all the time."""
 
-    def __init__(self, view: StateView) -> None:
+    if TYPE_CHECKING:
+
+        @override
+        def __getitem__(self, kind: TableKind[Row]) -> TableState[Row]:
+            """The table of this kind."""
+            ...
+
+    def __init__(self, view: StateView, kinds: Iterable[TableKind[Any]]) -> None:
         self.view = view
         self._dirty: list[TableState[Any]] = []
-        encode = rows.encode_row
-        self.rules = self._table(Table.META, rows.decode_rules, encode)
-        self.participants = self._table(Table.PARTICIPANT, rows.decode_participant, encode)
-        self.live = self._table(Table.TXID, rows.decode_height, rows.encode_height)
-        self.segments = self._table(Table.SEGMENTS, rows.decode_segments, encode)
-        self.allotments = self._table(Table.SEGMENTS, rows.decode_allotment, encode)
-        self.quotas = self._table(Table.QUOTA, rows.decode_quota, encode)
-        self.tax_rates = self._table(Table.TAX_RATES, rows.decode_tax_rates, encode)
-        self.exchange_rates = self._table(Table.EXCHANGE_RATE, rows.decode_exchange_rate, encode)
-        self.invoices = self._table(Table.INVOICE, rows.decode_invoice, encode)
-        self.orders = self._table(Table.ORDER, rows.decode_order, encode, once=True)
-        self.governance = self._table(Table.META, membership_rows.decode_governance, encode)
-        self.proposals = self._table(Table.PROPOSAL, membership_rows.decode_proposal, encode)
-        self.regions = self._table(Table.REGION, membership_rows.decode_region, encode)
-        self.regions_of = self._table(Table.REGION, membership_rows.decode_regions, encode)
-        self.shares = self._table(Table.SHARE, rows.decode_share, encode)
-        self.discrepancies = self._table(Table.DISCREPANCY, rows.decode_discrepancy, encode)
-        self.tables = [found for found in vars(self).values() if isinstance(found, TableState)]
-
-    def _table(
-        self,
-        table: Table,
-        decode: Callable[[bytes], _Row],
-        encode: Callable[[_Row], bytes],
-        *,
-        once: bool = False,
-    ) -> TableState[_Row]:
-        return TableState(self.view, self._dirty, table, decode, encode, once=once)
+        super().__init__((kind, TableState(view, self._dirty, kind)) for kind in kinds)
 
     def check_open(self) -> None:
         """Raise unless every row of the open transaction can be stored and read again."""
@@ -210,4 +179,4 @@ class State:
 
     def changes(self) -> list[RowChange]:
         """Every row that differs from the state before the block; the order is deterministic."""
-        return [change for table in self.tables for change in table.changes()]
+        return [change for table in self.values() for change in table.changes()]

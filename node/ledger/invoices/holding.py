@@ -7,8 +7,9 @@ though its row stays until the next offer takes its place.
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.operations import OfferInvoice, RefuseOffer, SignOffer, WithdrawOffer
-from node.ledger.rows import FormState, InvoiceRow, OfferRow, ParticipantState
+from node.ledger.invoices.operations import OfferInvoice, RefuseOffer, SignOffer, WithdrawOffer
+from node.ledger.invoices.rows import FormState, InvoiceRow, OfferRow
+from node.ledger.participants import PARTICIPANTS, ParticipantState
 from node.ledger.step import Step
 
 
@@ -89,5 +90,5 @@ def _refuse_encumbered(invoice: InvoiceRow) -> Code:
 def _can_receive(step: Step, party: str) -> bool:
     if len(party) == 64:
         return True
-    row = step.state.participants.get(party.encode())
+    row = step.state[PARTICIPANTS].get(party.encode())
     return row is not None and row.state is ParticipantState.ACTIVE

@@ -6,20 +6,23 @@ inside the ranges that a head bureau gave it. A range that was given is its regi
 
 from __future__ import annotations
 
-from node.ledger.codes import Code
-from node.ledger.membership import AllotRegion
-from node.ledger.membership_rows import (
+from node.ledger.codes import Code, Table
+from node.ledger.invoices.bureau_operations import AllotRegion
+from node.ledger.invoices.region_rows import (
+    REGIONS,
     REGIONS_MAX,
+    REGIONS_OF,
     RangeRow,
     RegionRow,
     RegionsRow,
     region_key,
     regions_key,
 )
-from node.ledger.rows import allotment_key
+from node.ledger.invoices.rows import ALLOTMENTS, allotment_key
+from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step
 from node.ledger.stored import Scan
-from node.ledger.types import Role, Table
+from node.ledger.types import Role
 
 _SERIALS = 10**15
 """A number ends with 15 digits of serial; a range does not run past them."""
@@ -54,7 +57,7 @@ def allot_region(step: Step, op: AllotRegion) -> Code:
     assert step.participant is not None
     if not step.participant.head_bureau:
         return Code.NOT_HEAD_BUREAU
-    bureau = step.state.participants.get(op.bureau.encode())
+    bureau = step.state[PARTICIPANTS].get(op.bureau.encode())
     if bureau is None or not step.party_exists(op.bureau):
         return Code.UNKNOWN_PARTY
     if Role.TAX_BUREAU not in bureau.roles or bureau.head_bureau:
@@ -67,13 +70,13 @@ def allot_region(step: Step, op: AllotRegion) -> Code:
     ):
         return Code.SEGMENT_OVERLAP
     key = regions_key(op.bureau)
-    held = step.state.regions_of.get(key)
+    held = step.state[REGIONS_OF].get(key)
     ranges = () if held is None else held.ranges
     if len(ranges) >= REGIONS_MAX:
         return Code.TOO_MANY_REGIONS
     ascending = sorted((*ranges, RangeRow(op.first, last)), key=lambda held: held.first)
-    step.state.regions_of.put(key, RegionsRow(op.bureau, tuple(ascending)))
-    step.state.regions.put(region_key(last), RegionRow(op.first, last, op.bureau))
+    step.state[REGIONS_OF].put(key, RegionsRow(op.bureau, tuple(ascending)))
+    step.state[REGIONS].put(region_key(last), RegionRow(op.first, last, op.bureau))
     return Code.OK
 
 
@@ -98,7 +101,7 @@ def refuse_outside(step: Step, first: str, last: str) -> Code:
 
 def region_over(step: Step, first: str, last: str) -> RegionRow | None:
     """A region that overlaps first..last; the one that holds it all, if there is one."""
-    regions = step.state.regions
+    regions = step.state[REGIONS]
     stored: list[RegionRow] = [
         regions.decode(value) for _, value in step.state.view.scan(region_scan(first))
     ]
@@ -112,6 +115,6 @@ def region_over(step: Step, first: str, last: str) -> RegionRow | None:
 def is_allotted(step: Step, first: str, last: str) -> bool:
     """Whether an issuer or a bureau holds one of these numbers as a segment."""
     stored = step.state.view.scan(overlap_scan(first))
-    if stored and step.state.allotments.decode(stored[0][1]).first <= last:
+    if stored and step.state[ALLOTMENTS].decode(stored[0][1]).first <= last:
         return True
-    return any(row.first <= last and first <= row.last for row in step.state.allotments.written())
+    return any(row.first <= last and first <= row.last for row in step.state[ALLOTMENTS].written())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.ledger.rows import Document, FormState, InvoiceRow, Response
+from node.ledger.invoices.rows import Document, FormState, InvoiceRow, Response
 
 
 def check_invariant(invoice: InvoiceRow) -> list[str]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from node.ledger.claims import find_claim, replace_claims, take_from_claim
 from node.ledger.codes import Code
 from node.ledger.context import month_of
-from node.ledger.issuing import order_body, refuse_totals, repeat_order
-from node.ledger.operations import (
+from node.ledger.invoices.claims import find_claim, replace_claims, take_from_claim
+from node.ledger.invoices.issuing import order_body, refuse_totals, repeat_order
+from node.ledger.invoices.operations import (
     CONSENTS_MAX,
     ConfirmRedLetter,
     ConsentRedLetter,
@@ -25,11 +25,13 @@ from node.ledger.operations import (
     RequestRedLetter,
     WithdrawRedLetter,
 )
-from node.ledger.registers import restore_quota, take_number
-from node.ledger.rows import (
+from node.ledger.invoices.registers import restore_quota, take_number
+from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
     FORMS_MAX,
+    INVOICES,
     OPEN_FORMS_OF_ONE_SIDE_MAX,
+    ORDERS,
     ClaimRow,
     ConsentRow,
     Document,
@@ -172,7 +174,7 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
         return Code.WRONG_PARTY
     body = order_body((op.invoice, op.form, op.groups, op.net, op.tax, op.gross, op.details))
     key = order_key(step.actor, op.order)
-    held = step.state.orders.get(key)
+    held = step.state[ORDERS].get(key)
     if held is not None:
         return repeat_order(step, held, body)
     if invoice.frozen or invoice.closed:
@@ -200,7 +202,7 @@ def issue_red(step: Step, invoice: InvoiceRow, op: IssueRedLetter) -> Code:
         form, state=FormState.ISSUED, since=step.now, reserved=0, consents=(), number=op.number
     )
     _replace_form(invoice, issued)
-    step.state.orders.put(key, OrderRow(op.number, body))
+    step.state[ORDERS].put(key, OrderRow(op.number, body))
     return Code.OK
 
 
@@ -314,7 +316,7 @@ def _add_red(step: Step, blue: InvoiceRow, op: IssueRedLetter, restored: int) ->
         quota=restored,
         holder=blue.buyer,
     )
-    step.state.invoices.put(op.number.encode(), row)
+    step.state[INVOICES].put(op.number.encode(), row)
 
 
 # --- Forms ------------------------------------------------------------------------------------

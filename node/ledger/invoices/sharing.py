@@ -8,9 +8,12 @@ sharer, so a worthless wrap never takes the place of a good one.
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.operations import ShareDetails
-from node.ledger.rows import (
+from node.ledger.invoices.on_invoice import edit_invoice
+from node.ledger.invoices.operations import ShareDetails
+from node.ledger.invoices.rows import (
+    INVOICES,
     SHARERS_MAX,
+    SHARES,
     SHARES_OF_ONE_MAX,
     InvoiceRow,
     ShareRow,
@@ -23,7 +26,7 @@ from node.ledger.types import Role
 
 def share(step: Step, op: ShareDetails) -> Code:
     """Add or replace the actor's wrap for a reader: issuer, buyer, holder or tax bureau."""
-    invoice = step.state.invoices.get(op.invoice.encode())
+    invoice = step.state[INVOICES].get(op.invoice.encode())
     if invoice is None:
         return Code.UNKNOWN_INVOICE
     parties = (invoice.issuer, invoice.buyer, invoice.holder)
@@ -32,14 +35,14 @@ def share(step: Step, op: ShareDetails) -> Code:
     if invoice.details is None:
         return Code.NO_DETAILS
     key = share_key(op.invoice, op.reader, step.actor)
-    if step.state.shares.get(key) is None:
+    if step.state[SHARES].get(key) is None:
         sharers = _count(invoice, step.actor)
         if sharers is None:
             return Code.TOO_MANY_SHARES
-        edited = step.invoice(op.invoice)
+        edited = edit_invoice(step, op.invoice)
         assert edited is not None, "it was found"
         edited.sharers = sharers
-    step.state.shares.put(key, ShareRow(op.sealer, op.nonce, op.wrapped, step.height))
+    step.state[SHARES].put(key, ShareRow(op.sealer, op.nonce, op.wrapped, step.height))
     return Code.OK
 
 

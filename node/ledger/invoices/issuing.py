@@ -11,8 +11,9 @@ import msgspec
 
 from node.ledger.codes import Code
 from node.ledger.context import month_of
-from node.ledger.operations import CancelInvoice, IssueInvoice, RateGroup
-from node.ledger.registers import (
+from node.ledger.invoices.on_invoice import edit_invoice
+from node.ledger.invoices.operations import CancelInvoice, IssueInvoice, RateGroup
+from node.ledger.invoices.registers import (
     charge_quota,
     home_amount,
     is_date,
@@ -20,7 +21,16 @@ from node.ledger.registers import (
     restore_quota,
     take_number,
 )
-from node.ledger.rows import Document, GroupRow, InvoiceRow, OrderRow, Response, order_key
+from node.ledger.invoices.rows import (
+    INVOICES,
+    ORDERS,
+    Document,
+    GroupRow,
+    InvoiceRow,
+    OrderRow,
+    Response,
+    order_key,
+)
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
 
@@ -41,7 +51,7 @@ def issue(step: Step, op: IssueInvoice) -> Code:
         return Code.NOT_PERMITTED
     body = _order_body(op)
     key = order_key(step.actor, op.order)
-    held = step.state.orders.get(key)
+    held = step.state[ORDERS].get(key)
     if held is not None:
         return repeat_order(step, held, body)
     assert step.participant is not None
@@ -61,7 +71,7 @@ def issue(step: Step, op: IssueInvoice) -> Code:
         return refusal
     _link_replaced(step, op)
     _add_blue(step, op, quota)
-    step.state.orders.put(key, OrderRow(op.number, body))
+    step.state[ORDERS].put(key, OrderRow(op.number, body))
     return Code.OK
 
 
@@ -174,7 +184,7 @@ def _refuse_public_part(step: Step, op: IssueInvoice) -> Code:
 
 
 def _refuse_replaced(step: Step, number: str) -> Code:
-    replaced = step.state.invoices.get(number.encode())
+    replaced = step.state[INVOICES].get(number.encode())
     if replaced is None:
         return Code.UNKNOWN_INVOICE
     if replaced.issuer != step.actor:
@@ -184,7 +194,7 @@ def _refuse_replaced(step: Step, number: str) -> Code:
 
 def _link_replaced(step: Step, op: IssueInvoice) -> None:
     if op.replaces is not None:
-        replaced = step.invoice(op.replaces)
+        replaced = edit_invoice(step, op.replaces)
         assert replaced is not None, "checked before"
         replaced.replaced_by = op.number
 
@@ -212,4 +222,4 @@ def _add_blue(step: Step, op: IssueInvoice, quota: int) -> None:
         quota,
         op.buyer,
     )
-    step.state.invoices.put(op.number.encode(), row)
+    step.state[INVOICES].put(op.number.encode(), row)

@@ -17,8 +17,8 @@ from functools import lru_cache
 
 import msgspec
 
-from node.ledger.membership import ALL_SCOPES, NO_END
-from node.ledger.types import Role
+from node.ledger.codes import Table
+from node.ledger.row_codec import TableKind
 
 CLAIMS_MAX = 64
 """Claims, and submissions, that one invoice may carry at a time."""
@@ -40,18 +40,8 @@ FORM_IDS_MAX = 10_000
 """Highest number that a form or a claim of one invoice may get (operations.FormId, ClaimId)."""
 
 ORDER_KEY_BYTES = 16
-RULES_KEY = b"rules"
-"""Key in `Table.META` of the active rules version."""
 RATES_FOR_ALL_KEY = b"*"
 """Key in `Table.TAX_RATES` of the list for issuers who have none of their own."""
-
-
-class ParticipantState(IntEnum):
-    """Whether a participant may act."""
-
-    ACTIVE = 0
-    SUSPENDED = 1
-    RETIRED = 2
 
 
 class Document(IntEnum):
@@ -98,48 +88,6 @@ class DiscrepancyKind(IntEnum):
     """The taxes of a rate's lines are too far from the tax of its public group."""
     LINE_OVER_CREDIT = 6
     """A red line takes back more than its original line has left over all red letters."""
-
-
-class RulesRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.META`, key `RULES_KEY`."""
-
-    version: int
-
-
-class KeyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One key of a participant."""
-
-    key: bytes
-    scope: int = ALL_SCOPES
-    """Bits of `membership.Scope`; 0 for a sealing key."""
-    not_after: int = NO_END
-    """Last height at which it counts."""
-    revoked: int = 0
-    """Height at which it was revoked; 0: it was not."""
-
-    def lives(self, height: int) -> bool:
-        """Whether it counts at `height`, as far as the row knows by now."""
-        return not self.revoked and height <= self.not_after
-
-
-class ParticipantRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.PARTICIPANT`, key: the id in ASCII."""
-
-    id: str
-    name: str
-    roles: tuple[Role, ...]
-    """Ascending, distinct."""
-    signing_keys: tuple[KeyRow, ...]
-    """Ed25519."""
-    sealing_keys: tuple[KeyRow, ...]
-    """X25519."""
-    state: ParticipantState = ParticipantState.ACTIVE
-    issuing_suspended: bool = False
-    """Set by the tax bureau: no blue invoices; red letters stay possible."""
-    issuing_case: str = ""
-    """The case for which issuing was suspended or resumed last."""
-    head_bureau: bool = False
-    """A tax bureau that may allot any numbers, and ranges to regional bureaus."""
 
 
 class SegmentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -425,11 +373,6 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
 # --- Keys ------------------------------------------------------------------------------------
 
 
-def live_key(valid_until: int, identifier: bytes) -> bytes:
-    """Key in `Table.TXID` of a live transaction or bare-key operation: 40 bytes."""
-    return valid_until.to_bytes(8, "big") + identifier
-
-
 def segments_key(issuer: str) -> bytes:
     """Key in `Table.SEGMENTS` of an issuer's list."""
     return b"i" + issuer.encode()
@@ -472,11 +415,7 @@ def discrepancy_key(number: str, kind: int) -> bytes:
 
 # --- Encoding --------------------------------------------------------------------------------
 
-encode_row = msgspec.msgpack.Encoder().encode
-"""Canonical bytes of a row."""
 
-decode_rules = msgspec.msgpack.Decoder(RulesRow).decode
-decode_participant = msgspec.msgpack.Decoder(ParticipantRow).decode
 decode_segments = msgspec.msgpack.Decoder(SegmentsRow).decode
 decode_allotment = msgspec.msgpack.Decoder(AllotmentRow).decode
 decode_quota = msgspec.msgpack.Decoder(QuotaRow).decode
@@ -487,12 +426,12 @@ decode_share = msgspec.msgpack.Decoder(ShareRow).decode
 decode_discrepancy = msgspec.msgpack.Decoder(DiscrepancyRow).decode
 decode_invoice = msgspec.msgpack.Decoder(InvoiceRow).decode
 
-
-def encode_height(height: int) -> bytes:
-    """Value in `Table.TXID`: the height at which a transaction was applied."""
-    return height.to_bytes(8, "big")
-
-
-def decode_height(value: bytes) -> int:
-    """Inverse of `encode_height`."""
-    return int.from_bytes(value, "big")
+SEGMENTS = TableKind(Table.SEGMENTS, decode_segments)
+ALLOTMENTS = TableKind(Table.SEGMENTS, decode_allotment)
+QUOTAS = TableKind(Table.QUOTA, decode_quota)
+TAX_RATES = TableKind(Table.TAX_RATES, decode_tax_rates)
+EXCHANGE_RATES = TableKind(Table.EXCHANGE_RATE, decode_exchange_rate)
+INVOICES = TableKind(Table.INVOICE, decode_invoice, followed=True)
+ORDERS = TableKind(Table.ORDER, decode_order, once=True)
+SHARES = TableKind(Table.SHARE, decode_share)
+DISCREPANCIES = TableKind(Table.DISCREPANCY, decode_discrepancy)

@@ -6,8 +6,8 @@ Pure rules. A final word stays: only a dispute is followed by another, the burea
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.operations import LapseResponse, RespondInvoice, RuleDispute
-from node.ledger.rows import InvoiceRow, Response
+from node.ledger.invoices.operations import LapseResponse, RespondInvoice, RuleDispute
+from node.ledger.invoices.rows import InvoiceRow, Response
 from node.ledger.step import Step
 from node.ledger.types import Role
 

@@ -9,12 +9,12 @@ from enum import IntEnum
 
 import msgspec
 
-from node.ledger.membership import Action
+from node.ledger.codes import Table
+from node.ledger.membership.operations import Action
+from node.ledger.row_codec import TableKind
 
 GOVERNANCE_KEY = b"governance"
 """Key in `Table.META` of who governs."""
-REGIONS_MAX = 64
-"""Ranges that one regional bureau may hold."""
 PROPOSALS_OPEN_MAX = 128
 """Open proposals of a network: they stand in one row, which every vote reads."""
 PROPOSALS_OF_ONE_MAX = 16
@@ -76,42 +76,8 @@ class ProposalRow(msgspec.Struct, array_like=True, gc=False):
     decided_height: int = 0
 
 
-class RangeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Consecutive invoice numbers."""
-
-    first: str
-    last: str
-
-
-class RegionRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.REGION`, key `region_key(last)`: whose range first..last is. Never removed.
-
-    Under the last number, as an allotment is, so that one scan of one row finds the region.
-    """
-
-    first: str
-    last: str
-    bureau: str
-
-
-class RegionsRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.REGION`, key `regions_key(bureau)`: all ranges of one regional bureau, ascending."""
-
-    bureau: str
-    ranges: tuple[RangeRow, ...]
-
-
-def region_key(last: str) -> bytes:
-    """Key in `Table.REGION` of the range that ends with `last`."""
-    return b"n" + last.encode()
-
-
-def regions_key(bureau: str) -> bytes:
-    """Key in `Table.REGION` of a bureau's list."""
-    return b"i" + bureau.encode()
-
-
 decode_governance = msgspec.msgpack.Decoder(GovernanceRow).decode
 decode_proposal = msgspec.msgpack.Decoder(ProposalRow).decode
-decode_region = msgspec.msgpack.Decoder(RegionRow).decode
-decode_regions = msgspec.msgpack.Decoder(RegionsRow).decode
+
+GOVERNANCE = TableKind(Table.META, decode_governance)
+PROPOSALS = TableKind(Table.PROPOSAL, decode_proposal)

@@ -7,8 +7,8 @@ still be released. One case holds it at a time, and that case lets it go.
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.operations import FreezeInvoice, UnfreezeInvoice
-from node.ledger.rows import InvoiceRow
+from node.ledger.invoices.operations import FreezeInvoice, UnfreezeInvoice
+from node.ledger.invoices.rows import InvoiceRow
 from node.ledger.step import Step
 from node.ledger.types import Role
 

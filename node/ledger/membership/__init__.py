@@ -1,0 +1,1 @@
+"""The law of who takes part: keys, proposals and votes. Pure."""
