@@ -9,10 +9,11 @@ import json
 import re
 from pathlib import Path
 
-from node.chain.checkpoint import sign_origin
+from node.chain.checkpoint import cosignature_message, sign_origin
 from node.chain.disclosure import commit, disclose, items_of
 from node.chain.evidence import RootEvidence, RootStatement
 from node.chain.evidence_file import encode_evidence_file
+from node.chain.judgement import judge
 from node.chain.leaf import encode_leaf
 from node.chain.merkle import leaf_hash
 from node.chain.policy import policy_text
@@ -22,7 +23,9 @@ from node.ledger.codes import Code
 from node.ledger.genesis import Terms
 from node.ledger.invoices.operations import IssueInvoice, RateGroup, SignOffer
 from node.ledger.transaction import transaction_id
-from tests.chain.network import AUTHOR, Network, genesis_text, make_leaf, seed
+from tests.chain.network import AUTHOR, TIME_S, Network, genesis_text, make_leaf, seed
+from tests.chain.test_excuse import evidence as led_astray
+from tests.chain.test_excuse import excuse
 
 PAGE = Path(__file__).parents[2] / "node/chain/README.md"
 _BLOCK = re.compile(r"(<!-- example: ([a-z-]+) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
@@ -58,12 +61,16 @@ def examples() -> dict[str, str]:
     proof = build_proof(0, network.path(0), leaf, certificate, origin, voters, [shown])
     verdict = verify_proof_file(proof.encode(), network.genesis)
     assert verdict.valid
+    other = build_proof(1, network.path(1), network.leaves[1], certificate, origin, voters)
+    path, value = items[0]
+    item = (b"piaolian/details/item/v2\n", shown.salt, len(path).to_bytes(4, "big"), path.encode())
     statements = sorted(
         RootStatement(3, root, network.cosign(1, type(checkpoint)(voters.origin, 3, root)))
         for root in (checkpoint.root, seed("another root"))
     )
     salts = (disclose(items, _SALT, index, 0).salt for index in range(len(items)))
     rows = [f"{path}  {s.hex()}  {v.decode()}" for (path, v), s in zip(items, salts, strict=True)]
+    evidence = RootEvidence(1, *statements)
     values = {
         "network": genesis_text(network.genesis),
         "network-id": voters.network_id.hex(),
@@ -71,6 +78,7 @@ def examples() -> dict[str, str]:
         "policy": policy_text(voters),
         "details": DETAILS,
         "items": "\n".join(rows),
+        "item": (b"".join(item) + value).hex(),
         "commitment": commit(items, _SALT).hex(),
         "body": issued.body.hex(),
         "txid": transaction_id(issued.body).hex(),
@@ -78,8 +86,12 @@ def examples() -> dict[str, str]:
         "leaf-hash": leaf_hash(leaf).hex(),
         "seal": network.leaves[2].hex(),
         "root": checkpoint.root.hex(),
+        "cosigned": cosignature_message(TIME_S, checkpoint.body).hex(),
         "proof": proof.encode(),
-        "evidence": encode_evidence_file(RootEvidence(1, *statements), voters),
+        "refused": other.encode(),
+        "evidence": encode_evidence_file(evidence, voters),
+        "evidence-id": judge(evidence, voters).id.hex(),
+        "excused": encode_evidence_file(led_astray(), voters, excuse()),
     }
     return {name: value if value.endswith("\n") else value + "\n" for name, value in values.items()}
 

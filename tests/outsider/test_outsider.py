@@ -6,7 +6,6 @@ import ast
 import base64
 import json
 import random  # noqa: TID251  # seeded
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +27,9 @@ from node.chain.evidence import (
 from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
 from node.chain.verify import verify_proof_file
 from node.ledger.genesis import GenesisError, parse_genesis
-from node.ledger.types import ROLE_NAMES
 from tests.chain.mutations import mutations
 from tests.chain.network import genesis_text
-from tests.chain.page import PAGE, blocks, render, terms
+from tests.chain.page import PAGE, blocks
 from tests.chain.test_evidence import KINDS, TRUE, VOTERS, block, header, payload
 from tests.chain.test_evidence import _wire as wire
 from tests.chain.test_evidence_file import GENESIS as LIED_TO
@@ -293,42 +291,3 @@ def test_both_refuse_a_genesis(old: str, new: str) -> None:
         read_network(changed.encode())
     with pytest.raises(GenesisError):
         parse_genesis(changed)
-
-
-# --- The page ------------------------------------------------------------------------------------
-
-
-def test_the_worked_example_is_true() -> None:
-    text = PAGE.read_text()
-    assert render(text) == text, "python -m tests.chain.page writes it again"
-    page = blocks(text)
-    assert len(page) == 15
-    network = read_network(page["network"].encode())
-    assert network.id.hex() == page["network-id"].strip()
-    assert network.voters_hash.hex() == page["voters-hash"].strip()
-    verdict = verify_proof(network, page["proof"].encode())
-    assert verdict["transaction"] == page["txid"].strip()
-    (shown,) = verdict["disclosed"]
-    assert shown["value"] == json.loads(page["details"])["lines"][0]
-    assert verify_evidence(network, page["evidence"].encode())["voter"] == "issuer"
-
-
-def test_the_page_names_every_role_and_term() -> None:
-    text = PAGE.read_text()
-    assert terms() in text
-    assert ", ".join(f"`{role}`" for role in ROLE_NAMES) in text
-
-
-def test_it_runs_as_a_program(tmp_path: Path) -> None:
-    page = blocks(PAGE.read_text())
-    (tmp_path / "network.toml").write_text(page["network"])
-    for name in ("proof", "evidence"):
-        (tmp_path / name).write_text(page[name])
-        command = [sys.executable, "-m", "tests.outsider.from_page", str(tmp_path / name)]
-        done = subprocess.run(
-            [*command, str(tmp_path / "network.toml")],
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            check=True,
-        )
-        assert json.loads(done.stdout)["valid"]

@@ -78,8 +78,8 @@ def _disclosure(value: object, operations: list[list[Any]]) -> Disclosure:
     index = integer(index, 0, count - 1, "an item's index")
     path = text(path, "a path", r"[\s\S]{1,1024}")
     content = binary(content, "a value")
-    item = _item(path, content, binary(salt, "a salt", 16))
-    root = root_of_path(leaf_hash(item), index, count, hashes(audit, 16))
+    leaf = item(path, content, binary(salt, "a salt", 16))
+    root = root_of_path(leaf_hash(leaf), index, count, hashes(audit, 16))
     kind, number, details = committed(operations[operation])
     need(_commitment(count, root) == details, "a disclosure is not of these details")
     return Disclosure(operation, kind, number, index, count, path, canonical_json(content))
@@ -176,7 +176,7 @@ def dump(value: object) -> bytes:
 # Items, and the commitment of whoever opens the details
 
 
-def _item(path: str, value: bytes, salt: bytes) -> bytes:
+def item(path: str, value: bytes, salt: bytes) -> bytes:
     raw = path.encode()
     return b"piaolian/details/item/v2\n" + salt + len(raw).to_bytes(4) + raw + value
 
@@ -214,5 +214,5 @@ def _salt(salt: bytes, path: str) -> bytes:
 
 def commitment(details: bytes, salt: bytes) -> bytes:
     cut = items(details, salt)
-    root = tree_root([_item(path, value, own) for path, own, value in cut]) if cut else bytes(32)
+    root = tree_root([item(path, value, own) for path, own, value in cut]) if cut else bytes(32)
     return _commitment(len(cut), root)
