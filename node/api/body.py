@@ -7,12 +7,20 @@ digits. Knows no operation.
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from node.ledger.text import check_line, check_safe, check_safe_lines
 from node.ledger.types import AMOUNT_MAX
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def message_of(problem: ErrorDetails) -> str:
+    """What a model says is wrong, for a client: without the model's own "Value error, "."""
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _check_date(text: str) -> str:

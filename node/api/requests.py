@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import ValidationError
 
-from node.api.body import Body
+from node.api.body import Body, message_of
 from node.api.config import ApiConfig
 from node.api.errors import ApiError, FieldError, bad_request, not_found
 from node.following.outcomes import Idempotency, WaitFor
@@ -142,7 +142,8 @@ def _validation_error(error: ValidationError) -> ApiError:
         return bad_request(found[0]["msg"])
     errors = [
         FieldError(
-            path="".join("/" + _pointer_part(part) for part in item["loc"]), message=item["msg"]
+            path="".join("/" + _pointer_part(part) for part in item["loc"]),
+            message=message_of(item),
         )
         for item in found[:ERRORS_MAX]
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field, ValidationError
 
+from node.api.body import message_of
 from node.api.details import ALLOWANCES_MAX, LINES_MAX, AllowanceBody, DetailsBody, LineBody
 
 
@@ -35,7 +36,7 @@ def read_details(details: bytes) -> StoredDetails:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = "".join(f"/{part}" for part in first["loc"])
-        raise StoredDetailsError(f"{path}: {first['msg']}") from error
+        raise StoredDetailsError(f"{path}: {message_of(first)}") from error
     except RecursionError as error:
         raise StoredDetailsError("nested too deeply") from error
 

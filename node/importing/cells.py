@@ -8,11 +8,13 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 
 from node.importing.columns import CHOICES, WORDS
+from node.ledger.text import check_line
 from node.ledger.types import AMOUNT_MAX
 
 _DECIMAL = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?")
+ORDER_ID_MAX = 128
 DECIMALS_MAX = 13
 """Decimals of a quantity or unit price (DOMAIN §2)."""
 
@@ -93,6 +95,20 @@ def moment(text: str) -> str:
         message = f"is no date: write YYYY-MM-DD or YYYY-MM-DD HH:MM:SS, not {text[:40]}"
         raise CellError(message)
     return f"{day(date)}T{time}"
+
+
+def order_reference(text: str) -> str:
+    """The id of an order that stands elsewhere, in the file or on the ledger.
+
+    Raises:
+        CellError: no order can have it.
+    """
+    if len(text) > ORDER_ID_MAX:
+        raise CellError(f"has more than {ORDER_ID_MAX} characters")
+    try:
+        return check_line(text)
+    except ValueError as error:
+        raise CellError(str(error)) from error
 
 
 def line_number(text: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from pydantic import ValidationError
 
+from node.api.body import message_of
 from node.api.drafts import DraftError, Totals, canonical_details, invoice_draft, totals_of_body
 from node.api.schemas import InvoiceBody, RedIssueBody
 from node.importing.plan import LateRed, encode_json
@@ -120,7 +121,7 @@ def _judged(
 def _invalid(error: ValidationError) -> Iterator[Problem]:
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         path = tuple(str(part) for part in item["loc"])
-        yield Problem("INVALID_FIELDS", path, item["msg"])
+        yield Problem("INVALID_FIELDS", path, message_of(item))
 
 
 def _draft_problem(error: DraftError) -> Problem:

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from node.importing.cell_text import OddCell, folded
-from node.importing.cells import CellError, choice
+from node.importing.cells import ORDER_ID_MAX, CellError, choice
 from node.importing.columns import COLUMNS, ERROR_COLUMNS, Level, column_name
 from node.importing.number_formats import may_mean
 from node.importing.online_retail import FileFormatError
 from node.importing.plan import Refusal
 from node.importing.tables import Row, Table
 
-ORDER_ID_MAX = 128
 ERRORS_PER_DOCUMENT = 20
 HOME_CURRENCY = "CNY"
 _DOCUMENT_COLUMNS = tuple(c.name for c in COLUMNS if c.level is Level.DOCUMENT)

@@ -19,6 +19,7 @@ from node.importing.cells import (
     decimal_text,
     line_number,
     moment,
+    order_reference,
     product,
     rate,
 )
@@ -180,6 +181,8 @@ def _plan_red(document: Document, originals: dict[str, Original | None]) -> list
             continue
         if number and not (number.isascii() and number.isdecimal() and len(number) == 20):
             document.refuse(line.row, "original_number", "MALFORMED", "has not 20 digits")
+            continue
+        if order_id and _read(document, line, "original", order_reference) is None:
             continue
         red = _red_line(document, line, originals.get(order_id))
         if red is not None:

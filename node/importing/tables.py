@@ -152,7 +152,10 @@ def _chosen(book: Workbook, wanted: str | None, table: Table) -> SheetPart:
     others = [each.name for each in book.sheets if each is not found and each.name not in _GUIDES]
     if others and wanted is None:
         listed = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
-        table.notes.append(f"only the sheet {found.name!r} is read, not {listed}: see --sheet")
+        table.notes.append(
+            f"only the sheet {found.name!r} is read, not {listed}; "
+            "`piaolian invoice import --sheet` reads another"
+        )
     return found
 
 

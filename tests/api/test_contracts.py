@@ -604,8 +604,29 @@ async def test_orders_on_the_ledger_are_found_with_their_numbers(
     found = await api.post("/v1/orders:find", asked, scope=Scope.OPERATE)
 
     assert found.status == 200
-    assert found.json == {"orders": [{"order_id": "A-2", "number": NUMBER}]}
+    assert found.json == {"orders": [{"order_id": "A-2", "number": NUMBER}], "malformed": []}
     assert (await api.post("/v1/orders:find", {"order_ids": ["x"] * 1_001})).status == 422
+
+
+async def test_an_id_that_no_order_can_have_does_not_hide_the_others(
+    api: ApiClient, node: FakeNode
+) -> None:
+    key = order_key(ISSUER, order_hash(ISSUER, "A-2"))
+    node.rows[Table.ORDER, key] = encode_row(OrderRow(NUMBER, bytes(32)))
+
+    asked = {"order_ids": [" A-1", "x" * 129, "A-2", "", "A\u202e3"]}
+    found = await api.post("/v1/orders:find", asked, scope=Scope.OPERATE)
+
+    assert found.status == 200
+    assert found.json == {
+        "orders": [{"order_id": "A-2", "number": NUMBER}],
+        "malformed": [
+            {"index": 0, "message": "begins or ends with a blank"},
+            {"index": 1, "message": "String should have at most 128 characters"},
+            {"index": 3, "message": "String should have at least 1 character"},
+            {"index": 4, "message": "holds a control, directional or invisible character"},
+        ],
+    }
 
 
 async def test_list_pages_newest_first_and_ends_without_a_cursor(

@@ -265,6 +265,9 @@ def test_red_letters_take_lines_by_quantity_by_amount_and_whole() -> None:
         (red("R", "A", "1", net="10.00"), (3, "LINE_OVER_CREDIT", "line")),
         (red("R", "A", "1", net="-1.00"), (3, "MALFORMED", "net")),
         (red("R", "", "1"), (3, "MISSING", "original")),
+        (red("R", "A" * 129, "1"), (3, "MALFORMED", "original")),
+        (red("R", "A\u200bB", "1"), (3, "MALFORMED", "original")),
+        (red("R", "A\tB", "1"), (3, "MALFORMED", "original")),
         ([*red("R", "A", "1")[:-1], "boredom"], (3, "MALFORMED", "reason")),
     ],
 )

@@ -327,7 +327,8 @@ def test_what_of_a_workbook_is_not_read_or_not_seen_is_told(tmp_path: Path) -> N
     plan = xlsx_plan(path)
     assert orders(plan) == ["A-1", "A-2"]
     assert plan.notes == (
-        "only the sheet 'May' is read, not hidden, June: see --sheet",
+        "only the sheet 'May' is read, not hidden, June; "
+        "`piaolian invoice import --sheet` reads another",
         "1 hidden rows of 'May' are read",
     )
 

@@ -287,6 +287,7 @@ def test_a_workbook_with_red_rows_is_imported(page: Page, cluster: Cluster, tmp_
         book.worksheets[0].append(heads)
         for row in rows:
             book.worksheets[0].append(row)
+        book.create_sheet("Drafts").append(["not read"])
         book.save(tmp_path / name)
         return str(tmp_path / name)
 
@@ -301,6 +302,7 @@ def test_a_workbook_with_red_rows_is_imported(page: Page, cluster: Cluster, tmp_
         page.find("#import-file").send_keys(file)
         page.click("[data-import-start]:not(:disabled)")
         page.wait_text(said)
+        assert "Drafts" in page.find("[data-import-notes]").text
     issuer = cluster["issuer"]
     names = {"order_ids": ["XL-1", "XL-R1", "XL-R2"]}
     orders = issuer.ask("POST", "/v1/orders:find", names).body["orders"]

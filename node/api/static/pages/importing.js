@@ -46,7 +46,7 @@ async function readFile(file) {
     else refused.push(refusal(row, order, "MISSING", t("import.no_buyer")));
   }
   const letters = found.letters.map((letter) => ({ ...letter, order: letter.order_id }));
-  return { invoices, letters, refused, more: found.refused_more };
+  return { invoices, letters, refused, more: found.refused_more, notes: found.notes };
 }
 
 // Excel in Chinese writes CSV in GB 18030.
@@ -252,6 +252,7 @@ export function Import({ done }) {
     <div class="fields"><${Field} id="import-file" label=${t("import.file")}><input id="import-file" ref=${input} type="file" accept=".csv,.xlsx,${CSV},${XLSX}" onChange=${choose} disabled=${run?.busy} /><//></div>
     ${error && html`<div class="problem" role="alert"><p><strong class="code">${error.code ?? "MALFORMED"}</strong> ${error.message}</p></div>`}
     ${read && html`<${Notice}>${t("import.read", { documents: number(read.invoices.length), letters: number(read.letters.length), refused: number(read.refused.length + read.more) })}<//>`}
+    ${read?.notes.length > 0 && html`<${Notice} kind="warn"><strong>${t("import.notes")}</strong><ul data-import-notes>${read.notes.map((note) => html`<li key=${note}>${note}</li>`)}</ul><//>`}
     ${run && html`<div role="status"><progress max=${run.total} value=${run.accepted + run.skipped + run.refused.length}></progress>
       <p data-import=${run.busy ? "busy" : "done"}>${t("import.state", { accepted: number(run.accepted), skipped: number(run.skipped), refused: number(refused.length) })}</p></div>`}
     <div class="buttons"><button type="button" class="primary" data-import-start disabled=${!read || read.invoices.length + read.letters.length === 0 || run !== null || !mayWrite()} onClick=${start}>${t("import.start")}</button></div>
