@@ -18,7 +18,7 @@ from node.keystore import KeyFile, KeystoreError
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
 from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
-from node.ledger.scopes import SCOPES_OF
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.signing import secret_key
 from node.members import Members
 
@@ -59,7 +59,7 @@ class Signer:
             raise RefusedError(
                 Code.UNKNOWN_AUTHOR, "this node's key file holds no live key of its participant"
             )
-        needed = {SCOPES_OF[type(operation)] for operation in operations}
+        needed = {RULEBOOK.scopes[type(operation)] for operation in operations}
         for key in held:
             if all(key.scope & scopes for scopes in needed):
                 return self._signing[key.key]

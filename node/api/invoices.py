@@ -37,10 +37,10 @@ from node.api.routing import (
 )
 from node.api.security import Scope
 from node.api.stand_in import retired_issuers, waits_for_issuer
-from node.api.views import TAG_NAMES
 from node.ledger.codes import Table
 from node.ledger.genesis import Terms
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
+from node.ledger.rulebook import RULEBOOK
 from node.storage.index_queries import IndexedStep, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind
 
@@ -284,7 +284,7 @@ def _issue_view(row: InvoiceRow, index: int | None) -> StepView:
 
 
 def _step_view(step: IndexedStep) -> StepView:
-    operation = TAG_NAMES[step.tag]
+    operation = RULEBOOK.tag_names[step.tag]
     of_form = operation.startswith("red_")
     return StepView(
         operation=operation,

@@ -13,77 +13,17 @@ import msgspec
 from node.api.requests import time_text
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
 from node.ledger.codes import Code
-from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
-    AllotRegion,
-    AllotSegment,
-    GrantQuota,
-    PublishExchangeRate,
-    PublishTaxRates,
-    ResumeIssuing,
-    SuspendIssuing,
-)
 from node.ledger.invoices.operations import ActForRetired
 from node.ledger.membership.operations import (
-    AddKey,
     Admit,
     ChangeRoles,
-    Propose,
     Reinstate,
     Retire,
-    RevokeKey,
-    RotateKey,
     Suspend,
-    Vote,
-    WithdrawProposal,
 )
 from node.ledger.operations import ByKey, DirectOperation, Operation
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import TransactionBody, transaction_id
-
-OPERATION_NAMES: Mapping[type, str] = {
-    AllotSegment: "allot_segment",
-    GrantQuota: "grant_quota",
-    PublishTaxRates: "publish_tax_rates",
-    PublishExchangeRate: "publish_exchange_rate",
-    ops.IssueInvoice: "issue",
-    ops.RespondInvoice: "respond",
-    ops.LapseResponse: "lapse",
-    ops.RuleDispute: "rule",
-    ops.FreezeInvoice: "freeze",
-    ops.UnfreezeInvoice: "unfreeze",
-    ops.ShareDetails: "share",
-    ops.RecordDiscrepancy: "discrepancy",
-    ops.ResolveDiscrepancy: "discrepancy_resolve",
-    ops.OfferInvoice: "offer",
-    ops.SignOffer: "sign",
-    ops.RefuseOffer: "refuse",
-    ops.WithdrawOffer: "withdraw",
-    ops.SubmitInvoice: "submit",
-    ops.ClaimInvoice: "claim",
-    ops.ReleaseClaim: "release",
-    ops.ReimburseClaim: "reimburse",
-    ops.BookInvoice: "book",
-    ops.UnbookInvoice: "unbook",
-    ops.CancelInvoice: "cancel",
-    ops.RequestRedLetter: "red_request",
-    ops.ConfirmRedLetter: "red_confirm",
-    ops.DenyRedLetter: "red_deny",
-    ops.WithdrawRedLetter: "red_withdraw",
-    ops.LapseRedLetter: "red_lapse",
-    ops.ConsentRedLetter: "red_consent",
-    ops.IssueRedLetter: "red_issue",
-    ActForRetired: "act_for_retired",
-    AllotRegion: "allot_region",
-    SuspendIssuing: "suspend_issuing",
-    ResumeIssuing: "resume_issuing",
-    AddKey: "add_key",
-    RevokeKey: "revoke_key",
-    RotateKey: "rotate_key",
-    Propose: "propose",
-    Vote: "vote",
-    WithdrawProposal: "withdraw_proposal",
-}
-"""Names of operations, as in the paths and in DOMAIN.md."""
 
 ACTION_NAMES: Mapping[type, str] = {
     Admit: "admit",
@@ -93,12 +33,6 @@ ACTION_NAMES: Mapping[type, str] = {
     ChangeRoles: "change_roles",
 }
 """Names of what a proposal does."""
-
-TAG_NAMES: Mapping[int, str] = {
-    kind.__struct_config__.tag: name  # type: ignore[attr-defined]
-    for kind, name in OPERATION_NAMES.items()
-}
-"""The same by the operations' wire tags, which the query index stores."""
 
 _body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
@@ -179,7 +113,7 @@ def operation_view(operation: Operation, author: str) -> OperationView:
     assert isinstance(fields, dict)
     if isinstance(operation, ActForRetired):
         fields["for_retired"] = operation.issuer
-    return OperationView(OPERATION_NAMES[type(inner)], signer, fields)
+    return OperationView(RULEBOOK.names[type(inner)], signer, fields)
 
 
 def operation_views(body: bytes) -> tuple[str, list[OperationView]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from node.ledger.bykey import inner_operation
 from node.ledger.codes import Code
-from node.ledger.invoices import operations as ops
-from node.ledger.invoices.operations import ActForRetired
 from node.ledger.operations import ByKey
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import Transaction, TransactionBody
 
 
@@ -31,24 +30,19 @@ def travelling_blobs(
     return tuple(zip(found, transaction.blobs, strict=True)), Code.OK
 
 
-_CARRIERS = frozenset({ops.IssueInvoice, ops.IssueRedLetter, ops.RequestRedLetter})
-"""Operations whose sealed blobs travel beside the transaction."""
-
-
 def named_blobs(body: TransactionBody) -> list[bytes]:
     """Hashes of the sealed blobs that travel beside a transaction, in the order of first mention.
 
     Operations share a blob: all details of a transaction are in one.
     """
     named: dict[bytes, None] = {}
+    carriers = RULEBOOK.blobs
     for operation in body.operations:
         inner: object = operation
-        kind = type(operation)
-        if kind is ActForRetired:
-            inner = operation.operation  # type: ignore[union-attr]
-        elif kind is ByKey:
-            inner = inner_operation(operation)  # type: ignore[arg-type]
-        if type(inner) in _CARRIERS:
-            for blob_hash in inner.blobs:  # type: ignore[attr-defined]
+        if type(operation) is ByKey:
+            inner = inner_operation(operation)
+        hashes = carriers.get(type(inner))
+        if hashes is not None:
+            for blob_hash in hashes(inner):
                 named[blob_hash] = None
     return list(named)

@@ -6,8 +6,12 @@ refusal goes away with the whole transaction.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import msgspec
 
+from node.ledger.codes import Code
 from node.ledger.context import BlockContext
 from node.ledger.participants import PARTICIPANTS, ParticipantRow, ParticipantState
 from node.ledger.state import State
@@ -43,12 +47,19 @@ class Step:
         "numbers_of",
         "participant",
         "position",
+        "repeated",
+        "rules",
         "state",
         "terms",
         "txid",
     )
 
-    def __init__(self, state: State, context: BlockContext) -> None:
+    def __init__(
+        self,
+        state: State,
+        context: BlockContext,
+        rules: Mapping[type, Callable[[Step, Any], Code]],
+    ) -> None:
         self.state = state
         self.context = context
         self.terms = context.terms
@@ -66,6 +77,14 @@ class Step:
         self.txid = b""
         self.position = 0
         self.notes: list[Note] = []
+        self.rules = rules
+        """Of every operation, with what other domains attach to it."""
+        self.repeated = False
+        """Set by a rule that succeeds because all was done before: it changed nothing."""
+
+    def apply(self, operation: object) -> Code:
+        """Judge another operation in the place of this one, with all that is attached to it."""
+        return self.rules[type(operation)](self, operation)
 
     def has_role(self, role: Role) -> bool:
         """Whether the actor is a participant with this role."""

@@ -8,7 +8,7 @@ Blocks come from this node's own ledger, so a malformed leaf is a fault of the n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Protocol
@@ -19,8 +19,9 @@ from node.chain.leaf import Leaf, TransactionLeaf
 from node.ledger.faults import MACHINE_ERRORS
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.operations import ActForRetired
-from node.ledger.invoices.rows import DiscrepancyKind, FormState, InvoiceRow, Response
+from node.ledger.invoices.rows import FormState, InvoiceRow
 from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.rulebook import RULEBOOK, tag_of
 from node.ledger.transaction import TransactionBody, transaction_id
 
 SEQUENCE_SHIFT = 10
@@ -121,50 +122,6 @@ class WaitingKind(IntEnum):
     """What it claimed and still locks: pay, or release."""
 
 
-DISCREPANCY_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in DiscrepancyKind}
-RESPONSE_NAMES: Mapping[int, str] = {item.value: item.name.lower() for item in Response}
-_StepFacts = tuple[int | None, str | None, int | None]
-"""amount, other, reference."""
-
-
-def _nothing(_: DirectOperation) -> _StepFacts:
-    return (None, None, None)
-
-
-_FACTS: Mapping[type, Callable[[Any], _StepFacts]] = {
-    ops.RespondInvoice: lambda op: (op.amount or None, RESPONSE_NAMES[op.response], None),
-    ops.LapseResponse: _nothing,
-    ops.RuleDispute: lambda op: (None, "accepted" if op.accepted else "rejected", None),
-    ops.FreezeInvoice: lambda op: (None, op.case, None),
-    ops.UnfreezeInvoice: lambda op: (None, op.case, None),
-    ops.ShareDetails: _nothing,
-    ops.RecordDiscrepancy: lambda op: (None, DISCREPANCY_NAMES[op.kind], None),
-    ops.ResolveDiscrepancy: lambda op: (None, DISCREPANCY_NAMES[op.kind], None),
-    ops.OfferInvoice: lambda op: (None, op.to, None),
-    ops.SignOffer: _nothing,
-    ops.RefuseOffer: _nothing,
-    ops.WithdrawOffer: _nothing,
-    ops.SubmitInvoice: lambda op: (op.amount, op.to, None),
-    ops.ClaimInvoice: lambda op: (op.amount, None, None),
-    ops.ReleaseClaim: lambda op: (None, None, op.claim),
-    ops.ReimburseClaim: lambda op: (op.amount, None, op.claim),
-    ops.BookInvoice: _nothing,
-    ops.UnbookInvoice: _nothing,
-    ops.CancelInvoice: _nothing,
-    ops.RequestRedLetter: lambda op: (op.amount, None, None),
-    ops.ConfirmRedLetter: lambda op: (None, None, op.form),
-    ops.DenyRedLetter: lambda op: (None, None, op.form),
-    ops.WithdrawRedLetter: lambda op: (None, None, op.form),
-    ops.LapseRedLetter: lambda op: (None, None, op.form),
-    ops.ConsentRedLetter: lambda op: (op.locked + op.reimbursed, None, op.form),
-    ops.IssueRedLetter: lambda op: (op.gross, op.number, op.form),
-}
-"""What the trace keeps of each operation on an invoice. Registers have no steps."""
-
-_TAGS: Mapping[type, int] = {
-    kind: kind.__struct_config__.tag  # type: ignore[attr-defined]
-    for kind in _FACTS
-}
 _leaf_decoder = msgspec.msgpack.Decoder(Leaf)
 _body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
@@ -269,11 +226,11 @@ def _add_steps(
             inner = _operation_decoder.decode(inner.operation)
         elif isinstance(inner, ActForRetired):
             inner = inner.operation
-        facts = _FACTS.get(type(inner))
+        facts = RULEBOOK.facts.get(type(inner))
         if facts is None:
             continue  # registers have no steps
         number = inner.invoice  # type: ignore[union-attr]
-        place = (index, position, height, txid, _TAGS[type(inner)], signer)
+        place = (index, position, height, txid, tag_of(type(inner)), signer)
         amount, other, reference = facts(inner)
         touched[number] = None
         batch.steps.append((number, *place, amount, other, reference))

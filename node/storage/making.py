@@ -23,7 +23,7 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
-from node.ledger.invoices.rows import InvoiceRow
+from node.ledger.invoices.rows import INVOICES, InvoiceRow
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 
@@ -121,7 +121,12 @@ class BlockMaker:
         outcome = execute_block(read(checked, context), context, checked)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
         made = MadeBlock(
-            context, head.tree_size, digest, outcome.changes, outcome.invoices, outcome.faults
+            context,
+            head.tree_size,
+            digest,
+            outcome.changes,
+            outcome.written(INVOICES),
+            outcome.faults,
         )
         made.add(checked, outcome.results)
         seal = SealLeaf(

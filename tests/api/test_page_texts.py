@@ -15,10 +15,10 @@ from node.api.drafts import MINOR_UNITS
 from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.invoices import _WAITING_NAMES
 from node.api.pages import assets
-from node.api.views import OPERATION_NAMES
 from node.importing.columns import COLUMNS, ERROR_COLUMNS
 from node.ledger.invoices.rows import FormState
 from node.ledger.participants import ParticipantState
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.types import Role
 from node.services.status import RaftView
 
@@ -29,7 +29,7 @@ SCRIPTS = {
 }
 TEXTS = {name: json.loads(assets()[f"lang/{name}.json"].body) for name in ("en", "zh")}
 NAMED = {
-    "operation": set(OPERATION_NAMES.values()),
+    "operation": set(RULEBOOK.names.values()),
     "state": {*DOCUMENT_NAMES.values(), "frozen", "offered", "red"},
     "response": set(RESPONSE_NAMES.values()),
     "role": {role.name.lower() for role in Role},

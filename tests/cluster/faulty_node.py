@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 
 from node.cli.main import main
-from node.ledger import execution, footprint
+from node.ledger import footprint
 from node.ledger.codes import Code
+from node.ledger.invoices import booking
 from node.ledger.invoices import operations as ops
+from node.ledger.invoices.on_invoice import on_invoice
 from node.ledger.invoices.rows import InvoiceRow
+from node.ledger.reads import Reads
+from node.ledger.rulebook import RULEBOOK, Rulebook
 from node.ledger.step import Step
 from node.ledger.transaction import Transaction
 
@@ -55,22 +58,21 @@ _PLANTED: Mapping[str, Callable[[InvoiceRow], Code]] = {
 
 def plant(patch: pytest.MonkeyPatch) -> None:
     """Put the faults into the rules of this process."""
-    sound, open_only = execution._INVOICE_RULES[ops.BookInvoice]
-    add = footprint._Reads.add_transaction
+    name_rows = footprint.name_rows
 
     def rule(step: Step, invoice: InvoiceRow, op: ops.BookInvoice) -> Code:
-        code = sound(step, invoice, op)
+        code = booking.book(step, invoice, op)
         planted = _PLANTED.get(op.reference)
         return code if planted is None else planted(invoice)
 
-    def add_transaction(self: Any, transaction: Transaction) -> None:
+    def name_rows_or_fail(found: Reads, transaction: Transaction, rulebook: Rulebook) -> None:
         for operation in transaction.body.operations:
             if isinstance(operation, ops.BookInvoice) and operation.reference == FOOTPRINT:
                 raise KeyError(operation.invoice)
-        add(self, transaction)
+        name_rows(found, transaction, rulebook)
 
-    patch.setitem(execution._INVOICE_RULES, ops.BookInvoice, (rule, open_only))
-    patch.setattr(footprint._Reads, "add_transaction", add_transaction)
+    patch.setitem(RULEBOOK.rules, ops.BookInvoice, on_invoice(rule, open_only=True))
+    patch.setattr(footprint, "name_rows", name_rows_or_fail)
 
 
 if __name__ == "__main__":

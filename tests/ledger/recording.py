@@ -10,16 +10,15 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from inspect import getclosurevars
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from node.api.views import OPERATION_NAMES
 from node.chain.leaf import TransactionLeaf, encode_leaf
 from node.chain.merkle import leaf_hash, parent_hashes
-from node.ledger import execution
-from node.ledger.blobs import _CARRIERS, named_blobs
+from node.ledger.blobs import named_blobs
 from node.ledger.bykey import inner_operation
 from node.ledger.execution import CheckedTransaction
 from node.ledger.footprint import footprint
@@ -27,9 +26,8 @@ from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import PublishExchangeRate, PublishTaxRates
 from node.ledger.membership.operations import KeyKind, RotateKey
 from node.ledger.operations import ByKey, Operation
-from node.ledger.scopes import SCOPES_OF
+from node.ledger.rulebook import RULEBOOK, tag_of
 from node.ledger.transaction import Transaction, decode_transaction
-from node.storage.index_rows import _FACTS
 from tests.ledger.history import SigningWorld, random_history
 from tests.ledger.moves import invoices
 from tests.ledger.world import BUREAU, BUYER, STRANGER, World, key_of
@@ -126,7 +124,7 @@ def sample(world: World, transaction: Transaction, inner: Any) -> dict[str, Any]
     """What one transaction reads and names, and the facts of its operation."""
     wanted = footprint([CheckedTransaction(transaction, True)], world.context())
     assert wanted.faults == []
-    facts = _FACTS.get(type(inner))
+    facts = RULEBOOK.facts.get(type(inner))
     return {
         "operation": msgspec.to_builtins(inner, str_keys=True),
         "rows": {
@@ -147,18 +145,29 @@ def tables() -> dict[str, Any]:
 
 def entry(kind: Any) -> dict[str, Any]:
     """The derived values of one operation."""
-    invoice_rule = execution._INVOICE_RULES.get(kind)
-    rule = execution._OTHER_RULES.get(kind) if invoice_rule is None else invoice_rule[0]
+    spec = RULEBOOK.specs.get(kind)
     return {
-        "tag": kind.__struct_config__.tag,
-        "name": OPERATION_NAMES.get(kind),
-        "rule": None if rule is None else f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}",
-        "on_invoice": None if invoice_rule is None else {"open_only": invoice_rule[1]},
-        "scopes": SCOPES_OF[kind],
-        "by_key": kind in execution._OPEN_TO_KEYS,
-        "carries_blobs": kind in _CARRIERS,
-        "has_facts": kind in _FACTS,
+        "tag": tag_of(kind),
+        "name": RULEBOOK.names.get(kind),
+        "rule": None if spec is None else rule_name(spec.apply),
+        "on_invoice": None if spec is None else open_only(spec.apply),
+        "scopes": RULEBOOK.scopes[kind],
+        "by_key": kind in RULEBOOK.open_to_keys,
+        "carries_blobs": kind in RULEBOOK.blobs,
+        "has_facts": kind in RULEBOOK.facts,
     }
+
+
+def rule_name(rule: Any) -> str:
+    """Module and function of a rule, of one on an invoice that of the inner one."""
+    inner = getclosurevars(rule).nonlocals.get("rule", rule)
+    return f"{inner.__module__.rpartition('.')[2]}.{inner.__name__}"
+
+
+def open_only(rule: Any) -> dict[str, bool] | None:
+    """Of a rule on an invoice: whether it must be open."""
+    held = getclosurevars(rule).nonlocals
+    return {"open_only": held["open_only"]} if "open_only" in held else None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,9 +11,13 @@ from node.ledger import blobs, execution, footprint
 from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.execution import CheckedTransaction, PrefetchedState, execute_block
 from node.ledger.faults import FAULTS_KEPT_MAX
+from node.ledger.invoices import booking
 from node.ledger.invoices import operations as ops
+from node.ledger.invoices.on_invoice import on_invoice
 from node.ledger.invoices.rows import ORDERS, InvoiceRow, OrderRow, order_key
+from node.ledger.reads import Reads
 from node.ledger.row_codec import live_key
+from node.ledger.rulebook import RULEBOOK, Rulebook
 from node.ledger.step import Step
 from node.ledger.stored import Scan, UnprefetchedError, UnreadableStateError
 from node.ledger.transaction import Transaction
@@ -37,13 +41,12 @@ def world() -> World:
 
 def plant(patch: pytest.MonkeyPatch, fault: Rule) -> None:
     """The rule of booking fails over one reference, after it has written."""
-    sound, open_only = execution._INVOICE_RULES[ops.BookInvoice]
 
     def rule(step: Step, invoice: InvoiceRow, op: ops.BookInvoice) -> Code:
-        code = sound(step, invoice, op)
+        code = booking.book(step, invoice, op)
         return fault(step, invoice, op) if op.reference == FAULT else code
 
-    patch.setitem(execution._INVOICE_RULES, ops.BookInvoice, (rule, open_only))
+    patch.setitem(RULEBOOK.rules, ops.BookInvoice, on_invoice(rule, open_only=True))
 
 
 def raising(error: BaseException) -> Rule:
@@ -101,13 +104,13 @@ def test_a_fault_of_the_rules_costs_its_transaction_only(
 ) -> None:
     if fault is rewritten_order:
         key = order_key(SELLER, world.invoice(BLUE).order)
-        reads = footprint._Reads.add_transaction
+        name_rows = footprint.name_rows
 
-        def also_the_order(self: Any, transaction: Transaction) -> None:
-            reads(self, transaction)
-            self.orders[key] = None
+        def also_the_order(found: Reads, transaction: Transaction, rulebook: Rulebook) -> None:
+            name_rows(found, transaction, rulebook)
+            found.rows[Table.ORDER][key] = None
 
-        monkeypatch.setattr(footprint._Reads, "add_transaction", also_the_order)
+        monkeypatch.setattr(footprint, "name_rows", also_the_order)
     plant(monkeypatch, fault)
     faulty = world.transaction(BUYER, [ops.RespondInvoice(BLUE, 1, 0, ""), book()])
     before = world.transaction(SELLER, [make_issue(1)])
@@ -247,7 +250,7 @@ def test_a_footprint_that_fails_over_a_transaction_is_told_and_costs_reads_only(
     def fail(self: Any, actor: str, op: Any) -> None:
         raise KeyError(op)
 
-    monkeypatch.setitem(footprint._READS, ops.OfferInvoice, fail)
+    monkeypatch.setitem(RULEBOOK.reads, ops.OfferInvoice, fail)
     offer = ops.OfferInvoice(BLUE, STRANGER, world.now + 1_000)
     transaction = world.transaction(BUYER, [offer])
     checked = [CheckedTransaction(transaction, True)]

@@ -21,7 +21,7 @@ from node.ledger.membership.operations import (
 )
 from node.ledger.operations import Operation
 from node.ledger.participants import ALL_SCOPES, NO_END, ParticipantRow, Scope, decode_participant
-from node.ledger.scopes import SCOPES_OF
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.signing import public_key, sign
 from tests.ledger.world import (
     BUREAU,
@@ -235,11 +235,11 @@ def test_a_scope_permits_its_operations_only() -> None:
 
 
 def SCOPE_OF(operation: Operation) -> Scope:  # noqa: N802 - reads as the table it looks into
-    return Scope(SCOPES_OF[type(operation)])
+    return Scope(RULEBOOK.scopes[type(operation)])
 
 
 def test_every_operation_has_a_scope_and_members_operations_name_theirs() -> None:
-    assert set(SCOPES_OF) == set(get_args(Operation))
-    assert all(0 < scopes <= ALL_SCOPES for scopes in SCOPES_OF.values())
+    assert set(RULEBOOK.scopes) == set(get_args(Operation))
+    assert all(0 < scopes <= ALL_SCOPES for scopes in RULEBOOK.scopes.values())
     for kind in get_args(MembershipOperation):
-        assert not SCOPES_OF[kind] & Scope.HOLD
+        assert not RULEBOOK.scopes[kind] & Scope.HOLD

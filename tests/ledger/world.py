@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from node.ledger.bykey import by_key_message, encode_operation
+from node.ledger.bykey import by_key_message, encode_operation, inner_operation
 from node.ledger.codes import Code, Table
 from node.ledger.context import BlockContext
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
-    KINDS,
     BlockOutcome,
     CheckedTransaction,
     PrefetchedState,
@@ -42,6 +41,7 @@ from node.ledger.invoices.rows import (
 )
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.participants import decode_participant
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.signing import public_key, sign
 from node.ledger.state import State, TableState
 from node.ledger.stored import UnreadableStateError
@@ -121,9 +121,6 @@ def make_genesis(terms: Terms | None = None) -> Genesis:
     )
 
 
-STORED_AS = tuple(State(PrefetchedState({}, {}), KINDS).values())
-
-
 def can_be_read(kind: TableState[Any], value: bytes) -> bool:
     """Whether a row that was written is one of this kind, to the byte."""
     try:
@@ -137,6 +134,7 @@ class World:
 
     def __init__(self, genesis: Genesis | None = None) -> None:
         self.genesis = genesis or make_genesis()
+        self.rulebook = RULEBOOK
         self.network_id = self.genesis.network_id
         self.store: dict[tuple[Table, bytes], bytes] = {}
         self.height = 0
@@ -149,6 +147,11 @@ class World:
         """Whether the test has planted a fault in the rules."""
         self.log: list[RowChange] = []
         self._write([RowChange(t, k, None, v) for t, k, v in genesis_rows(self.genesis)])
+
+    @property
+    def kinds(self) -> tuple[TableState[Any], ...]:
+        """Of the rows that the rulebook's laws write."""
+        return tuple(State(PrefetchedState({}, {}), self.rulebook.tables).values())
 
     # --- Applying ---
 
@@ -195,16 +198,29 @@ class World:
         self.height += 1
         context = self.context()
         checked = [CheckedTransaction(transaction, signed) for transaction in transactions]
-        outcome = execute_block(self._prefetch(checked, context), context, checked)
-        assert len(outcome.results) == len(transactions)
+        view = self._prefetch(checked, context)
+        outcome = execute_block(view, context, checked, self.rulebook)
+        for transaction, result in zip(transactions, outcome.results, strict=True):
+            if result.operation is not None:
+                refused = transaction.body.operations[result.operation]
+                assert result.code in self._refusals(refused), (result.code, refused)
         assert outcome.faults == [] or self.faulty, outcome.faults[0].error
         self._write(outcome.changes)
         return outcome
 
+    def _refusals(self, operation: Operation) -> frozenset[Code]:
+        """What the rulebook says an operation may be refused with."""
+        every = frozenset({Code.KEY_SCOPE, Code.RULE_FAULT, Code.NOT_PERMITTED})
+        if isinstance(operation, ByKey):
+            inner = inner_operation(operation)
+            own = frozenset({Code.MALFORMED, Code.PARTY_SIGNATURE_INVALID})
+            return every | own | self.rulebook.refusals.get(type(inner), frozenset())
+        return every | self.rulebook.refusals.get(type(operation), frozenset())
+
     def _prefetch(
         self, checked: Sequence[CheckedTransaction], context: BlockContext
     ) -> PrefetchedState:
-        wanted = footprint(checked, context)
+        wanted = footprint(checked, context, self.rulebook)
         assert wanted.faults == [] or self.faulty, wanted.faults
         scans = {
             scan: sorted(
@@ -223,6 +239,7 @@ class World:
 
     def _write(self, changes: Sequence[RowChange]) -> None:
         touched = [(change.table, change.key) for change in changes]
+        kinds = self.kinds
         assert len(set(touched)) == len(touched)
         for change in changes:
             place = (change.table, change.key)
@@ -232,7 +249,7 @@ class World:
                 continue
             self.store[place] = change.new
             assert any(
-                can_be_read(kind, change.new) for kind in STORED_AS if kind.table is change.table
+                can_be_read(kind, change.new) for kind in kinds if kind.table is change.table
             ), (change.table, change.new)
             if change.table is Table.INVOICE:
                 assert check_invariant(decode_invoice(change.new)) == []

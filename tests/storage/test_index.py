@@ -27,8 +27,9 @@ from node.ledger.invoices.rows import (
 )
 from node.ledger.operations import ByKey, Operation
 from node.ledger.row_codec import encode_row
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import TransactionBody, encode_body, transaction_id
-from node.storage import index_queries, index_rows, index_writing
+from node.storage import index_queries, index_writing
 from node.storage.index import IndexGapError, QueryIndex
 from node.storage.index_queries import IndexedInvoice, InvoiceFilter, WaitingItem
 from node.storage.index_rows import WaitingKind, index_batch, open_block, waiting_of
@@ -282,7 +283,7 @@ async def test_a_fault_over_one_transaction_costs_its_steps_only(
     def fail(_: object) -> NoReturn:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(index_rows._FACTS, ops.BookInvoice, fail)
+    monkeypatch.setitem(RULEBOOK.facts, ops.BookInvoice, fail)
     sound, faulty, after = (number(n) for n in (1, 2, 3))
     first, last = ledger.issue(sound), ledger.issue(after)
     book = ledger.body(

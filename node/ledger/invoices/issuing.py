@@ -147,6 +147,7 @@ def repeat_order(step: Step, held: OrderRow, body: bytes) -> Code:
     if held.body != body:
         return Code.ORDER_CONFLICT
     step.notes.append(Note(step.position, number=held.number))
+    step.repeated = True
     return Code.OK
 
 
