@@ -16,10 +16,10 @@ import msgspec
 
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.cosigned import Cosigned
 from node.chain.excuse import Resumption, sign_resumption
 from node.chain.merkle import Frontier, decode_frontier
 from node.chain.voters import Voter, VoterSet
-from node.finality import Cosigned
 from node.ledger.signing import secret_key
 from node.resumption import RULES, Rules
 from node.storage.marker import Marker, SignedCheckpoint, SigningMemory

@@ -30,7 +30,7 @@ from node.config import ConfigError, NodeConfig
 from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_log_level, set_up_logging
-from node.loop import run_loop
+from node.loop import GC_THRESHOLDS, run_loop
 from node.rejoining import RejoinFileError
 from node.storage.damage import (
     REBUILT,
@@ -49,9 +49,6 @@ EXIT_CONFIG = 2
 _NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
 _SQLITE_SOUND = (3, 51, 3)
-GC_THRESHOLDS = (50_000, 20, 50)
-"""A node keeps many thousands of small objects without cycles; with the interpreter's own
-thresholds a fifth of the ledger's time went into looking at them again and again."""
 
 _log = structlog.get_logger("node.daemon")
 

@@ -17,7 +17,7 @@ from node.attachments import WaitingFiles
 from node.chain.disclosure import commit, items_of
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
-from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.outcomes import (
     BusyError,
     Idempotency,

@@ -18,13 +18,14 @@ from node.admission import VerifiedCache
 from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
+from node.chain.cosigned import Cosigned
 from node.chain.evidence import RootStatement
 from node.chain.merkle import Frontier
 from node.chain.run import CertifiedBlock
 from node.chain.voters import VoterSet
 from node.clock import Clock
 from node.cosigner import Cosigner
-from node.finality import Cosigned, Finality
+from node.finality import Finality
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction
 from node.pool import Pool

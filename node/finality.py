@@ -14,11 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from node.chain.certificate import Certificate, certify
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.cosigned import Cosigned
 from node.chain.doubts import Doubts
 from node.chain.evidence import RootStatement
 from node.chain.voters import VoterSet
@@ -40,15 +39,6 @@ class DivergedError(RuntimeError):
         super().__init__(reason)
         self.certificate = certificate
         """Verified; it contradicts this ledger."""
-
-
-class Cosigned(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One voter's statement about one height, as it travels."""
-
-    height: int
-    size: int
-    root: bytes
-    cosignature: bytes
 
 
 class Witness(Protocol):

@@ -12,15 +12,15 @@ import msgspec
 
 from node.chain.certificate import CERTIFICATE_BYTES_MAX
 from node.chain.checkpoint import COSIGNATURE_BYTES
+from node.chain.cosigned import Cosigned
 from node.chain.entry import HEADER_BYTES
 from node.chain.evidence import EVIDENCE_BYTES_MAX
 from node.chain.excuse import RESUMPTION_BYTES_MAX
 from node.chain.leaf import LeafIndex
 from node.chain.proof import PATH_HASHES_MAX
 from node.chain.run import RUN_BYTES_MAX, LeafRun
-from node.finality import Cosigned
-from node.resumption import NONCE_BYTES
 
+NONCE_BYTES = 16
 HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 NonceField = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 

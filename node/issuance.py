@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 
 from node.attachments import WaitingFiles, seal_attachment
-from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.ledger.codes import Code, Table

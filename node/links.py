@@ -17,6 +17,7 @@ from node.blockserver import BlockServer
 from node.blocksync import Request, UnaskedError
 from node.catchup import CatchUp
 from node.chain.certificate import CertificateError
+from node.chain.cosigned import Cosigned
 from node.chain.evidence import EvidenceError, RootStatement
 from node.chain.excuse import ExcuseError
 from node.chain.run import LeafRun
@@ -25,7 +26,7 @@ from node.clock import Clock
 from node.dissent import Dissent
 from node.engine import Engine
 from node.excuses import Excuses
-from node.finality import Cosigned, DivergedError
+from node.finality import DivergedError
 from node.gossip import (
     AnswerMessage,
     BlocksMessage,

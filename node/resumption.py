@@ -31,7 +31,6 @@ It may be raised, never lowered: signatures made under a larger window would lie
 one. At most 256 (`proposer.BACKLOG_BLOCKS_MAX`): an honest leader proposes no more without
 finality, and the wait of a voter that rejoins grows with it: up to two windows of empty blocks.
 At 60 blocks a second and a round trip of 0.2 s, ordinary work is 12 heights ahead of finality."""
-NONCE_BYTES = 16
 
 
 class Rules:

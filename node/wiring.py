@@ -30,6 +30,7 @@ from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.certified import CertifiedHead
+from node.chain.cosigned import Cosigned
 from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import ConfigError, NodeConfig, split_address
@@ -39,7 +40,8 @@ from node.disk import DiskRoom
 from node.dissent import Dissent
 from node.engine import Engine, HaltedError, Leadership
 from node.excuses import Excuses
-from node.finality import Cosigned, DivergedError, Finality
+from node.finality import DivergedError, Finality
+from node.gossip import NONCE_BYTES
 from node.history import HistoryCheck
 from node.indexing import Indexer
 from node.intake import Intake
@@ -62,7 +64,7 @@ from node.raft import (
     recorded_statements,
 )
 from node.rejoining import Rejoining, recall
-from node.resumption import NONCE_BYTES, RULES
+from node.resumption import RULES
 from node.signer import Signer
 from node.standing import Standing
 from node.storage.heads import HeadStore

@@ -14,10 +14,10 @@ from decimal import Decimal, InvalidOperation, localcontext
 import msgspec
 
 from node.api.details import DETAILS_BYTES_MAX, AllowanceBody, DetailsBody, LineBody
-from node.api.schemas import InvoiceBody, RedIssueBody
+from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.chain.disclosure import INTEGER_MAX, NESTING_MAX
 from node.chain.item_paths import reads_as_place
-from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.ledger.invoices.operations import RATE_GROUPS_MAX, RateGroup
 from node.ledger.types import AMOUNT_MAX
 

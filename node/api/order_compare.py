@@ -26,16 +26,11 @@ from node.api.drafts import (
     totals_of_body,
 )
 from node.api.errors import invalid_field
+from node.api.invoice_bodies import INVOICES_BATCH_MAX, InvoiceBody, PartyOrClaim, RedIssueBody
 from node.api.invoices import read_rows
 from node.api.requests import read_json
 from node.api.routing import Api, Route, json_response
-from node.api.schemas import (
-    INVOICES_BATCH_MAX,
-    InvoiceBody,
-    PartyOrClaim,
-    RedIssueBody,
-    RedLineBody,
-)
+from node.api.schemas import RedLineBody
 from node.api.security import Scope
 from node.chain.disclosure import DetailsError
 from node.ledger.codes import Table

@@ -8,9 +8,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from node.api.body import Body, message_of
 from node.api.drafts import order_hash
+from node.api.invoice_bodies import OrderId
 from node.api.requests import read_json
 from node.api.routing import Api, Route, json_response
-from node.api.schemas import OrderId
 from node.api.security import Scope
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import decode_order, order_key

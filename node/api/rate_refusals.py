@@ -13,7 +13,7 @@ import msgspec
 from node.api.errors import ApiError
 from node.api.routing import Api
 from node.documents.figures import rate_text
-from node.domains.invoices.service.drafts import InvoiceDraft, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.ledger.codes import Code, Table
 from node.ledger.invoices.rows import RATES_FOR_ALL_KEY, decode_tax_rates
 

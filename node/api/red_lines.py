@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from node.api.details import DetailsBody, LineBody
 from node.api.drafts import canonical_details
 from node.api.errors import ApiError, FieldError, not_found
+from node.api.invoice_bodies import GroupBody, RedIssueBody
 from node.api.invoice_views import FormView, invoice_view
 from node.api.invoices import read_invoice
 from node.api.operations import RED_REASONS, WRITE_REFUSALS, form_of
 from node.api.requests import number_of, query_actor, read_json
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
-from node.api.schemas import GroupBody, RedBody, RedIssueBody, RedLineBody
+from node.api.schemas import RedBody, RedLineBody
 from node.api.security import Scope
 from node.api.stored import StoredDetailsError, read_details
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations

@@ -21,8 +21,8 @@ from node.bench.limits import verifications_per_second
 from node.cli.errors import UsageError
 from node.cli.output import console
 from node.config import NodeConfig
-from node.daemon import GC_THRESHOLDS
 from node.ledger.genesis import Genesis, parse_genesis
+from node.loop import GC_THRESHOLDS
 
 _GENESIS_BYTES_MAX = 1 << 20
 

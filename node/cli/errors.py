@@ -29,7 +29,7 @@ def exit_code_of(error: Exception) -> int | None:
     # Imported here: only a command that raised one of these has paid for the module already.
     from node.cards import CardError
     from node.config import ConfigError
-    from node.importing.online_retail import FileFormatError
+    from node.input_errors import InputError
     from node.keystore import KeystoreError
     from node.ledger.genesis import GenesisError
     from node.network_files import NetworkFilesError
@@ -47,6 +47,6 @@ def exit_code_of(error: Exception) -> int | None:
     )
     if isinstance(error, usage):
         return USAGE
-    if isinstance(error, FileFormatError | OSError):
+    if isinstance(error, InputError | OSError):
         return REFUSED
     return None

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from node.api.body import message_of
 from node.api.drafts import DraftError, Totals, canonical_details, invoice_draft, totals_of_body
-from node.api.schemas import InvoiceBody, RedIssueBody
+from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.importing.plan import LateRed, encode_json
 from node.importing.ubl.codes import is_code
 from node.ledger.codes import Code

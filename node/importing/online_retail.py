@@ -20,6 +20,7 @@ import msgspec
 
 from node.importing.cell_text import folded
 from node.importing.columns import ERROR_COLUMNS
+from node.input_errors import InputError
 from node.ledger.text import check_safe
 
 COLUMNS = (
@@ -47,7 +48,7 @@ _WHOLE = re.compile("[+-]?[0-9]{1,10}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
-class FileFormatError(ValueError):
+class FileFormatError(InputError):
     """The file as a whole cannot be read; nothing of it was used."""
 
 

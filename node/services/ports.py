@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
     Heights,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
-from node.domains.invoices.service.drafts import InvoiceDraft, Issued, RedDraft
+from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
     FacadeError,

@@ -22,7 +22,7 @@ from node.api.drafts import (
     totals_of_groups,
     totals_of_lines,
 )
-from node.api.schemas import InvoiceBody, RedIssueBody
+from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.ledger.invoices.operations import RateGroup
 
 ISSUER = "91350100M000100Y43"

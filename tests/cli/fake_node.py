@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing_extensions import override
 
 from node.api.drafts import invoice_draft
+from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.api.order_compare import OrderBody, OrdersCompareBody, RedOrderBody
-from node.api.schemas import InvoiceBody, RedIssueBody
 
 ISSUER = "91310115337099624K"
 PAYER = "91310115358051750H"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from node.api.drafts import invoice_draft, tax_half_up
-from node.api.schemas import InvoiceBody
+from node.api.invoice_bodies import InvoiceBody
 from node.importing.bodies import (
     BATCH_BYTES_MAX,
     BATCH_INVOICES_MAX,

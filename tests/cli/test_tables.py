@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.api.schemas import InvoiceBody
+from node.api.invoice_bodies import InvoiceBody
 from node.cli.main import main
 from node.cli.upload import Upload
 from node.config import NodeConfig

@@ -21,6 +21,7 @@ from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, No
 from node.chain.block import Block, encode_block
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.cosigned import Cosigned
 from node.chain.entry import attest
 from node.chain.evidence import EntryStatement, decode_evidence
 from node.chain.judgement import judge
@@ -30,7 +31,7 @@ from node.cli.main import main
 from node.clock import SystemClock
 from node.cosigner import Cosigner
 from node.excuses import Excuses
-from node.finality import Cosigned, DivergedError, Finality
+from node.finality import DivergedError, Finality
 from node.gossip import CertificateMessage, StatementMessage, encode_control
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction, decode_transaction, encode_wire

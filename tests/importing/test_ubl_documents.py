@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from node.api.details import DETAILS_BYTES_MAX
 from node.api.drafts import invoice_draft
-from node.api.schemas import InvoiceBody
+from node.api.invoice_bodies import InvoiceBody
 from node.importing.ubl.exporting import export_ubl, kept_document
 from node.importing.ubl.mapping import UblDocument
 from node.importing.ubl.native import Group, Public

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.api.drafts import MINOR_UNITS, DraftError, invoice_draft
-from node.api.schemas import InvoiceBody
+from node.api.invoice_bodies import InvoiceBody
 from node.importing.ubl.exporting import export_ubl
 from node.importing.ubl.native import Group, Public
 from node.importing.ubl.reading import read_ubl

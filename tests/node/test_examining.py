@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from node.api.drafts import invoice_draft
-from node.api.schemas import InvoiceBody
+from node.api.invoice_bodies import InvoiceBody
 from node.bureau import Examiner, Position
 from node.examining import examine
 from node.ledger.codes import Table

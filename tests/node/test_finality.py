@@ -9,9 +9,10 @@ import pytest
 
 from node.chain.certificate import Certificate, CertificateError, certify
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.cosigned import Cosigned
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
-from node.finality import AHEAD_MAX, Cosigned, DivergedError, Finality
+from node.finality import AHEAD_MAX, DivergedError, Finality
 from tests.chain.network import make_genesis, seed
 
 ROOT = hashlib.sha256(b"root").digest()

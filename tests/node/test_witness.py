@@ -13,6 +13,7 @@ import pytest
 
 from node.chain.certificate import certify
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.cosigned import Cosigned
 from node.chain.doubts import DOUBTS_MAX
 from node.chain.evidence import (
     Evidence,
@@ -26,7 +27,7 @@ from node.chain.excuse import ExcuseError, encode_resumption, sign_resumption
 from node.chain.judgement import judge
 from node.clock import SystemClock
 from node.excuses import RESUMPTIONS_MAX, Excuses
-from node.finality import Cosigned, DivergedError, Finality
+from node.finality import DivergedError, Finality
 from node.storage.ledger import AppliedBlock
 from node.witness import NEWEST, OFFENCES_MAX, EvidenceKeeper
 from tests.chain.network import TIME_S, seed

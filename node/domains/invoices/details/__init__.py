@@ -1,0 +1,1 @@
+"""What is sealed to the parties of an invoice: shapes, totals, canonical text."""
