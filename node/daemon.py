@@ -37,6 +37,7 @@ from node.storage.damage import (
     DamagedFileError,
     DiskFullError,
     damage_in,
+    missing,
     set_aside,
 )
 from node.storage.ledger import WrongNetworkError
@@ -112,6 +113,9 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        data = self._config.node.data_dir
+        for name, remedy in missing(data).items():
+            _log.error(f"{name} is missing", file=str(data / name), remedy=remedy)
         while True:
             node = self._node = Node(self._config, self._genesis, self._key_file)
             failure = await self._run(node)

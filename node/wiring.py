@@ -135,12 +135,6 @@ class Node:
             self._me, self._keys.cosign, marker, lambda: self._clock.time_ms() // 1_000
         )
         vouched = recall(data, marker, self._cosigner)
-        if (data / "ledger.db").exists() and not (data / "wallet.db").exists():
-            _log.error(
-                "wallet.db is missing",
-                file=str(data / "wallet.db"),
-                remedy="if it held keys: stop the node and put its backup back",
-            )
         record = astray.set_aside(
             data, (POSITION_FILE,), self._voters, self._cosigner, self._clock.time_ms()
         )

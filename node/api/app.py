@@ -363,11 +363,18 @@ def _pattern(request: web.Request) -> str:
     return _UNMATCHED if resource is None else resource.canonical
 
 
+_DETAILS = {404: "there is no such path", 405: "this path has no such method; Allow names its own"}
+"""What aiohttp says in two words only, and says of the status, not of the request."""
+
+
 def _http_problem(error: web.HTTPException) -> web.Response:
     """Aiohttp's own errors (no route, wrong method …) as problems."""
     code = HTTP_CODES.get(error.status, "BAD_REQUEST")
     status = error.status if error.status >= HTTPStatus.BAD_REQUEST else 500
     allow = error.headers.get("Allow")
     return ApiError(
-        status, code, error.reason, headers=None if allow is None else {"Allow": allow}
+        status,
+        code,
+        _DETAILS.get(status, error.reason),
+        headers=None if allow is None else {"Allow": allow},
     ).response()

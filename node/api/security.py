@@ -25,6 +25,7 @@ PAGE_HEADER = "X-Piaolian-Page"
 leave to send it (CORS preflight), and is never given it."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
+_UNKNOWN_TOKEN = "the token is not one of this node's"  # noqa: S105 - what is said of it
 
 
 class Scope(IntEnum):
@@ -135,7 +136,9 @@ def _read_token(path: Path) -> str:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise TokenError(f"{path}: must be readable by its owner only (chmod 600)")
         token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise TokenError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise TokenError(f"{path}: {error}") from error
     if not _TOKEN_CHARACTERS.fullmatch(token):
         raise TokenError(f"{path}: holds no token of 32 to 512 characters")
@@ -239,12 +242,13 @@ class Gate:
         Raises:
             ApiError: 401, 403 or 429.
         """
-        by_cookie = "Authorization" not in headers
+        by_cookie, bearer = "Authorization" not in headers, False
         if by_cookie:
             scope = self._session_scope(cookies)
         else:
             kind, _, token = headers["Authorization"].partition(" ")
-            scope = self._tokens.scope(token.strip()) if kind.lower() == "bearer" else None
+            bearer = kind.lower() == "bearer"
+            scope = self._tokens.scope(token.strip()) if bearer else None
         now = self._monotonic_s()
         if scope is None:
             delay = self._failures.take(now)
@@ -253,7 +257,7 @@ class Gate:
             raise ApiError(
                 401,
                 "UNAUTHENTICATED",
-                "send Authorization: Bearer <token>",
+                _UNKNOWN_TOKEN if bearer else "send Authorization: Bearer <token>",
                 headers={"WWW-Authenticate": 'Bearer realm="piaolian"'},
             )
         if by_cookie:

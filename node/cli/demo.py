@@ -18,7 +18,7 @@ from node.cli.demo_registers import NUMBERS, exchange_rate, open_registers
 from node.cli.errors import CliError, UsageError
 from node.cli.invoices import read_trace
 from node.cli.options import Until
-from node.cli.output import console, message, print_json
+from node.cli.output import console, message, nearby, print_json, program
 from node.cli.processes import start_nodes
 from node.cli.proofs import check_file
 from node.cli.upload import Upload
@@ -253,7 +253,7 @@ class Demo:
         if refused["valid"]:
             raise DemoError("a changed proof verifies")
         self._say(f"one bit changed: {refused['reason']}")
-        self._say(f"again: piaolian verify {proof} --network {network}")
+        self._say(f"again: {program()} verify {proof} --network {network}")
         self.facts["proof"] = {"file": str(proof), "transaction": identity}
 
     def tell_how_to_ask(self, *, keep: bool) -> None:
@@ -263,11 +263,11 @@ class Demo:
         for name, each in self._network.nodes.items():
             token = each.config.api.token_dir / "read.token"
             self._say(
-                f'curl -sS -H "Authorization: Bearer $(cat {_short(token)})" '
+                f'curl -sS -H "Authorization: Bearer $(cat {nearby(token)})" '
                 f"http://{each.config.api.listen}/v1/status  # {name}"
             )
         if keep:
-            self._say(f"stop them with: piaolian cluster down {self._network.folder}")
+            self._say(f"stop them with: {program()} cluster down {self._network.folder}")
 
     def _kill_leader(self) -> None:
         network = self._network
@@ -333,9 +333,3 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(f"  {text}", markup=False)
-
-
-def _short(path: Path) -> Path:
-    """Relative to where the user stands, if it is below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

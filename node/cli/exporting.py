@@ -95,7 +95,7 @@ def export(
             _write_file(target, content)
             written.append({"number": number, "file": str(target), "bytes": len(content)})
             if not as_json:
-                message(f"{number}: {target}")
+                message(f"wrote {number} to {target}")
     if as_json:
         print_json({"exported": written})
 

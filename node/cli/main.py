@@ -31,7 +31,7 @@ from node.cli import (
 from node.cli.context import connect, find_config, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
-from node.cli.output import message, print_fields, print_json
+from node.cli.output import message, nearby, print_fields, print_json, program
 
 _NUMBER_DIGITS = 20
 """Of an invoice; a transaction id has 64 hex digits."""
@@ -219,7 +219,8 @@ def receipt(
         ).text
     if output is not None:
         output.write_text(text, encoding="utf-8", newline="")
-        message(f"wrote {output}; check it with: piaolian verify {output} --network network.toml")
+        network = nearby(load(config).node.network)
+        message(f"wrote {output}; check it with: {program()} verify {output} --network {network}")
     if as_json:
         print_json({"transaction": identity, "file": output and str(output), "receipt": text})
     elif output is None:

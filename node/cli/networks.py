@@ -11,7 +11,7 @@ import typer
 from node.cli.context import load
 from node.cli.errors import UsageError
 from node.cli.options import Config, Json, example, whole_option
-from node.cli.output import message, print_fields, print_json
+from node.cli.output import message, print_fields, print_json, program
 
 network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
 
@@ -55,7 +55,7 @@ def new(
         print_json(result)
     else:
         print_fields(result)
-        message(f"start it with: piaolian cluster up {folder}")
+        message(f"start it with: {program()} cluster up {folder}")
 
 
 @network.command(

@@ -6,8 +6,10 @@ With `--json` the data is exactly one JSON document. Without, it is meant for pe
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ def fields_text(value: Mapping[str, object], indent: str = "") -> str:
             for row in item:
                 flat = "  ".join(f"{key}={plain(part)}" for key, part in row.items())
                 lines.append(f"{indent}  {flat}")
+        elif isinstance(item, list) and any(isinstance(part, str) and " " in part for part in item):
+            lines.append(f"{indent}{name}")  # sentences
+            lines += [f"{indent}  {plain(part)}" for part in item]
         else:
             lines.append(f"{indent}{name:<{width}}  {plain(item)}")
     return "\n".join(lines)
@@ -71,12 +76,28 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) ->
         sys.stdout.write(line.rstrip() + "\n")
 
 
+def nearby(path: Path) -> Path:
+    """Relative to where the user stands, if it is below."""
+    here, path = Path.cwd(), path.resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def program() -> str:
+    """What starts this program again: its name, or its path when the shell would not find it."""
+    own, found = Path(sys.argv[0]).absolute(), shutil.which("piaolian")
+    if own.name != "piaolian" or (found is not None and Path(found).absolute() == own):
+        return "piaolian"
+    return str(nearby(own))
+
+
 def plain(value: object) -> str:
     """A value in one cell."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list) and not any(isinstance(part, Mapping | list) for part in value):
+        return ", ".join(plain(part) for part in value) or "-"
     if isinstance(value, Mapping | list):
         value = json.dumps(value, ensure_ascii=False)  # which keeps the controls beyond ASCII
     if isinstance(value, str):

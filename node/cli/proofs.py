@@ -11,7 +11,7 @@ from node.chain.evidence_file import is_evidence_file, verify_evidence_file
 from node.chain.verify import Verdict, verify_proof_file
 from node.cli.errors import OK, REFUSED, REFUSED_TRANSACTION, UsageError
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis, parse_genesis
+from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 
 _FILE_BYTES_MAX = 1 << 20
 _GENESIS_BYTES_MAX = 1 << 20
@@ -47,7 +47,11 @@ def read_genesis(network: Path) -> Genesis:
         text = _read(network, _GENESIS_BYTES_MAX).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{network}: not UTF-8") from error
-    return parse_genesis(text)
+    try:
+        return parse_genesis(text)
+    except GenesisError as error:
+        # It speaks of `network.toml`; here the file has the name that the caller gave.
+        raise GenesisError(f"{network}: {str(error).removeprefix('network.toml: ')}") from error
 
 
 def read_file(path: Path) -> bytes:

@@ -94,7 +94,7 @@ def report(result: dict[str, object], *, until: Until, as_json: bool) -> None:
     if result.get("issued_before") is not None:
         message(
             f"piaolian: this order was issued before, at height {result['issued_before']}: nothing "
-            "new was made, and the number is of then"
+            "new was made, and the number is the one given then"
         )
     if not reached(result, until):
         message(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import errno
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ KEPT = 3
 """Copies of one file that are kept set aside: a disk that damages a file at each start must not
 fill itself with them."""
 
-REBUILT: Mapping[str, str] = {
+REBUILT: dict[str, str] = {
     "ledger.db": "it is made again from the Raft log, or from the blocks of its peers",
     "index.db": "it is made again from the ledger",
     "heads.db": "it is made again with the next name of a head",
@@ -33,6 +33,13 @@ REBUILT: Mapping[str, str] = {
     "raft.db": "the leader sends its log again; the node votes once it has caught up",
 }
 """Files of the data folder that a node makes again, and how."""
+_KNOWN = REBUILT | {"wallet.db": "if it held keys: stop the node and put its backup back"}
+
+
+def missing(folder: Path) -> dict[str, str]:
+    """The files that a folder in use lacks, and what becomes of each; a new one lacks none."""
+    lost = {name: remedy for name, remedy in _KNOWN.items() if not (folder / name).exists()}
+    return {} if len(lost) == len(_KNOWN) else lost
 
 
 class DamagedFileError(sqlite3.DatabaseError):

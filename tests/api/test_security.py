@@ -69,6 +69,8 @@ async def test_anything_but_the_exact_token_is_401(api: ApiClient, header: str) 
     answer = await api.get("/v1/status", scope=None, headers={"Authorization": header})
 
     assert answer.status == 401
+    said = "not one of this node's" if header.startswith("Bearer") else "send Authorization"
+    assert said in answer.json["detail"]
 
 
 async def test_a_token_in_the_query_is_ignored(api: ApiClient) -> None:

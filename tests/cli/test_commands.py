@@ -115,6 +115,8 @@ def test_every_command_has_help_with_an_example(
         (["network", "assemble", "missing.toml"], 2, "missing.toml"),
         (["cluster", "status", "nowhere"], 2, "no */node.toml"),
         (["verify", "missing.proof", "--network", "network.toml"], 2, "network.toml"),
+        (["verify", "x", "--network", str(SLICE)], 2, f"{SLICE}: not UTF-8"),
+        (["verify", "x", "--network", __file__], 2, f"{__file__}: "),
         (["compare", "missing", "missing", "--network", "network.toml"], 2, "network.toml"),
         (["evidence", "export", "00"], 2, "no configuration"),
         (["demo", "--data", "missing.csv"], 2, "missing.csv"),

@@ -140,6 +140,7 @@ def test_a_damaged_file_is_set_aside_and_made_again(
         assert "damaged file set aside" in log
         assert name in log
         assert [p for p in victim.data.glob(f"{name}.damaged-*") if p.name.endswith("Z")]
+    assert (f"{name} is missing" in log) == (harm is delete)
     assert "Traceback" not in log
 
 

@@ -17,6 +17,7 @@ from node.storage.damage import (
     DiskFullError,
     damage_in,
     is_full,
+    missing,
     set_aside,
     telling,
 )
@@ -186,3 +187,14 @@ async def test_a_ledger_that_contradicts_itself_is_damaged_and_another_networks_
     connection.close()
     with pytest.raises(DamagedFileError, match=r"ledger\.db is damaged"):
         await Ledger.open(path, found(), bytes(32), lambda _: None)
+
+
+def test_what_a_folder_in_use_lacks_is_told_and_a_new_one_lacks_nothing(tmp_path: Path) -> None:
+    assert missing(tmp_path) == {}
+
+    for name in ("ledger.db", "index.db", "heads.db", "raft.db"):
+        (tmp_path / name).touch()
+
+    lost = missing(tmp_path)
+    assert lost.keys() == {"outbox.db", "wallet.db"}
+    assert "backup" in lost["wallet.db"]
