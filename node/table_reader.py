@@ -135,7 +135,8 @@ def _asked(line: dict[str, Any]) -> tuple[int, str | None, int | None]:
 
 def main(kind: str, encoding: str) -> int:
     """Read a file from standard input, write its plan to standard output."""
-    from node.importing.documents import read_documents  # noqa: PLC0415 - see above
+    from node.importing.collector import seldom_collecting  # noqa: PLC0415 - see above
+    from node.importing.documents import read_documents  # noqa: PLC0415
     from node.importing.online_retail import FileFormatError  # noqa: PLC0415
     from node.importing.table_plan import plan_table  # noqa: PLC0415
     from node.importing.tables import read_csv, read_xlsx  # noqa: PLC0415
@@ -147,7 +148,8 @@ def main(kind: str, encoding: str) -> int:
         path.write_bytes(sys.stdin.buffer.read())
         try:
             rows = read_xlsx(path) if kind == "xlsx" else read_csv(path, encoding)
-            plan = plan_table(read_documents(rows))
+            with seldom_collecting():
+                plan = plan_table(read_documents(rows))
         except FileFormatError as error:
             sys.stdout.write(str(error).removeprefix(f"{path}: "))
             return _UNREADABLE

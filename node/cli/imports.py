@@ -67,13 +67,16 @@ def import_file(
     Refused rows are part of the answer: the exit code is 0 once the file was read to its end.
     A UBL document is checked against the rules of EN 16931; a row is a line of the file.
     """
+    from node.importing.collector import seldom_collecting
+
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
     if output is not None and file_format is Format.UBL:
         raise UsageError("--output is for tables; a UBL document is refused as a whole")
     if output is not None and output.resolve() == file.resolve():
         raise UsageError("--output is the file to import")
-    plan = _read_plan(file, file_format, encoding, sheet, dry_run=dry_run)
+    with seldom_collecting():
+        plan = _read_plan(file, file_format, encoding, sheet, dry_run=dry_run)
     for note in plan.notes:
         message(plain(note))
     if dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import lru_cache
 
 from node.importing.columns import CHOICES, WORDS
@@ -15,6 +15,8 @@ _DECIMAL = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?")
 ORDER_ID_MAX = 128
+_EXACT = Context(prec=80)
+"""More digits than a product of two of our decimals can have."""
 DECIMALS_MAX = 13
 """Decimals of a quantity or unit price (DOMAIN §2)."""
 
@@ -48,9 +50,8 @@ def amount(text: str, minor_units: int) -> int:
 
 def product(quantity: str, unit_price: str, minor_units: int) -> int:
     """Quantity × unit price in minor units, rounded half up (away from zero below zero)."""
-    with localcontext(prec=80):
-        value = Decimal(quantity) * Decimal(unit_price) * minor_units
-        value = value.to_integral_value(ROUND_HALF_UP)
+    exact = _EXACT.multiply(_EXACT.multiply(Decimal(quantity), Decimal(unit_price)), minor_units)
+    value = exact.to_integral_value(ROUND_HALF_UP)
     if abs(value) > AMOUNT_MAX:
         raise CellError("quantity × unit price is too large")
     return int(value)

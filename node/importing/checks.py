@@ -6,13 +6,13 @@ import would hear. What only the ledger's state can say (rates in force, quotas,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from pydantic import ValidationError
 
 from node.api.body import message_of
-from node.api.drafts import DraftError, Totals, canonical_details, invoice_draft, totals_of_body
+from node.api.drafts import DraftError, Totals, canonical_details, totals_of_body
 from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.importing.plan import LateRed, encode_json
 from node.importing.ubl.codes import is_code
@@ -20,9 +20,8 @@ from node.ledger.codes import Code
 from node.ledger.invoices.issuing import refuse_amounts, refuse_totals
 from node.ledger.transaction import BLOBS_BYTES_MAX
 
-ANY_ISSUER = "0" * 18
-_ANY_DAY = "2000-01-01"
-"""The draft made here is thrown away: its date and issuer do not matter."""
+_ANYBODY = "0" * 18
+"""Stands for whom an invoice is made out to where the import will name them."""
 _NO_MONEY = frozenset({"XTS", "XXX"})
 """ISO 4217's codes for tests and for no currency."""
 _SEALING_BYTES = 4_096
@@ -50,21 +49,24 @@ class Checked(msgspec.Struct, frozen=True):
     totals: Totals
 
 
-def check_invoice(body: bytes, files: Sequence[bytes] = ()) -> Checked | list[Problem]:
-    """An `InvoiceBody` as JSON, with its buyer: its totals, or all that is wrong."""
+def check_invoice(
+    body: Mapping[str, object], files: Sequence[bytes] = ()
+) -> Checked | list[Problem]:
+    """An `InvoiceBody`, with its buyer: its totals, or all that is wrong."""
     try:
-        checked = InvoiceBody.model_validate_json(body)
+        checked = InvoiceBody.model_validate(body)
         if not is_code("currency", checked.currency) or checked.currency in _NO_MONEY:
             message = f"{checked.currency} is no currency of ISO 4217"
             return [Problem(Code.NO_EXCHANGE_RATE.name, ("currency",), message)]
-        draft = invoice_draft(checked, ANY_ISSUER, _ANY_DAY)
+        totals = totals_of_body(checked, checked.currency)
+        details = canonical_details(checked.details, checked.lines or (), checked.allowances or ())
     except ValidationError as error:
         return list(_invalid(error))
     except DraftError as error:
         return [_draft_problem(error)]
-    totals = Totals(draft.groups, draft.net, draft.tax, draft.gross)
-    refusal = refuse_amounts(draft.groups, draft.net, draft.tax, draft.gross)
-    return _judged(totals, refusal, draft.details, files)
+    assert totals is not None, "the model wants lines or groups"
+    refusal = refuse_amounts(totals.groups, totals.net, totals.tax, totals.gross)
+    return _judged(totals, refusal, details, files)
 
 
 def check_red_letter(
@@ -129,6 +131,6 @@ def _draft_problem(error: DraftError) -> Problem:
     return Problem("INVALID_FIELDS", path, error.message)
 
 
-def with_buyer(body: dict[str, object], buyer: str | None) -> bytes:
+def with_buyer(body: dict[str, object], buyer: str | None) -> dict[str, object]:
     """A body with its buyer, or one that stands for whoever the import names."""
-    return encode_json(body | {"buyer": buyer or ANY_ISSUER})
+    return body | {"buyer": buyer or _ANYBODY}

@@ -7,7 +7,7 @@ refuses the order that it may belong to: half an order is never imported. Judges
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -21,7 +21,8 @@ from node.importing.tables import Row, Table
 
 ERRORS_PER_DOCUMENT = 20
 HOME_CURRENCY = "CNY"
-_DOCUMENT_COLUMNS = tuple(c.name for c in COLUMNS if c.level is Level.DOCUMENT)
+_DOCUMENT_COLUMNS = frozenset(c.name for c in COLUMNS if c.level is Level.DOCUMENT)
+_IGNORED = frozenset(ERROR_COLUMNS)
 _IDENTIFIERS = ("order_id", "buyer", "original", "original_number")
 """What names something else: two spellings of one name would be two things."""
 _DATES = frozenset({"external_date", "due_date"})
@@ -149,6 +150,7 @@ class _Grouping:
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
+        self._head_names = [name for name in names if name in _DOCUMENT_COLUMNS]
         self._documents: dict[str, Document] = {}
         self._before: Document | None = None
         """Of the row before: a row that names no order may belong to it."""
@@ -162,7 +164,7 @@ class _Grouping:
         wrong: list[tuple[str, str]] = []
         for name, cell in zip(self._names, cells, strict=False):
             text = cell.strip()
-            if not text or name in ERROR_COLUMNS:
+            if not text or name in _IGNORED:
                 continue
             filled[name] = text
             if type(cell) is str and text.isascii() and text[0] != "#":
@@ -244,7 +246,10 @@ class _Grouping:
         document.lines.append(line)
         if problem is not None:
             document.refuse(line.row, "kind", *problem)
-        for name, text in _head_cells(line):
+        for name in self._head_names:
+            text = line.cells.get(name)
+            if text is None:
+                continue
             held = document.head.setdefault(name, text)
             first = document.head_rows.setdefault(name, line.row)
             if held != text:
@@ -277,9 +282,3 @@ def _check_signs(document: Document) -> None:
                     f"is shown in {sign}, but the order is in {currency}: see the column currency"
                 )
                 document.refuse(line.row, name, "CONFLICT", message)
-
-
-def _head_cells(line: Line) -> Iterator[tuple[str, str]]:
-    for name in _DOCUMENT_COLUMNS:
-        if name in line.cells:
-            yield name, line.cells[name]

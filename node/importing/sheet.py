@@ -21,10 +21,14 @@ from node.importing.workbook import Workbook, safe_chunks, string_text
 
 SHEET_BYTES_MAX = 384 << 20
 MERGED_MAX = 20_000
-_ROW_BYTES_MAX = 16 << 20
+_ROW_BYTES_MAX = 4 << 20
+"""Excel's 16,384 cells with a style and nothing else need a sixth of it."""
+_TREE_BYTES = 16 << 10
+"""Rows of about so many bytes are parsed at a time."""
 _ROOT_START = re.compile(rb"<[A-Za-z_][^\s/>]*(?:\s[^<>]*)?>")
 _DATA_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?sheetData(?:\s[^<>]*)?/?>")
 _ROW_END = re.compile(rb"</(?:[A-Za-z_][\w.-]*:)?row\s*>")
+_CLOSING_BYTES = 256
 _NUMBER_MAX = 1e300
 _DIGITS_MAX = 15
 """A spreadsheet keeps no more significant digits of a number."""
@@ -33,6 +37,7 @@ _CACHED_MAX = 50_000
 _PLAIN = re.compile(r"[1-9][0-9]{0,14}|0")
 _RANGE = re.compile(r"([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})")
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
+_TEXTS = frozenset({"str", "inlineStr"})
 _NO_VALUE = "holds a formula without a stored value: open the file in a spreadsheet and save it"
 _UNKNOWN = "#UNKNOWN!"
 """Stands for such a cell in the file of refused rows; it is refused there too."""
@@ -75,15 +80,19 @@ class SheetReader:
         closed = b"</%b></%b>" % (_name_of(data), _name_of(root))
         empty = fromstring(root + data + closed)  # noqa: S314 - `safe_chunks` has no entities
         self._tags = _Tags(empty.tag.rpartition("}")[0])
-        # Some hundreds of rows at a time make a small tree; the parser works in C without calls
-        # into Python, which is twice as fast as a stream of events.
+        # Some tens of rows at a time make a small tree, which stays in the processor's cache; the
+        # parser works in C without calls into Python, which is twice as fast as a stream of events.
+        searched = 0
         for chunk in chunks:
             waiting += chunk
-            ends = [match.end() for match in _ROW_END.finditer(waiting)]
-            if ends:
-                yield from self._read_rows(root + data + waiting[: ends[-1]] + closed)
-                waiting = waiting[ends[-1] :]
-            elif len(waiting) > _ROW_BYTES_MAX:
+            read = 0
+            while ended := _ROW_END.search(waiting, max(read + _TREE_BYTES, searched)):
+                yield from self._read_rows(root + data + waiting[read : ended.end()] + closed)
+                read = ended.end()
+            waiting = waiting[read:]
+            # A closing tag may stand across the border; longer ones only make a larger tree.
+            searched = max(0, len(waiting) - _CLOSING_BYTES)
+            if len(waiting) > _ROW_BYTES_MAX:
                 raise FileFormatError(f"a row has more than {_ROW_BYTES_MAX >> 20} MiB")
         yield from self._read_rows(root + data + waiting)
 
@@ -107,27 +116,26 @@ class SheetReader:
         if row.get("hidden") in {"1", "true"}:
             self.hidden += 1
         cells: list[str] = []
-        columns, cell_tag = self._columns, self._tags.cell
+        columns, cell_tag, cell_text = self._columns, self._tags.cell, self._cell_text
         for cell in row:
             if cell.tag != cell_tag:
                 continue
             reference = cell.get("r")
             if reference is None:
-                place = len(cells)
-            else:
-                letters = reference.rstrip("0123456789")
-                place = columns.get(letters, -1)
-                if place < 0:
-                    place = columns[letters] = _column(reference)
-            if place < len(cells):
+                cells.append(cell_text(cell))
+                continue
+            letters = reference.rstrip("0123456789")
+            place = columns.get(letters, -1)
+            if place < 0:
+                place = columns[letters] = _column(reference)
+            missing = place - len(cells)
+            if missing < 0:
                 raise FileFormatError(f"the cells of row {number} stand in no order")
-            read = self._cell_text(cell)
-            if read:
-                while len(cells) < place:
-                    cells.append("")
-                cells.append(read)
-            elif reference is None:
-                cells.append("")
+            text = cell_text(cell)
+            if text:
+                if missing:
+                    cells += [""] * missing
+                cells.append(text)
         return cells
 
     def _merge(self, reference: str) -> None:
@@ -143,36 +151,31 @@ class SheetReader:
     # --- Cells --------------------------------------------------------------------------------
 
     def _cell_text(self, cell: Element) -> str:
-        kind, tags = cell.get("t"), self._tags
+        tags = self._tags
         value: str | None = None
         formula = False
         for child in cell:
-            if child.tag == tags.value:
+            tag = child.tag
+            if tag == tags.value:
                 value = child.text or ""
-            elif child.tag == tags.formula:
+            elif tag == tags.inline:
+                value = self._inline(child)
+            elif tag == tags.formula:
                 formula = True
-            elif child.tag == tags.inline:
-                value = "".join(self._inline(child))
-        if kind is None or kind == "n" or (kind == "s" and not value):
+        kind = cell.get("t", "n")
+        if kind == "n" or (kind == "s" and not value):
             if not value:  # a shared string without an index is empty
                 return OddCell(_UNKNOWN, _NO_VALUE) if formula else ""
             return self._number_text(value, cell.get("s"))
         if kind == "s":
             assert value is not None
             return self._shared(value)
-        if kind in {"str", "inlineStr"}:
+        if kind in _TEXTS:
             # A formula may well come to an empty text; without a value it was not worked out.
             if value is None and formula:
                 return OddCell(_UNKNOWN, _NO_VALUE)
             return self._text(value or "")
-        if kind == "b" and value:
-            shown = "TRUE" if value.strip() == "1" else "FALSE"
-            return OddCell(shown, "holds a truth value, where a text or a number is expected")
-        if kind == "e":
-            return OddCell(value or "#VALUE!", f"holds the error {(value or '')[:20]}")
-        if kind == "d" and value:
-            return OddCell(value.removesuffix("T00:00:00"), is_date=True)
-        return OddCell(value, f"is of an unknown type {kind[:20]!r}") if value else ""
+        return _other_kind(kind, value)
 
     def _text(self, value: str) -> str:
         """The text; equal ones are one object, since columns repeat themselves."""
@@ -183,15 +186,16 @@ class SheetReader:
                 self._texts[value] = known
         return known
 
-    def _inline(self, holder: Element) -> Iterator[str]:
+    def _inline(self, holder: Element) -> str:
         """The runs of a text; phonetic readings beside it are left out."""
+        tags = self._tags
+        text = ""
         for child in holder:
-            if child.tag == self._tags.text:
-                yield child.text or ""
-            elif child.tag == self._tags.run:
-                for part in child:
-                    if part.tag == self._tags.text:
-                        yield part.text or ""
+            if child.tag == tags.text:
+                text += child.text or ""
+            elif child.tag == tags.run:
+                text += "".join(part.text or "" for part in child if part.tag == tags.text)
+        return text
 
     def _shared(self, value: str) -> str:
         place = _number(value)
@@ -214,6 +218,18 @@ class SheetReader:
         formats = self._book.formats
         place = _number(style or "0")
         return formats[place] if place < len(formats) else GENERAL
+
+
+def _other_kind(kind: str, value: str | None) -> str:
+    """A cell that holds neither a number nor a text."""
+    if kind == "b" and value:
+        shown = "TRUE" if value.strip() == "1" else "FALSE"
+        return OddCell(shown, "holds a truth value, where a text or a number is expected")
+    if kind == "e":
+        return OddCell(value or "#VALUE!", f"holds the error {(value or '')[:20]}")
+    if kind == "d" and value:
+        return OddCell(value.removesuffix("T00:00:00"), is_date=True)
+    return OddCell(value, f"is of an unknown type {kind[:20]!r}") if value else ""
 
 
 class _Tags:

@@ -8,6 +8,7 @@ only on the ledger when they are sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from node.api.drafts import MINOR_UNITS, signed_tax
@@ -43,6 +44,8 @@ from node.importing.plan import (
 )
 from node.importing.red_lines import Original, OriginalGroup, RedLineError
 
+_RED_ONLY = ("original", "original_number", "line", "reason")
+_LINE_NEEDS = ("description", "rate")
 _LINE_TEXTS = ("code", "description", "model", "unit")
 _BUYER = "buyer_"
 _Value = TypeVar("_Value")
@@ -116,39 +119,53 @@ def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
 def _line(document: Document, line: Line, minor_units: int) -> dict[str, object]:
     cells = line.cells
     made: dict[str, object] = {name: cells[name] for name in _LINE_TEXTS if name in cells}
-    for name in ("original", "original_number", "line", "reason"):
+    for name in _RED_ONLY:
         if name in cells:
             document.refuse(line.row, name, "MALFORMED", "belongs to red letters only")
-    quantity = _read(document, line, "quantity", decimal_text)
-    unit_price = _read(document, line, "unit_price", decimal_text)
-    net = _read(document, line, "net", lambda text: amount(text, minor_units))
-    made_rate = _read(document, line, "rate", rate)
-    tax = _read(document, line, "tax", lambda text: amount(text, minor_units))
-    nature = _read(document, line, "nature", _choice("nature"))
-    if "description" not in cells:
-        document.refuse(line.row, "description", "MISSING", "is missing")
-    if "rate" not in cells:
-        document.refuse(line.row, "rate", "MISSING", "is missing")
-    if "net" not in cells:
-        if quantity is None or unit_price is None:
-            if not ("quantity" in cells and "unit_price" in cells):
-                document.refuse(
-                    line.row, "net", "MISSING", "is missing, and so is quantity or unit_price"
-                )
-        else:
+    for name, reader in _line_readers(minor_units):
+        text = cells.get(name)
+        if text is not None:
             try:
-                net = product(quantity, unit_price, minor_units)
+                made[name] = reader(text)
             except CellError as error:
-                document.refuse(line.row, "net", "MALFORMED", str(error))
-    values = {
-        "quantity": quantity,
-        "unit_price": unit_price,
-        "net": net,
-        "rate": made_rate,
-        "tax": tax,
-        "nature": nature,
-    }
-    return made | {name: value for name, value in values.items() if value is not None}
+                _malformed(document, line.row, name, error)
+    for name in _LINE_NEEDS:
+        if name not in cells:
+            document.refuse(line.row, name, "MISSING", "is missing")
+    if "net" not in cells:
+        net = _worked_out_net(document, line, made, minor_units)
+        if net is not None:
+            made["net"] = net
+    return made
+
+
+@lru_cache(8)
+def _line_readers(minor_units: int) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    in_minor_units = partial(amount, minor_units=minor_units)
+    return (
+        ("quantity", decimal_text),
+        ("unit_price", decimal_text),
+        ("net", in_minor_units),
+        ("rate", rate),
+        ("tax", in_minor_units),
+        ("nature", _choice("nature")),
+    )
+
+
+def _worked_out_net(
+    document: Document, line: Line, made: dict[str, object], minor_units: int
+) -> int | None:
+    """Quantity × unit price; None, with a refusal, where one of them is missing or malformed."""
+    quantity, unit_price = made.get("quantity"), made.get("unit_price")
+    if isinstance(quantity, str) and isinstance(unit_price, str):
+        try:
+            return product(quantity, unit_price, minor_units)
+        except CellError as error:
+            document.refuse(line.row, "net", "MALFORMED", str(error))
+    elif not ("quantity" in line.cells and "unit_price" in line.cells):
+        message = "is missing, and so is quantity or unit_price"
+        document.refuse(line.row, "net", "MISSING", message)
+    return None
 
 
 def _details(document: Document) -> dict[str, object]:
@@ -273,14 +290,18 @@ def _read(
     try:
         return reader(text)
     except CellError as error:
-        row = document.head_rows.get(name, line.row)
-        if not any(each.row == row and each.column == name for each in document.problems):
-            document.refuse(row, name, "MALFORMED", str(error))
+        _malformed(document, document.head_rows.get(name, line.row), name, error)
         return None
 
 
+def _malformed(document: Document, row: int, name: str, error: CellError) -> None:
+    """A cell that cannot be read, unless the reader of the file has told what is odd about it."""
+    if not any(each.row == row and each.column == name for each in document.problems):
+        document.refuse(row, name, "MALFORMED", str(error))
+
+
 def _choice(column: str) -> Callable[[str], str]:
-    return lambda text: choice(column, text)
+    return partial(choice, column)
 
 
 def _note(document: Document, problem: Problem, lines: Sequence[dict[str, object]]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random  # noqa: TID251 - seeded
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.api.details import AllowanceBody, DetailsBody, LineBody
 from node.api.drafts import (
@@ -142,6 +146,28 @@ def test_details_are_canonical_whatever_the_order_of_keys() -> None:
     assert canonical_details(extended(a=1, b=2)) == canonical_details(extended(b=2, a=1))
     assert canonical_details(DetailsBody()) is None
     assert canonical_details(None) is None
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**53), 2**53)
+            | st.text(st.characters(exclude_categories=["Cs"])),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text("aÿ票\U0001f4c4"), inner),
+        ),
+    )
+)
+def test_canonical_details_are_compact_json_with_keys_in_order_of_characters(
+    foreign: dict[str, Any],
+) -> None:
+    details = DetailsBody.model_construct(extensions={"_": foreign})
+    plain = json.dumps(
+        {"extensions": {"_": foreign}}, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+    )
+    assert canonical_details(details) == plain.encode()
 
 
 def test_lines_go_to_the_details_with_their_texts() -> None:

@@ -1,5 +1,6 @@
 """Tables of other programs: no cell is lost, guessed or cut; no half of an order is imported."""
 
+import gc
 import io
 import json
 import time
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.cli.main import main
+from node.importing.collector import seldom_collecting
 from node.importing.documents import read_documents
 from node.importing.number_formats import may_mean, parsed
 from node.importing.online_retail import FileFormatError
@@ -245,6 +247,32 @@ def one_row(net: str, order: str = text_cell("A", 2, "A-1")) -> str:
     return f'<row r="2">{order}{rest}</row>'
 
 
+@pytest.mark.parametrize("prefix", ["", "x:"])
+@pytest.mark.parametrize("blank", [20, 20_000, 300_000], ids="blanks={}".format)
+def test_every_row_of_a_long_sheet_is_read_wherever_it_is_cut(
+    tmp_path: Path, prefix: str, blank: int
+) -> None:
+    rows = "".join(
+        f'<{prefix}row r="{number}"><{prefix}c r="B{number}"><{prefix}v>{number}</{prefix}v>'
+        f"</{prefix}c>{' ' * (blank if number % 500 == 0 else number % 7)}</{prefix}row \n>"
+        for number in range(1, 3_001)
+    )
+    name = f"xmlns{':x' if prefix else ''}"
+    sheet = f"{prefix}worksheet"
+    content = f'<{sheet} {name}="{MAIN}"><{prefix}sheetData>{rows}</{prefix}sheetData></{sheet}>'
+
+    read = list(read_xlsx(book(tmp_path / "a.xlsx", content)))
+
+    assert read == [(number, ["", str(number)]) for number in range(1, 3_001)]
+
+
+def test_runs_of_a_text_are_one_and_readings_beside_it_none(tmp_path: Path) -> None:
+    runs = "<t>Wh</t><r><rPr/><t>e</t><t>e</t></r><rPh><t>no</t></rPh><r><t>l</t></r>"
+    cell = f'<c r="A1" t="inlineStr"><is>{runs}</is></c>'
+    content = f'<worksheet xmlns="{MAIN}"><sheetData><row>{cell}</row></sheetData></worksheet>'
+    assert list(read_xlsx(book(tmp_path / "a.xlsx", content))) == [(1, ["Wheel"])]
+
+
 @pytest.mark.parametrize("dimension", ["A1", "A1:B1", "A1:D2", "A1:XFD1048576", "nonsense"])
 def test_the_dimension_of_a_sheet_is_not_trusted(tmp_path: Path, dimension: str) -> None:
     content = sheet_of(one_row('<c r="C2"><v>10</v></c>'), dimension=dimension)
@@ -377,6 +405,14 @@ def test_every_typed_decimal_survives_the_binary_fraction(value: Any) -> None:
     assert len(text.lstrip("-").partition(".")[2]) <= 4
 
 
+def test_only_the_pace_of_the_collector_changes_and_only_for_a_while() -> None:
+    before = gc.get_threshold()
+    with seldom_collecting():
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before
+
+
 # --- What is no workbook, or a bomb --------------------------------------------------------------
 
 
@@ -414,6 +450,10 @@ HOSTILE = {
     "entities in the book": {"xl/workbook.xml": LAUGHS + "<workbook/>"},
     "entities in styles": {"xl/styles.xml": LAUGHS + "<styleSheet/>"},
     "a sheet in UTF-16": {"xl/worksheets/s.xml": "\ufeff" + sheet_of("")},
+    "a row of cells without an end": {
+        "xl/worksheets/s.xml": f'<worksheet xmlns="{MAIN}"><sheetData><row>'
+        + "".join(f'<c s="{place * 7_919 % 9_999}"></c>' for place in range(1_000_000))
+    },
     "rows without an end": {"xl/worksheets/s.xml": DEEP},
     "rows backwards": {"xl/worksheets/s.xml": sheet_of('<row r="5"/><row r="4"/>')},
     "cells backwards": {

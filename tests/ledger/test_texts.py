@@ -207,6 +207,13 @@ def test_sealed_text_holds_line_feeds_only_where_lines_are_meant(mark: str) -> N
     assert check_safe_lines("a\nb") == "a\nb"
 
 
+def test_every_character_of_sealed_text_is_judged_by_its_class_alone() -> None:
+    """What Python calls printable is passed over: none of it may be among what is refused."""
+    refused = [c for c in map(chr, range(sys.maxunicode + 1)) if text._unsafe.match(c)]
+    assert len(refused) > 2_000
+    assert not any(c.isprintable() for c in refused)
+
+
 # --- Genesis and cards -----------------------------------------------------------------------
 
 
