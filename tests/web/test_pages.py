@@ -390,3 +390,16 @@ def draft(cluster: Cluster, order: str) -> dict[str, Any]:
     buyer = cluster["payer"].participant
     groups = [{"rate": 1300, "net": 100}]
     return {"order_id": order, "buyer": buyer, "currency": "CNY", "groups": groups}
+
+
+def test_a_desk_says_that_it_shows_the_newest_only(page: Page, cluster: Cluster) -> None:
+    for start in range(0, 201, 67):
+        several = [draft(cluster, f"SO-many-{each}") for each in range(start, start + 67)]
+        sent = cluster["issuer"].ask("POST", "/v1/invoices:batch?wait=final", {"invoices": several})
+        assert sent.status in {200, 201, 202}, sent
+    sign_in(page, cluster, "payer", "read")
+    page.open("/wallet?tab=inbox")
+    page.until("there is more", r"return /Held \(20\d\+\)/.test(document.body.innerText)")
+    assert "Only the newest 200" not in page.text()
+    page.open("/wallet?tab=held")
+    page.wait_text("Only the newest 200 are shown here.")

@@ -110,11 +110,19 @@ export function InvoiceLink({ number: text }) {
 const titled = (label) => label.charAt(0).toUpperCase() + label.slice(1);
 
 // columns: { label, cell(row), right, wide }
+// A tab's label with how many rows it has; `more`: the node has others, which are not shown.
+export const counted = (label, rows, more) => `${label} (${rows.length}${more ? "+" : ""})`;
+
+// Says that a desk shows the newest rows only.
+export function Newest({ more, count }) {
+  return more ? html`<${Notice} kind="warn"><span data-newest>${t("desk.newest", { count })}</span><//>` : null;
+}
+
 export function Table({ columns, rows, name, empty, id = (row, position) => position }) {
   if (rows.length === 0) return html`<${Empty}>${empty}<//>`;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${name}>
-      <table class=${columns.length > 3 ? "stack" : ""}>
+      <table class=${columns.length > 2 ? "stack" : ""}>
         <thead><tr>${columns.map((column) => html`<th key=${column.label} scope="col" class="${column.right ? "right" : ""} ${column.label === "#" ? "tiny" : ""}">${column.label}</th>`)}</tr></thead>
         <tbody>${rows.map((row, position) => html`
           <tr key=${id(row, position)}>${columns.map((column) => html`<td key=${column.label} data-label=${titled(column.label)} class="${column.right ? "right" : ""} ${column.wide ? "wide" : ""}">${column.cell(row, position)}</td>`)}</tr>`)}

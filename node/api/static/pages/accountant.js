@@ -8,7 +8,7 @@ import { operationsFor } from "../core/operations.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Badge, Empty, Heading, Section, Tabs } from "../core/ui.js";
+import { Amount, Badge, Empty, Heading, Newest, Section, Tabs, counted } from "../core/ui.js";
 import { Import } from "./importing.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { IssueForm } from "./issuing.js";
@@ -34,6 +34,7 @@ async function load(signal) {
     segments: segments.rows.find((row) => row.issuer === me)?.segments ?? [],
     forms: inbox.rows.filter((item) => item.kind.startsWith("red_")),
     issued: issued.rows,
+    more: Boolean(issued.cursor) || inbox.more,
   };
 }
 
@@ -45,8 +46,9 @@ export function Accountant() {
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("accountant.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
         ["issue", t("accountant.issue")], ["import", t("import.title")], ["issued", t("accountant.issued")],
-        ["red", `${t("accountant.red")} (${found.forms.length})`], ["statement", t("accountant.statement")], ["quota", t("accountant.quota")],
+        ["red", counted(t("accountant.red"), found.forms, found.more)], ["statement", t("accountant.statement")], ["quota", t("accountant.quota")],
       ]} />
+      <${Newest} count=${SHOWN_MAX} more=${["issued", "red"].includes(tab) && found.more} />
       ${tab === "issue" && html`<${IssueForm} rates=${found.rates} done=${data.reload} />`}
       ${tab === "import" && html`<${Import} done=${data.reload} />`}
       ${tab === "issued" && html`<${Section} title=${t("accountant.issued")}><${InvoiceTable} name=${t("accountant.issued")} rows=${found.issued} empty=${t("accountant.issued_empty")} extra=${[actionsColumn(data.reload, kindIs("cancel", "red"))]} /><//>`}

@@ -7,26 +7,26 @@ import { named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Badge, Hash, Heading, InvoiceLink, Party, Section, Table, Tabs, Time, number } from "../core/ui.js";
+import { Badge, Hash, Heading, InvoiceLink, Newest, Party, Section, Table, Tabs, Time, counted, number } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
 import { actionsColumn, kindIs, waiting } from "./wallet.js";
 
-const SHOWN_MAX = 100;
+const SHOWN_MAX = 200;
 
 async function load(signal) {
   const all = (path, field) => getAll(path, field, {}, 1_000, signal).then((found) => found.rows);
   const [quotas, segments, regions, rates, exchange, discrepancies, disputed, frozen, inbox] = await Promise.all([
     all("/v1/quotas", "quotas"), all("/v1/segments", "segments"), all("/v1/regions", "regions"), all("/v1/tax-rates", "tax_rates"),
     all("/v1/exchange-rates", "exchange_rates"),
-    getAll("/v1/discrepancies", "discrepancies", { state: "open" }, 500, signal).then((found) => found.rows),
+    getAll("/v1/discrepancies", "discrepancies", { state: "open" }, SHOWN_MAX, signal),
     findInvoices({ response: "disputed" }, undefined, signal, SHOWN_MAX),
     findInvoices({ frozen: "true" }, undefined, signal, SHOWN_MAX),
     getAll("/v1/inbox", "items", {}, SHOWN_MAX, signal),
   ]);
   const participants = await all("/v1/participants", "participants");
-  return { issuers: participants.filter((party) => party.roles.includes("issuer")), quotas, segments, regions, rates, exchange, discrepancies, disputed: disputed.rows, frozen: frozen.rows, forms: inbox.rows.filter((item) => item.for_issuer) };
+  return { issuers: participants.filter((party) => party.roles.includes("issuer")), quotas, segments, regions, rates, exchange, discrepancies: discrepancies.rows, more: { discrepancies: discrepancies.more, disputes: disputed.cursor, freezes: frozen.cursor, retired: inbox.more }, disputed: disputed.rows, frozen: frozen.rows, forms: inbox.rows.filter((item) => item.for_issuer) };
 }
 
 export function Bureau() {
@@ -37,9 +37,10 @@ export function Bureau() {
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("bureau.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
         ["quotas", t("bureau.quotas")], ["issuers", t("bureau.issuers")], ["segments", t("bureau.segments")], ["rates", t("bureau.rates")], ["statements", t("accountant.statement")],
-        ["discrepancies", `${t("bureau.discrepancies")} (${found.discrepancies.length})`], ["disputes", `${t("bureau.disputes")} (${found.disputed.length})`], ["freezes", `${t("bureau.freezes")} (${found.frozen.length})`],
-        ["retired", `${t("bureau.retired")} (${found.forms.length})`],
+        ["discrepancies", counted(t("bureau.discrepancies"), found.discrepancies, found.more.discrepancies)], ["disputes", counted(t("bureau.disputes"), found.disputed, found.more.disputes)], ["freezes", counted(t("bureau.freezes"), found.frozen, found.more.freezes)],
+        ["retired", counted(t("bureau.retired"), found.forms, found.more.retired)],
       ]} />
+      <${Newest} count=${SHOWN_MAX} more=${found.more[tab]} />
       ${tab === "quotas" && html`<${Quotas} rows=${found.quotas} reload=${data.reload} />`}
       ${tab === "issuers" && html`<${Issuers} rows=${found.issuers} reload=${data.reload} />`}
       ${tab === "segments" && html`<${Segments} rows=${found.segments} regions=${found.regions} reload=${data.reload} />`}
@@ -109,7 +110,7 @@ function Segments({ rows, regions, reload }) {
 }
 
 function Rates({ rates, exchange, reload }) {
-  const basis = (values) => ({ ...values, rates: values.rates.split(/[\s,;%]+/).filter(Boolean).map((text) => Math.round(Number(text) * 100)) });
+  const basis = (values) => ({ ...values, rates: values.rates.split(/[\s,;%]+/).filter(Boolean).map((text) => (/^\d+(\.\d{1,2})?$/.test(text) ? Math.round(Number(text) * 100) : null)) });
   const set = { id: "rates", primary: true, title: t("bureau.set_rates"), path: "/v1/tax-rates", hint: t("hint.rates"), make: basis, fields: [issuerField({ required: false }), { name: "rates", kind: "text", label: t("bureau.rates"), required: true, placeholder: "0, 6, 9, 13", wide: true }] };
   const publish = { id: "exchange", primary: true, title: t("bureau.publish"), path: "/v1/exchange-rates", hint: t("hint.exchange"), fields: [{ name: "currency", kind: "text", label: t("field.currency"), required: true, most: 3 }, { name: "micro", kind: "integer", min: 1, label: t("bureau.micro"), required: true }, { name: "date", kind: "date", label: t("bureau.from_date"), required: true }] };
   return html`

@@ -7,7 +7,7 @@ import { t } from "../core/language.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Heading, InvoiceLink, Notice, Party, Section, Table, Tabs, Time } from "../core/ui.js";
+import { Amount, Heading, InvoiceLink, Newest, Notice, Party, Section, Table, Tabs, Time, counted } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 import { actionsColumn, kindIs } from "./wallet.js";
 
@@ -26,7 +26,7 @@ async function load(signal) {
   const paid = mine.rows.filter((invoice) => own(invoice).some((claim) => claim.reimbursed > 0));
   const near = new Map([...submitted, ...claimed, ...paid].map((invoice) => [invoice.number, invoice]));
   const until = new Map(inbox.rows.filter((item) => item.kind === "lock").map((item) => [item.invoice.number, item]));
-  return { submitted, claimed, paid, until, warnings: await findDoubles([...near.values()], signal) };
+  return { submitted, claimed, paid, until, more: { submitted: inbox.more, claimed: mine.cursor, paid: mine.cursor }, warnings: await findDoubles([...near.values()], signal) };
 }
 
 function own(invoice) {
@@ -85,9 +85,10 @@ export function Expenses() {
   return html`<${Heading} title=${t("expenses.title")} sub=${t("expenses.sub")} /><${NeedsRole} role="reimburser" />
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("expenses.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
-        ["submitted", `${t("expenses.submitted")} (${found.submitted.length})`], ["claimed", `${t("expenses.claimed")} (${found.claimed.length})`],
-        ["paid", `${t("expenses.paid")} (${found.paid.length})`], ["doubles", `${t("expenses.doubles")} (${found.warnings.length})`],
+        ["submitted", counted(t("expenses.submitted"), found.submitted, found.more.submitted)], ["claimed", counted(t("expenses.claimed"), found.claimed, found.more.claimed)],
+        ["paid", counted(t("expenses.paid"), found.paid, found.more.paid)], ["doubles", counted(t("expenses.doubles"), found.warnings)],
       ]} />
+      <${Newest} count=${SHOWN_MAX} more=${found.more[tab]} />
       ${tab === "submitted" && html`<${Section} title=${t("expenses.submitted")}>
         <${InvoiceTable} name=${t("expenses.submitted")} rows=${found.submitted} empty=${t("expenses.submitted_empty")} extra=${[
           { label: t("invoice.holder"), cell: (invoice) => html`<${Party} id=${invoice.holder} />` },

@@ -98,6 +98,6 @@ function Filter({ filter }) {
     <${Field} id="f-from" label=${t("invoices.from")}><input id="f-from" type="date" value=${filter.from} onChange=${change("from")} /><//>
     <${Field} id="f-to" label=${t("invoices.to")}><input id="f-to" type="date" value=${filter.to} onChange=${change("to")} /><//>
     <${Field} id="f-gross" label=${t("invoices.least")}><input id="f-gross" type="text" inputmode="decimal" class="right" placeholder="0.00" value=${filter.min_gross && toMajor(filter.min_gross, "CNY")} onChange=${least} /><//>
-    <form onSubmit=${open} class="field"><label for="f-number">${t("invoices.go")}</label><div class="joined"><input id="f-number" name="number" inputmode="numeric" maxlength="20" pattern="[0-9]{20}" placeholder="20" required /><button type="submit">→</button></div></form>
+    <form onSubmit=${open} class="field"><label for="f-number">${t("invoices.go")}</label><div class="joined"><input id="f-number" name="number" inputmode="numeric" maxlength="20" pattern="[0-9]{20}" placeholder=${t("hint.number")} required /><button type="submit">→</button></div></form>
   </div>`;
 }

@@ -8,7 +8,7 @@ import { operationsFor } from "../core/operations.js";
 import { keys, self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Badge, Failure, Hash, Heading, Notice, Section, Table, Tabs } from "../core/ui.js";
+import { Amount, Badge, Failure, Hash, Heading, Newest, Notice, Section, Table, Tabs, counted } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
 
 const SHOWN_MAX = 200;
@@ -27,7 +27,10 @@ export const kindIs = (...kinds) => (action) => kinds.includes(action.id.split("
 async function findOf(part, query, signal) {
   const parties = [self.value.participant, ...keys.value.slice(-KEYS_MAX)];
   const found = await Promise.all(parties.map((party) => findInvoices({ ...query, [part]: party }, undefined, signal, SHOWN_MAX)));
-  return found.flatMap((page) => page.rows).sort((a, b) => b.height - a.height);
+  return {
+    rows: found.flatMap((page) => page.rows).sort((a, b) => b.height - a.height),
+    more: found.some((page) => page.cursor),
+  };
 }
 
 async function load(signal) {
@@ -36,7 +39,7 @@ async function load(signal) {
     findOf("buyer", { unanswered: "true" }, signal),
     findOf("holder", { red: "false" }, signal),
   ]);
-  return { inbox: inbox.rows.filter((item) => !["submission", "lock"].includes(item.kind)), open, held };
+  return { inbox: inbox.rows.filter((item) => !["submission", "lock"].includes(item.kind)), more: inbox.more, open, held };
 }
 
 export function Wallet() {
@@ -47,16 +50,18 @@ export function Wallet() {
   return html`<${Heading} title=${t("wallet.title")} sub=${t("wallet.sub")} />
     <${Loaded} of=${data}>${(found) => html`
       <${Tabs} name=${t("wallet.title")} shown=${tab} choose=${(key) => setQuery({ tab: key })} tabs=${[
-        ["inbox", `${t("wallet.inbox")} (${found.inbox.length})`], ["answer", `${t("wallet.answer")} (${found.open.length})`], ["held", `${t("wallet.held")} (${found.held.length})`], ["keys", `${t("wallet.keys")} (${keys.value.length})`],
+        ["inbox", counted(t("wallet.inbox"), found.inbox, found.more)], ["answer", counted(t("wallet.answer"), found.open.rows, found.open.more)],
+        ["held", counted(t("wallet.held"), found.held.rows, found.held.more)], ["keys", counted(t("wallet.keys"), keys.value)],
       ]} />
+      <${Newest} count=${SHOWN_MAX} more=${{ inbox: found.more, answer: found.open.more, held: found.held.more }[tab]} />
       ${tab === "inbox" && html`<${Section} title=${t("wallet.inbox")}><${InvoiceTable} name=${t("wallet.inbox")} empty=${t("wallet.inbox_empty")} rows=${found.inbox.map((item) => ({ ...item.invoice, item }))} extra=${[
         { label: t("wallet.waits"), cell: (invoice) => html`<${Badge} value=${invoice.item.kind} group="waiting" />` },
         { label: t("desk.do"), cell: (invoice) => html`<${Actions} small done=${data.reload} actions=${waiting(invoice)} />` },
       ]} /><//>`}
       ${tab === "answer" && html`<${Section} title=${t("wallet.answer")} aside=${html`<span class="hint">${t("wallet.answer_hint")}</span>`}>
-        <${InvoiceTable} name=${t("wallet.answer")} rows=${found.open} empty=${t("wallet.answer_empty")} extra=${[actionsColumn(data.reload, kindIs("respond"))]} /><//>`}
+        <${InvoiceTable} name=${t("wallet.answer")} rows=${found.open.rows} empty=${t("wallet.answer_empty")} extra=${[actionsColumn(data.reload, kindIs("respond"))]} /><//>`}
       ${tab === "held" && html`<${Section} title=${t("wallet.held")}>
-        <${InvoiceTable} name=${t("wallet.held")} rows=${found.held} empty=${t("wallet.held_empty")} extra=${[
+        <${InvoiceTable} name=${t("wallet.held")} rows=${found.held.rows} empty=${t("wallet.held_empty")} extra=${[
           { label: t("part.available"), right: true, cell: (invoice) => html`<${Amount} value=${invoice.available} currency=${invoice.currency} />` },
           actionsColumn(data.reload, kindIs("submit", "offer", "withdraw")),
         ]} /><//>`}
