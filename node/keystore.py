@@ -274,7 +274,10 @@ def ask_passphrase(prompt: str) -> bytes:
         KeyFileError: there is no terminal, or nothing was entered.
     """
     if not sys.stdin.isatty():
-        raise KeyFileError("no passphrase file is configured and there is no terminal to ask on")
+        raise KeyFileError(
+            "there is no terminal to ask for the passphrase on, and no file with it is given "
+            "(--key-passphrase-file, or keys.passphrase_file in node.toml)"
+        )
     passphrase = getpass.getpass(prompt).encode()
     if not 0 < len(passphrase) <= PASSPHRASE_BYTES_MAX:
         raise KeyFileError("the passphrase is empty or too long")

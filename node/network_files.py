@@ -177,7 +177,9 @@ def install_network(folder: Path, text: str, cards: Sequence[NodeCard]) -> None:
     """
     try:
         own = parse_card((folder / "card.toml").read_text())
-    except (OSError, CardError) as error:
+    except OSError as error:
+        raise NetworkFilesError(f"{folder / 'card.toml'}: {error.strerror or error}") from error
+    except CardError as error:
         raise NetworkFilesError(f"{folder / 'card.toml'}: {error}") from error
     if own not in cards:
         raise NetworkFilesError(f"the card of {folder} is not one of the cards given")

@@ -24,6 +24,11 @@ class UsageError(CliError):
     exit_code = USAGE
 
 
+def reason_of(error: Exception) -> str:
+    """What went wrong, without the name of the file that the message begins with anyway."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that users cause; None for a fault of the program."""
     # Imported here: only a command that raised one of these has paid for the module already.

@@ -12,7 +12,7 @@ import typer
 from node.cli import exporting
 from node.cli.client import ApiClient
 from node.cli.context import connect
-from node.cli.errors import UsageError
+from node.cli.errors import UsageError, reason_of
 from node.cli.imports import register as register_imports
 from node.cli.invoice_list import register as register_list
 from node.cli.options import (
@@ -68,7 +68,7 @@ def read_json_input(file: Path) -> object:
             raise UsageError(f"{file}: larger than {_INPUT_BYTES_MAX} characters")
         return json.loads(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: {error}") from error
+        raise UsageError(f"{file}: {reason_of(error)}") from error
 
 
 @app.command(

@@ -29,7 +29,7 @@ from node.cli import (
     wallet,
 )
 from node.cli.context import connect, find_config, load
-from node.cli.errors import REFUSED, UsageError, exit_code_of
+from node.cli.errors import REFUSED, UsageError, exit_code_of, reason_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
 from node.cli.output import message, nearby, print_fields, print_json, program
 
@@ -399,7 +399,8 @@ def _fail(error: Exception) -> int:
             "Please report it with the output of the same command under PIAOLIAN_TRACEBACK=1"
         )
         return REFUSED
-    message(f"piaolian: {error}")
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    message(f"piaolian: {where}{reason_of(error)}")
     if isinstance(error, UsageError):
         message("Try --help.")
     return code

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from node.cli.context import connect
-from node.cli.errors import UsageError
+from node.cli.errors import UsageError, reason_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import operate
@@ -147,7 +147,7 @@ def _card_fields(path: Path) -> dict[str, object]:
         with path.open(encoding="utf-8") as file:
             card = parse_card(file.read(CARD_BYTES_MAX))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
     return {
         "participant": card.participant,
         "name": card.name,

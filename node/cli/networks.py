@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.cli.context import load
-from node.cli.errors import UsageError
+from node.cli.errors import UsageError, reason_of
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json, program
 
@@ -87,7 +87,7 @@ def assemble(
             with path.open(encoding="utf-8") as file:
                 parsed.append(parse_card(file.read(CARD_BYTES_MAX)))
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: {error}") from error
+            raise UsageError(f"{path}: {reason_of(error)}") from error
     text = network_text(parsed, name=name, created=created or utc_now())
     if output is not None:
         output.write_text(text)

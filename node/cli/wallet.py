@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect
-from node.cli.errors import UsageError
+from node.cli.errors import UsageError, reason_of
 from node.cli.options import Config, Json, Number, example
 from node.cli.output import message, print_fields, print_json, print_table
 
@@ -83,7 +83,7 @@ def _claim_text(file: Path | None) -> str:
         with file.open(encoding="utf-8") as stream:
             return stream.read(_CLAIM_BYTES_MAX).strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: {error}") from error
+        raise UsageError(f"{file}: {reason_of(error)}") from error
 
 
 def _print(value: dict[str, object], *, as_json: bool) -> None:
