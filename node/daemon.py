@@ -31,7 +31,7 @@ from node.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
 from node.logs import set_log_level, set_up_logging
 from node.loop import GC_THRESHOLDS, run_loop
-from node.rejoining import RejoinFileError
+from node.rejoin_word import RejoinFileError
 from node.storage.damage import (
     REBUILT,
     DamagedFileError,

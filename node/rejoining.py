@@ -11,7 +11,6 @@ so before it signs.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -28,15 +27,13 @@ from node.clock import Clock
 from node.cosigner import Cosigner
 from node.finality import Finality
 from node.gossip import AnswerMessage, HeldSignature
+from node.rejoin_word import FILE, SAY_AGAIN, RejoinFileError, consume, read_word
 from node.resumption import Answer, Inquiry, Rules, is_base
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader, OtherTreeError
-from node.storage.marker import MARKER_FILE, Condition, Marker, decode_marker, decode_memory
+from node.storage.marker import Condition, Marker
 from node.voting.signing_view import SigningView
 
-FILE = "rejoin"
-FILE_BYTES_MAX = 64
-HEIGHT_MAX = 2**53
 LOOK_S = 0.25
 ASK_MS = 1_000
 """A voter that did not answer is asked again so often."""
@@ -46,58 +43,12 @@ ANSWER_MS_MIN = 200
 _log = structlog.get_logger("node.rejoining")
 
 
-class RejoinFileError(ValueError):
-    """The operator's file `rejoin` does not hold what it may."""
-
-
 class Carrier(Protocol):
     """What rejoining needs of the links."""
 
     def ask(self, number: int, nonce: bytes) -> bool:
         """Ask a voter what it knows; False when that cannot be sent."""
         ...
-
-
-def read_word(folder: Path) -> tuple[bool, int | None]:
-    """Whether an operator asks this voter to rejoin, and the height that is vouched for, if any.
-
-    Raises:
-        RejoinFileError: the file holds something else than nothing or one height.
-    """
-    try:
-        with (folder / FILE).open("rb") as file:
-            text = file.read(FILE_BYTES_MAX + 1).decode("ascii", "replace").strip()
-    except FileNotFoundError:
-        return False, None
-    except OSError as error:  # a directory, or nobody's to read: it asks for something
-        raise RejoinFileError(f"{folder / FILE}: {error.strerror or error}") from error
-    if not text:
-        return True, None
-    if not text.isascii() or not text.isdigit() or int(text) > HEIGHT_MAX:
-        raise RejoinFileError(f"{folder / FILE} must be empty or hold one height")
-    return True, int(text)
-
-
-def write_word(folder: Path, above: int | None) -> None:
-    """Ask the voter of a stopped node to rejoin at its next start, and maybe vouch for a height.
-
-    Raises:
-        RejoinFileError: the node runs, or the height is below what its marker says it signed.
-    """
-    try:
-        with (folder / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        pass  # it never ran
-    except BlockingIOError:
-        raise RejoinFileError(f"{folder} is in use: stop the node first") from None
-    path = folder / MARKER_FILE
-    promises = decode_marker(path.read_bytes() if path.exists() else b"")[2]
-    signed = decode_memory(promises.extra).signed
-    if above is not None and signed is not None and above < signed.height:
-        raise RejoinFileError(f"this voter signed height {signed.height}, above {above}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / FILE).write_text("" if above is None else f"{above}\n")
 
 
 def recall(folder: Path, marker: Marker, cosigner: Cosigner) -> int | None:
@@ -109,7 +60,9 @@ def recall(folder: Path, marker: Marker, cosigner: Cosigner) -> int | None:
     Raises:
         RejoinFileError: the file `rejoin` is malformed, or below what is known to be signed.
     """
-    asked, vouched = read_word(folder)
+    asked, vouched, void = read_word(folder)
+    if void:
+        _log.error("an operator's word of another time is not taken", reason=void, remedy=SAY_AGAIN)
     if vouched is not None and vouched < cosigner.signed_height:
         raise RejoinFileError(
             f"{folder / FILE}: this voter signed height {cosigner.signed_height}, above {vouched}"
@@ -147,7 +100,7 @@ class Rejoining:
         on_forgotten: Callable[[], None],
         on_signing: Callable[[], None],
     ) -> None:
-        self._file = folder / FILE
+        self._folder = folder
         self._vouched = vouched
         self._voters = voters
         self._number = number
@@ -322,11 +275,13 @@ class Rejoining:
         if self.publish is not None and not base.is_signed_by(self._number):
             await self.publish(self._cosigner.sign_resumption(self._voters, base))
 
+        # Before it takes effect: after a crash in between, the voter is still rejoining, and asks.
+        await asyncio.to_thread(consume, self._folder)
+
         def note(_: int, frontier: Frontier) -> None:
             self._cosigner.resume_above(base, frontier)
 
         await self._ledger.revisit(lambda _: range(base.height, base.height + 1), note)
-        self._file.unlink(missing_ok=True)
         self._settled_size = self._own_size
         self._cosigner.held_back = False  # what the others hold has been asked for by now
         self._vouched = self._inquiry = None

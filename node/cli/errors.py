@@ -38,7 +38,7 @@ def exit_code_of(error: Exception) -> int | None:
     from node.keystore import KeystoreError
     from node.ledger.genesis import GenesisError
     from node.network_files import NetworkFilesError
-    from node.rejoining import RejoinFileError
+    from node.rejoin_word import RejoinFileError
 
     if isinstance(error, CliError):
         return error.exit_code

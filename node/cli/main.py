@@ -140,7 +140,7 @@ def rejoin(
     enough is 64 above the greatest height (not final height) in the status of all others.
     """
     loaded = load(config)
-    from node.rejoining import write_word
+    from node.rejoin_word import write_word
 
     write_word(loaded.node.data_dir, above)
     if as_json:

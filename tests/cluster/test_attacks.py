@@ -33,7 +33,7 @@ from node.chain.evidence import decode_evidence
 from node.chain.judgement import judge
 from node.gossip import CertificateMessage, encode_control
 from node.links import RAFT_MESSAGE
-from node.rejoining import FILE as REJOIN
+from node.rejoin_word import FILE as REJOIN
 from node.resumption import WINDOW
 from p2p.types import Link
 from tests.cluster.cluster import Cluster, Member, running_cluster, wait_until

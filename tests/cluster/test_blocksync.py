@@ -20,7 +20,7 @@ from node.gossip import (
     decode_control,
     encode_control,
 )
-from node.rejoining import FILE as REJOIN
+from node.rejoin_word import FILE as REJOIN
 from node.storage.ledger import Head
 from p2p.types import Link
 from tests.cluster.cluster import FOUR, Cluster, Member, make_cluster, read_only, wait_until

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from node.rejoin_word import write_word
 from node.resumption import WINDOW
 from tests.cluster.cluster import Cluster, Member, running_cluster, wait_until
 from tests.cluster.load import start_rejoining
@@ -107,7 +108,7 @@ def test_an_operators_word_needs_no_answer(cluster: Cluster) -> None:
     cluster.stop(victim.name)
     shutil.rmtree(victim.data)
     victim.data.mkdir(mode=0o700)
-    (victim.data / "rejoin").write_text(f"{height + 2}\n")
+    write_word(victim.data, height + 2)
     cluster.issue("one")
     cluster.issue("two")
     victim.local.start()

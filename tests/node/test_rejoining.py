@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from node.clock import SystemClock
 from node.cosigner import Cosigner
 from node.finality import Finality
 from node.gossip import AnswerMessage, HeldSignature
-from node.rejoining import FILE, RejoinFileError, Rejoining, read_word, recall
+from node.rejoin_word import FILE, RejoinFileError, read_word, write_word
+from node.rejoining import Rejoining, recall
 from node.resumption import Rules
 from node.storage.ledger import AppliedBlock
 from node.storage.marker import MARKER_FILE, Marker
@@ -342,7 +345,7 @@ async def test_an_older_copy_with_a_torn_marker_forgot_more_than_one_write(
 
 
 async def test_an_operator_may_vouch_for_a_height(chronicle: Chronicle, folder: Path) -> None:
-    (folder / FILE).write_text("4\n")
+    write_word(folder, 4)
     voter = Voter(chronicle, folder)
     assert voter.cosigner.rejoining
     await voter.grow(3)
@@ -354,18 +357,91 @@ async def test_an_operator_may_vouch_for_a_height(chronicle: Chronicle, folder: 
     voter.marker.close()
 
 
+async def test_an_older_copy_does_not_bring_an_operators_word_into_force_again(
+    chronicle: Chronicle, folder: Path, tmp_path: Path
+) -> None:
+    """Everything is put back as it stood when the word was true; the voter has signed on since."""
+    write_word(folder, 4)
+    kept = folder.stat(), (folder / FILE).stat()
+    shutil.copytree(folder, tmp_path / "backup")
+    voter = Voter(chronicle, folder)
+    await voter.grow(5)
+    assert await voter.signs()
+    voter.marker.close()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "backup", folder)
+    os.utime(folder / FILE, ns=(kept[1].st_atime_ns, kept[1].st_mtime_ns))
+
+    copy = Voter(chronicle, folder)
+    copy.finality = voter.finality
+    copy.rejoining._finality = voter.finality
+    assert copy.cosigner.rejoining, "but that much it says"
+    assert copy.rejoining.view().height_needed is None
+    await copy.grow(1)
+    assert not await copy.signs(), "nobody has answered"
+    for number in OTHERS:
+        copy.tell(number, 5)
+    await copy.grow(W)
+    assert await copy.signs(), "as one to whom nobody gave a word"
+    copy.marker.close()
+
+
+async def test_a_word_is_used_once_and_gone_before_it_takes_effect(
+    chronicle: Chronicle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_word(folder, 1)
+    voter = Voter(chronicle, folder)
+    await voter.grow(2)
+
+    def crash(base: object, frontier: object) -> None:
+        assert not (folder / FILE).exists()
+        raise RuntimeError("crash")
+
+    monkeypatch.setattr(voter.cosigner, "resume_above", crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        await voter.rejoining.step()
+    again = voter.restarted()
+    assert again.cosigner.rejoining
+    assert again.rejoining.view().height_needed is None
+    again.marker.close()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda words: words[:1], id="a height alone"),
+        pytest.param(lambda words: [*words[:3], "another-boot"], id="another boot"),
+        pytest.param(lambda words: [words[0], "1", *words[2:]], id="another file"),
+        pytest.param(lambda words: [*words[:2], "1", words[3]], id="another time"),
+    ],
+)
+def test_a_word_counts_only_where_and_when_it_was_said(
+    folder: Path, spoil: Callable[[list[str]], list[str]]
+) -> None:
+    write_word(folder, 7)
+    path = folder / FILE
+    assert read_word(folder) == (True, 7, "")
+    words = spoil(path.read_text().split())
+    with path.open("r+") as file:  # the same file
+        file.truncate()
+        file.write(" ".join(words))
+    asked, vouched, void = read_word(folder)
+    assert (asked, vouched) == (True, None)
+    assert str(path) in void
+
+
 def test_a_file_that_cannot_be_read_stops_the_start(folder: Path) -> None:
     (folder / FILE).mkdir()
     with pytest.raises(RejoinFileError, match="Is a directory"):
         read_word(folder)
 
 
-@pytest.mark.parametrize("word", ["-1", "4 5", "９", "1e3", str(2**53 + 1), "x" * 100])
+@pytest.mark.parametrize("word", ["-1", "five", "９", "1e3", str(2**53 + 1), "x" * 100])
 def test_an_operators_word_is_one_height(folder: Path, word: str) -> None:
     (folder / FILE).write_text(word)
     marker = Marker.open(folder / MARKER_FILE)
     me = "bureau"
-    with pytest.raises(RejoinFileError, match="one height"):
+    with pytest.raises(RejoinFileError, match="must be empty or hold"):
         recall(folder, marker, _cosigner(marker, me))
     marker.close()
 
@@ -378,7 +454,10 @@ async def test_an_operator_cannot_vouch_for_less_than_is_remembered(
     for _ in range(2):
         block = await chronicle.add()
         voter.cosigner.sign(block.height, block.size, block.root, block.frontier)
-    (folder / FILE).write_text("1")
+    path = folder / MARKER_FILE
+    path.rename(folder / "hidden")  # the command itself would refuse
+    write_word(folder, 1)
+    (folder / "hidden").rename(path)
     with pytest.raises(RejoinFileError, match="signed height 2"):
         recall(folder, voter.marker, voter.cosigner)
     voter.marker.close()
