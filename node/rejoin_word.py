@@ -19,9 +19,9 @@ FILE = "rejoin"
 FILE_BYTES_MAX = 128
 HEIGHT_MAX = 2**53
 SAY_AGAIN = "say it again with the node stopped, if it is true now: piaolian rejoin --above HEIGHT"
-WRITTEN_NS_MAX = 100_000_000
+WRITTEN_NS_MAX = 10_000_000
 """From the making of the file to its last change: no copy is made and put back in that time."""
-_TRIES = 10
+_TRIES = 50
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
