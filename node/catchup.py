@@ -26,7 +26,7 @@ from node.chain.run import (
 )
 from node.chain.voters import VoterSet
 from node.clock import Clock
-from node.engine import Engine, HaltedError
+from node.engine import Engine, FalseLedgerError, HaltedError
 from node.storage.ledger import Ledger
 
 PROGRESS_MS = 2_000
@@ -68,7 +68,8 @@ class CatchUp:
         adopted stays when this is cut off, and the next call goes on from there.
 
         Raises:
-            HaltedError: this ledger holds another history than the certified one.
+            FalseLedgerError: this ledger comes to something else than what is certified.
+            HaltedError: it holds another history than the certified one.
         """
         start = self._ledger.head
         _log.info("restoring", height=start.height, to_height=head.height, to_index=index)
@@ -84,7 +85,9 @@ class CatchUp:
             head.size,
             head.state_digest,
         ):
-            raise HaltedError(f"height {reached.height} is not the final head that a leader named")
+            raise FalseLedgerError(
+                f"height {reached.height} is not the final head that a leader named"
+            )
         if reached.raft_index < index:
             await self._ledger.stand_for(index)
         _log.info("restored", height=head.height, index=index, blocks=head.height - start.height)

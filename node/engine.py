@@ -42,6 +42,10 @@ class HaltedError(RuntimeError):
     """Applying stopped for good, so that two histories do not mix."""
 
 
+class FalseLedgerError(HaltedError):
+    """What is certified comes to something else over this ledger: its file may be damaged."""
+
+
 class Leadership(msgspec.Struct, frozen=True):
     """Consensus as the engine needs it."""
 
@@ -160,14 +164,15 @@ class Engine:
             last: This is that block.
 
         Raises:
-            HaltedError: it cannot be done again here, or this node stopped applying before.
+            FalseLedgerError: it cannot be done again here.
+            HaltedError: this node stopped applying before.
         """
         if self.halted is not None:
             raise HaltedError(self.halted)
         try:
             applied = await self._ledger.adopt(block, index, self._compare, last=last)
         except NotReproducedError as error:
-            raise HaltedError(str(error)) from error
+            raise FalseLedgerError(str(error)) from error
         self._applied(applied)
         certificate, height = block.certificate, applied.height
         if certificate is not None and self._finality.receive_certificate(height, certificate):

@@ -35,8 +35,10 @@ RESEND_MAX = 64
 class DivergedError(RuntimeError):
     """Another root is certified than ours. Stop applying, keep reads."""
 
-    def __init__(self, reason: str, certificate: Certificate) -> None:
+    def __init__(self, reason: str, certificate: Certificate, ours: bytes) -> None:
         super().__init__(reason)
+        self.ours = ours
+        """The root that this ledger has in that place."""
         self.certificate = certificate
         """Verified; it contradicts this ledger."""
 
@@ -265,7 +267,8 @@ class Finality:
             return False
         if certificate.checkpoint != ours:
             self.on_dissent(height)
-            raise DivergedError(f"height {height} is certified with another root", certificate)
+            reason = f"height {height} is certified with another root"
+            raise DivergedError(reason, certificate, ours.root)
         return True
 
     def _count(self, number: int, statement: Cosigned, *, verified: bool = False) -> bool:
@@ -294,6 +297,7 @@ class Finality:
             raise DivergedError(
                 f"{names} signed another root at height {statement.height}",
                 certify(stated, dissent, self._voters),
+                ours.root,
             )
         return True
 

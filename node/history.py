@@ -114,7 +114,7 @@ class HistoryCheck:
             self._told = True
             _log.critical("another history is certified", size=size)
             reason = f"the certified tree had another root at {size} leaves than ours"
-            self._on_diverged(DivergedError(reason, certificate))
+            self._on_diverged(DivergedError(reason, certificate, root))
 
     # --- Answering ----------------------------------------------------------------------------
 

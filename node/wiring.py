@@ -38,7 +38,7 @@ from node.cosigner import Cosigner, SigningHaltedError
 from node.desk import Desk
 from node.disk import DiskRoom
 from node.dissent import Dissent
-from node.engine import Engine, HaltedError, Leadership
+from node.engine import Engine, FalseLedgerError, HaltedError, Leadership
 from node.excuses import Excuses
 from node.finality import DivergedError, Finality
 from node.gossip import NONCE_BYTES
@@ -67,6 +67,8 @@ from node.rejoining import Rejoining, recall
 from node.resumption import RULES
 from node.signer import Signer
 from node.standing import Standing
+from node.storage import rebuilt
+from node.storage.damage import DamagedFileError
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
@@ -508,9 +510,29 @@ class Node:
             return
         self._engine.halted = str(error)
         _log.critical("halted", reason=str(error))
-        if isinstance(error, DivergedError) and self._is_astray(error.certificate):
-            astray.note(self._config.node.data_dir, error.certificate)
-            self._fail(astray.AstrayError(str(error)))
+        data = self._config.node.data_dir
+        if isinstance(error, FalseLedgerError):
+            if self._may_make_again(f"adopted: {error}"):
+                self._fail(DamagedFileError(data / "ledger.db", str(error)))
+        elif isinstance(error, DivergedError) and self._is_astray(error.certificate):
+            size, ours = error.certificate.checkpoint.size, error.ours.hex()
+            if self._may_make_again(f"diverged: {ours} within {size} leaves"):
+                astray.note(data, error.certificate)
+                self._fail(astray.AstrayError(str(error)))
+
+    def _may_make_again(self, reason: str) -> bool:
+        """Whether the ledger was not made again for this very reason before; then it is noted."""
+        data = self._config.node.data_dir
+        try:
+            if not rebuilt.is_repeated(data, reason):
+                rebuilt.note(data, reason)
+                return True
+        except OSError as error:
+            _log.error("cannot be made again", reason=str(error))
+            return False
+        self._engine.halted = f"{self._engine.halted}; {rebuilt.REPEATED}"
+        _log.critical("not made again", reason=rebuilt.REPEATED)
+        return False
 
     async def _retell(self, record: Path) -> None:
         """Tell the peers, once they are there, what this node was shown before it was set right.

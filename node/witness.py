@@ -219,6 +219,7 @@ class EvidenceKeeper:
                     DivergedError(
                         f"{names} certified another tree of {checkpoint.size} leaves than ours",
                         certificate,
+                        root,
                     )
                 )
         for _ in range(2):  # what is told in the first pass may be proven at once

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -148,6 +150,90 @@ def test_a_node_that_was_away_takes_blocks_and_votes_again(cluster: Cluster) -> 
     assert '"restored"' in victim.log_text()
     wait_until("its index has the invoice", lambda: reads(victim, number))
     check_votes_again(cluster, victim, "after blocks")
+
+
+def rows(member: Member) -> dict[tuple[int, bytes], bytes]:
+    """The state, row by row."""
+    return {(table, key): value for table, key, value in stored(member)["state"]}
+
+
+def set_asides(member: Member) -> int:
+    return len([p for p in member.data.glob("ledger.db.damaged-*") if p.name.endswith("Z")])
+
+
+def come_back_behind(cluster: Cluster, victim: Member, stopped_at: int) -> list[str]:
+    """Make blocks that the stopped victim must take from its peers."""
+    txids = fill(cluster)
+    cut_past(cluster, stopped_at)
+    return txids
+
+
+def test_a_ledger_with_other_legal_values_is_made_again(cluster: Cluster) -> None:
+    """Each row decodes, and is of another time: only what peers certified shows it."""
+    victim = spare(cluster)
+    cluster.wait_equal()
+    older = rows(victim)
+    fill(cluster, 2)
+    cluster.wait_equal()
+    newer = rows(victim)
+    put_back = [place for place, value in older.items() if newer.get(place, value) != value]
+    assert put_back, "blocks change rows that are there"
+    stopped_at = victim.status()["raft"]["commit_index"]
+    cluster.stop(victim.name)
+    with closing(sqlite3.connect(victim.data / "ledger.db")) as connection, connection:
+        for table, key in put_back:
+            connection.execute(
+                "UPDATE state SET value = ? WHERE tbl = ? AND key = ?",
+                (older[table, key], table, key),
+            )
+    txids = come_back_behind(cluster, victim, stopped_at)
+    said, before = len(victim.log_text()), set_asides(victim)
+
+    cluster.start(victim.name)
+
+    wait_until("it is set aside", lambda: set_asides(victim) == before + 1)
+    wait_until("it is ready", lambda: victim.ask("GET", "/readyz").status == 200, 60.0)
+    check_equal(cluster, victim, cluster.leader(), txids)
+    log = victim.log_text()[said:]
+    assert log.count("damaged file set aside") == 1
+    assert "ledger.db is damaged: height" in log
+
+
+def test_a_program_that_is_wrong_makes_its_ledger_again_once_and_says_so(
+    cluster: Cluster,
+) -> None:
+    victim = spare(cluster)
+    stopped_at = victim.status()["raft"]["commit_index"]
+    wrong = victim.status()["height"] + 3
+    cluster.stop(victim.name)
+    txids = come_back_behind(cluster, victim, stopped_at)
+    program = victim.local.program
+    said, before = len(victim.log_text()), set_asides(victim)
+    victim.local.program = ("-m", "tests.cluster.wrong_node", str(wrong))
+    try:
+        for _ in range(2):  # once more after a restart: the reason outlives the process
+            victim.local.start()
+            victim.alive = True
+            wait_until("it stops", lambda: "made again since" in complaint(victim), 60.0)
+            assert set_asides(victim) == before + 1
+            assert victim.status()["height"] == wrong - 1, "reads go on"
+            cluster.stop(victim.name)
+        log = victim.log_text()[said:]
+        assert log.count("damaged file set aside") == 1
+        assert log.count('"not made again"') == 2
+    finally:
+        victim.local.program = program
+    (victim.data / "rebuilt").unlink()  # as another version of the program would not mind it
+    cluster.start(victim.name)
+    check_equal(cluster, victim, cluster.leader(), txids)
+
+
+def complaint(member: Member) -> str:
+    """What /readyz says of the ledger."""
+    reply = member.ask("GET", "/readyz")
+    if reply.status != 503 or "failing" not in (reply.body or {}):
+        return ""
+    return "".join(c["detail"] for c in reply.body["failing"] if c["name"] == "ledger")
 
 
 def test_a_node_that_is_killed_while_it_restores_goes_on(cluster: Cluster) -> None:

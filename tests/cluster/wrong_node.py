@@ -1,0 +1,29 @@
+"""A daemon whose program is wrong: one height comes to other leaves than on any other node."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from node.cli.main import main
+from node.storage.making import BlockMaker
+
+
+def plant(patch: pytest.MonkeyPatch, height: int) -> None:
+    """Let the block of this height come out wrong."""
+    right = BlockMaker.make
+
+    def make(self: Any, *args: Any) -> Any:
+        made = right(self, *args)
+        if made.context.height == height:
+            made.leaves[-1] += b"\0"
+        return made
+
+    patch.setattr(BlockMaker, "make", make)
+
+
+if __name__ == "__main__":
+    plant(pytest.MonkeyPatch(), int(sys.argv.pop(1)))
+    sys.exit(main())
