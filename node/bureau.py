@@ -84,7 +84,14 @@ class Position:
     """Up to which height everything is examined: 8 bytes and their CRC-32, in a file."""
 
     def __init__(self, path: Path) -> None:
+        """Nothing is read yet.
+
+        Raises:
+            OSError: what stands there cannot be read; better told at the start than later.
+        """
         self._path = path
+        if path.exists():
+            path.open("rb").close()
 
     def read(self) -> int:
         """The height; 0 when the file is missing or damaged: then all is looked at again."""

@@ -36,7 +36,9 @@ from node.storage.damage import (
     REBUILT,
     DamagedFileError,
     DiskFullError,
+    UnusableFileError,
     damage_in,
+    is_full,
     missing,
     set_aside,
 )
@@ -191,9 +193,16 @@ class _Service:
 
 def _exit_code(failure: BaseException) -> int:
     """Tell why the node ended; 2 when starting again would not help."""
-    if isinstance(failure, (WalletError, WrongNetworkError, TokenError, RejoinFileError)):
+    cannot_start = (WalletError, WrongNetworkError, TokenError, RejoinFileError, UnusableFileError)
+    if isinstance(failure, cannot_start):
         _log.error("cannot start", reason=str(failure))
         return EXIT_CONFIG
+    if isinstance(failure, OSError) and not is_full(failure):
+        # A file that is none, or not this user's; without a name, an address that is in use.
+        named = failure.filename is not None
+        reason = f"{failure.filename} cannot be used: {failure.strerror}" if named else str(failure)
+        _log.error("cannot start", reason=reason)
+        return EXIT_CONFIG if named else EXIT_FAILED
     if isinstance(failure, (DamagedFileError, DiskFullError)):
         _log.error("node failed", reason=str(failure))
     else:

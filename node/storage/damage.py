@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import datetime
 import errno
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +21,7 @@ T = TypeVar("T")
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """A write, or the growth of the index of the write-ahead log, found no room."""
+_UNUSABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 SET_ASIDE = "*.damaged-*"
 KEPT = 3
@@ -55,6 +58,51 @@ class DiskFullError(sqlite3.OperationalError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"the file system of {path.parent} is full: no room for {path.name}")
+
+
+class UnusableFileError(sqlite3.OperationalError):
+    """A file of the data folder cannot be opened as it is: a directory, or not this user's.
+
+    Nothing is wrong with its content, so nothing is set aside; whoever put it there sets it right.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be used: {reason}")
+        self.path = path
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Complaints of SQLite that `path` cannot be opened name it, and the system's own reason.
+
+    Raises:
+        UnusableFileError: instead of them.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        named = _refused(path)
+        if named is None and code in _UNUSABLE:
+            folder = path.parent
+            writable = os.access(folder, os.W_OK | os.X_OK)
+            named = path, str(error) if writable else f"{folder} is not writable by this user"
+        if named is None or code not in (*_UNUSABLE, sqlite3.SQLITE_IOERR):
+            raise
+        raise UnusableFileError(*named) from error
+
+
+def _refused(path: Path) -> tuple[Path, str] | None:
+    """The file that the system does not open, of those that belong to one, and what it says."""
+    for suffix in _COMPANIONS:
+        companion = path.with_name(path.name + suffix)
+        try:
+            os.close(os.open(companion, os.O_RDWR | os.O_CLOEXEC))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return companion, error.strerror or str(error)
+    return None
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from node.storage.damage import DamagedFileError, DiskFullError, is_damage, is_full
+from node.storage.damage import DamagedFileError, DiskFullError, is_damage, is_full, opening
 
 T = TypeVar("T")
 
@@ -80,9 +80,13 @@ async def open_writer(
         synchronous: `FULL` where an acknowledgement depends on the commit, else `NORMAL`
             (nothing is lost when a process dies; a power cut may lose the newest commits).
         page_bytes: Of a file that is made now; one that is there keeps its own.
+
+    Raises:
+        UnusableFileError: it cannot be opened, or not be written.
     """
     database = Database(path, read_only=False)
-    await database
+    with opening(path):
+        await database
 
     def prepare(connection: sqlite3.Connection) -> None:
         for pragma in (
@@ -101,7 +105,8 @@ async def open_writer(
         connection.executescript(schema)
 
     try:
-        await database.run(prepare)
+        with opening(path):
+            await database.run(prepare)
     except BaseException:
         await database.close()  # else its thread keeps the process
         raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consensus.errors import SnapshotError
 from consensus.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
-from node.storage.damage import DamagedFileError
+from node.storage.damage import DamagedFileError, opening
 from node.storage.marker import Marker
 
 __all__ = ["DamagedLogError", "SqliteStore", "naming_damage", "open_raft_log"]
@@ -33,6 +33,7 @@ def naming_damage(path: Path) -> Iterator[None]:
     A log that does not reach back to the ledger, without a snapshot that does, is of no use either.
     """
     try:
-        yield
+        with opening(path):
+            yield
     except (DamagedLogError, WrongFileError, SnapshotError) as error:
         raise DamagedFileError(path, str(error)) from error

@@ -1,8 +1,11 @@
 """What a node that cannot start says."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,88 @@ from node.network_files import create_network
 from tests.cluster.cluster import free_base_port
 
 pytestmark = pytest.mark.slow
+
+
+FILES = (
+    "lock",
+    "marker",
+    "rejoin",
+    "astray",
+    "ledger.db",
+    "outbox.db",
+    "wallet.db",
+    "index.db",
+    "raft.db",
+    "heads.db",
+    "examined",
+    "ledger.db-wal",
+    "raft.db-wal",
+)
+NOBODY = 65_534
+
+
+def start(folder: Path, **as_whom: Any) -> tuple[int, str]:
+    """How a start that fails ends, and what it says."""
+    command = [sys.executable, "-P", "-m", "node", "start", "--config", folder / "node.toml"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, **as_whom
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def check_names(ended: tuple[int, str], path: Path) -> None:
+    """One clear line that names the file, and no other complaint."""
+    code, said = ended
+    assert code == 2, said
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if '"cannot start"' in line]
+    assert str(path) in line
+    assert "critical" not in said
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    create_network(tmp_path, ("tax-bureau", "issuer"), base_port=free_base_port(2))
+    path = tmp_path / "issuer" / "data" / name
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+    ended = start(tmp_path / "issuer")
+    check_names(ended, path)
+    assert "Is a directory" in ended[1]
+    assert path.is_dir(), "and nobody moves it"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("name", ["ledger.db", "raft.db", "wallet.db", "marker", "rejoin"])
+def test_a_file_of_another_user_is_named(name: str) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        create_network(Path(made), ("tax-bureau", "issuer"), base_port=free_base_port(2))
+        data = Path(made) / "issuer" / "data"
+        (data / name).touch()
+        give_to_nobody(Path(made))
+        os.chown(data / name, 0, 0)
+        (data / name).chmod(0o600)
+        ended = start(Path(made) / "issuer", user=NOBODY, group=NOBODY)
+        check_names(ended, data / name)
+        assert "Permission denied" in ended[1]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    with tempfile.TemporaryDirectory() as made:
+        create_network(Path(made), ("tax-bureau", "issuer"), base_port=free_base_port(2))
+        data = Path(made) / "issuer" / "data"
+        (data / "lock").touch()  # as after an earlier run
+        give_to_nobody(Path(made))
+        os.chown(data, 0, 0)
+        data.chmod(0o755)
+        check_names(start(Path(made) / "issuer", user=NOBODY, group=NOBODY), data / "ledger.db")
+
+
+def give_to_nobody(folder: Path) -> None:
+    folder.chmod(0o755)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
 
 
 def test_a_damaged_wallet_ends_the_start_with_one_line(tmp_path: Path) -> None:
