@@ -14,6 +14,7 @@ one whole. The log store and the embedder write from threads of their own; a loc
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import threading
@@ -33,6 +34,7 @@ EXTRA_BYTES_MAX = 3_584
 _MAGIC = b"RFMARK01"
 _HEAD = struct.Struct(">8sIQI")
 _CONTENT_BYTES_MAX = SLOT_BYTES - _HEAD.size
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 CRC_AT = 8
 """Place of the checksum in a slot; what it covers follows."""
 _CRC_FROM = CRC_AT + 4
@@ -71,6 +73,10 @@ class Promises(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 class MarkerError(ConsensusError):
     """The marker cannot be written; nothing may be promised any more."""
+
+
+class MarkerFullError(MarkerError):
+    """There was no room for a write: nothing of it is noted, and a later one may succeed."""
 
 
 class Marker:
@@ -113,6 +119,7 @@ class Marker:
         """Note the hard state and the end of the log; durable when this returns.
 
         Raises:
+            MarkerFullError: when there is no room; it may be tried again.
             MarkerError: when that is not certain; every later write is then refused.
         """
         with self._lock:
@@ -123,6 +130,7 @@ class Marker:
         """Note the embedder's own promises; durable when this returns.
 
         Raises:
+            MarkerFullError: when there is no room; it may be tried again.
             MarkerError: when that is not certain; every later write is then refused.
             ValueError: when `extra` is longer than `EXTRA_BYTES_MAX`; nothing is written.
         """
@@ -148,6 +156,12 @@ class Marker:
         try:
             # Generation 1 goes to slot 0, so that an empty slot 1 is a first write, not damage.
             written = os.pwrite(self._descriptor, slot, (generation - 1) % 2 * SLOT_BYTES)
+        except OSError as error:
+            if error.errno in _FULL:  # said before any sync: what the disk holds is certain
+                raise MarkerFullError(f"no room for the marker: {error}") from error
+            self._abandon()
+            raise MarkerError(f"the marker cannot be written: {error}") from error
+        try:
             os.fdatasync(self._descriptor)
         except OSError as error:
             self._abandon()

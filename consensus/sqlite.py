@@ -21,7 +21,7 @@ import msgspec
 from consensus import sqlite_chunks, sqlite_log
 from consensus.errors import StoreFullError
 from consensus.frames import DamagedLogError
-from consensus.marker import Marker
+from consensus.marker import Marker, MarkerFullError
 from consensus.ports import AppendBatch, Recovered
 from consensus.recovery import Found, reconcile
 from consensus.snapshot import BEGINNING, Base
@@ -99,7 +99,7 @@ class SqliteStore(SqliteSnapshots):
 
         Raises:
             DamagedLogError: when the batch would leave a gap.
-            StoreFullError: when there is no room: nothing changed, and it may be tried again.
+            StoreFullError: when there is no room: nothing is promised, and it may be tried again.
             sqlite3.Error: when SQLite cannot commit.
             MarkerError: when the marker cannot be written.
             StoreFailedError: after any of these but `StoreFullError`.
@@ -198,6 +198,9 @@ class SqliteStore(SqliteSnapshots):
             self._mark()
             if batch.distrusted:
                 self._mark()  # into both slots, as at a start that finds a loss
+        except MarkerFullError as error:
+            # The log holds it and nobody is told yet; the same batch once more changes nothing.
+            raise StoreFullError(str(error)) from error
         except BaseException:
             self._file.fail()
             raise

@@ -22,7 +22,7 @@ from node.chain.merkle import Frontier, decode_frontier
 from node.chain.voters import Voter, VoterSet
 from node.ledger.signing import secret_key
 from node.resumption import RULES, Rules
-from node.storage.marker import Marker, SignedCheckpoint, SigningMemory
+from node.storage.marker import Marker, MarkerFullError, SignedCheckpoint, SigningMemory
 
 
 class SigningHaltedError(RuntimeError):
@@ -49,6 +49,9 @@ class Cosigner:
         self._lock = threading.Lock()
         self.held_back = False
         """Set while the others are asked whether they hold more of this voter's signatures."""
+
+        self.lacks_room = False
+        """A signature was not made for want of room on the disk."""
 
     @property
     def memory(self) -> SigningMemory:
@@ -153,7 +156,12 @@ class Cosigner:
             checkpoint = Checkpoint(self._voter.origin, size, root)
             blob = cosign(checkpoint, self._voter.cosigner, self._key, time_s)
             now = SignedCheckpoint(height, size, root, frontier.encode(), blob, time_s)
-            self._note(SigningMemory(now, self._newer(certified)))
+            try:
+                self._note(SigningMemory(now, self._newer(certified)))
+            except MarkerFullError:
+                self.lacks_room = True  # nothing is sent; it is asked for again
+                return None
+            self.lacks_room = False
         return Cosigned(height, size, root, blob)
 
     def forget(self, above: int | None = None) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from node.chain.certificate import parse_certificate
@@ -31,7 +32,7 @@ from node.rejoin_word import FILE, SAY_AGAIN, RejoinFileError, consume, read_wor
 from node.resumption import Answer, Inquiry, Rules, is_base
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader, OtherTreeError
-from node.storage.marker import Condition, Marker
+from node.storage.marker import Condition, Marker, MarkerFullError
 from node.voting.signing_view import SigningView
 
 LOOK_S = 0.25
@@ -124,6 +125,7 @@ class Rejoining:
         self._strangers: set[int] = set()
         """Voters whose certificates are of another history than this ledger's."""
         self._misused = False
+        self._lacked_room = False
         self.carrier: Carrier | None = None
         self.publish: Callable[[Resumption], Awaitable[None]] | None = None
         """Makes a resumption durable and tells it, which excuses what was signed before."""
@@ -206,7 +208,20 @@ class Rejoining:
             await asyncio.sleep(LOOK_S)
 
     async def step(self) -> None:
-        """Whatever can be done now."""
+        """Whatever can be done now. What the disk has no room for is done later."""
+        try:
+            await self._step()
+        except MarkerFullError as error:
+            self._cosigner.held_back = True  # what was to be noted may not be acted against
+            if not self._lacked_room:
+                _log.error("nothing is signed", reason=str(error))
+            self._lacked_room = True
+        else:
+            if self._lacked_room or self._cosigner.lacks_room:
+                self._on_signing()
+            self._lacked_room = False
+
+    async def _step(self) -> None:
         self._look()
         now, inquiry = self._clock.monotonic_ms(), self._inquiry
         for number in inquiry.missing if inquiry is not None else ():
@@ -224,7 +239,11 @@ class Rejoining:
             return
         if self._own_size > max(self._cosigner.signed_size, self._settled_size):
             # Signatures made since the last question may be among the forgotten ones: ask anew.
-            self._cosigner.forget()
+            try:
+                self._cosigner.forget()
+            except MarkerFullError:
+                if not self._cosigner.rejoining:
+                    raise  # it is tried again; one of two slots is enough to go on
             self._inquiry = self._new_inquiry()
             self._asked_ms.clear()
             _log.critical("signed more than is remembered", size=self._own_size)
@@ -311,6 +330,10 @@ class Rejoining:
 
     def view(self) -> SigningView:
         """What is waited for, if anything."""
+        lacks_room = self._lacked_room or self._cosigner.lacks_room
+        return msgspec.structs.replace(self._view(), lacks_room=lacks_room)
+
+    def _view(self) -> SigningView:
         inquiry = self._inquiry
         if inquiry is None:
             return SigningView("signing")

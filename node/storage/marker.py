@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from consensus.marker import Condition, MarkerError, decode_marker
+from consensus.marker import Condition, MarkerError, MarkerFullError, decode_marker
 from consensus.marker import Marker as ConsensusMarker
 from node.chain.certified import CertifiedHead
 
@@ -19,6 +19,7 @@ __all__ = [
     "Condition",
     "Marker",
     "MarkerError",
+    "MarkerFullError",
     "SignedCheckpoint",
     "SigningMemory",
     "decode_marker",

@@ -20,9 +20,14 @@ class SigningView(msgspec.Struct, frozen=True):
     height_needed: int | None = None
     """It signs again above a certificate of this height or a later one; null while unknown."""
 
+    lacks_room: bool = False
+    """The disk has no room to note what is signed, so nothing is; it ends by itself."""
+
     @property
     def detail(self) -> str:
         """What is waited for, as a sentence; empty when nothing is."""
+        if self.lacks_room:
+            return "there is no room on the disk to note what is signed"
         if self.state == "signing":
             return ""
         if self.height_needed is not None:

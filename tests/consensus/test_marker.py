@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import struct
@@ -18,6 +19,7 @@ from consensus.marker import (
     Condition,
     Marker,
     MarkerError,
+    MarkerFullError,
     Promises,
 )
 from consensus.types import HardState, LogIndex, NodeId, Term
@@ -184,6 +186,46 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path: Path) -> Non
     marker.close()
 
     assert reopened(tmp_path / "marker").promises.extra == bytes(EXTRA_BYTES_MAX)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_without_room_nothing_is_noted_and_a_later_write_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    marker = Marker.open(tmp_path / "marker")
+    record(marker, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", failing(number))
+        for _ in range(2):
+            with pytest.raises(MarkerFullError):
+                record(marker, 2)
+    assert marker.promises == promised(1)
+    assert reopened(tmp_path / "marker").promises == promised(1)
+    record(marker, 3)
+    assert reopened(tmp_path / "marker").promises == promised(3)
+    marker.close()
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_a_disk_that_fails_is_trusted_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    marker = Marker.open(tmp_path / "marker")
+    record(marker, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing(errno.EIO))
+        with pytest.raises(MarkerError):
+            record(marker, 2)
+    with pytest.raises(MarkerError, match="failed"):
+        record(marker, 3)
+    assert marker.promises == promised(1)
+
+
+def failing(number: int) -> Callable[..., int]:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 @pytest.mark.parametrize("size", [SLOT_BYTES, SLOT_BYTES + 100])

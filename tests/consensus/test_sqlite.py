@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consensus.errors import StoreFullError
 from consensus.frames import FRAME_BYTES_MAX
 from consensus.marker import Marker, MarkerError
 from consensus.membership import Membership
@@ -279,6 +283,40 @@ async def test_a_failed_marker_fails_the_write_and_all_later_ones(tmp_path: Path
     with pytest.raises(StoreFailedError):
         await store.append(batch(chain(1)))
     await store.close()
+
+
+@pytest.mark.parametrize("second", [False, True], ids=["first mark", "second mark"])
+async def test_a_vote_without_room_for_its_mark_is_none_and_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: bool
+) -> None:
+    """The log's file has it already: the mark is what makes it a promise."""
+    log = chain(1, 1, 2)
+    marker = Marker.open(tmp_path / "marker")
+    store = await open_sqlite_store(tmp_path / "raft.db", marker)
+    await store.load()
+    await store.append(batch(log[:2]))
+    vote = AppendBatch(HardState(Term(9), NodeId(1)), log[2:], distrusted=second)
+    write, writes = os.pwrite, 0
+
+    def full(*arguments: Any) -> int:
+        nonlocal writes
+        writes += 1
+        if writes > int(second):
+            raise OSError(errno.ENOSPC, "full")
+        return write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StoreFullError):
+            await store.append(vote)
+        assert second or marker.promises.term == STATE.term, "nobody could be told"
+    await store.append(vote)
+    assert marker.promises.hard_state == HardState(Term(9), NodeId(1))
+    await store.close()
+    marker.close()
+    loaded = await load(tmp_path)
+    assert loaded.hard_state == HardState(Term(9), NodeId(1))
+    assert len(loaded.positions) == 3
 
 
 async def test_one_process_opens_the_file_at_a_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -384,6 +385,51 @@ async def test_an_older_copy_does_not_bring_an_operators_word_into_force_again(
     await copy.grow(W)
     assert await copy.signs(), "as one to whom nobody gave a word"
     copy.marker.close()
+
+
+async def test_what_has_no_room_is_not_signed_is_told_and_is_signed_later(
+    chronicle: Chronicle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voter = Voter(chronicle, folder)
+    for number in OTHERS:
+        voter.tell(number, 0)
+    await voter.rejoining.step()
+    voter.events.clear()
+    block = await chronicle.add()
+    place = (block.height, block.size, block.root, block.frontier)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        assert voter.cosigner.sign(*place) is None
+        assert voter.cosigner.signed_height == 0
+        assert "no room" in voter.rejoining.view().detail
+    await voter.rejoining.step()
+    assert voter.events == ["signing"], "it is asked for again"
+    assert voter.cosigner.sign(*place) is not None
+    assert voter.rejoining.view().detail == ""
+    voter.marker.close()
+
+
+async def test_without_room_nobody_resumes_or_forgets_by_halves(
+    lost: Voter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lost.grow(9)
+    for number in OTHERS:
+        lost.tell(number, 3)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        assert not await lost.signs()
+        assert lost.cosigner.rejoining
+        assert "no room" in lost.rejoining.view().detail
+    assert await lost.signs()
+    assert lost.rejoining.view().detail == ""
 
 
 async def test_a_word_is_used_once_and_gone_before_it_takes_effect(
