@@ -35,7 +35,7 @@ NOBODY = 65_534
 
 def start(folder: Path, **as_whom: Any) -> tuple[int, str]:
     """How a start that fails ends, and what it says."""
-    command = [sys.executable, "-P", "-m", "node", "start", "--config", folder / "node.toml"]
+    command = [sys.executable, "-P", "-m", "node", "start", "--config", str(folder / "node.toml")]
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, **as_whom
     )
