@@ -7,6 +7,7 @@ Relative paths are relative to the file, so that a node's folder can be moved.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -30,6 +31,7 @@ Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS.pattern}$")]
 """`host:port`, or `[IPv6]:port`."""
 
 _PREFIX = "PIAOLIAN_"
+_NAME_MAX = 64
 _OTHER_VARIABLES = frozenset({"PIAOLIAN_CONFIG", "PIAOLIAN_TRACEBACK"})
 """Variables of the command line, which are no settings of a node."""
 CONFIG_BYTES_MAX = 1 << 20
@@ -206,9 +208,23 @@ def _check_environment() -> None:
         section, _, key = upper.removeprefix(_PREFIX).lower().partition("__")
         model = sections[section].annotation if section in sections else None
         if not isinstance(model, type) or not issubclass(model, _Section):
-            raise ConfigError(f"{name}: there is no such variable")
+            raise ConfigError(f"{name}: there is no such variable{_meant(upper)}")
         if key.partition("__")[0] not in model.model_fields:
-            raise ConfigError(f"{name}: section {section} has no setting {key or '(none given)'}")
+            raise ConfigError(
+                f"{name}: section {section} has no setting {key or '(none given)'}{_meant(upper)}"
+            )
+
+
+def _meant(variable: str) -> str:
+    """The nearest variable that there is, as the end of a message; nothing when none is near."""
+    known = [
+        f"{_PREFIX}{section}__{key}".upper()
+        for section, field in NodeConfig.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
+        for key in field.annotation.model_fields
+    ]
+    near = difflib.get_close_matches(variable[:_NAME_MAX], known, n=1, cutoff=0.85)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -53,7 +53,8 @@ def test_a_minimal_file_gets_defaults_and_absolute_paths(tmp_path: Path) -> None
     [
         ("PIAOLIAN_API__LISTENS", "section api has no setting listens"),
         ("PIAOLIAN_APP__LISTEN", "PIAOLIAN_APP__LISTEN: there is no such variable"),
-        ("PIAOLIAN_API_LISTEN", "there is no such variable"),
+        ("PIAOLIAN_API_LISTEN", "no such variable; did you mean PIAOLIAN_API__LISTEN?"),
+        ("PIAOLIAN_LOG__LEVL", "has no setting levl; did you mean PIAOLIAN_LOG__LEVEL?"),
         ("PIAOLIAN_API", "section api has no setting"),
         ("piaolian_log__levels", "section log has no setting levels"),
     ],
