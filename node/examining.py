@@ -10,12 +10,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from node.api.details import LineBody
-from node.api.drafts import MINOR_UNITS, DraftError, check_line_amount, signed_tax, sums_by_rate
-from node.api.stored import StoredDetails, StoredDetailsError, over_credited, read_details
+from node.domains.invoices.details.details import LineBody
+from node.domains.invoices.details.stored import (
+    StoredDetails,
+    StoredDetailsError,
+    over_credited,
+    read_details,
+)
+from node.domains.invoices.details.totals import DraftError, check_line_amount, sums_by_rate
+from node.ledger.currency import minor_units
 from node.ledger.invoices.rows import DiscrepancyKind, InvoiceRow
-
-_MINOR_UNITS_DEFAULT = 100
+from node.ledger.invoices.tax import signed_tax
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -57,7 +62,7 @@ def examine(
 def _check_lines(
     row: InvoiceRow, document: StoredDetails, found: dict[DiscrepancyKind, str]
 ) -> None:
-    units = MINOR_UNITS.get(row.currency, _MINOR_UNITS_DEFAULT)
+    units = minor_units(row.currency)
     for position, line in enumerate(document.lines):
         try:
             check_line_amount(line, units, f"/lines/{position}")

@@ -7,12 +7,12 @@ import re
 import msgspec
 from aiohttp import web
 
-from node.api.details import ATTACHMENT_BYTES_MAX
 from node.api.errors import bad_request, not_found
 from node.api.requests import read_body
 from node.api.routing import Api, Query, Route, json_response
 from node.api.security import Scope
 from node.api.writes import facade_errors
+from node.domains.invoices.details.details import ATTACHMENT_BYTES_MAX
 
 BINARY_TYPE = "application/octet-stream"
 _HASH = re.compile(r"[0-9a-f]{64}")

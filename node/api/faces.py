@@ -11,17 +11,10 @@ from typing import Literal, get_args
 
 from aiohttp import web
 
-from node.api.details import (
-    AllowanceBody,
-    LineBody,
-    PartyDetails,
-)
-from node.api.drafts import MINOR_UNITS, signed_tax
 from node.api.invoices import read_invoice
 from node.api.requests import number_of, query_choice
 from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
-from node.api.stored import StoredDetails, StoredDetailsError, read_details
 from node.api.wallet import claim_key_of
 from node.api.workers import WorkerKind
 from node.documents.face import DetailsState, Face, Group, Mark, MarkKind, PartyBlock, Row
@@ -29,8 +22,12 @@ from node.documents.figures import negated
 from node.documents.html import HtmlPage, render_face
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
+from node.domains.invoices.details.details import AllowanceBody, LineBody, PartyDetails
+from node.domains.invoices.details.stored import StoredDetails, StoredDetailsError, read_details
 from node.ledger.codes import Table
+from node.ledger.currency import decimals
 from node.ledger.invoices.rows import Document, InvoiceRow, Response
+from node.ledger.invoices.tax import signed_tax
 from node.ledger.participants import decode_participant
 from node.press import print_pdf
 
@@ -78,7 +75,7 @@ async def face_of(api: Api, number: str, *, secrets: bool = False) -> Face:
         number=row.number,
         special=row.special,
         currency=row.currency,
-        decimals=decimals_of(row.currency),
+        decimals=decimals(row.currency),
         issue_date=row.issue_date,
         seller=_party(row.issuer, names, opened.seller if opened else None),
         buyer=_party(row.buyer, names, opened.buyer if opened else None),
@@ -102,11 +99,6 @@ async def face_of(api: Api, number: str, *, secrets: bool = False) -> Face:
         seen_ms=max(row.issued_at, head.head_time_ms),
         qr=qr_text(Facts(row.number, sign * row.gross, transaction), api.config.public_url),
     )
-
-
-def decimals_of(currency: str) -> int:
-    """Decimals of a currency: 2 when a major unit has 100 minor ones."""
-    return len(str(MINOR_UNITS.get(currency, 100))) - 1
 
 
 def marks_of(row: InvoiceRow, *, final: bool) -> list[Mark]:

@@ -15,7 +15,13 @@ from node.api.body import (
     Rate,
     SignedAmount,
 )
-from node.api.details import ALLOWANCES_MAX, LINES_MAX, AllowanceBody, DetailsBody, LineBody
+from node.domains.invoices.details.details import (
+    ALLOWANCES_MAX,
+    LINES_MAX,
+    AllowanceBody,
+    DetailsBody,
+    LineBody,
+)
 from node.ledger.invoices.operations import RATE_GROUPS_MAX
 from node.ledger.text import check_line
 

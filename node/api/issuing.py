@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from node.api.drafts import DraftError, Original, invoice_draft, red_draft, signed_tax
+from node.api.drafts import Original, invoice_draft, red_draft
 from node.api.errors import ApiError, invalid_field, not_found, refused
 from node.api.invoice_bodies import InvoiceBatchBody, InvoiceBody, RedIssueBody
 from node.api.invoices import read_invoice
@@ -17,13 +17,15 @@ from node.api.red_lines import lines_of_form, stored_lines
 from node.api.requests import number_of, read_json, time_text
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.security import Scope
-from node.api.stored import over_credited
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
 from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
+from node.domains.invoices.details.stored import over_credited
+from node.domains.invoices.details.totals import DraftError
 from node.following.outcomes import Idempotency
 from node.ledger.codes import Code, Table
 from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key
+from node.ledger.invoices.tax import signed_tax
 
 CLAIM = "claim"
 """As a buyer: a key that is made for the order, and told to the issuer."""

@@ -17,14 +17,7 @@ from aiohttp import web
 from pydantic import Field
 
 from node.api.body import Body, Number
-from node.api.details import LINES_MAX
-from node.api.drafts import (
-    DraftError,
-    Totals,
-    canonical_details,
-    order_hash,
-    totals_of_body,
-)
+from node.api.drafts import order_hash, totals_of_body
 from node.api.errors import invalid_field
 from node.api.invoice_bodies import INVOICES_BATCH_MAX, InvoiceBody, PartyOrClaim, RedIssueBody
 from node.api.invoices import read_rows
@@ -33,6 +26,8 @@ from node.api.routing import Api, Route, json_response
 from node.api.schemas import RedLineBody
 from node.api.security import Scope
 from node.chain.disclosure import DetailsError
+from node.domains.invoices.details.details import LINES_MAX
+from node.domains.invoices.details.totals import DraftError, Totals, canonical_details
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import InvoiceRow, decode_order, order_key
 

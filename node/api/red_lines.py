@@ -13,8 +13,6 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
-from node.api.details import DetailsBody, LineBody
-from node.api.drafts import canonical_details
 from node.api.errors import ApiError, FieldError, not_found
 from node.api.invoice_bodies import GroupBody, RedIssueBody
 from node.api.invoice_views import FormView, invoice_view
@@ -24,8 +22,10 @@ from node.api.requests import number_of, query_actor, read_json
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
 from node.api.schemas import RedBody, RedLineBody
 from node.api.security import Scope
-from node.api.stored import StoredDetailsError, read_details
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.domains.invoices.details.details import DetailsBody, LineBody
+from node.domains.invoices.details.stored import StoredDetailsError, read_details
+from node.domains.invoices.details.totals import canonical_details
 from node.importing.plan import LateRed, RedLine
 from node.importing.red_lines import Original, OriginalGroup, RedLineError
 from node.ledger.codes import Code

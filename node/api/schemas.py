@@ -25,7 +25,7 @@ from node.api.body import (
     Reference,
     Time,
 )
-from node.api.details import LINES_MAX
+from node.domains.invoices.details.details import LINES_MAX
 
 
 class RespondBody(Body):

@@ -17,13 +17,14 @@ import msgspec
 from aiohttp import web
 
 from node.api.errors import ApiError, bad_request
-from node.api.faces import LANGUAGE_QUERY, decimals_of, html_response, language_of
+from node.api.faces import LANGUAGE_QUERY, html_response, language_of
 from node.api.invoice_views import DOCUMENT_NAMES
 from node.api.requests import time_text
 from node.api.routing import Api, Query, Route, WaitSlot, json_response
 from node.documents.check import CheckForm, CheckView, Verdict, render_check
 from node.documents.qr import QR_TEXT_MAX, read_facts, read_qr_text
 from node.ledger.codes import Table
+from node.ledger.currency import decimals
 from node.ledger.invoices.rows import Document, InvoiceRow, decode_invoice
 from node.ledger.participants import decode_participant
 
@@ -211,7 +212,7 @@ async def _check_form(api: Api, form: CheckForm) -> VerifyView | None:
             api,
             facts.number,
             facts.transaction,
-            lambda row: Decimal(_signed_gross(row)).scaleb(-decimals_of(row.currency)) == stated,
+            lambda row: Decimal(_signed_gross(row)).scaleb(-decimals(row.currency)) == stated,
         )
     if facts is None:
         return None
@@ -236,7 +237,7 @@ def _check_view(answer: VerifyView) -> CheckView:
         issuer_name=answer.issuer.name,
         special=answer.kind == "special",
         currency=answer.currency,
-        decimals=decimals_of(answer.currency),
+        decimals=decimals(answer.currency),
         gross=answer.gross,
         issue_date=answer.issue_date,
         original=answer.original,

@@ -152,8 +152,8 @@ def _known_number(details: object) -> str | None:
 
 
 def _public(view: Mapping[str, object], original: str | None, names: Mapping[str, str]) -> Public:
-    from node.importing.ubl.amounts import minor_units
     from node.importing.ubl.native import Group, Public
+    from node.ledger.currency import minor_units
 
     groups = view["groups"]
     assert isinstance(groups, Sequence)

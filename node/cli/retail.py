@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-from node.api.drafts import tax_half_up
 from node.cli.client import ApiClient
 from node.cli.context import client_of
 from node.cli.demo_network import DemoError, DemoNetwork, clear
@@ -29,6 +28,7 @@ from node.importing.online_retail import RetailDocument, RetailFile, read_retail
 from node.importing.plan import Plan
 from node.importing.retail_plan import CURRENCY, RATE, plan_import
 from node.importing.summary import ImportSummary
+from node.ledger.invoices.tax import tax_half_up
 
 BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
 

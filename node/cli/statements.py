@@ -13,6 +13,7 @@ from node.cli.errors import UsageError
 from node.cli.options import Config, Json
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.registers import month_bounds
+from node.ledger.currency import decimals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def csv_lines(value: dict[str, Any]) -> Iterator[str]:
     yield csv_line(["issuer", "month", "currency", *_RATE_COLUMNS])
     for part in value["currencies"]:
         head = [value["issuer"], value["month"], part["currency"]]
-        shift = _decimals(part["currency"])
+        shift = decimals(part["currency"])
         for rate in part["rates"]:
             amounts = [_major(rate[name], shift) for name in _RATE_COLUMNS[1:]]
             yield csv_line([*head, _major(rate["rate"], 2) + "%", *amounts])
@@ -94,7 +95,7 @@ def csv_lines(value: dict[str, Any]) -> Iterator[str]:
 def _print(value: dict[str, Any]) -> None:
     print_fields({"issuer": value["issuer"], "month": value["month"]})
     for part in value["currencies"]:
-        shift = _decimals(part["currency"])
+        shift = decimals(part["currency"])
         print_fields({"currency": part["currency"]})
         rows = [
             {"": name, "documents": part[name]["documents"]}
@@ -116,12 +117,6 @@ def _print(value: dict[str, Any]) -> None:
         print_fields(
             {f"quota_{name}": _major(quota[name], 2) for name in ("granted", "used", "remaining")}
         )
-
-
-def _decimals(currency: str) -> int:
-    from node.api.drafts import MINOR_UNITS
-
-    return len(str(MINOR_UNITS.get(currency, 100))) - 1
 
 
 def _major(amount: int, decimals: int) -> str:

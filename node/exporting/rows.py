@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from node.api.drafts import MINOR_UNITS, tax_half_up
+from node.ledger.currency import decimals
+from node.ledger.invoices.tax import signed_tax
 
 Cell = str | int | Decimal | None
 Invoice = Mapping[str, Any]
@@ -80,7 +81,7 @@ def line_rows(invoice: Invoice) -> Iterator[list[Cell]]:
         found = [("rate group", group, 1) for group in invoice["groups"]]
     for place, (what, item, own) in enumerate(found, start=1):
         net, rate = own * item["net"], item["rate"]
-        tax = own * item["tax"] if item.get("tax") is not None else _tax(net, rate)
+        tax = own * item["tax"] if item.get("tax") is not None else signed_tax(net, rate)
         values: dict[str, Cell] = {
             "number": invoice["number"],
             "document": "invoice" if invoice["original"] is None else "red",
@@ -150,10 +151,6 @@ def _allowance_sign(item: Mapping[str, Any]) -> int:
     return -1 if item["kind"] == "allowance" else 1
 
 
-def _tax(net: int, rate: int) -> int:
-    return tax_half_up(net, rate) if net >= 0 else -tax_half_up(-net, rate)
-
-
 def _readable(invoice: Invoice) -> str:
     if invoice.get("details") is not None:
         return "read"
@@ -161,7 +158,7 @@ def _readable(invoice: Invoice) -> str:
 
 
 def _decimals(invoice: Invoice) -> int:
-    return len(str(MINOR_UNITS.get(invoice["currency"], 100))) - 1
+    return decimals(invoice["currency"])
 
 
 def _major(amount: int, decimals: int) -> Decimal:

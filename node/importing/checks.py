@@ -12,8 +12,9 @@ import msgspec
 from pydantic import ValidationError
 
 from node.api.body import message_of
-from node.api.drafts import DraftError, Totals, canonical_details, totals_of_body
+from node.api.drafts import totals_of_body
 from node.api.invoice_bodies import InvoiceBody, RedIssueBody
+from node.domains.invoices.details.totals import DraftError, Totals, canonical_details
 from node.importing.plan import LateRed, encode_json
 from node.importing.ubl.codes import is_code
 from node.ledger.codes import Code

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from node.api.drafts import tax_half_up
 from node.importing.plan import LateRed, PlannedRed, RedLine, encode_json
+from node.ledger.invoices.tax import tax_half_up
 
 _COPIED = ("code", "description", "model", "unit", "unit_price")
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from node.api.details import LINES_MAX
-from node.api.drafts import tax_half_up
+from node.domains.invoices.details.details import LINES_MAX
 from node.importing.checks import check_head
 from node.importing.online_retail import RetailDocument, RetailFile, RetailLine
 from node.importing.plan import (
@@ -23,6 +22,7 @@ from node.importing.plan import (
     Refusal,
     encode_json,
 )
+from node.ledger.invoices.tax import tax_half_up
 from node.ledger.types import AMOUNT_MAX
 
 CURRENCY = "GBP"

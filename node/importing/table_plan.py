@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from node.api.drafts import MINOR_UNITS, signed_tax
 from node.importing.cells import (
     CellError,
     amount,
@@ -43,6 +42,8 @@ from node.importing.plan import (
     encode_json,
 )
 from node.importing.red_lines import Original, OriginalGroup, RedLineError
+from node.ledger.currency import minor_units
+from node.ledger.invoices.tax import signed_tax
 
 _RED_ONLY = ("original", "original_number", "line", "reason")
 _LINE_NEEDS = ("description", "rate")
@@ -82,8 +83,8 @@ def plan_table(found: Documents) -> Plan:
 def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
     """The invoice, and what red letters may take from it; None when something is wrong."""
     currency = document.head.get("currency", HOME_CURRENCY)
-    minor_units = MINOR_UNITS.get(currency, 100)
-    lines = [_line(document, line, minor_units) for line in document.lines]
+    units = minor_units(currency)
+    lines = [_line(document, line, units) for line in document.lines]
     details = _details(document)
     kind = _read(document, document.lines[0], "invoice_type", _choice("invoice_type"))
     if document.problems:
@@ -257,11 +258,11 @@ def _currency(document: Document, original: Original | None) -> str:
 
 
 def _red_line(document: Document, line: Line, original: Original | None) -> RedLine | None:
-    minor_units = MINOR_UNITS.get(_currency(document, original), 100)
+    units = minor_units(_currency(document, original))
     before = len(document.problems)
     position = _read(document, line, "line", line_number)
     quantity = _read(document, line, "quantity", decimal_text)
-    net = _read(document, line, "net", lambda text: amount(text, minor_units))
+    net = _read(document, line, "net", lambda text: amount(text, units))
     if not line.cell("line"):
         document.refuse(line.row, "line", "MISSING", "is missing: which line of the original?")
     if net is not None and net <= 0:

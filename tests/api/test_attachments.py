@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from node.api.details import ATTACHMENT_BYTES_MAX
 from node.api.security import Scope
+from node.domains.invoices.details.details import ATTACHMENT_BYTES_MAX
 from node.following.outcomes import AttachmentMissingError
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode

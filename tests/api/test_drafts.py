@@ -12,22 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.api.details import AllowanceBody, DetailsBody, LineBody
-from node.api.drafts import (
+from node.api.drafts import Original, invoice_draft, order_hash, red_draft
+from node.api.invoice_bodies import InvoiceBody, RedIssueBody
+from node.domains.invoices.details.details import AllowanceBody, DetailsBody, LineBody
+from node.domains.invoices.details.totals import (
     DraftError,
-    Original,
     canonical_details,
     check_line_amount,
-    invoice_draft,
-    order_hash,
-    red_draft,
     red_totals,
-    tax_half_up,
     totals_of_groups,
     totals_of_lines,
 )
-from node.api.invoice_bodies import InvoiceBody, RedIssueBody
 from node.ledger.invoices.operations import RateGroup
+from node.ledger.invoices.tax import tax_half_up
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"

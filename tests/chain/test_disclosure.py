@@ -45,7 +45,7 @@ documents = st.dictionaries(texts, values, max_size=6).filter(
 
 
 def canonical(document: Any) -> bytes:
-    """As `node.api.drafts.canonical_details` writes it."""
+    """As `node.domains.invoices.details.totals.canonical_details` writes it."""
     return json.dumps(
         document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
     ).encode()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from node.api.drafts import invoice_draft, tax_half_up
+from node.api.drafts import invoice_draft
 from node.api.invoice_bodies import InvoiceBody
 from node.importing.bodies import (
     BATCH_BYTES_MAX,
@@ -34,6 +34,7 @@ from node.importing.plan import (
 )
 from node.importing.retail_plan import RATE, plan_import
 from node.importing.summary import dry_run_summary
+from node.ledger.invoices.tax import tax_half_up
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 Row = tuple[str, str, int | str, str, str]

@@ -8,12 +8,12 @@ from node.importing.documents import read_documents
 from node.importing.plan import Plan, PlannedInvoice
 from node.importing.table_plan import plan_table
 from node.importing.tables import csv_line, read_csv
-from node.importing.ubl.amounts import minor_units
 from node.importing.ubl.breaches import Report
 from node.importing.ubl.exporting import export_ubl
 from node.importing.ubl.mapping import CHECKS
 from node.importing.ubl.native import Group, Public
 from node.importing.ubl.reading import read_ubl
+from node.ledger.currency import minor_units
 
 HEADER = (
     *("order_id", "buyer_name", "buyer_tax_id", "buyer_address", "currency", "due_date", "remarks"),

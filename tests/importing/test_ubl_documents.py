@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.api.details import DETAILS_BYTES_MAX
 from node.api.drafts import invoice_draft
 from node.api.invoice_bodies import InvoiceBody
+from node.domains.invoices.details.details import DETAILS_BYTES_MAX
 from node.importing.ubl.exporting import export_ubl, kept_document
 from node.importing.ubl.mapping import UblDocument
 from node.importing.ubl.native import Group, Public

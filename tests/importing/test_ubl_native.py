@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.api.drafts import MINOR_UNITS, DraftError, invoice_draft
+from node.api.drafts import invoice_draft
 from node.api.invoice_bodies import InvoiceBody
+from node.domains.invoices.details.totals import DraftError
 from node.importing.ubl.exporting import export_ubl
 from node.importing.ubl.native import Group, Public
 from node.importing.ubl.reading import read_ubl
 from node.importing.ubl.tree import Node, UblError
 from node.importing.ubl.writing import write_ubl
+from node.ledger.currency import MINOR_UNITS
 from tests.cli.fake_node import ISSUER, PAYER
 from tests.importing.documents import mapped
 

@@ -6,18 +6,13 @@ import datetime
 import re
 from decimal import Decimal
 
-from node.api.drafts import DECIMALS_MAX, MINOR_UNITS
+from node.domains.invoices.details.totals import DECIMALS_MAX
 from node.ledger.types import AMOUNT_MAX
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _DIGITS_MAX = 40
 _INTEGER_DIGITS_MAX = 15
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
-
-
-def minor_units(currency: str) -> int:
-    """Minor units in a major one: 100 for most."""
-    return MINOR_UNITS.get(currency, 100)
 
 
 def decimal(text: str) -> Decimal | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from node.api.details import ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX
+from node.domains.invoices.details.details import ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX
 from node.importing.ubl.breaches import Report
 from node.importing.ubl.tree import Node
 

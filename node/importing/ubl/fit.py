@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from node.importing.ubl.amounts import amount_text, minor_units, to_basis_points, to_minor
+from node.importing.ubl.amounts import amount_text, to_basis_points, to_minor
 from node.importing.ubl.breaches import Report
 from node.importing.ubl.sums import MISMATCH
 from node.importing.ubl.terms import ALLOWANCE, LINES
 from node.importing.ubl.tree import Node
+from node.ledger.currency import minor_units
 from node.ledger.invoices.issuing import refuse_totals
 from node.ledger.invoices.operations import RATE_GROUPS_MAX, RateGroup
 

@@ -31,12 +31,11 @@ from node.ledger.invoices.rows import (
     Response,
     order_key,
 )
+from node.ledger.invoices.tax import tax_half_up
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
 
 _ACCEPTED = frozenset({Response.ACCEPTED, Response.PARTLY_ACCEPTED, Response.DEEMED_ACCEPTED})
-RATE_UNIT = 10_000
-"""Tax rates are basis points."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -122,8 +121,8 @@ def refuse_totals(groups: tuple[RateGroup, ...], net: int, tax: int, gross: int)
     for group in groups:
         sign = 1 if group.net >= 0 else -1
         size, tax_size = sign * group.net, sign * group.tax
-        rounded = (size * group.rate + RATE_UNIT // 2) // RATE_UNIT
-        if group.rate <= rate_before or tax_size < 0 or abs(tax_size - rounded) > group.lines:
+        off = abs(tax_size - tax_half_up(size, group.rate))
+        if group.rate <= rate_before or tax_size < 0 or off > group.lines:
             return Code.TOTALS_MISMATCH
         rate_before = group.rate
         net_sum += group.net

@@ -1,16 +1,19 @@
-"""What every operation on an invoice is refused for before its own rule is asked (DOMAIN §3).
+"""What all operations on an invoice share: checks before the own rule, the form of their listing.
 
-Owns those checks, in one place; knows no single rule.
+Owns what each is refused for whatever it wants (DOMAIN §3), in one place; knows no single rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from node.ledger.codes import Code
-from node.ledger.invoices.reads import NamesInvoice
+from node.ledger.invoices.reads import NamesInvoice, named
 from node.ledger.invoices.rows import INVOICES, InvoiceRow
+from node.ledger.participants import Scope
+from node.ledger.reads import Reads
+from node.ledger.spec import Facts, OperationSpec
 from node.ledger.step import Step
 
 Op = TypeVar("Op", bound=NamesInvoice)
@@ -45,3 +48,37 @@ def on_invoice(
 def edit_invoice(step: Step, number: str) -> InvoiceRow | None:
     """The transaction's own copy of an invoice, to change in place."""
     return step.state[INVOICES].edit(number.encode())
+
+
+def no_facts(_: object) -> Facts:
+    """Of a step whose own name says all."""
+    return (None, None, None)
+
+
+def invoice_operation(
+    kind: type[Op],
+    name: str,
+    row: int,
+    rule: Callable[[Step, InvoiceRow, Op], Code],
+    refusals: set[Code],
+    *,
+    open_only: bool,
+    scopes: Scope = Scope.HOLD,
+    by_key: bool = False,
+    facts: Callable[[Op], Facts] = no_facts,
+    reads: Callable[[Reads, str, Op], None] = named,
+    carries_blobs: Callable[[Op], Sequence[bytes]] | None = None,
+) -> OperationSpec[Op]:
+    """The listing of an operation on an existing invoice."""
+    return OperationSpec(
+        kind=kind,
+        name=name,
+        row=row,
+        apply=on_invoice(rule, open_only=open_only),
+        scopes=scopes,
+        refusals=frozenset(refusals | (OPEN_INVOICE if open_only else EVERY_INVOICE)),
+        reads=reads,
+        by_key=by_key,
+        carries_blobs=carries_blobs,
+        facts=facts,
+    )

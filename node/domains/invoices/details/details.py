@@ -1,8 +1,8 @@
 """The details of an invoice: what is sealed to its parties. Owns their shape and limits.
 
 The sealed document is the canonical JSON of `DetailsBody`, with `lines` and `allowances` beside
-its own fields (see `node.api.drafts.canonical_details`). What another format says beyond these
-fields is kept under `extensions`, by the name of the format.
+its own fields (`totals.canonical_details`). What another format says beyond these fields is kept
+under `extensions`, by the name of the format.
 """
 
 from __future__ import annotations

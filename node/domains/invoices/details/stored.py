@@ -11,7 +11,13 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field, ValidationError
 
 from node.api.body import message_of
-from node.api.details import ALLOWANCES_MAX, LINES_MAX, AllowanceBody, DetailsBody, LineBody
+from node.domains.invoices.details.details import (
+    ALLOWANCES_MAX,
+    LINES_MAX,
+    AllowanceBody,
+    DetailsBody,
+    LineBody,
+)
 
 
 class StoredDetails(DetailsBody):
