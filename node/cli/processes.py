@@ -6,6 +6,7 @@ is gone, or whose id another process has taken since, is stale, and that process
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -199,10 +200,10 @@ def stop_nodes(nodes: Sequence[LocalNode], timeout_s: float = STOP_S) -> dict[st
     """End all that run: SIGTERM, and SIGKILL for who does not end in time.
 
     Returns:
-        For each node `stopped`, `killed` or `not running`.
+        For each node `stopped`, `killed`, `not running`, or that somebody else runs it.
     """
     running = [each for each in nodes if each.send_signal(signal.SIGTERM)]
-    outcome = {each.name: "not running" for each in nodes}
+    outcome = {each.name: _not_ours(each) for each in nodes}
     end = time.monotonic() + timeout_s
     for each in running:
         if each.wait_stopped(max(0.1, end - time.monotonic())):
@@ -212,6 +213,21 @@ def stop_nodes(nodes: Sequence[LocalNode], timeout_s: float = STOP_S) -> dict[st
             each.wait_stopped(5.0)
             outcome[each.name] = "killed"
     return outcome
+
+
+def _not_ours(local: LocalNode) -> str:
+    """Of a node whose process `start_nodes` did not start, or not lately."""
+    try:
+        descriptor = os.open(local.config.node.data_dir / "lock", os.O_RDWR)
+    except OSError:
+        return "not running"
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go by the close
+    except OSError:
+        return "left running: it was not started by `cluster up`"
+    finally:
+        os.close(descriptor)
+    return "not running"
 
 
 def _start_time(pid: int) -> str | None:

@@ -1,5 +1,6 @@
 """Nodes as processes: pid files, stale ones, a node that does not come up."""
 
+import fcntl
 import json
 import os
 import signal
@@ -44,6 +45,15 @@ def test_another_process_with_a_noted_id_is_never_touched(local: LocalNode) -> N
     assert local.pid is None
     assert not local.send_signal(signal.SIGKILL)  # or this test would not come back
     assert stop_nodes([local], 0.1) == {"issuer": "not running"}
+
+
+def test_a_node_that_somebody_else_runs_is_not_told_as_stopped(local: LocalNode) -> None:
+    data = local.config.node.data_dir
+    data.mkdir(exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        assert stop_nodes([local], 0.1) == {"issuer": "not running"}
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert stop_nodes([local], 0.1)["issuer"].startswith("left running")
 
 
 def test_a_node_that_ends_at_once_is_told_with_its_log(local: LocalNode) -> None:
