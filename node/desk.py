@@ -1,28 +1,23 @@
 """The node as its API sees it: `node.services.ports.NodeFacade` over the real parts.
 
-Owns what is written: signing for the participant, drawing of numbers, sealing of details, promises.
-Reading is `node.reading`. Knows no HTTP, no p2p and no consensus.
+Owns what is written: signing for the participant, promises, repeated requests. Reading is
+`node.reading`; what a domain adds to operations is its own. Knows no HTTP, no p2p and no consensus.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from node.attachments import WaitingFiles
-from node.chain.disclosure import commit, items_of
 from node.chain.voters import VoterSet
-from node.clock import SystemClock
-from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.outcomes import (
     BusyError,
     Idempotency,
     IdempotencyConflictError,
-    NotDisclosableError,
     Submission,
     TooLargeError,
     TransactionState,
@@ -31,19 +26,11 @@ from node.following.outcomes import (
     WriteRefusedError,
 )
 from node.intake import History, Intake, OutboxFullError
-from node.issuance import Issuance
-from node.keyring import Keyring
 from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, Terms
-from node.ledger.invoices.operations import (
-    OfferInvoice,
-    RequestRedLetter,
-    ShareDetails,
-    SubmitInvoice,
-)
 from node.ledger.operations import ByKey, Operation
-from node.ledger.signing import public_key, sign
+from node.ledger.signing import sign
 from node.ledger.transaction import (
     BLOBS_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
@@ -54,18 +41,13 @@ from node.ledger.transaction import (
     encode_wire,
     signed_bytes,
 )
-from node.members import Members
-from node.readers import Readers
-from node.reading import Reading
-from node.retired import StandIn
-from node.sealing import details_salt
+from node.reading import Discloser, LedgerService
 from node.services.status import Check, NodeStatus
 from node.signer import Signer
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
 from node.tracker import Tracker
-from node.unsealing import Unsealer
-from node.wallet import Wallet, WalletError, claim_seed, claim_text, parse_claim_text
+from node.wallet import Wallet, WalletError, parse_claim_text
 
 VALIDITY_HEIGHTS = 20_000
 """Own transactions are valid for so many heights: over three minutes at the fastest pace."""
@@ -94,7 +76,36 @@ class _Remembered(msgspec.Struct, frozen=True, array_like=True):
     numbers: tuple[str, ...]
 
 
-class Desk(Reading):
+class Drawn(msgspec.Struct, frozen=True):
+    """What was made for one transaction and must be made once only."""
+
+    operations: Sequence[Operation]
+    blobs: Sequence[bytes]
+    numbers: tuple[str, ...]
+    """Told to the client, now and whenever it repeats its request."""
+    serials: Sequence[tuple[str, int]]
+    """Kept with the promise: the next serial of each segment."""
+    on_stored: Callable[[], None]
+    """Called once all of it is durable, before anything else is drawn."""
+
+
+class Companions(Protocol):
+    """What a domain adds to operations before they are signed."""
+
+    async def complete(
+        self, operations: Sequence[Operation], party: str, *, by_key: bool
+    ) -> list[Operation]:
+        """The operations as they are to be signed, and what goes along with them.
+
+        Args:
+            operations: What was asked for.
+            party: Whose they are: the participant, or a bare key of the wallet in hex.
+            by_key: They are of a bare key.
+        """
+        ...
+
+
+class Submitter(LedgerService):
     """Implements `NodeFacade` for one participant."""
 
     def __init__(
@@ -102,9 +113,7 @@ class Desk(Reading):
         genesis: Genesis,
         voters: VoterSet,
         participant: str,
-        members: Members,
         signer: Signer,
-        keyring: Keyring,
         wallet: Wallet,
         intake: Intake,
         outbox: Outbox,
@@ -112,20 +121,17 @@ class Desk(Reading):
         reader: LedgerReader,
         history: History,
         vitals: Vitals,
+        discloser: Discloser,
+        companions: Sequence[Companions],
     ) -> None:
-        readers = Readers(members)
-        unsealer = Unsealer(keyring, readers, reader)
-        super().__init__(voters, intake, tracker, reader, history, unsealer)
+        super().__init__(voters, intake, tracker, reader, history, discloser)
         self._genesis = genesis
         self._participant = participant
         self._signer = signer
-        self._stand_in = StandIn(participant, members, reader)
-        self._keyring = keyring
         self._wallet = wallet
         self._outbox = outbox
         self._vitals = vitals
-        self._files = WaitingFiles(lambda: SystemClock().monotonic_ms() / 1000)
-        self._issuance = Issuance(participant, keyring, readers, outbox, reader, self._files)
+        self._companions = companions
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
 
@@ -157,7 +163,7 @@ class Desk(Reading):
 
     async def submit_signed(self, wires: Sequence[bytes]) -> Sequence[Submission]:
         """Admit and store signed transactions; one submission each, in order."""
-        self._check_writable()
+        self.check_writable()
         try:
             judged = await self._intake.submit(wires)
         except OutboxFullError as error:
@@ -180,16 +186,10 @@ class Desk(Reading):
         idempotency: Idempotency | None = None,
         actor: bytes | None = None,
     ) -> Submission:
-        """Sign one transaction with this node's key and store it in the outbox.
-
-        Whoever is offered an invoice, or is to reimburse it, gets the key of its details with it.
-        """
-        self._check_writable()
-        self._check_actor(actor)
-        shares = await self._shares(operations, self._reference(actor))
-        if actor is None:
-            operations = await self._stand_in.wrap(operations)
-        transaction = self._sign([*operations, *shares], blobs, actor)
+        """Sign one transaction with this node's key and store it in the outbox."""
+        self.check_writable()
+        self.check_actor(actor)
+        transaction = self._sign(await self._complete(operations, actor), blobs, actor)
         if idempotency is None:
             await self._promise(transaction, (), (), None)
             return Submission(transaction.txid, TransactionState.PENDING)
@@ -200,58 +200,25 @@ class Desk(Reading):
             await self._promise(transaction, (), (), idempotency)
         return Submission(transaction.txid, TransactionState.PENDING)
 
-    async def request_red(
-        self,
-        operation: RequestRedLetter,
-        details: bytes,
-        idempotency: Idempotency | None = None,
-        actor: bytes | None = None,
-    ) -> Submission:
-        """Ask for a red letter with details, sealed to the invoice's parties."""
-        commitment, sealed = await self._issuance.seal_form(operation.invoice, details)
-        operation = msgspec.structs.replace(
-            operation, details=commitment, blobs=(sealed.blob_hash,)
-        )
-        return await self.submit_operations((operation,), (sealed.blob,), idempotency, actor)
+    async def submit_drawn(
+        self, draw: Callable[[], Awaitable[Drawn]], idempotency: Idempotency | None = None
+    ) -> tuple[tuple[str, ...], Submission]:
+        """Sign and store what `draw` makes, while nothing else is drawn.
 
-    async def issue(
-        self,
-        drafts: Sequence[InvoiceDraft | RedDraft],
-        idempotency: Idempotency | None = None,
-    ) -> Issued:
-        """Draw numbers from the participant's segments, seal details, sign and store."""
-        self._check_writable()
+        A repeated request draws nothing: it is answered with the numbers of the first.
+
+        Raises: as `submit_operations`, and what `draw` raises.
+        """
+        self.check_writable()
         async with self._one_at_a_time:
             known = await self._answered(idempotency)
             if known is not None:
-                return Issued(known.numbers, await self._known_submission(known.txid))
-            numbers, serials = await self._issuance.draw(len(drafts))
-            operations, blobs = await self._issuance.operations(drafts, numbers)
-            transaction = self._sign(await self._stand_in.wrap(operations), blobs)
-            await self._promise(transaction, numbers, serials, idempotency)
-            self._issuance.drawn(serials)
-        return Issued(tuple(numbers), Submission(transaction.txid, TransactionState.PENDING))
-
-    async def keep_attachment(self, content: bytes) -> bytes:
-        """Keep a file until an invoice names it; its SHA-256."""
-        return self._files.add(content)
-
-    async def share(
-        self,
-        number: str,
-        party: str,
-        idempotency: Idempotency | None = None,
-        actor: bytes | None = None,
-    ) -> Submission:
-        """Let `party` read an invoice's details."""
-        self._check_writable()
-        self._check_actor(actor)
-        operations = await self.unsealer.share(number, self._reference(actor), (party,), again=True)
-        if not operations:
-            raise NotDisclosableError(
-                "this node cannot open the details, or may not share them, or there is no key"
-            )
-        return await self.submit_operations(operations, (), idempotency, actor)
+                return known.numbers, await self._known_submission(known.txid)
+            drawn = await draw()
+            transaction = self._sign(await self._complete(drawn.operations, None), drawn.blobs)
+            await self._promise(transaction, drawn.numbers, drawn.serials, idempotency)
+            drawn.on_stored()
+        return drawn.numbers, Submission(transaction.txid, TransactionState.PENDING)
 
     def wallet_keys(self) -> Sequence[bytes]:
         """Public keys of the wallet, oldest first."""
@@ -271,37 +238,25 @@ class Desk(Reading):
         except WalletError as error:
             raise BusyError(str(error)) from error
 
-    def claim_buyer(self, order: bytes) -> str:
-        """The party reference of the claim key that belongs to an order of this participant."""
-        return public_key(claim_seed(self._keyring.salt_secret, order)).hex()
-
-    def details_commitment(self, order: bytes, details: bytes) -> bytes:
-        """The commitment that sealing the details of an order makes, whenever it is done."""
-        return commit(items_of(details), details_salt(self._keyring.salt_secret, order))
-
-    def claim_key(self, order: bytes, buyer: str) -> str | None:
-        """The claim key of an order, if `buyer` is the key made for it."""
-        seed = claim_seed(self._keyring.salt_secret, order)
-        return claim_text(seed) if public_key(seed).hex() == buyer else None
-
-    def _check_actor(self, actor: bytes | None) -> None:
+    def check_actor(self, actor: bytes | None) -> None:
+        """Raise UnknownWalletKeyError if the wallet holds no such key."""
         if actor is not None and self._wallet.secret(actor) is None:
             raise UnknownWalletKeyError("the wallet holds no such key")
 
-    def _reference(self, actor: bytes | None) -> str:
+    def party_of(self, actor: bytes | None) -> str:
+        """Whose an operation is: this participant's, or that bare key's."""
         return self._participant if actor is None else actor.hex()
 
-    async def _shares(self, operations: Sequence[Operation], actor: str) -> list[ShareDetails]:
-        """What lets the receivers of these operations read the invoices they are about."""
-        shares: list[ShareDetails] = []
-        for operation in operations:
-            if isinstance(operation, OfferInvoice | SubmitInvoice) and (
-                isinstance(operation, OfferInvoice) or operation.amount
-            ):
-                shares += await self.unsealer.share(operation.invoice, actor, (operation.to,))
-        return shares
+    async def _complete(
+        self, operations: Sequence[Operation], actor: bytes | None
+    ) -> Sequence[Operation]:
+        for domain in self._companions:
+            party, by_key = self.party_of(actor), actor is not None
+            operations = await domain.complete(operations, party, by_key=by_key)
+        return operations
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise WriteRefusedError if this node takes no write now."""
         refusal = self._vitals.write_refusal()
         if refusal is not None:
             raise WriteRefusedError(refusal)

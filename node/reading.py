@@ -1,4 +1,4 @@
-"""What a node's API reads: transactions, blocks, proofs, state, opened details, evidence.
+"""What a node's API reads: transactions, blocks, proofs, state, evidence.
 
 Owns the reading half of `node.services.ports.NodeFacade`; `node.desk` adds what is written. Asks
 the ledger, the index and the tracker; changes nothing. Knows no HTTP, no p2p and no consensus.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from node.chain.certificate import parse_certificate
 from node.chain.disclosure import Disclosure
@@ -21,7 +21,6 @@ from node.chain.voters import VoterSet
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
     Heights,
-    NotDisclosableError,
     NotFinalError,
     TooLargeError,
     TransactionState,
@@ -29,14 +28,27 @@ from node.following.outcomes import (
 )
 from node.intake import History, Intake
 from node.ledger.codes import Code, Table
-from node.ledger.transaction import decode_body
+from node.ledger.transaction import TransactionBody, decode_body
 from node.storage.block import StoredBlock
 from node.storage.ledger_reader import LedgerReader
 from node.tracker import Outcome, Tracker
-from node.unsealing import UnknownItemError, Unsealer
 
 
-class Reading:
+class Discloser(Protocol):
+    """Shows items of sealed details; a domain's part, since details are its own."""
+
+    async def disclose(
+        self, body: TransactionBody, height: int, paths: Sequence[str], operation: int | None
+    ) -> Sequence[Disclosure]:
+        """Disclosures of these items.
+
+        Raises:
+            NotDisclosableError: no such item in details that this participant can open.
+        """
+        ...
+
+
+class LedgerService:
     """Answers questions about the ledger as this node has it."""
 
     def __init__(
@@ -46,14 +58,14 @@ class Reading:
         tracker: Tracker,
         reader: LedgerReader,
         history: History,
-        unsealer: Unsealer,
+        discloser: Discloser,
     ) -> None:
         self._voters = voters
         self._intake = intake
         self._tracker = tracker
         self._reader = reader
         self._history = history
-        self.unsealer = unsealer
+        self._discloser = discloser
 
     def heights(self) -> Heights:
         """Committed and final height."""
@@ -148,10 +160,7 @@ class Reading:
             assert status.body is not None, "a final transaction has its leaf"
             assert status.height is not None, "and a height"
             body = decode_body(status.body)
-            try:
-                disclosures = await self.unsealer.disclose(body, status.height, disclose, operation)
-            except UnknownItemError as error:
-                raise NotDisclosableError(str(error)) from error
+            disclosures = await self._discloser.disclose(body, status.height, disclose, operation)
         try:
             proof = build_proof(
                 inclusion.index,
@@ -195,25 +204,6 @@ class Reading:
     ) -> Sequence[tuple[bytes, bytes]]:
         """Rows with low ≤ key < high in key order."""
         return await self._reader.scan(table, low, high, limit)
-
-    async def details(self, number: str) -> bytes | None:
-        """Opened details of an invoice as JSON, if this participant can open them."""
-        opened = await self.unsealer.open(number)
-        return None if opened is None else opened.details
-
-    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
-        """A file that the invoice's details name, if this participant can open it."""
-        return await self.unsealer.attachment(number, file_hash)
-
-    async def form_details(self, number: str, form: int) -> bytes | None:
-        """What a red-letter form wants to take back, as JSON, if this participant can open it."""
-        opened = await self.unsealer.open_form(number, form)
-        return None if opened is None else opened.details
-
-    async def detail_paths(self, number: str) -> Sequence[str] | None:
-        """Paths of the items of an invoice's details, in the order of the commitment."""
-        opened = await self.unsealer.open(number)
-        return None if opened is None else [path for path, _ in opened.items]
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:
         """Stored evidence in the order of its id."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from node.attachments import named_attachments, open_attachment
 from node.chain.disclosure import Disclosure, disclose
+from node.following.outcomes import NotDisclosableError
 from node.keyring import Keyring
 from node.ledger.bykey import decode_operation
 from node.ledger.codes import Table
@@ -41,10 +42,6 @@ READER_BYTES = 32
 
 Sealing = IssueInvoice | IssueRedLetter | RequestRedLetter
 """Operations that commit to details."""
-
-
-class UnknownItemError(LookupError):
-    """No such item in details that this node can open; names the path."""
 
 
 class MissingBlobError(LookupError):
@@ -173,23 +170,23 @@ class Unsealer:
             position: Of the operation; None: the only one that commits to details.
 
         Raises:
-            UnknownItemError: no such item, or this node cannot open the details.
+            NotDisclosableError: no such item, or this node cannot open the details.
         """
         found = _sealing(body, position)
         if found is None:
-            raise UnknownItemError("say which operation of the transaction is meant")
+            raise NotDisclosableError("say which operation of the transaction is meant")
         place, operation = found
         number = operation.invoice if isinstance(operation, RequestRedLetter) else operation.number
         try:
             opened = await self._open(number, height, operation.details, operation.blobs)
         except MissingBlobError as error:
-            raise UnknownItemError("this node does not have the details") from error
+            raise NotDisclosableError("this node does not have the details") from error
         if opened is None:
-            raise UnknownItemError("this node cannot open the details")
+            raise NotDisclosableError("this node cannot open the details")
         places = {path: index for index, (path, _) in enumerate(opened.items)}
         for path in paths:
             if path not in places:
-                raise UnknownItemError(f"the details have no item {path}")
+                raise NotDisclosableError(f"the details have no item {path}")
         return [disclose(opened.items, opened.salt, places[path], place) for path in paths]
 
     async def _row(self, number: str) -> InvoiceRow | None:

@@ -25,6 +25,7 @@ from node.admission import Admission, VerifiedCache
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import TokenFiles
+from node.attachments import WaitingFiles
 from node.blockserver import BlockServer
 from node.bureau import POSITION_FILE, Examiner, Position
 from node.catchup import CatchUp
@@ -35,9 +36,12 @@ from node.chain.voters import VoterSet
 from node.clock import SystemClock
 from node.config import ConfigError, NodeConfig, split_address
 from node.cosigner import Cosigner, SigningHaltedError
-from node.desk import Desk
+from node.desk import Submitter
 from node.disk import DiskRoom
 from node.dissent import Dissent
+from node.domains.invoices.api.facade import SERVICE as INVOICES
+from node.domains.invoices.service.companions import InvoiceCompanions
+from node.domains.invoices.service.invoice_service import InvoiceService
 from node.engine import Engine, FalseLedgerError, HaltedError, Leadership
 from node.excuses import Excuses
 from node.finality import DivergedError, Finality
@@ -45,6 +49,7 @@ from node.gossip import NONCE_BYTES
 from node.history import HistoryCheck
 from node.indexing import Indexer
 from node.intake import Intake
+from node.issuance import Issuance
 from node.keyring import Keyring
 from node.keystore import KeyFile
 from node.ledger.codes import Code
@@ -63,8 +68,10 @@ from node.raft import (
     receipts_secret,
     recorded_statements,
 )
+from node.readers import Readers
 from node.rejoining import Rejoining, recall
 from node.resumption import RULES
+from node.retired import StandIn
 from node.signer import Signer
 from node.standing import Standing
 from node.storage import rebuilt
@@ -77,6 +84,7 @@ from node.storage.marker import MARKER_FILE, Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import SqliteStore, naming_damage, open_raft_log
 from node.tracker import Tracker
+from node.unsealing import Unsealer
 from node.vitals import NodeVitals
 from node.wallet import Wallet
 from node.witness import EvidenceKeeper
@@ -348,13 +356,14 @@ class Node:
             self._clock,
         )
         self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
-        self._desk = Desk(
+        readers = Readers(self._members)
+        unsealer = Unsealer(self._keyring, readers, reader)
+        stand_in = StandIn(participant.id, self._members, reader)
+        self._desk = Submitter(
             genesis,
             voters,
             participant.id,
-            self._members,
             self._signer,
-            self._keyring,
             self._wallet,
             self._intake,
             outbox,
@@ -362,10 +371,15 @@ class Node:
             reader,
             self._indexer,
             self._vitals,
+            unsealer,
+            (InvoiceCompanions(unsealer, stand_in),),
         )
+        files = WaitingFiles(lambda: self._clock.monotonic_ms() / 1000)
+        issuance = Issuance(participant.id, self._keyring, readers, outbox, reader, files)
+        self._invoices = InvoiceService(self._desk, unsealer, issuance, self._keyring, files)
         self._examiner = Examiner(
             participant.id,
-            self._desk.unsealer,
+            unsealer,
             reader,
             self._tracker,
             self._desk,
@@ -675,4 +689,5 @@ class Node:
         self._token_files = TokenFiles(self._config.api.token_dir)
         tokens = self._token_files.load()
         registry = prometheus_client.CollectorRegistry()
-        return ApiServer(config, self._desk, index, tokens, registry, self._clock)
+        services = {INVOICES: self._invoices}
+        return ApiServer(config, self._desk, services, index, tokens, registry, self._clock)

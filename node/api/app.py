@@ -111,6 +111,7 @@ _Bound = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def create_app(
     config: ApiConfig,
     node: NodeFacade,
+    services: Mapping[str, object],
     index: QueryIndex,
     tokens: TokenSet,
     registry: CollectorRegistry,
@@ -121,6 +122,7 @@ def create_app(
     Args:
         config: Limits and allow-lists.
         node: The node behind it.
+        services: What domains ask of it, by domain.
         index: The query index, opened.
         tokens: Who may ask.
         registry: Where the API's metrics and the node's gauges are registered.
@@ -132,7 +134,7 @@ def create_app(
 
     status = node.status()
     sessions = Sessions(f"{status.network_id}/{status.node}", monotonic_s)
-    api = Api(config, node, index, registry, sessions, clock.time_ms)
+    api = Api(config, node, index, registry, sessions, clock.time_ms, services=services)
     api.document = _document(status.version)
     registry.register(StatusCollector(node, clock.time_ms))
     gate = Gate(config, tokens, monotonic_s, sessions.scope)
@@ -162,6 +164,7 @@ class ApiServer:
         self,
         config: ApiConfig,
         node: NodeFacade,
+        services: Mapping[str, object],
         index: QueryIndex,
         tokens: TokenSet,
         registry: CollectorRegistry,
@@ -169,6 +172,7 @@ class ApiServer:
     ) -> None:
         self._config = config
         self._node = node
+        self._services = services
         self._index = index
         self._tokens = tokens
         self._registry = registry
@@ -182,7 +186,13 @@ class ApiServer:
             OSError: the address cannot be bound.
         """
         app = create_app(
-            self._config, self._node, self._index, self._tokens, self._registry, self._clock
+            self._config,
+            self._node,
+            self._services,
+            self._index,
+            self._tokens,
+            self._registry,
+            self._clock,
         )
         # aiohttp logs every malformed request with its bytes and a stack trace. Faults of
         # handlers are logged here; what a client gets wrong is only counted.

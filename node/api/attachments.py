@@ -12,6 +12,7 @@ from node.api.requests import read_body
 from node.api.routing import Api, Query, Route, json_response
 from node.api.security import Scope
 from node.api.writes import facade_errors
+from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.details.details import ATTACHMENT_BYTES_MAX
 
 BINARY_TYPE = "application/octet-stream"
@@ -35,7 +36,7 @@ async def add_attachment(api: Api, request: web.Request) -> web.Response:
     if not content:
         raise bad_request("an attachment has at least one byte")
     with facade_errors():
-        file_hash = await api.node.keep_attachment(content)
+        file_hash = await invoices_of(api).keep_attachment(content)
     return json_response(AttachmentView(file_hash.hex(), len(content)), 201)
 
 
@@ -46,7 +47,7 @@ async def show_attachment(api: Api, request: web.Request) -> web.Response:
         raise bad_request("say which invoice names it: invoice=, 20 digits")
     content = None
     if _HASH.fullmatch(text):
-        content = await api.node.attachment(number, bytes.fromhex(text))
+        content = await invoices_of(api).attachment(number, bytes.fromhex(text))
     if content is None:
         raise not_found("no such attachment that this node can open")
     # Whatever the parties say it is, a browser must not show it as a page of this node.

@@ -22,6 +22,7 @@ from node.documents.figures import negated
 from node.documents.html import HtmlPage, render_face
 from node.documents.qr import Facts, qr_text
 from node.documents.wording import Language
+from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.details.details import AllowanceBody, LineBody, PartyDetails
 from node.domains.invoices.details.stored import StoredDetails, StoredDetailsError, read_details
 from node.ledger.codes import Table
@@ -63,7 +64,7 @@ async def face_of(api: Api, number: str, *, secrets: bool = False) -> Face:
     opened: StoredDetails | None = None
     state: DetailsState = "none"
     if row.details is not None:
-        content = await api.node.details(number)
+        content = await invoices_of(api).details(number)
         state = "sealed"
         if content is not None:
             opened = _read_details(content)

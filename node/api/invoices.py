@@ -37,6 +37,7 @@ from node.api.routing import (
 )
 from node.api.security import Scope
 from node.api.stand_in import retired_issuers, waits_for_issuer
+from node.domains.invoices.api.facade import invoices_of
 from node.ledger.codes import Table
 from node.ledger.genesis import Terms
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
@@ -198,7 +199,7 @@ async def _with_details(api: Api, views: Sequence[InvoiceView]) -> list[InvoiceV
     for view in views:
         details = None
         if view.details_commitment is not None:
-            details = await api.node.details(view.number)
+            details = await invoices_of(api).details(view.number)
         shown.append(_with(view, details))
         size += len(details or b"")
         if size > DETAILS_PAGE_BYTES:
@@ -219,7 +220,7 @@ async def show_invoice(api: Api, request: web.Request) -> web.Response:
     view = invoice_view(await read_invoice(api, number), api.time_ms())
     details = None
     if view.details_commitment is not None:
-        details = await api.node.details(number)
+        details = await invoices_of(api).details(number)
     return json_response(_with(view, details))
 
 
@@ -236,7 +237,7 @@ async def show_detail_paths(api: Api, request: web.Request) -> web.Response:
     """The items of an invoice's details, for a party that can open them."""
     number = number_of(request)
     row = await read_invoice(api, number)
-    paths = await api.node.detail_paths(number)
+    paths = await invoices_of(api).detail_paths(number)
     if paths is None:
         raise not_found("this participant cannot open details of this invoice")
     return json_response(DetailPaths(number, row.txid.hex(), list(paths)))

@@ -18,6 +18,7 @@ from node.api.requests import number_of, read_json, time_text
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
+from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.domains.invoices.details.stored import over_credited
 from node.domains.invoices.details.totals import DraftError
@@ -124,7 +125,7 @@ async def _issue(
 ) -> web.Response:
     check_writable(api)
     with facade_errors():
-        issued = await api.node.issue(drafts, idempotency)
+        issued = await invoices_of(api).issue(drafts, idempotency)
     try:
         reached, status = await wait_submission(api, request, issued.submission)
     except ApiError as error:
@@ -148,14 +149,14 @@ async def _issue(
 def _claim_key(api: Api, draft: InvoiceDraft | RedDraft) -> str | None:
     if not isinstance(draft, InvoiceDraft) or len(draft.buyer) != 64:
         return None
-    return api.node.claim_key(draft.order, draft.buyer)
+    return invoices_of(api).claim_key(draft.order, draft.buyer)
 
 
 def _with_buyer(api: Api, draft: InvoiceDraft) -> InvoiceDraft:
     """The draft with a claim key as its buyer, if it has none."""
     if draft.buyer != CLAIM:
         return draft
-    return msgspec.structs.replace(draft, buyer=api.node.claim_buyer(draft.order))
+    return msgspec.structs.replace(draft, buyer=invoices_of(api).claim_buyer(draft.order))
 
 
 async def _first_numbers(

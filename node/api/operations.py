@@ -26,6 +26,7 @@ from node.api.requests import (
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.domains.invoices.api.facade import invoices_of
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import (
     AllotRegion,
@@ -306,7 +307,9 @@ async def share_details(api: Api, request: web.Request) -> web.StreamResponse:
     await read_invoice(api, number)
     check_writable(api)
     with facade_errors():
-        submission = await api.node.share(number, body.to, idempotency, query_actor(request))
+        submission = await invoices_of(api).share(
+            number, body.to, idempotency, query_actor(request)
+        )
     return await answer_write(api, request, submission)
 
 

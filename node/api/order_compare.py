@@ -26,6 +26,7 @@ from node.api.routing import Api, Route, json_response
 from node.api.schemas import RedLineBody
 from node.api.security import Scope
 from node.chain.disclosure import DetailsError
+from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.details.details import LINES_MAX
 from node.domains.invoices.details.totals import DraftError, Totals, canonical_details
 from node.ledger.codes import Table
@@ -123,7 +124,7 @@ async def _differences(api: Api, body: OrderBody | RedOrderBody, row: InvoiceRow
         return differs if details is None else [*differs, "/details"]
     if details is not None and _is_committed(api, row, details):
         return differs  # the usual case, told without a blob
-    stored = await api.node.details(row.number)
+    stored = await invoices_of(api).details(row.number)
     if stored is None or stored == details:
         return differs
     held = _document(stored)
@@ -147,7 +148,7 @@ async def _differences(api: Api, body: OrderBody | RedOrderBody, row: InvoiceRow
 
 def _is_committed(api: Api, row: InvoiceRow, details: bytes) -> bool:
     try:
-        return row.details == api.node.details_commitment(row.order, details)
+        return row.details == invoices_of(api).details_commitment(row.order, details)
     except DetailsError:  # more items than can be sealed: they are not what was
         return False
 
@@ -166,7 +167,7 @@ def _of_blue(api: Api, body: OrderBody, row: InvoiceRow) -> Iterator[str]:
         yield "/kind"
     buyer = body.buyer
     if buyer == CLAIM:
-        buyer = api.node.claim_buyer(row.order)
+        buyer = invoices_of(api).claim_buyer(row.order)
     if buyer not in {None, row.buyer}:
         yield "/buyer"
     if body.currency != row.currency:

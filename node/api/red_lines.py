@@ -23,6 +23,7 @@ from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, j
 from node.api.schemas import RedBody, RedLineBody
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.details.details import DetailsBody, LineBody
 from node.domains.invoices.details.stored import StoredDetailsError, read_details
 from node.domains.invoices.details.totals import canonical_details
@@ -59,7 +60,7 @@ async def request_red(api: Api, request: web.Request) -> web.Response:
         message = f"the lines come to {amount} gross"
         raise ApiError(422, "INVALID_FIELDS", message, errors=(FieldError("/amount", message),))
     with facade_errors():
-        submission = await api.node.request_red(
+        submission = await invoices_of(api).request_red(
             RequestRedLetter(number, amount, reason),
             details,
             idempotency,
@@ -76,7 +77,7 @@ async def show_form(api: Api, request: web.Request) -> web.Response:
     view = next((view for view in views if view.form == form), None)
     if view is None:
         raise not_found("there is no such form")
-    details = await api.node.form_details(number, form)
+    details = await invoices_of(api).form_details(number, form)
     return json_response(
         FormDetails(form=view, details=None if details is None else msgspec.Raw(details))
     )
@@ -86,7 +87,7 @@ async def lines_of_form(api: Api, number: str, form: int, body: RedIssueBody) ->
     """The body with the lines that the form was asked for over, if it names no amounts itself."""
     if body.lines is not None or body.groups is not None:
         return body
-    sealed = await api.node.form_details(number, form)
+    sealed = await invoices_of(api).form_details(number, form)
     if sealed is None:
         return body
     try:  # the requester's node wrote it, and may have written anything
@@ -142,7 +143,7 @@ async def _original(api: Api, row: InvoiceRow) -> Original:
 
 async def stored_lines(api: Api, number: str) -> Sequence[LineBody]:
     """The lines of an invoice; none when it has none that this node can read."""
-    details = await api.node.details(number)
+    details = await invoices_of(api).details(number)
     if details is None:
         return ()
     try:

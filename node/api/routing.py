@@ -49,6 +49,8 @@ class Api:
     """Set on shutdown, before the streams are cancelled."""
     document: bytes = b""
     """The OpenAPI document, encoded."""
+    services: Mapping[str, object] = field(default_factory=dict)
+    """What domains ask of the node beyond the ledger, by domain; each knows its own type."""
 
 
 ACCESS_KEY: web.RequestKey[Access] = web.RequestKey("access", Access)

@@ -13,6 +13,7 @@ from node.api.requests import number_of, read_json
 from node.api.routing import Api, Route, json_response
 from node.api.security import Scope
 from node.api.writes import facade_errors
+from node.domains.invoices.api.facade import invoices_of
 from node.ledger.invoices.rows import InvoiceRow
 
 
@@ -73,7 +74,7 @@ def claim_key_of(api: Api, row: InvoiceRow) -> str | None:
     """The claim key of an invoice, if this participant issued it and the buyer still holds it."""
     if row.issuer != api.node.participant or row.holder != row.buyer:
         return None
-    return api.node.claim_key(row.order, row.buyer)
+    return invoices_of(api).claim_key(row.order, row.buyer)
 
 
 async def show_claim_key(api: Api, request: web.Request) -> web.Response:

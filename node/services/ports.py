@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
     Heights,
@@ -22,7 +21,6 @@ from node.following.outcomes import (
 )
 from node.ledger.codes import Table
 from node.ledger.genesis import Terms
-from node.ledger.invoices.operations import RequestRedLetter
 from node.ledger.operations import Operation
 from node.services.status import Check, NodeStatus
 from node.storage.block import StoredBlock
@@ -89,44 +87,6 @@ class NodeFacade(Protocol):
         """
         ...
 
-    async def request_red(
-        self,
-        operation: RequestRedLetter,
-        details: bytes,
-        idempotency: Idempotency | None = None,
-        actor: bytes | None = None,
-    ) -> Submission:
-        """Ask for a red letter with details, which are sealed to the invoice's parties.
-
-        Raises: as `submit_operations`.
-        """
-        ...
-
-    async def issue(
-        self,
-        drafts: Sequence[InvoiceDraft | RedDraft],
-        idempotency: Idempotency | None = None,
-    ) -> Issued:
-        """Draw numbers from the participant's segments, seal details, sign and store.
-
-        Raises: as `submit_operations`; RefusedError(NUMBER_NOT_ALLOTTED) when numbers run out.
-        """
-        ...
-
-    async def share(
-        self,
-        number: str,
-        party: str,
-        idempotency: Idempotency | None = None,
-        actor: bytes | None = None,
-    ) -> Submission:
-        """Let `party` read an invoice's details: pass their key on, in one transaction.
-
-        Raises: as `submit_operations`; NotDisclosableError when this participant cannot open them,
-        or the party has no key to seal to.
-        """
-        ...
-
     # The wallet of bare keys.
 
     def wallet_keys(self) -> Sequence[bytes]:
@@ -139,18 +99,6 @@ class NodeFacade(Protocol):
 
     async def import_wallet_key(self, text: str) -> bytes:
         """Take a claim key over; its public half. ValueError when it is mistyped."""
-        ...
-
-    def claim_buyer(self, order: bytes) -> str:
-        """The party reference of the claim key that belongs to an order of this participant."""
-        ...
-
-    def details_commitment(self, order: bytes, details: bytes) -> bytes:
-        """The commitment that this node makes to the details of an order: always the same."""
-        ...
-
-    def claim_key(self, order: bytes, buyer: str) -> str | None:
-        """The claim key of an order, if `buyer` is the key that was made for it."""
         ...
 
     # Transactions and blocks.
@@ -221,26 +169,6 @@ class NodeFacade(Protocol):
         self, table: Table, low: bytes, high: bytes, limit: int
     ) -> Sequence[tuple[bytes, bytes]]:
         """Rows with low ≤ key < high in key order, at most `limit`."""
-        ...
-
-    async def details(self, number: str) -> bytes | None:
-        """Opened details of an invoice as JSON; None unless this participant can open them."""
-        ...
-
-    async def keep_attachment(self, content: bytes) -> bytes:
-        """Keep a file until an invoice names it, in memory, for an hour; its SHA-256."""
-        ...
-
-    async def attachment(self, number: str, file_hash: bytes) -> bytes | None:
-        """A file that the invoice's details name; None unless this participant can open it."""
-        ...
-
-    async def form_details(self, number: str, form: int) -> bytes | None:
-        """What a red-letter form wants to take back, as JSON; None as above, or without lines."""
-        ...
-
-    async def detail_paths(self, number: str) -> Sequence[str] | None:
-        """Paths of the items of an invoice's details that a receipt may show; None as above."""
         ...
 
     async def evidence(self, after: bytes | None, limit: int) -> Sequence[EvidenceItem]:

@@ -38,7 +38,7 @@ async def node(index: QueryIndex) -> FakeNode:
 async def api(config: ApiConfig, node: FakeNode, index: QueryIndex) -> AsyncIterator[ApiClient]:
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
     clock = FixedClock(NOW_MS)
-    server = ApiServer(config, node, index, tokens, CollectorRegistry(), clock)
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry(), clock)
     await server.start()
     async with ClientSession(
         f"http://127.0.0.1:{server.port}", timeout=ClientTimeout(total=20)

@@ -162,7 +162,7 @@ async def serve(
     node: FakeNode, index: QueryIndex, config: ApiConfig
 ) -> tuple[ApiServer, ApiClient]:
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry())
     await server.start()
     session = ClientSession(f"http://127.0.0.1:{server.port}")
     return server, ApiClient(session, server.port, FixedClock(NOW_MS))

@@ -111,7 +111,9 @@ async def test_the_busiest_token_is_answered_429_with_retry_after(
 ) -> None:
     config = ApiConfig(requests_per_second=5, requests_burst=5)
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry(), FixedClock(NOW_MS))
+    server = ApiServer(
+        config, node, {"invoices": node}, index, tokens, CollectorRegistry(), FixedClock(NOW_MS)
+    )
     await server.start()
     async with ClientSession(f"http://127.0.0.1:{server.port}") as session:
         api = ApiClient(session, server.port, FixedClock(NOW_MS))
@@ -212,7 +214,7 @@ async def test_any_origin_is_403_without_cors_headers(
 async def test_an_allowed_origin_passes(node: FakeNode, index: QueryIndex) -> None:
     config = ApiConfig(allowed_origins=("https://desk.example",))
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry())
     await server.start()
     async with ClientSession(f"http://127.0.0.1:{server.port}") as session:
         api = ApiClient(session, server.port, FixedClock(NOW_MS))
@@ -291,7 +293,7 @@ async def test_bodies_are_limited(
 async def test_a_body_that_never_comes_is_408(node: FakeNode, index: QueryIndex) -> None:
     config = ApiConfig(body_timeout_s=0.2)
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry())
     await server.start()
     request = (
         f"POST {SIGN} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -309,7 +311,7 @@ async def test_a_body_that_never_comes_is_408(node: FakeNode, index: QueryIndex)
 async def test_silent_and_dripping_clients_are_closed(node: FakeNode, index: QueryIndex) -> None:
     config = ApiConfig(keepalive_timeout_s=0.3)
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry())
     await server.start()
     async with ClientSession() as session:
         api = ApiClient(session, server.port, FixedClock(NOW_MS))

@@ -29,7 +29,7 @@ async def served(
     node: FakeNode, index: QueryIndex, config: ApiConfig
 ) -> AsyncIterator[tuple[ApiServer, ApiClient]]:
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
-    server = ApiServer(config, node, index, tokens, CollectorRegistry())
+    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry())
     await server.start()
     async with ClientSession(f"http://127.0.0.1:{server.port}") as session:
         yield server, ApiClient(session, server.port, FixedClock(NOW_MS))

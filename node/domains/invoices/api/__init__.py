@@ -1,0 +1,1 @@
+"""Invoices over HTTP: routes, bodies, answers."""

@@ -1,0 +1,36 @@
+"""What goes along with operations on invoices when this participant signs them.
+
+Owns two additions: whoever is offered an invoice, or is to reimburse it, gets the key of its
+details in the same transaction; and a tax bureau acts for a retired issuer. Signs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.ledger.invoices.operations import OfferInvoice, SubmitInvoice
+from node.ledger.operations import Operation
+from node.retired import StandIn
+from node.unsealing import Unsealer
+
+
+class InvoiceCompanions:
+    """Completes operations of one participant; implements `node.desk.Companions`."""
+
+    def __init__(self, unsealer: Unsealer, stand_in: StandIn) -> None:
+        self._unsealer = unsealer
+        self._stand_in = stand_in
+
+    async def complete(
+        self, operations: Sequence[Operation], party: str, *, by_key: bool
+    ) -> list[Operation]:
+        """The operations, as they are to be signed, and what goes along with them."""
+        shares: list[Operation] = []
+        for operation in operations:
+            if isinstance(operation, OfferInvoice) or (
+                isinstance(operation, SubmitInvoice) and operation.amount
+            ):
+                shares += await self._unsealer.share(operation.invoice, party, (operation.to,))
+        if not by_key:
+            operations = await self._stand_in.wrap(operations)
+        return [*operations, *shares]
