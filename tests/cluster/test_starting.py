@@ -114,6 +114,6 @@ def test_a_damaged_wallet_ends_the_start_with_one_line(tmp_path: Path) -> None:
     assert ended.returncode == 2
     said = ended.stdout + ended.stderr
     assert "Traceback" not in said
-    (line,) = [line for line in said.splitlines() if "wallet" in line]
+    (line,) = [line for line in said.splitlines() if "wallet.db does" in line]
     assert str(data / "wallet.db") in line
     assert "backup" in line
