@@ -7,17 +7,19 @@ transactions that the tracker has forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 
-from node.ledger.codes import Code, Table
+from node.ledger.codes import Code
 from node.ledger.faults import FAULTS_KEPT_MAX
 from node.storage.index import QueryIndex
-from node.storage.index_rows import LedgerBlock, OpenedBlock
+from node.storage.index_heads import IndexBatch
+from node.storage.index_part import LedgerBlock, OpenedBlock, StoredRows
 from node.storage.ledger import AppliedBlock
 from node.storage.ledger_reader import LedgerReader
 from node.storage.recent_blocks import RecentBlocks
+from node.storage.transactions_part import TransactionQueries
 from node.tracker import Outcome, Tracker
 
 BLOCKS_PER_BATCH = 64
@@ -33,6 +35,7 @@ class Indexer:
 
     def __init__(self, index: QueryIndex, reader: LedgerReader, tracker: Tracker) -> None:
         self._index = index
+        self._transactions = TransactionQueries(index)
         self._reader = reader
         self._tracker = tracker
         self._recent = RecentBlocks()
@@ -40,11 +43,11 @@ class Indexer:
     @property
     def height(self) -> int:
         """Up to which height every transaction is indexed."""
-        return self._index.height
+        return self._transactions.height
 
     async def outcome(self, txid: bytes) -> Outcome | None:
         """The outcome of an indexed transaction."""
-        found = await self._index.transaction(txid)
+        found = await self._transactions.transaction(txid)
         if found is None:
             return None
         return Outcome(found.height, found.index, Code(found.code), None)
@@ -63,23 +66,37 @@ class Indexer:
                 await asyncio.sleep(BATCH_S)
 
     async def advance(self) -> int:
-        """Index the next blocks that are there, in one batch; how many they were."""
-        blocks = await self._blocks(self._index.height)
-        if blocks:
-            self._recent.forget(blocks[-1].height)  # room for those that are applied meanwhile
-            batch = await self._index.prepare(blocks)
-            for txid, error in batch.faults[:FAULTS_KEPT_MAX]:
-                _log.error("transaction not indexed", transaction=txid.hex(), exc_info=error)
-            await self._index.follow(batch, await self._rows(batch.missing))
-        return len(blocks)
+        """Index the next blocks that are there, in one batch; how many they were.
 
-    async def _blocks(self, height: int) -> Sequence[LedgerBlock] | Sequence[OpenedBlock]:
+        While parts are rebuilt, those that stand at one height get a batch, from the highest on:
+        so those that are complete do not wait for the others.
+        """
+        indexed = 0
+        above = 2**62
+        for height in self._index.heights:
+            # Up to where the next ones stand: from there on they follow together.
+            blocks = await self._blocks(height, min(BLOCKS_PER_BATCH, above - height))
+            if blocks:
+                self._recent.forget(blocks[-1].height)  # room for what is applied meanwhile
+                batch = await self._index.prepare(blocks)
+                self._tell_faults(batch)
+                await self._index.follow(batch, await self._rows(batch))
+            indexed = max(indexed, len(blocks))
+            above = height + len(blocks)
+        return indexed
+
+    async def _blocks(
+        self, height: int, limit: int
+    ) -> Sequence[LedgerBlock] | Sequence[OpenedBlock]:
         """The blocks after `height`: as they were applied, or as they are stored."""
-        recent = self._recent.after(height, BLOCKS_PER_BATCH)
-        return recent or await self._reader.blocks(height + 1, BLOCKS_PER_BATCH, BYTES_PER_BATCH)
+        recent = self._recent.after(height, limit)
+        return recent or await self._reader.blocks(height + 1, limit, BYTES_PER_BATCH)
 
-    async def _rows(self, numbers: Sequence[str]) -> Mapping[str, bytes]:
-        if not numbers:
-            return {}
-        rows = await self._reader.rows(Table.INVOICE, [number.encode() for number in numbers])
-        return {key.decode(): row for key, row in rows.items()}
+    async def _rows(self, batch: IndexBatch) -> StoredRows:
+        return {
+            table: await self._reader.rows(table, keys) for table, keys in batch.missing.items()
+        }
+
+    def _tell_faults(self, batch: IndexBatch) -> None:
+        for part, txid, error in batch.faults[:FAULTS_KEPT_MAX]:
+            _log.error("transaction not indexed", part=part, transaction=txid.hex(), exc_info=error)

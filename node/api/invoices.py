@@ -38,12 +38,17 @@ from node.api.routing import (
 from node.api.security import Scope
 from node.api.stand_in import retired_issuers, waits_for_issuer
 from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.index.queries import (
+    IndexedStep,
+    InvoiceFilter,
+    InvoiceQueries,
+    WaitingItem,
+)
+from node.domains.invoices.index.rows import WaitingKind
 from node.ledger.codes import Table
 from node.ledger.genesis import Terms
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
 from node.ledger.rulebook import RULEBOOK
-from node.storage.index_queries import IndexedStep, InvoiceFilter, WaitingItem
-from node.storage.index_rows import WaitingKind
 
 _RESPONSES = {name: response for response, name in RESPONSE_NAMES.items()}
 _STATES = {name: state for state, name in DOCUMENT_NAMES.items()}
@@ -175,7 +180,7 @@ async def list_invoices(api: Api, request: web.Request) -> web.Response:
         min_gross=query_integer(request, "min_gross"),
     )
     cursor = query_cursor(request, _ListCursor)
-    page = await api.index.invoices(
+    page = await InvoiceQueries(api.index).invoices(
         wanted, None if cursor is None else cursor.before, query_limit(request)
     )
     now_ms = api.time_ms()
@@ -249,13 +254,14 @@ async def trace_invoice(api: Api, request: web.Request) -> web.Response:
     row = await read_invoice(api, number)
     limit = query_limit(request)
     cursor = query_cursor(request, _StepCursor) or _StepCursor(-1, -1)
-    steps = await api.index.steps(number, (cursor.index, cursor.operation), limit)
+    index = InvoiceQueries(api.index)
+    steps = await index.steps(number, (cursor.index, cursor.operation), limit)
     following = None
     if len(steps) == limit:
         following = encode_cursor(steps[-1].index, steps[-1].operation)
     views = [_step_view(step) for step in steps]
     if cursor.index < 0 and row.original is None:
-        issued = await api.index.invoice(number)
+        issued = await index.invoice(number)
         views.insert(0, _issue_view(row, None if issued is None else issued.leaf_index))
     return json_response(
         TraceView(
@@ -316,9 +322,10 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
     limit = query_limit(request)
     cursor = query_cursor(request, _InboxCursor) or _InboxCursor(-1, -1, -1)
     after = (cursor.sequence, cursor.kind, cursor.reference)
-    own = await api.index.waiting(_inbox_parties(api, request), after, limit)
+    index = InvoiceQueries(api.index)
+    own = await index.waiting(_inbox_parties(api, request), after, limit)
     retired = [] if query_actor(request) is not None else await retired_issuers(api)
-    others = await api.index.waiting(retired, after, limit) if retired else []
+    others = await index.waiting(retired, after, limit) if retired else []
     entries = {_place(entry): (entry, False) for entry in others}
     entries |= {_place(entry): (entry, True) for entry in own}
     waiting = [entries[place] for place in sorted(entries)][:limit]

@@ -7,11 +7,11 @@ that issuer is the bureau's to do, and a form that waits for the other side is n
 from __future__ import annotations
 
 from node.api.routing import Api
+from node.domains.invoices.index.rows import WaitingKind
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import FormState, InvoiceRow
 from node.ledger.participants import ParticipantState, decode_participant
 from node.ledger.types import Role
-from node.storage.index_rows import WaitingKind
 
 RETIRED_MAX = 1_000
 """Retired issuers whose forms are shown together, by their ids."""

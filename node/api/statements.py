@@ -16,11 +16,12 @@ from node.api.errors import ApiError, not_found
 from node.api.registers import QuotaView, quota_view
 from node.api.routing import Api, Route, json_response
 from node.api.security import Scope
+from node.domains.invoices.index.queries import InvoiceQueries
+from node.domains.invoices.index.statement_rows import WHOLE, StatementKind, StatementLine
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import quota_key
 from node.ledger.participants import decode_participant
 from node.ledger.types import Role
-from node.storage.statement_rows import WHOLE, StatementKind, StatementLine
 
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _ISSUER = re.compile(r"[0-9A-Z]{18}", re.ASCII)
@@ -91,7 +92,7 @@ async def show_statement(api: Api, request: web.Request) -> web.Response:
     if found is None or Role.ISSUER not in decode_participant(found).roles:
         raise not_found("there is no such issuer")
     number = int(month[1]) * 100 + int(month[2])
-    lines = await api.index.statement(issuer, number)
+    lines = await InvoiceQueries(api.index).statement(issuer, number)
     key = quota_key(issuer, number)
     quotas = await api.node.state_rows(Table.QUOTA, (key,))
     quota = quota_view(quotas[key]) if key in quotas else None
@@ -166,7 +167,8 @@ async def _reach(api: Api, height: int) -> None:
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + _INDEX_S
-    while api.index.height < height:
+    index = InvoiceQueries(api.index)
+    while index.height < height:
         if loop.time() >= end:
             raise ApiError(503, "NOT_READY", "the query index is behind the ledger; ask again")
         await asyncio.sleep(_POLL_S)

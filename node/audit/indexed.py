@@ -1,8 +1,9 @@
 """Comparing the query index with one that is made anew from the ledger. Owns that comparison.
 
-The index is made by its own code, in memory or a temporary file, and compared table by table. Rows
-of the state are the stored ones, which the walk compares for itself: so both can go on at once. One
-that lags behind the ledger is brought forward first, as a copy: its own rows stay as they are.
+The index is made by the code of its own parts, which the caller names, in memory or a temporary
+file, and compared table by table. Rows of the state are the stored ones, which the walk compares
+for itself: so both can go on at once. Parts that lag behind the ledger are brought forward first,
+in a copy: the stored rows stay as they are. Knows no part.
 """
 
 from __future__ import annotations
@@ -18,23 +19,28 @@ import msgspec
 from node.audit.faults import fail
 from node.audit.folder import INDEX, LEDGER, open_snapshot
 from node.audit.stored import compare_rows
-from node.ledger.codes import Table
-from node.storage.index_rows import index_batch, open_block
-from node.storage.index_schema import SCHEMA_VERSION, prepare_index
-from node.storage.index_writing import write_batch
+from node.storage.index_heads import (
+    LAYOUT_VERSION,
+    PARTS,
+    make_batch,
+    prepare_parts,
+    write_batch,
+)
+from node.storage.index_part import IndexPart, open_block
 from node.storage.ledger_reader import StoredBlock
+from node.storage.sql import Sqlite, TableSpec
 from node.storage.state_rows import read_rows
 
 _BLOCKS_PER_BATCH = 256
 _LEAVES_PER_BATCH = 4_096
 
 
-def begin_process() -> None:
-    """Load what another process needs for its part, before there is any."""
+def begin_process(_: Sequence[IndexPart]) -> None:
+    """Load what another process needs to make the index, before it is asked to."""
     gc.freeze()  # what is loaded stays: no collection needs to look at it again
 
 
-def check_index_at(path: Path) -> int:
+def check_index_at(path: Path, parts: Sequence[IndexPart]) -> int:
     """As `check_index`, of the files in a data folder, at a state of its own: for another process.
 
     Raises:
@@ -44,42 +50,43 @@ def check_index_at(path: Path) -> int:
         closing(open_snapshot(path / INDEX)) as index,
         closing(open_snapshot(path / LEDGER)) as ledger,
     ):
-        return check_index(index, ledger, lambda _: None)
+        return check_index(index, ledger, parts, lambda _: None)
 
 
 def check_index(
-    index: sqlite3.Connection, ledger: sqlite3.Connection, progress: Callable[[int], None]
+    index: sqlite3.Connection,
+    ledger: sqlite3.Connection,
+    parts: Sequence[IndexPart],
+    progress: Callable[[int], None],
 ) -> int:
-    """Compare every row of every table; the height that the stored index has reached.
+    """Compare every row of every table; the height that all parts of the stored index hold.
 
     Args:
         index: The stored one, no newer than `ledger`.
         ledger: Whose blocks and rows the walk finds true, or names the fault.
+        parts: Those of the program.
         progress: Told the number of leaves that are indexed.
 
     Raises:
         AuditError: at the first row that differs.
     """
     (version,) = index.execute("PRAGMA user_version").fetchone()
-    if version != SCHEMA_VERSION:
+    if version != LAYOUT_VERSION:
         raise fail(f"version {version} of the index: a node makes it anew", INDEX, offset=60)
     (newest,) = ledger.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()
-    row = index.execute("SELECT height FROM head").fetchone()
-    if row is None or not 0 <= row[0] <= newest:
-        raise fail("the index is of no height of the ledger", INDEX, table="head", column="height")
-    (height,) = row
+    heights = _heights(index, parts, newest)
     true = _empty()
     stored = index
     try:
-        prepare_index(true)
-        _follow(true, 1, ledger, progress)
-        if height < newest:
+        prepare_parts(Sqlite(true), parts)
+        _follow(true, parts, 0, ledger, progress)
+        if min(heights.values()) < newest:
             stored = _empty()
             index.backup(stored)
-            _follow(stored, height + 1, ledger, lambda _: None)
-        for (table,) in true.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid"
-        ).fetchall():
+            for height in sorted(set(heights.values())):
+                lagging = [part for part in parts if heights[part.name] == height]
+                _follow(stored, lagging, height, ledger, lambda _: None)
+        for table in (PARTS, *(table for part in parts for table in part.tables)):
             _compare(table, stored, true)
     except (sqlite3.DatabaseError, msgspec.MsgspecError, AssertionError) as error:
         raise fail(f"the index cannot be made anew: {error}", INDEX) from error
@@ -87,7 +94,29 @@ def check_index(
         true.close()
         if stored is not index:
             stored.close()
-    return int(height)
+    return min(heights.values())
+
+
+def _heights(index: sqlite3.Connection, parts: Sequence[IndexPart], newest: int) -> dict[str, int]:
+    """How far each part came.
+
+    Raises:
+        AuditError: the stored index does not hold these parts, or is of no height of the ledger.
+    """
+    stored = {
+        name: (version, height)
+        for name, version, height in index.execute("SELECT name, version, height FROM parts")
+    }
+    for part in parts:
+        version, height = stored.get(part.name, (None, None))
+        row, column = f"name={part.name}", "version"
+        if version != part.version:
+            text = f"version {version} of part {part.name}: a node makes it anew"
+            raise fail(text, INDEX, table=PARTS.name, row=row, column=column)
+        if not 0 <= height <= newest:
+            text = f"part {part.name} is of no height of the ledger"
+            raise fail(text, INDEX, table=PARTS.name, row=row, column="height")
+    return {part.name: stored[part.name][1] for part in parts}
 
 
 def _empty() -> sqlite3.Connection:
@@ -99,14 +128,16 @@ def _empty() -> sqlite3.Connection:
 
 def _follow(
     index: sqlite3.Connection,
-    first: int,
+    parts: Sequence[IndexPart],
+    height: int,
     ledger: sqlite3.Connection,
     progress: Callable[[int], None],
 ) -> None:
-    for blocks in _batches(ledger, first):
-        batch = index_batch([open_block(block) for block in blocks])
-        rows = read_rows(ledger, Table.INVOICE, [number.encode() for number in batch.missing])
-        write_batch(index, batch, {key.decode(): row for key, row in rows.items()})
+    """Bring parts that stand at `height` to the ledger's."""
+    for blocks in _batches(ledger, height + 1):
+        batch = make_batch(parts, [open_block(block) for block in blocks])
+        rows = {table: read_rows(ledger, table, keys) for table, keys in batch.missing.items()}
+        write_batch(Sqlite(index), batch, rows)
         progress(blocks[-1].first_index + len(blocks[-1].leaves))
 
 
@@ -126,10 +157,8 @@ def _batches(ledger: sqlite3.Connection, first: int) -> Iterator[Sequence[Stored
         yield batch
 
 
-def _compare(table: str, stored: sqlite3.Connection, true: sqlite3.Connection) -> None:
-    columns = true.execute(f"PRAGMA table_info({table})").fetchall()
-    key = [name for _, name, *_, place in sorted(columns, key=lambda c: int(c[5])) if place]
-    rest = [name for _, name, *_, place in columns if not place]
-    names = [*key, *rest]
-    query = f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(key)}"  # noqa: S608 - names of our own schema
-    compare_rows(INDEX, table, names, len(key), stored.execute(query), true.execute(query))
+def _compare(table: TableSpec, stored: sqlite3.Connection, true: sqlite3.Connection) -> None:
+    key = list(table.key)
+    names = [*key, *table.value_columns]
+    query = f"SELECT {', '.join(names)} FROM {table.name} ORDER BY {', '.join(key)}"  # noqa: S608 - names of our own schema
+    compare_rows(INDEX, table.name, names, len(key), stored.execute(query), true.execute(query))

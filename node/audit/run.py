@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +36,8 @@ from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis
 from node.storage.heads import SCHEMA as HEADS_SCHEMA
-from node.storage.index_schema import SCHEMA as INDEX_SCHEMA
+from node.storage.index_heads import index_schema
+from node.storage.index_part import IndexPart
 from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
 from node.storage.ledger_rows import Head
 from node.storage.marker import SignedCheckpoint
@@ -44,7 +45,6 @@ from node.storage.outbox import SCHEMA as OUTBOX_SCHEMA
 from node.wallet import SCHEMA as WALLET_SCHEMA
 
 _SCHEMAS = {
-    INDEX: INDEX_SCHEMA,
     LEDGER: LEDGER_SCHEMA,
     OUTBOX: OUTBOX_SCHEMA,
     HEADS: HEADS_SCHEMA,
@@ -98,6 +98,7 @@ class Audit:
         self,
         genesis: Genesis,
         node: str,
+        parts: Sequence[IndexPart],
         *,
         from_height: int = 0,
         workers: int = 0,
@@ -108,11 +109,14 @@ class Audit:
         Args:
             genesis: The network's.
             node: This node's name in the voter list.
+            parts: Of the query index.
             from_height: Below it signatures are taken for verified; all else is still done.
             workers: Other processes, which verify signatures and make the index anew.
             progress: Told how far it is.
         """
         self._genesis = genesis
+        self._parts = tuple(parts)
+        self._schemas = {**_SCHEMAS, INDEX: index_schema(parts)}
         self._voters = VoterSet.from_genesis(genesis)
         self._me = self._voters.by_node.get(node)
         self._from_height = from_height
@@ -139,7 +143,7 @@ class Audit:
         if not (path / LEDGER).is_file():
             raise NoLedgerError(f"{path} holds no ledger")
         if self._pool is not None:
-            self._pool.submit(indexed.begin_process)  # while the files are opened here
+            self._pool.submit(indexed.begin_process, self._parts)  # while the files are opened here
         try:
             with open_folder(path) as (folder, lock):
                 self._run(folder, lock)
@@ -162,7 +166,7 @@ class Audit:
                 os.close(lock)  # from here on a node may start
         self.outcome.skipped = folder.strangers()
         if self._pool is not None and INDEX in folder.databases:
-            self._index = self._pool.submit(indexed.check_index_at, folder.path)
+            self._index = self._pool.submit(indexed.check_index_at, folder.path, self._parts)
         try:
             with self._walk(folder) as walked:
                 if walked is not None:
@@ -190,7 +194,7 @@ class Audit:
     def _read_files(self, folder: Folder) -> None:
         for name in folder.databases:
             self._progress(f"reading {name}", 0, 0)
-            folder.check_database(name, _SCHEMAS[name])
+            folder.check_database(name, self._schemas[name])
 
     def _log(self, folder: Folder) -> None:
         raft, ledger = folder.databases.pop(RAFT, None), folder.databases[LEDGER]
@@ -271,6 +275,7 @@ class Audit:
             outcome.index_height = indexed.check_index(
                 folder.databases[INDEX],
                 ledger,
+                self._parts,
                 lambda done: self._progress("index", done, walked.head.tree_size),
             )
 

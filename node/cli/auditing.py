@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +23,19 @@ from node.cli.output import console
 from node.config import NodeConfig
 from node.ledger.genesis import Genesis, parse_genesis
 from node.loop import GC_THRESHOLDS
+from node.storage.index_part import IndexPart
 
 _GENESIS_BYTES_MAX = 1 << 20
 
 
-def run_audit(config: NodeConfig, *, from_height: int, processes: int) -> dict[str, object]:
+def run_audit(
+    config: NodeConfig, parts: Sequence[IndexPart], *, from_height: int, processes: int
+) -> dict[str, object]:
     """Audit the data folder of a node; the result as `--json` prints it.
 
     Args:
         config: The node's.
+        parts: Of the query index.
         from_height: Below it signatures are taken for verified.
         processes: How many work: one does the blocks again, the others verify signatures.
 
@@ -47,6 +51,7 @@ def run_audit(config: NodeConfig, *, from_height: int, processes: int) -> dict[s
                 genesis,
                 config.node.name,
                 config.node.data_dir,
+                parts,
                 from_height=from_height,
                 processes=processes,
                 progress=progress,
@@ -59,6 +64,7 @@ def audit_folder(
     genesis: Genesis,
     node: str,
     path: Path,
+    parts: Sequence[IndexPart],
     *,
     processes: int,
     from_height: int = 0,
@@ -73,7 +79,14 @@ def audit_folder(
     gc.freeze()  # as in a node: what is loaded by now stays
     gc.set_threshold(*GC_THRESHOLDS)
     started = time.perf_counter()
-    audit = Audit(genesis, node, from_height=from_height, workers=processes - 1, progress=progress)
+    audit = Audit(
+        genesis,
+        node,
+        parts,
+        from_height=from_height,
+        workers=processes - 1,
+        progress=progress,
+    )
     outcome = audit.run(path)
     return result_of(outcome, time.perf_counter() - started, limit, processes)
 

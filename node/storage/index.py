@@ -1,131 +1,156 @@
 """The query index: what lists, traces and the inbox read. Rebuildable from the ledger.
 
-Owns one SQLite file with a writer and a reader. It follows the ledger block by block, in order,
-and remembers how far it came in the same transaction; so a crash costs nothing but time, and
-deleting the file rebuilds it. `synchronous=NORMAL`: a power cut may take the newest blocks, which
-are followed again. Row making is `node.storage.index_rows`, writing `index_writing`, asking
-`index_queries`; knows no HTTP.
+Owns one SQLite file with a writer and a reader. Each of its parts follows the ledger block by
+block, in order, and how far it came is remembered in the same transaction; so a crash costs nothing
+but time, and deleting the file rebuilds it. `synchronous=NORMAL`: a power cut may take the newest
+blocks, which are followed again. What stands in a part is the part's own (`index_part`), and so is
+what can be asked of it; knows no domain and no HTTP.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from node.storage import index_queries as queries
 from node.storage.damage import telling
 from node.storage.database import Database, open_reader, open_writer
-from node.storage.index_queries import (
-    IndexedInvoice,
-    IndexedStep,
-    IndexedTransaction,
-    InvoiceFilter,
-    InvoicePage,
-    WaitingItem,
+from node.storage.index_heads import (
+    LAYOUT_VERSION,
+    IndexBatch,
+    check_parts,
+    make_batch,
+    prepare_parts,
+    write_batch,
 )
-from node.storage.index_rows import IndexBatch, LedgerBlock, OpenedBlock, index_batch, open_block
-from node.storage.index_schema import SCHEMA_VERSION, discard, prepare_index, stored_version
-from node.storage.index_writing import write_batch
-from node.storage.statement_rows import StatementLine
+from node.storage.index_part import IndexPart, LedgerBlock, OpenedBlock, StoredRows, open_block
+from node.storage.sql import Sql, Sqlite
+
+T = TypeVar("T")
 
 
 class IndexGapError(RuntimeError):
-    """The blocks offered do not follow the last one indexed."""
+    """The blocks offered do not follow the last one that a part holds."""
 
 
 class QueryIndex:
     """The index. `follow` writes; everything else reads a committed state."""
 
-    def __init__(self, writer: Database, reader: Database, height: int) -> None:
+    def __init__(
+        self,
+        writer: Database,
+        reader: Database,
+        parts: Sequence[IndexPart],
+        heights: dict[str, int],
+    ) -> None:
         self._writer = writer
         self._reader = reader
-        self._height = height
+        self._parts = tuple(parts)
+        self._heights = heights
 
     @classmethod
-    async def open(cls, path: Path) -> QueryIndex:
-        """Open or create the index at `path`; one of another schema version is made anew.
+    async def open(cls, path: Path, parts: Sequence[IndexPart]) -> QueryIndex:
+        """Open or create the index at `path`.
+
+        A file of another layout is made anew; a part of another version begins anew beside the
+        others, and what belongs to none of `parts` is dropped.
 
         Raises:
             DamagedFileError: the file does not hold what this program wrote.
+            ValueError: two of the parts have a name in common.
         """
+        check_parts(parts)
         writer = await open_writer(path, "", synchronous="NORMAL")
-        if await writer.run(stored_version) not in (0, SCHEMA_VERSION):
+        if await writer.run(_layout) not in {0, LAYOUT_VERSION}:
             await writer.close()
             discard(path)
             writer = await open_writer(path, "", synchronous="NORMAL")
+
+        def prepare(connection: sqlite3.Connection) -> dict[str, int]:
+            connection.execute(f"PRAGMA user_version={LAYOUT_VERSION}")
+            return prepare_parts(Sqlite(connection), parts)
+
         try:
-            height = await writer.run(
-                lambda c: telling(path, lambda: prepare_index(c), TypeError, ValueError)
+            heights = await writer.run(
+                lambda c: telling(path, lambda: prepare(c), TypeError, ValueError)
             )
         except BaseException:
             await writer.close()
             raise
-        return cls(writer, await open_reader(path), height)
+        return cls(writer, await open_reader(path), parts, heights)
 
     async def close(self) -> None:
         """Close both connections."""
         await self._reader.close()
         await self._writer.close()
 
+    # --- Heights -----------------------------------------------------------------------------
+
     @property
     def height(self) -> int:
-        """The last block indexed; 0 before the first."""
-        return self._height
+        """The last block that every part holds; 0 before the first."""
+        return min(self._heights.values())
+
+    @property
+    def heights(self) -> list[int]:
+        """Where parts stand, the highest first: more than one while a part is rebuilt."""
+        return sorted(set(self._heights.values()), reverse=True)
+
+    def height_of(self, part: str) -> int:
+        """The last block that a part holds; 0 before the first."""
+        return self._heights[part]
 
     # --- Following ---------------------------------------------------------------------------
 
     async def prepare(self, blocks: Sequence[LedgerBlock] | Sequence[OpenedBlock]) -> IndexBatch:
-        """Rows of consecutive blocks; `missing` of the result names the state rows to fetch."""
+        """What consecutive blocks add to the parts that stand right before the first of them.
+
+        `missing` of the result names the state rows to fetch.
+
+        Raises:
+            IndexGapError: no part stands there.
+        """
+        before = blocks[0].height - 1
+        following = [part for part in self._parts if self._heights[part.name] == before]
+        if not following:
+            raise IndexGapError(f"have {self._heights}, offered {before + 1}")
 
         def job(_: sqlite3.Connection) -> IndexBatch:
-            return index_batch([b if isinstance(b, OpenedBlock) else open_block(b) for b in blocks])
+            opened = [b if isinstance(b, OpenedBlock) else open_block(b) for b in blocks]
+            return make_batch(following, opened)
 
         return await self._writer.run(job)
 
-    async def follow(self, batch: IndexBatch, rows: Mapping[str, bytes]) -> None:
-        """Index a batch and move to its last height, in one SQLite transaction.
+    async def follow(self, batch: IndexBatch, rows: StoredRows) -> None:
+        """Write a batch and move its parts to its last height, in one SQLite transaction.
 
         Args:
-            batch: From `prepare`; its first height is `height` + 1.
-            rows: The state rows of `batch.missing`, of this or any later height; missing ones
-                were never issued.
+            batch: From `prepare`.
+            rows: The state rows of `batch.missing`, of this or any later height; those that do not
+                exist are left out.
 
         Raises:
-            IndexGapError: the batch does not follow; nothing was written.
+            IndexGapError: the batch does not follow any more; nothing was written.
         """
-        if batch.first_height != self._height + 1:
-            raise IndexGapError(f"have {self._height}, offered {batch.first_height}")
-        await self._writer.persist(lambda connection: write_batch(connection, batch, rows))
-        self._height = batch.last_height
+        if any(self._heights[name] != batch.first_height - 1 for name in batch.parts):
+            raise IndexGapError(f"have {self._heights}, offered {batch.first_height}")
+        await self._writer.persist(lambda c: write_batch(Sqlite(c), batch, rows))
+        self._heights.update(dict.fromkeys(batch.parts, batch.last_height))
 
     # --- Queries -----------------------------------------------------------------------------
 
-    async def transaction(self, txid: bytes) -> IndexedTransaction | None:
-        """Where a transaction stands; None when it is in no indexed block."""
-        return await self._reader.run(lambda c: queries.find_transaction(c, txid))
+    async def read(self, query: Callable[[Sql], T]) -> T:
+        """The result of a part's query."""
+        return await self._reader.run(lambda connection: query(Sqlite(connection)))
 
-    async def invoices(self, wanted: InvoiceFilter, before: int | None, limit: int) -> InvoicePage:
-        """A page of invoices with `sequence` < `before`, newest first."""
-        return await self._reader.run(lambda c: queries.select_invoices(c, wanted, before, limit))
 
-    async def invoice(self, number: str) -> IndexedInvoice | None:
-        """One invoice."""
-        return await self._reader.run(lambda c: queries.find_invoice(c, number))
+def discard(path: Path) -> None:
+    """Delete an index, so that the next `open` starts anew."""
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
 
-    async def steps(self, number: str, after: tuple[int, int], limit: int) -> list[IndexedStep]:
-        """Steps of an invoice after (leaf index, operation), oldest first.
 
-        The issue of a blue invoice is not among them: its state row tells that.
-        """
-        return await self._reader.run(lambda c: queries.select_steps(c, number, after, limit))
-
-    async def statement(self, issuer: str, month: int) -> list[StatementLine]:
-        """The sums of an issuer's month (yyyymm), by currency, kind and rate."""
-        return await self._reader.run(lambda c: queries.select_statement(c, issuer, month))
-
-    async def waiting(
-        self, parties: Sequence[str], after: tuple[int, int, int], limit: int
-    ) -> list[WaitingItem]:
-        """What waits for any of `parties` after (sequence, kind, reference), oldest first."""
-        return await self._reader.run(lambda c: queries.select_waiting(c, parties, after, limit))
+def _layout(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

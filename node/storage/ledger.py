@@ -10,7 +10,7 @@ Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,6 @@ from node.ledger.digest import StateDigest
 from node.ledger.execution import CheckedTransaction, RowChange, RuleFault, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.invoices.rows import InvoiceRow
 from node.ledger.signing import verify
 from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import (
@@ -99,8 +98,9 @@ class AppliedBlock(msgspec.Struct, frozen=True):
     payload_bytes: int
     participants: Sequence[bytes] = ()
     """Rows of participants that the block changed, as it left them."""
-    invoices: Sequence[InvoiceRow] = ()
-    """Rows that the block wrote, as it left them."""
+    rows: Mapping[Table, Mapping[bytes, object]] = {}
+    """Decoded rows of the state that the block wrote, as it left them, by table and key: those
+    that the query index is made from."""
     rows_bytes: int = 0
     """Size of all rows that it changed."""
     faults: Sequence[RuleFault] = ()
@@ -450,7 +450,7 @@ class Ledger:
                 for change in made.changes
                 if change.table is Table.PARTICIPANT and change.new is not None
             ],
-            invoices=made.invoices,
+            rows={Table.INVOICE: {row.number.encode(): row for row in made.invoices}},
             rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
             faults=made.faults,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from node.ledger.codes import Code
-from node.storage.index_rows import OpenedBlock, OpenedTransaction
+from node.storage.index_part import OpenedBlock, OpenedTransaction
 from node.storage.ledger import AppliedBlock
 
 BLOCKS_MAX = 256
@@ -59,5 +59,4 @@ def _opened(block: AppliedBlock) -> OpenedBlock:
         OpenedTransaction(t.index, t.txid, int(t.code), t.body if t.code is Code.OK else None)
         for t in block.transactions
     ]
-    rows = {row.number: row for row in block.invoices}
-    return OpenedBlock(block.height, block.first_index, block.time_ms, transactions, rows)
+    return OpenedBlock(block.height, block.first_index, block.time_ms, transactions, block.rows)

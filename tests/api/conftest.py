@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
+from node.runtime.domains import INDEX_PARTS
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode
@@ -24,7 +25,7 @@ def config() -> ApiConfig:
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
-    opened = await QueryIndex.open(tmp_path / "index.db")
+    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS)
     yield opened
     await opened.close()
 

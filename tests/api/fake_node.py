@@ -320,8 +320,11 @@ class FakeNode:
         block = FakeBlock(height, first, leaves, b"certificate %d\n" % height)
         self.stored.append(block)
         batch = await self.index.prepare([block])
-        rows = {n: self.rows.get((Table.INVOICE, n.encode())) for n in batch.missing}
-        await self.index.follow(batch, {n: row for n, row in rows.items() if row is not None})
+        rows = {
+            table: {key: self.rows[table, key] for key in keys if (table, key) in self.rows}
+            for table, keys in batch.missing.items()
+        }
+        await self.index.follow(batch, rows)
         self._wake()
         return block
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from node.audit.folder import DATABASES
 from node.audit.run import Audit, Outcome
 from node.ledger.genesis import Genesis
+from node.runtime.domains import INDEX_PARTS
 
 HARMLESS = {
     ("ledger.db", "evidence", "found_ms"): "a note for people; nothing reads it back",
@@ -60,7 +61,7 @@ class Flips:
 
     def audit(self) -> Outcome:
         """Audit the folder as it is now."""
-        return Audit(self.genesis, self.node).run(self.work)
+        return Audit(self.genesis, self.node, INDEX_PARTS).run(self.work)
 
     def flip(self, rng: random.Random, seen: Counter[str]) -> None:
         """Flip a bit that `rng` picks from all bits of the folder.

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.ledger.codes import Table
 from node.ledger.genesis import Genesis
 from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
 from node.ledger.operations import Operation
+from node.runtime.domains import INDEX_PARTS
 from node.storage.index import QueryIndex
 from tests.ledger.world import BUREAU, BUYER, DAY, MONTH, SELLER, START, make_issue
 from tests.ledger.world import number as invoice_number
@@ -65,13 +65,13 @@ async def write_ledger(
 
 async def write_index(folder: Path, made: Chronicle, heights: int = 2**53) -> None:
     """The query index of the ledger, up to a height."""
-    index = await QueryIndex.open(folder / "index.db")
+    index = await QueryIndex.open(folder / "index.db", INDEX_PARTS)
     while index.height < heights:
         room = min(64, heights - index.height)
         blocks: Sequence[object] = await made.reader.blocks(index.height + 1, room, 1 << 30)
         if not blocks:
             break
         batch = await index.prepare(blocks)  # type: ignore[arg-type]
-        rows = await made.reader.rows(Table.INVOICE, [n.encode() for n in batch.missing])
-        await index.follow(batch, {key.decode(): row for key, row in rows.items()})
+        rows = {table: await made.reader.rows(table, keys) for table, keys in batch.missing.items()}
+        await index.follow(batch, rows)
     await index.close()

@@ -33,6 +33,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.invoices.rows import decode_invoice
 from node.ledger.state import RowChange
 from node.ledger.transaction import decode_transaction
+from node.runtime.domains import INDEX_PARTS
 from node.storage.ledger_rows import Head
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
 from node.wallet import Wallet
@@ -71,7 +72,9 @@ def folder(history: Path, tmp_path: Path) -> Path:
 
 
 def audit(folder: Path, *, workers: int = 0, from_height: int = 0) -> Outcome:
-    return Audit(found(), "bureau", workers=workers, from_height=from_height).run(folder)
+    return Audit(found(), "bureau", INDEX_PARTS, workers=workers, from_height=from_height).run(
+        folder
+    )
 
 
 def fault_of(folder: Path) -> Fault:
@@ -352,9 +355,13 @@ ROWS = [
     ("index.db", "transactions", "UPDATE transactions SET code = 7 WHERE leaf_index = 3"),
     ("index.db", "transactions", "DELETE FROM transactions WHERE leaf_index = 3"),
     ("index.db", "invoices", "UPDATE invoices SET gross = gross + 1 WHERE state = 0"),
-    ("index.db", "parties", "INSERT INTO parties VALUES (1, 1)"),
-    ("index.db", "blocks", "UPDATE blocks SET time_ms = 1 WHERE height = 2"),
-    ("index.db", "head", "UPDATE head SET height = 9"),
+    ("index.db", "invoice_parties", "INSERT INTO invoice_parties VALUES (1, 1)"),
+    ("index.db", "invoice_blocks", "UPDATE invoice_blocks SET time_ms = 1 WHERE height = 2"),
+    ("index.db", "parts", "UPDATE parts SET height = 9 WHERE name = 'invoices'"),
+    ("index.db", "parts", "UPDATE parts SET version = 9 WHERE name = 'invoices'"),
+    ("index.db", "parts", "UPDATE parts SET tables = '' WHERE name = 'invoices'"),
+    ("index.db", "parts", "DELETE FROM parts WHERE name = 'invoices'"),
+    ("index.db", "parts", "INSERT INTO parts VALUES ('other', 1, 1, 'blobs')"),
 ]
 
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from node.cli.auditing import audit_folder
+from node.runtime.domains import INDEX_PARTS
 from tests.audit.ledgers import write_ledger
 
 NEEDED = 0.4
@@ -37,7 +38,7 @@ def main() -> int:
                 write_ledger(folder, args.invoices, batch=batch, details=args.details)
             )
             for processes in args.processes:
-                result = audit_folder(genesis, "bureau", folder, processes=processes)
+                result = audit_folder(genesis, "bureau", folder, INDEX_PARTS, processes=processes)
                 ratio = result["ratio"]
                 assert isinstance(ratio, float)
                 good = good and bool(result["valid"]) and (processes > 1 or ratio >= NEEDED)

@@ -9,6 +9,7 @@ import pytest
 from node.audit.run import Audit
 from node.ledger.codes import Code
 from node.ledger.invoices.operations import BookInvoice
+from node.runtime.domains import INDEX_PARTS
 from tests.cluster.cluster import Cluster, Member, make_cluster
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, plant
 from tests.cluster.hand_signed import Author, outcome
@@ -72,5 +73,5 @@ def test_the_network_starts_again_and_its_ledger_passes_the_audit(
     faulty.stop()
     plant(monkeypatch)  # the audit runs the rules of the nodes
     for member in faulty.members.values():
-        audit = Audit(faulty.genesis, member.name, workers=0, from_height=0)
+        audit = Audit(faulty.genesis, member.name, INDEX_PARTS, workers=0, from_height=0)
         assert audit.run(member.data).first is None, member.name

@@ -15,6 +15,7 @@ from node.chain.merkle import decode_frontier
 from node.chain.run import Assembler
 from node.ledger.codes import Code
 from node.ledger.invoices import operations as ops
+from node.runtime.domains import INDEX_PARTS
 from node.storage.damage import DamagedFileError
 from tests.audit.ledgers import open_registers, write_index
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, NO_MEMORY, plant
@@ -88,7 +89,7 @@ async def test_it_stands_after_a_restart_a_catch_up_and_an_audit(
     await copy.close()
 
     await write_index(source.folder, source)
-    outcome = Audit(found(), "bureau", workers=0, from_height=0).run(source.folder)
+    outcome = Audit(found(), "bureau", INDEX_PARTS, workers=0, from_height=0).run(source.folder)
     assert outcome.first is None
     with sqlite3.connect(source.folder / "index.db") as index:
         count = "SELECT count(*) FROM transactions WHERE code = ?"

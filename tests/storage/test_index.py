@@ -1,143 +1,88 @@
-"""The query index follows the ledger: steps, lists, inbox, crashes, rebuilding."""
+"""The query index: following, crashes, and parts that are rebuilt alone."""
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - seeded
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
-import msgspec
 import pytest
 
-from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
-from node.ledger.bykey import encode_operation
-from node.ledger.invoices import operations as ops
-from node.ledger.invoices.operations import IssueInvoice, RateGroup
-from node.ledger.invoices.rows import (
-    Document,
-    FormRow,
-    FormState,
-    GroupRow,
-    InvoiceRow,
-    OfferRow,
-    Response,
-    SubmissionRow,
-)
-from node.ledger.operations import ByKey, Operation
-from node.ledger.row_codec import encode_row
-from node.ledger.rulebook import RULEBOOK
-from node.ledger.transaction import TransactionBody, encode_body, transaction_id
-from node.storage import index_queries, index_writing
+from node.ledger.codes import Table
+from node.ledger.transaction import transaction_id
+from node.runtime.domains import INDEX_PARTS
+from node.storage import transactions_part
 from node.storage.index import IndexGapError, QueryIndex
-from node.storage.index_queries import IndexedInvoice, InvoiceFilter, WaitingItem
-from node.storage.index_rows import WaitingKind, index_batch, open_block, waiting_of
-from node.storage.index_schema import discard
-from node.storage.statement_rows import WHOLE, StatementKind
-
-ISSUER = "91350100M000100Y43"
-BUYER = "91110000600037341L"
-PAYER = "91440300708461136T"
-BLOCK_MS = 1_000
-NEVER = (-1, -1)
+from node.storage.index_heads import index_schema
+from node.storage.index_part import IndexPart, OpenedBlock, StoredRows
+from node.storage.sql import Row, Sql, TableSpec, integer, octets
+from node.storage.transactions_part import TransactionQueries, TransactionsPart
+from tests.domains.invoices.index.handmade import Ledger, follow, issue, number
 
 
-class Block(msgspec.Struct, frozen=True):
+@dataclass
+class Sizes:
+    """A part: how many transactions each block has. Its version decides how its table is called."""
+
+    version: int = 1
+    name: str = "sizes"
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        columns = (integer("height"), integer("size"))
+        return (TableSpec(f"{self.name}_{self.version}", columns, key=("height",)),)
+
+    def rows(self, blocks: Sequence[OpenedBlock]) -> SizesRows:
+        found: list[Row] = [(block.height, len(block.transactions)) for block in blocks]
+        return SizesRows(self.tables[0], found)
+
+
+@dataclass
+class SizesRows:
+    table: TableSpec
+    found: list[Row]
+    missing: Mapping[Table, Sequence[bytes]] = field(default_factory=dict)
+    faults: Sequence[tuple[bytes, Exception]] = ()
+
+    def write(self, sql: Sql, _: StoredRows) -> None:
+        sql.insert(self.table, self.found)
+
+
+class Held:
+    """A part that keeps a state row as it was when a block was followed."""
+
+    name = "held"
+    version = 1
+    tables = (TableSpec("held", (integer("height"), octets("body")), key=("height",)),)
+
+    def __init__(self, key: str) -> None:
+        self.key = key.encode()
+
+    def rows(self, blocks: Sequence[OpenedBlock]) -> HeldRows:
+        return HeldRows(self.key, blocks[-1].height)
+
+
+@dataclass
+class HeldRows:
+    key: bytes
     height: int
-    first_index: int
-    leaves: Sequence[bytes]
+    faults: Sequence[tuple[bytes, Exception]] = ()
 
+    @property
+    def missing(self) -> Mapping[Table, Sequence[bytes]]:
+        return {Table.INVOICE: [self.key, self.key]}
 
-class Ledger:
-    """Blocks and invoice rows, made by hand."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Block] = []
-        self.rows: dict[str, bytes] = {}
-        self.size = 0
-        self._nonce = 0
-
-    def body(self, operations: Sequence[Operation], author: str = ISSUER) -> bytes:
-        self._nonce += 1
-        return encode_body(
-            TransactionBody(bytes(32), author, bytes(32), self._nonce, 9, tuple(operations))
-        )
-
-    def block(self, *bodies: bytes | tuple[bytes, int]) -> Block:
-        """A block of bodies, each applied, or refused with a code."""
-        height = len(self.blocks) + 1
-        leaves = []
-        for item in bodies:
-            body, code = item if isinstance(item, tuple) else (item, 0)
-            leaves.append(encode_leaf(TransactionLeaf(code, height, body, bytes(64))))
-        leaves.append(
-            encode_leaf(
-                SealLeaf(
-                    *(height, height * BLOCK_MS, 1, 0, self.size, len(leaves)),
-                    *(bytes(32), bytes(32), 1, height, bytes(32)),
-                )
-            )
-        )
-        block = Block(height, self.size, leaves)
-        self.size += len(leaves)
-        self.blocks.append(block)
-        return block
-
-    def issue(self, *numbers: str, gross: int = 100, buyer: str = BUYER) -> bytes:
-        """A body that issues numbers, and their rows."""
-        body = self.body([issue(number, gross, buyer) for number in numbers])
-        for number in numbers:
-            self.put(row(number, transaction_id(body), gross=gross, buyer=buyer))
-        return body
-
-    def put(self, invoice: InvoiceRow) -> None:
-        self.rows[invoice.number] = encode_row(invoice)
-
-
-def issue(number: str, gross: int = 100, buyer: str = BUYER) -> IssueInvoice:
-    groups = (RateGroup(0, gross, 0, 1),)
-    return IssueInvoice(
-        *(number, False, buyer, "CNY", "2026-11-01", groups, gross, 0, gross),
-        *(bytes(32), None, None, ()),
-    )
-
-
-def row(
-    number: str, txid: bytes, *, gross: int = 100, buyer: str = BUYER, **changes: object
-) -> InvoiceRow:
-    values: dict[str, object] = {
-        "number": number,
-        "issuer": ISSUER,
-        "buyer": buyer,
-        "special": False,
-        "currency": "CNY",
-        "issue_date": "2026-11-01",
-        "groups": (),
-        "net": gross,
-        "tax": 0,
-        "gross": gross,
-        "order": bytes(32),
-        "replaces": None,
-        "original": None,
-        "details": None,
-        "blobs": (),
-        "txid": txid,
-        "height": 1,
-        "issued_at": 0,
-        "quota": 0,
-        "holder": buyer,
-    }
-    return InvoiceRow(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def number(n: int) -> str:
-    return f"{n:020d}"
+    def write(self, sql: Sql, rows: StoredRows) -> None:
+        body = rows[Table.INVOICE].get(self.key)
+        if body is not None:
+            sql.insert(Held.tables[0], [(self.height, body)])
 
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
-    opened = await QueryIndex.open(tmp_path / "index.db")
+    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS)
     yield opened
     await opened.close()
 
@@ -147,94 +92,24 @@ def ledger() -> Ledger:
     return Ledger()
 
 
-async def follow(index: QueryIndex, ledger: Ledger, *blocks: Block) -> None:
-    batch = await index.prepare(blocks)
-    await index.follow(batch, {n: ledger.rows[n] for n in batch.missing if n in ledger.rows})
+async def rows_of(index: QueryIndex, table: str) -> list[Row]:
+    return await index.read(lambda sql: sql.select(f"SELECT * FROM {table} ORDER BY 1"))
 
 
-async def listed(index: QueryIndex, limit: int = 100, **conditions: object) -> list[str]:
-    page = await index.invoices(InvoiceFilter(**conditions), None, limit)  # type: ignore[arg-type]
-    return [invoice.number for invoice in page.invoices]
+def schema_of(path: Path) -> list[object]:
+    query = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
 
 
-# --- Statements ------------------------------------------------------------------------------
+def schema_wanted(parts: Sequence[IndexPart]) -> list[object]:
+    query = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(index_schema(parts))
+        return connection.execute(query).fetchall()
 
 
-async def test_a_statement_counts_issued_red_and_cancelled_by_rate_at_any_pace(
-    tmp_path: Path, ledger: Ledger
-) -> None:
-    groups = (GroupRow(0, 40, 0, 1), GroupRow(1_300, 60, 8, 1))
-    month_ms = 31 * 86_400_000
-
-    def put(n: int, txid: bytes, **changes: object) -> None:
-        values = {"groups": groups, "net": 100, "tax": 8, "gross": 108, **changes}
-        ledger.put(row(number(n), txid, **values))  # type: ignore[arg-type]
-
-    first = ledger.body([issue(number(1)), issue(number(2))])
-    put(1, transaction_id(first))
-    put(2, transaction_id(first), document=Document.CANCELLED)
-    cancel = ledger.body([ops.CancelInvoice(number(2), "wrong")])
-    red = ledger.body(
-        [
-            ops.IssueRedLetter(
-                *(number(1), 0, number(3), (RateGroup(1_300, 60, 8, 1),), 60, 8, 68, bytes(32)),
-                *(None, ()),
-            )
-        ]
-    )
-    put(3, transaction_id(red), original=number(1), groups=groups[1:], net=60, gross=68)
-    later = ledger.body([issue(number(4))])
-    put(4, transaction_id(later), issued_at=month_ms)
-    repeated = ledger.body([issue(number(5))])
-    refused = ledger.body([issue(number(6)), ops.CancelInvoice(number(1), "no")])
-    blocks = [
-        ledger.block(first),
-        ledger.block(cancel, red),
-        ledger.block(later, repeated, (refused, 124)),
-    ]
-
-    found = []
-    for pace in (1, 2, 3):
-        opened = await QueryIndex.open(tmp_path / f"{pace}.db")
-        for start in range(0, len(blocks), pace):
-            await follow(opened, ledger, *blocks[start : start + pace])
-        found.append(
-            (await opened.statement(ISSUER, 197001), await opened.statement(ISSUER, 197002))
-        )
-        await opened.close()
-
-    assert found[0] == found[1] == found[2]
-    january, february = found[0]
-    assert [msgspec.structs.astuple(line)[1:] for line in january] == [
-        (StatementKind.ISSUED, WHOLE, 2, 200, 16),
-        (StatementKind.ISSUED, 0, 2, 80, 0),
-        (StatementKind.ISSUED, 1_300, 2, 120, 16),
-        (StatementKind.RED, WHOLE, 1, 60, 8),
-        (StatementKind.RED, 1_300, 1, 60, 8),
-        (StatementKind.CANCELLED, WHOLE, 1, 100, 8),
-        (StatementKind.CANCELLED, 0, 1, 40, 0),
-        (StatementKind.CANCELLED, 1_300, 1, 60, 8),
-    ]
-    assert [(line.kind, line.rate, line.documents) for line in february] == [
-        (StatementKind.ISSUED, WHOLE, 1),
-        (StatementKind.ISSUED, 0, 1),
-        (StatementKind.ISSUED, 1_300, 1),
-    ]
-
-
-async def test_sums_of_a_statement_pass_64_bits(index: QueryIndex, ledger: Ledger) -> None:
-    body = ledger.issue(number(1), gross=10**15)
-    await follow(index, ledger, ledger.block(body))
-    await index._writer.run(
-        lambda c: c.execute("UPDATE statements SET net = ?", (str(10**20),)).rowcount
-    )
-    await follow(index, ledger, ledger.block(ledger.issue(number(2), gross=10**15)))
-
-    (whole,) = await index.statement(ISSUER, 197001)
-    assert whole.net == 10**20 + 10**15
-
-
-# --- Following -------------------------------------------------------------------------------
+# --- Transactions ----------------------------------------------------------------------------
 
 
 async def test_transactions_are_found_by_id_with_height_index_and_code(
@@ -242,445 +117,198 @@ async def test_transactions_are_found_by_id_with_height_index_and_code(
 ) -> None:
     applied, refused = ledger.issue(number(1)), ledger.body([issue(number(2))])
     await follow(index, ledger, ledger.block(), ledger.block(applied, (refused, 124)))
+    transactions = TransactionQueries(index)
 
-    first = await index.transaction(transaction_id(applied))
-    second = await index.transaction(transaction_id(refused))
+    first = await transactions.transaction(transaction_id(applied))
+    second = await transactions.transaction(transaction_id(refused))
 
     assert first is not None
     assert second is not None
     assert (first.height, first.index, first.code) == (2, 1, 0)
     assert (second.height, second.index, second.code) == (2, 2, 124)
-    assert await index.transaction(bytes(32)) is None
+    assert await transactions.transaction(bytes(32)) is None
+    assert transactions.height == 2
 
 
 async def test_ids_of_older_eras_are_found(
     index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_writing, "ERA_SHIFT", 2)
+    monkeypatch.setattr(transactions_part, "ERA_SHIFT", 2)
     bodies = [ledger.issue(number(n)) for n in range(40)]
     for body in bodies:
         await follow(index, ledger, ledger.block(body))
+    transactions = TransactionQueries(index)
 
     for place, body in enumerate(bodies):
-        found = await index.transaction(transaction_id(body))
+        found = await transactions.transaction(transaction_id(body))
         assert found is not None
         assert found.index == 2 * place
-    assert await index.transaction(bytes(32)) is None
+    assert await transactions.transaction(bytes(32)) is None
 
 
-async def test_a_refused_transaction_leaves_no_step_and_no_invoice(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    await follow(index, ledger, ledger.block((ledger.body([issue(number(1))]), 124)))
-
-    assert await index.steps(number(1), NEVER, 10) == []
-    assert await listed(index) == []
+# --- Following -------------------------------------------------------------------------------
 
 
-async def test_a_fault_over_one_transaction_costs_its_steps_only(
-    index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: object) -> NoReturn:
-        raise ZeroDivisionError
-
-    monkeypatch.setitem(RULEBOOK.facts, ops.BookInvoice, fail)
-    sound, faulty, after = (number(n) for n in (1, 2, 3))
-    first, last = ledger.issue(sound), ledger.issue(after)
-    book = ledger.body(
-        [issue(faulty), ops.OfferInvoice(sound, BUYER, 9), ops.BookInvoice(sound, "x")]
-    )
-    block = ledger.block(first, book, last)
-    batch = await index.prepare([block])
-    assert [txid for txid, _ in batch.faults] == [transaction_id(book)]
-    await index.follow(batch, {n: ledger.rows[n] for n in batch.missing if n in ledger.rows})
-
-    assert await listed(index) == [after, sound]
-    assert await index.steps(sound, NEVER, 10) == []
-    found = await index.transaction(transaction_id(book))
-    assert found is not None
-    assert index.height == 1
-
-
-async def test_blocks_must_follow_each_other(index: QueryIndex, ledger: Ledger) -> None:
+async def test_blocks_must_follow_each_other(tmp_path: Path, ledger: Ledger) -> None:
+    index = await QueryIndex.open(tmp_path / "index.db", (Sizes(),))
     first, second = ledger.block(ledger.issue(number(1))), ledger.block()
     with pytest.raises(IndexGapError):
         await follow(index, ledger, second)
+    twice = await index.prepare([first])
     await follow(index, ledger, first)
     with pytest.raises(IndexGapError):
         await follow(index, ledger, first)
+    with pytest.raises(IndexGapError):
+        await index.follow(twice, {})
 
     assert index.height == 1
-    assert await listed(index) == [number(1)]
+    assert await rows_of(index, "sizes_1") == [(1, 1)]
+    await index.close()
 
 
-async def test_height_and_content_survive_reopening(tmp_path: Path, ledger: Ledger) -> None:
-    path = tmp_path / "index.db"
-    index = await QueryIndex.open(path)
+async def test_heights_and_content_survive_reopening(tmp_path: Path, ledger: Ledger) -> None:
+    path, parts = tmp_path / "index.db", (TransactionsPart(), Sizes())
+    index = await QueryIndex.open(path, parts)
     await follow(index, ledger, ledger.block(ledger.issue(number(1))), ledger.block())
     await index.close()
 
-    again = await QueryIndex.open(path)
+    again = await QueryIndex.open(path, parts)
 
-    assert again.height == 2
-    assert await listed(again) == [number(1)]
+    assert (again.height, again.heights) == (2, [2])
+    assert await rows_of(again, "sizes_1") == [(1, 1), (2, 0)]
     await again.close()
 
 
-async def test_a_failing_batch_changes_nothing(index: QueryIndex, ledger: Ledger) -> None:
+async def test_a_batch_that_fails_in_one_part_changes_nothing_in_any(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    index = await QueryIndex.open(tmp_path / "index.db", (TransactionsPart(), Sizes()))
     batch = await index.prepare([ledger.block(ledger.issue(number(1)))])
-    batch.blocks.append(batch.blocks[0])
+    sizes = batch.parts["sizes"]
+    assert isinstance(sizes, SizesRows)
+    sizes.found.append(sizes.found[0])
 
     with pytest.raises(sqlite3.IntegrityError):
-        await index.follow(batch, ledger.rows)
+        await index.follow(batch, {})
 
-    assert index.height == 0
-    assert await listed(index) == []
-    batch.blocks.pop()
-    await index.follow(batch, ledger.rows)
-    assert await listed(index) == [number(1)]
+    assert index.heights == [0]
+    assert await rows_of(index, "transactions") == []
+    sizes.found.pop()
+    await index.follow(batch, {})
+    assert index.heights == [1]
+    assert len(await rows_of(index, "transactions")) == 1
+    await index.close()
 
 
-async def test_another_schema_version_is_made_anew(tmp_path: Path, ledger: Ledger) -> None:
+async def test_a_part_gets_the_state_rows_that_it_misses_each_asked_for_once(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    index = await QueryIndex.open(tmp_path / "index.db", (*INDEX_PARTS, Held(number(1))))
+    batch = await index.prepare([ledger.block(ledger.issue(number(1), number(2)))])
+    assert {table: sorted(keys) for table, keys in batch.missing.items()} == {
+        Table.INVOICE: [number(1).encode(), number(2).encode()]
+    }
+    await index.follow(batch, ledger.stored(batch.missing))
+
+    assert await rows_of(index, "held") == [(1, ledger.rows[number(1)])]
+    await index.close()
+
+
+# --- Versions --------------------------------------------------------------------------------
+
+
+async def test_a_file_of_another_layout_is_made_anew(tmp_path: Path, ledger: Ledger) -> None:
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path)
+    index = await QueryIndex.open(path, (Sizes(),))
     await follow(index, ledger, ledger.block(ledger.issue(number(1))))
     await index.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=4")
 
-    again = await QueryIndex.open(path)
+    again = await QueryIndex.open(path, (Sizes(),))
 
     assert again.height == 0
-    assert await listed(again) == []
+    assert await rows_of(again, "sizes_1") == []
     await again.close()
 
 
-async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger) -> None:
-    """Random lives of 60 invoices, followed block by block and again in batches with late rows."""
-    rng = random.Random(11)
+async def test_a_part_of_another_version_is_rebuilt_while_the_others_stay_and_follow(
+    tmp_path: Path, ledger: Ledger
+) -> None:
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path)
-    live: list[str] = []
-    for height in range(120):
-        bodies: list[bytes] = []
-        if height % 2 == 0:
-            fresh = number(height)
-            bodies.append(ledger.issue(fresh, gross=rng.randrange(1, 1_000)))
-            live.append(fresh)
-        touched = rng.choice(live)
-        invoice = msgspec.msgpack.decode(ledger.rows[touched], type=InvoiceRow)
-        invoice.holder = rng.choice((BUYER, PAYER, "ab" * 32))
-        invoice.document = rng.choice(list(Document))
-        invoice.response = rng.choice(list(Response))
-        invoice.frozen = rng.choice(("", "case"))
-        invoice.submissions = (SubmissionRow(PAYER, 5, rng.randrange(2)),)
-        ledger.put(invoice)
-        bodies.append(ledger.body([ops.SubmitInvoice(touched, PAYER, 5)], author=BUYER))
-        await follow(index, ledger, ledger.block(*bodies))
-
-    async def answers(of: QueryIndex) -> list[object]:
-        return [
-            await of.invoices(InvoiceFilter(), None, 500),
-            *[await of.invoices(InvoiceFilter(state=state), None, 500) for state in Document],
-            *[await of.invoices(InvoiceFilter(response=said), None, 500) for said in Response],
-            await of.invoices(InvoiceFilter(frozen=True), None, 500),
-            *[await of.steps(n, NEVER, 500) for n in live],
-            [(w.kind, w.invoice.number) for w in await of.waiting([PAYER], (-1, -1, -1), 500)],
-            of.height,
-        ]
-
-    before = await answers(index)
+    index = await QueryIndex.open(path, (TransactionsPart(), Sizes(version=1)))
+    bodies = [ledger.issue(number(n)) for n in range(4)]
+    blocks = [ledger.block(body) for body in bodies[:3]]
+    await follow(index, ledger, *blocks)
     await index.close()
-    discard(path)
-    rebuilt = await QueryIndex.open(path)
-    for start in range(0, len(ledger.blocks), 50):
-        await follow(rebuilt, ledger, *ledger.blocks[start : start + 50])
 
-    assert await answers(rebuilt) == before
-    await rebuilt.close()
+    parts = (TransactionsPart(), Sizes(version=2))
+    again = await QueryIndex.open(path, parts)
+    transactions = TransactionQueries(again)
+    assert (again.height, again.heights) == (0, [3, 0])
+    assert (again.height_of("sizes"), transactions.height) == (0, 3)
+    assert await transactions.transaction(transaction_id(bodies[2])) is not None
+
+    await follow(again, ledger, blocks[0])
+    await follow(again, ledger, ledger.block(bodies[3]))  # the newest, for those that lead
+    assert (again.height_of("sizes"), transactions.height) == (1, 4)
+    assert await transactions.transaction(transaction_id(bodies[3])) is not None
+    assert len(await rows_of(again, "transactions")) == 4
+
+    await follow(again, ledger, *ledger.blocks[1:])
+    assert again.heights == [4]
+    assert await rows_of(again, "sizes_2") == [(height, 1) for height in range(1, 5)]
+    assert len(await rows_of(again, "transactions")) == 4
+    await again.close()
+    assert schema_of(path) == schema_wanted(parts)
 
 
-# --- Repeated orders and late rows -----------------------------------------------------------
-
-
-async def test_a_repeated_order_issues_nothing_under_its_own_number(
-    index: QueryIndex, ledger: Ledger
+async def test_a_part_that_the_program_has_no_more_leaves_nothing(
+    tmp_path: Path, ledger: Ledger
 ) -> None:
-    """The ledger answers a repeated order with the first number; the second may be used later."""
-    first = ledger.block(ledger.issue(number(1)))
-    repeated = ledger.block(ledger.body([issue(number(2))]))
-    await follow(index, ledger, first, repeated)
-    assert await listed(index) == [number(1)]
-    assert await index.invoice(number(2)) is None
+    path = tmp_path / "index.db"
+    index = await QueryIndex.open(path, (TransactionsPart(), Sizes()))
+    await follow(index, ledger, ledger.block())
+    await index.close()
 
-    await follow(index, ledger, ledger.block(ledger.issue(number(2), gross=7)))
-
-    assert await listed(index) == [number(2), number(1)]
-    issued = await index.invoice(number(2))
-    assert issued is not None
-    assert issued.leaf_index == ledger.blocks[2].first_index
+    index = await QueryIndex.open(path, (TransactionsPart(),))
+    assert index.heights == [1]
+    await index.close()
+    assert schema_of(path) == schema_wanted((TransactionsPart(),))
 
 
-async def test_the_same_order_twice_in_one_batch_is_issued_where_it_was_first(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    issued, repeated = ledger.issue(number(1)), ledger.body([issue(number(1))])
+async def test_a_part_whose_height_is_lost_begins_anew(tmp_path: Path, ledger: Ledger) -> None:
+    path, parts = tmp_path / "index.db", (TransactionsPart(), Sizes())
+    index = await QueryIndex.open(path, parts)
+    block = ledger.block(ledger.issue(number(1)))
+    await follow(index, ledger, block)
+    await index.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM parts WHERE name = 'sizes'")
 
-    await follow(index, ledger, ledger.block(issued, repeated), ledger.block(repeated))
-
-    (invoice,) = (await index.invoices(InvoiceFilter(), None, 10)).invoices
-    assert (invoice.number, invoice.leaf_index) == (number(1), 0)
-    (whole,) = await index.statement(ISSUER, 197001)
-    assert whole.documents == 1
-
-
-async def test_a_row_of_a_later_height_does_not_disturb_a_follower_that_lags(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    repeated = ledger.block(ledger.body([issue(number(2))]))
-    issued = ledger.block(ledger.issue(number(2)))
-    cancelled = ledger.block(ledger.body([ops.CancelInvoice(number(2), "typo")]))
-    ledger.put(
-        row(
-            number(2),
-            msgspec.msgpack.decode(ledger.rows[number(2)], type=InvoiceRow).txid,
-            document=Document.CANCELLED,
-        )
-    )
-
-    await follow(index, ledger, repeated)  # the state already holds the invoice of block 2
-    await follow(index, ledger, issued)
-    await follow(index, ledger, cancelled)
-
-    assert await listed(index) == [number(2)]
-    assert [s.tag for s in await index.steps(number(2), NEVER, 10)] == [50]
+    index = await QueryIndex.open(path, parts)
+    assert index.heights == [1, 0]
+    await follow(index, ledger, block)
+    assert await rows_of(index, "sizes_1") == [(1, 1)]
+    await index.close()
 
 
-# --- Steps -----------------------------------------------------------------------------------
+class Renamed(Held):
+    """A part of another name, with the same table."""
 
-
-async def test_steps_tell_signer_amount_other_party_and_reference(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    inner = msgspec.msgpack.encode(ops.SignOffer(number(1)))
-    key = bytes(range(32))
-    life: list[Operation] = [
-        ops.OfferInvoice(number(1), PAYER, 9),
-        ByKey(key, bytes(64), inner),
-        ops.SubmitInvoice(number(1), PAYER, 60),
-        ops.ClaimInvoice(number(1), 50),
-        ops.ReimburseClaim(number(1), 0, 40, "B", "P"),
-        ops.RequestRedLetter(number(1), 30, 2),
-        ops.ConsentRedLetter(number(1), 3, 0, 5, 6),
-    ]
-    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
-    body = ledger.body(life, author=BUYER)
-    await follow(index, ledger, ledger.block(body))
-
-    steps = await index.steps(number(1), NEVER, 100)
-
-    assert [(s.tag, s.signer, s.amount, s.other, s.reference) for s in steps] == [
-        (20, BUYER, None, PAYER, None),
-        (21, key.hex(), None, None, None),
-        (30, BUYER, 60, PAYER, None),
-        (31, BUYER, 50, None, None),
-        (33, BUYER, 40, None, 0),
-        (51, BUYER, 30, None, None),
-        (56, BUYER, 11, None, 3),
-    ]
-    assert [(s.height, s.time_ms, s.index, s.operation) for s in steps[-2:]] == [
-        (2, 2_000, 2, 5),
-        (2, 2_000, 2, 6),
-    ]
-    assert {step.txid for step in steps} == {transaction_id(body)}
-
-
-async def test_steps_page_by_position(index: QueryIndex, ledger: Ledger) -> None:
-    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
-    for _ in range(3):
-        touch = [ops.BookInvoice(number(1), "b")] * 3
-        await follow(index, ledger, ledger.block(ledger.body(touch)))
-    everything = await index.steps(number(1), NEVER, 100)
-
-    paged = []
-    after = NEVER
-    while page := await index.steps(number(1), after, 4):
-        paged += page
-        after = (page[-1].index, page[-1].operation)
-
-    assert paged == everything
-    assert len(paged) == 9
-
-
-async def test_a_red_invoice_is_listed_and_leads_back(index: QueryIndex, ledger: Ledger) -> None:
-    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
-    groups = (RateGroup(0, 100, 0, 1),)
-    red = ops.IssueRedLetter(number(1), 0, number(2), groups, 100, 0, 100, bytes(32), None, ())
-    body = ledger.body([red])
-    ledger.put(row(number(2), transaction_id(body), original=number(1)))
-    await follow(index, ledger, ledger.block(body))
-
-    (back,) = await index.steps(number(2), NEVER, 10)
-    forward = (await index.steps(number(1), NEVER, 10))[-1]
-
-    assert await listed(index) == [number(2), number(1)]
-    assert (back.tag, back.other, back.amount) == (57, number(1), 100)
-    assert (forward.tag, forward.other, forward.reference) == (57, number(2), 0)
-
-
-# --- Lists -----------------------------------------------------------------------------------
-
-
-async def test_lists_are_in_order_of_issue_also_within_one_transaction(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    await follow(index, ledger, ledger.block(ledger.issue(number(5), number(3), number(4))))
-
-    assert await listed(index) == [number(4), number(3), number(5)]
-
-
-async def test_lists_filter_by_time_of_issue(index: QueryIndex, ledger: Ledger) -> None:
-    for n in range(1, 6):
-        await follow(index, ledger, ledger.block(ledger.issue(number(n))))
-
-    assert await listed(index, from_ms=3_000) == [number(5), number(4), number(3)]
-    assert await listed(index, to_ms=3_000) == [number(2), number(1)]
-    assert await listed(index, from_ms=2_001, to_ms=4_001) == [number(4), number(3)]
-    assert await listed(index, from_ms=9_000) == []
-
-
-async def test_a_party_is_whoever_ever_held_the_invoice_or_had_it_submitted(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
-    sign = ByKey(bytes.fromhex("cd" * 32), bytes(64), encode_operation(ops.SignOffer(number(1))))
-    for body in (
-        ledger.body([ops.OfferInvoice(number(1), "ef" * 32, 9)]),
-        ledger.body([sign]),
-        ledger.body([ops.SubmitInvoice(number(1), PAYER, 5)]),
-    ):
-        await follow(index, ledger, ledger.block(body))
-
-    for party in (ISSUER, BUYER, "cd" * 32, PAYER):
-        assert await listed(index, party=party) == [number(1)]
-    assert await listed(index, party="ef" * 32) == []
-
-
-async def test_a_page_that_scans_too_much_ends_short_but_not_the_list(
-    index: QueryIndex, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_queries, "SCAN_MAX", 10)
-    for n in range(35):
-        gross = 1_000 if n in {2, 33} else 1
-        await follow(index, ledger, ledger.block(ledger.issue(number(n), gross=gross)))
-
-    for party in (None, ISSUER):
-        found: list[IndexedInvoice] = []
-        before: int | None = None
-        pages = 0
-        while True:
-            page = await index.invoices(InvoiceFilter(party=party, min_gross=500), before, 10)
-            found += page.invoices
-            pages += 1
-            if page.next_before is None:
-                break
-            before = page.next_before
-        assert [invoice.number for invoice in found] == [number(33), number(2)]
-        assert pages == 4
-
-
-async def test_lists_use_their_keys(index: QueryIndex) -> None:
-    """No list, trace or inbox query sorts or scans a whole table."""
-
-    def plans(connection: sqlite3.Connection) -> list[str]:
-        names = ("low", "high", "scan", "party", "state", "response", "frozen", "gross", "limit")
-        values = dict.fromkeys(names, 1)
-        queries = (
-            index_queries._LIST_ALL,
-            index_queries._LIST_PARTY,
-            index_queries._LAST_OF_ALL,
-            index_queries._LAST_OF_PARTY,
-        )
-        return [
-            str(line[3])
-            for query in queries
-            for line in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)
-        ]
-
-    details = await index._reader.run(plans)
-
-    assert not [line for line in details if "TEMP B-TREE" in line]
-    assert not [line for line in details if line.startswith("SCAN invoices")]
-
-
-# --- Inbox -----------------------------------------------------------------------------------
+    name = "renamed"
 
 
 @pytest.mark.parametrize(
-    ("changes", "waiting"),
+    ("parts", "twice"),
     [
-        ({}, []),
-        ({"offer": OfferRow(PAYER, 9)}, [(PAYER, WaitingKind.OFFER, 0)]),
-        (
-            {"submissions": (SubmissionRow(PAYER, 5, 5), SubmissionRow("ab" * 32, 5, 0))},
-            [(PAYER, WaitingKind.SUBMISSION, 0)],
-        ),
-        (
-            {"forms": (FormRow(2, True, 5, 5, 2, FormState.REQUESTED, 0),)},
-            [(BUYER, WaitingKind.RED_CONFIRMATION, 2)],
-        ),
-        (
-            {"forms": (FormRow(2, False, 5, 5, 2, FormState.REQUESTED, 0),)},
-            [(ISSUER, WaitingKind.RED_CONFIRMATION, 2)],
-        ),
-        (
-            {"forms": (FormRow(2, False, 5, 5, 2, FormState.CONFIRMED, 0),)},
-            [(ISSUER, WaitingKind.RED_ISSUE, 2)],
-        ),
-        ({"forms": (FormRow(2, False, 5, 5, 2, FormState.ISSUED, 0),)}, []),
-        ({"offer": OfferRow(PAYER, 9), "document": Document.CANCELLED}, []),
+        ((Sizes(version=1), Sizes(version=2)), "part sizes"),
+        ((TransactionsPart(), Renamed(""), Held("")), "held"),
     ],
 )
-def test_what_waits_is_read_from_the_row(
-    changes: dict[str, object], waiting: list[tuple[str, int, int]]
+async def test_no_two_parts_have_a_name_in_common(
+    tmp_path: Path, parts: tuple[IndexPart, ...], twice: str
 ) -> None:
-    invoice = row(number(1), bytes(32), **changes)  # type: ignore[arg-type]
-
-    assert list(waiting_of(invoice)) == waiting
-
-
-async def test_what_waits_leaves_when_it_is_done_and_pages(
-    index: QueryIndex, ledger: Ledger
-) -> None:
-    body = ledger.issue(*(number(n) for n in range(5)))
-    txid = transaction_id(body)
-    for n in range(5):
-        ledger.put(row(number(n), txid, offer=OfferRow(PAYER, 9)))
-    await follow(index, ledger, ledger.block(body))
-
-    first = await index.waiting([PAYER], (-1, -1, -1), 3)
-    last = first[-1]
-    rest = await index.waiting([PAYER], (last.invoice.sequence, last.kind, last.reference), 3)
-    ledger.put(row(number(0), txid, holder=PAYER))
-    await follow(index, ledger, ledger.block(ledger.body([ops.SignOffer(number(0))])))
-    after = await index.waiting([PAYER], (-1, -1, -1), 10)
-
-    def numbers(items: list[WaitingItem]) -> list[str]:
-        return [item.invoice.number for item in items]
-
-    assert numbers(first + rest) == [number(n) for n in range(5)]
-    assert numbers(after) == [number(n) for n in range(1, 5)]
-    assert await index.waiting([BUYER], (-1, -1, -1), 10) == []
-
-
-def test_a_batch_names_each_touched_invoice_once(ledger: Ledger) -> None:
-    body = ledger.body([ops.BookInvoice(number(1), "a"), ops.UnbookInvoice(number(1), "b")])
-
-    issued = ledger.issue(number(1))
-
-    batch = index_batch([open_block(ledger.block(issued, body))])
-
-    assert list(batch.touched) == batch.missing == [number(1)]
-    assert len(batch.steps) == 2
-    assert list(batch.born) == [(number(1), transaction_id(issued))]
+    with pytest.raises(ValueError, match=f"two of {twice}"):
+        await QueryIndex.open(tmp_path / "index.db", parts)
+    assert not (tmp_path / "index.db").exists()

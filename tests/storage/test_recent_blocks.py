@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from node import indexing
 from node.chain.block import Block, encode_block
 from node.chain.voters import VoterSet
+from node.domains.invoices.index.part import InvoicesPart
 from node.indexing import Indexer
+from node.runtime.domains import INDEX_PARTS
 from node.storage import recent_blocks
 from node.storage.index import QueryIndex
+from node.storage.index_part import IndexPart
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.recent_blocks import RecentBlocks
+from node.storage.transactions_part import TransactionsPart
 from node.tracker import Tracker
 from tests.ledger.history import PastBlock, SigningWorld, random_history
 
@@ -35,11 +40,13 @@ class Followed:
         self.indexer = Indexer(index, reader, Tracker())
 
     @classmethod
-    async def open(cls, folder: Path, world: SigningWorld) -> Followed:
-        folder.mkdir()
+    async def open(
+        cls, folder: Path, world: SigningWorld, parts: Sequence[IndexPart] = INDEX_PARTS
+    ) -> Followed:
+        folder.mkdir(exist_ok=True)
         path, voters = folder / "ledger.db", VoterSet.from_genesis(world.genesis)
         ledger = await Ledger.open(path, world.genesis, voters.hash, lambda _: None)
-        index = await QueryIndex.open(folder / "index.db")
+        index = await QueryIndex.open(folder / "index.db", parts)
         return cls(folder, ledger, await LedgerReader.open(path), index)
 
     async def apply(self, entries: Sequence[CommittedEntry], *, tell: bool) -> None:
@@ -96,7 +103,57 @@ async def test_the_same_rows_from_applied_and_from_stored_blocks(
     # The history is worth following: every table has rows.
     assert all(len(rows) > 0 for rows in stored.values())
     assert len(stored["invoices"]) > 20
-    assert len(stored["steps"]) > 20
+    assert len(stored["invoice_steps"]) > 20
+
+
+class NewerInvoices(InvoicesPart):
+    """The invoices' part of a later program."""
+
+    version = InvoicesPart.version + 1
+
+
+async def test_a_part_that_is_rebuilt_comes_to_the_same_rows_while_the_others_keep_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, past = random_history(5, 60)
+    todo = entries(past)
+    straight = await Followed.open(tmp_path / "straight", world)
+    await straight.apply(todo, tell=True)
+    while await straight.indexer.advance():
+        pass
+    wanted = await straight.close()
+    followed = await Followed.open(tmp_path / "rebuilt", world)
+    await followed.apply(todo[:40], tell=True)
+    while await followed.indexer.advance():
+        pass
+    await followed.close()
+
+    monkeypatch.setattr(indexing, "BLOCKS_PER_BATCH", 7)
+    parts = (TransactionsPart(), NewerInvoices())
+    followed = await Followed.open(tmp_path / "rebuilt", world, parts)
+    index = followed.index
+    heights, places = [index.heights], []
+    for start in range(40, len(todo), 5):
+        await followed.apply(todo[start : start + 5], tell=True)
+        await followed.indexer.advance()
+        places.append((followed.ledger.head.height, index.height_of("invoices")))
+        heights.append(index.heights)
+    while await followed.indexer.advance():
+        pass
+    heights.append(index.heights)
+    found = await followed.close()
+
+    # Those that are complete stay so, while the other comes from the beginning.
+    assert heights[1:-1] == [[head, place] for head, place in places]
+    assert [place for _, place in places] == [7 * n for n in range(1, len(places) + 1)]
+    assert (heights[0], heights[-1]) == ([40, 0], [followed.ledger.head.height])
+    heads = found.pop("parts")
+    assert [(name, version) for name, version, *_ in heads] == [
+        ("invoices", 2),
+        ("transactions", 1),
+    ]
+    del wanted["parts"]
+    assert found == wanted
 
 
 async def test_blocks_that_were_handed_over_are_not_read_again(

@@ -1,88 +1,36 @@
-"""From ledger blocks to rows of the query index. Pure: bytes in, tuples out; knows no SQLite.
+"""From ledger blocks to rows of the invoices' part of the index. Pure: knows no SQL.
 
 A *step* is one applied operation on one invoice: the trace of an invoice is its issue, which its
 state row tells, and then its steps in order.
-Blocks come from this node's own ledger, so a malformed leaf is a fault of the node, not input.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, cast
 
 import msgspec
 
-from node.chain.leaf import Leaf, TransactionLeaf
+from node.ledger.codes import Table
 from node.ledger.faults import MACHINE_ERRORS
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.operations import ActForRetired
 from node.ledger.invoices.rows import FormState, InvoiceRow
 from node.ledger.operations import ByKey, DirectOperation
 from node.ledger.rulebook import RULEBOOK, tag_of
-from node.ledger.transaction import TransactionBody, transaction_id
-
-SEQUENCE_SHIFT = 10
-"""An invoice's place in the order of issue: leaf index << 10 | operation (< 1,000)."""
-
-
-class LedgerBlock(Protocol):
-    """A stored block, as node.storage.ledger_reader reads it."""
-
-    @property
-    def height(self) -> int:
-        """From 1."""
-        ...
-
-    @property
-    def first_index(self) -> int:
-        """Tree position of the first leaf."""
-        ...
-
-    @property
-    def leaves(self) -> Sequence[bytes]:
-        """Leaf bytes in tree order; the seal is the last."""
-        ...
-
-
-class OpenedTransaction(msgspec.Struct, frozen=True, gc=False):
-    """A transaction leaf."""
-
-    index: int
-    """Its place in the tree."""
-    txid: bytes
-    code: int
-    """`node.ledger.codes.Code`."""
-    body: TransactionBody | None
-    """None of one that was refused: it changed nothing."""
-
-
-class OpenedBlock(msgspec.Struct, frozen=True):
-    """A block whose leaves are decoded: what the index is made from."""
-
-    height: int
-    first_index: int
-    time_ms: int
-    transactions: Sequence[OpenedTransaction]
-    rows: Mapping[str, InvoiceRow] = {}
-    """State rows that the block wrote, as it left them, by number; one that was read has none."""
-
+from node.ledger.transaction import TransactionBody
+from node.storage.index_part import SEQUENCE_SHIFT, OpenedBlock, OpenedTransaction
 
 Step = tuple[str, int, int, int, bytes, int, str, int | None, str | None, int | None]
 """number, leaf index, operation, height, txid, tag, signer, amount, other, reference."""
 
 
-class IndexBatch(msgspec.Struct, frozen=True):
+class InvoiceBatch(msgspec.Struct, frozen=True):
     """Rows of consecutive blocks, ready to write."""
 
-    first_height: int
-    last_height: int
     blocks: list[tuple[int, int, int]]
     """height, first index, time."""
-    transactions: list[tuple[int, bytes, int, int]]
-    """leaf index, txid, height, code."""
     steps: list[Step]
     joined: list[tuple[str, str]]
     """number, party: its new holder, or whom it was submitted to. From operations, not from state
@@ -96,15 +44,16 @@ class IndexBatch(msgspec.Struct, frozen=True):
     """Numbers of invoices that these blocks cancel."""
     touched: dict[str, None]
     """Numbers whose state rows the index needs, in order."""
-    rows: dict[str, InvoiceRow]
+    rows: dict[bytes, InvoiceRow]
     """Those of the rows that came with the blocks, as the last block left them."""
     faults: list[tuple[bytes, Exception]]
     """Transactions whose steps could not be made: they stand in the index without."""
 
     @property
-    def missing(self) -> list[str]:
-        """Numbers whose state rows are to be fetched, if there are any."""
-        return [number for number in self.touched if number not in self.rows]
+    def missing(self) -> list[bytes]:
+        """Keys of the state rows to be fetched, if there are any."""
+        keys = [number.encode() for number in self.touched]
+        return [key for key in keys if key not in self.rows]
 
 
 class WaitingKind(IntEnum):
@@ -122,49 +71,24 @@ class WaitingKind(IntEnum):
     """What it claimed and still locks: pay, or release."""
 
 
-_leaf_decoder = msgspec.msgpack.Decoder(Leaf)
-_body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
 
 
-@lru_cache(maxsize=65_536)
-def party_key(party: str) -> int:
-    """A party reference as a signed 64-bit integer (of SHA-256): a small index key."""
-    return int.from_bytes(hashlib.sha256(party.encode()).digest()[:8], "big", signed=True)
-
-
-def open_block(block: LedgerBlock) -> OpenedBlock:
-    """Decode the leaves of a stored block.
-
-    Raises:
-        msgspec.MsgspecError: a stored leaf is damaged.
-    """
-    seal = _leaf_decoder.decode(block.leaves[-1])
-    assert not isinstance(seal, TransactionLeaf), "a block ends with its seal"
-    transactions = []
-    for index, data in enumerate(block.leaves[:-1], block.first_index):
-        leaf = _leaf_decoder.decode(data)
-        assert isinstance(leaf, TransactionLeaf), "only the last leaf is a seal"
-        body = _body_decoder.decode(leaf.body) if leaf.code == 0 else None
-        transactions.append(OpenedTransaction(index, transaction_id(leaf.body), leaf.code, body))
-    return OpenedBlock(block.height, block.first_index, seal.time_ms, transactions)
-
-
-def index_batch(blocks: Sequence[OpenedBlock]) -> IndexBatch:
+def invoice_batch(blocks: Sequence[OpenedBlock]) -> InvoiceBatch:
     """The rows of consecutive blocks, lowest first; at least one."""
-    batch = IndexBatch(blocks[0].height, blocks[-1].height, [], [], [], [], {}, [], {}, {}, [])
+    batch = InvoiceBatch([], [], [], {}, [], {}, {}, [])
     for block in blocks:
         batch.blocks.append((block.height, block.first_index, block.time_ms))
-        batch.rows.update(block.rows)
+        written = block.rows.get(Table.INVOICE, {})
+        batch.rows.update(cast("Mapping[bytes, InvoiceRow]", written))
         for leaf in block.transactions:
-            batch.transactions.append((leaf.index, leaf.txid, block.height, leaf.code))
             if leaf.body is not None:
                 _add_steps_if_possible(batch, block.height, leaf, leaf.body)
     return batch
 
 
 def _add_steps_if_possible(
-    batch: IndexBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
+    batch: InvoiceBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
 ) -> None:
     """A fault of this program over one transaction must not end the index for all others.
 
@@ -210,7 +134,7 @@ def _waiting(row: InvoiceRow) -> Iterator[tuple[str, int, int]]:
 
 
 def _add_steps(
-    batch: IndexBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
+    batch: InvoiceBatch, height: int, leaf: OpenedTransaction, body: TransactionBody
 ) -> None:
     index, txid, author = leaf.index, leaf.txid, str(body.author)
     born, touched = batch.born, batch.touched

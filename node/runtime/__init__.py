@@ -1,0 +1,1 @@
+"""What runs a node: its parts put together."""
