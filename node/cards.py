@@ -177,6 +177,8 @@ tax_rates = {rates}
 # Who decides on members and voters, and how many of them must agree.
 governors = {governors}
 threshold = {threshold}
+# Where days and months begin, in minutes ahead of UTC: 480 in China.
+utc_offset_minutes = 0
 
 [terms]
 # In milliseconds, counted in block time.
@@ -186,6 +188,8 @@ red_issue_ms = 259200000    # a confirmed form must be issued within 72 h
 respond_ms = 1296000000     # the buyer responds within 15 days
 lock_ms = 2592000000        # a reimburser's lock holds 30 days
 offer_ms_max = 2592000000   # an offer is open for at most 30 days
+hold_ms_max = 259200000     # an issuing hold ends by itself within 72 h
+uphold_ms_max = 2592000000  # or, upheld by two keys of the bureau, within 30 days
 # A transaction is valid for at most this many blocks.
 validity_heights = 100000
 """

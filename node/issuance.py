@@ -18,7 +18,8 @@ from node.following.outcomes import RefusedError
 from node.keyring import Keyring
 from node.ledger.codes import Code, Table
 from node.ledger.invoices.operations import IssueInvoice, IssueRedLetter
-from node.ledger.invoices.rows import decode_invoice, decode_segments, segments_key
+from node.ledger.invoices.register_rows import decode_segments, segments_key
+from node.ledger.invoices.rows import decode_invoice
 from node.ledger.operations import Operation
 from node.readers import Readers
 from node.sealing import (

@@ -72,7 +72,7 @@ from node.readers import Readers
 from node.rejoining import Rejoining, recall
 from node.resumption import RULES
 from node.retired import StandIn
-from node.runtime.domains import INDEX_PARTS
+from node.runtime.domains import index_parts
 from node.signer import Signer
 from node.standing import Standing
 from node.storage import rebuilt
@@ -161,7 +161,7 @@ class Node:
         self._files.append(outbox.close)
         self._wallet = await Wallet.open(data / "wallet.db", self._keys.identity, self._keyring)
         self._files.append(self._wallet.close)
-        index = await QueryIndex.open(data / "index.db", INDEX_PARTS)
+        index = await QueryIndex.open(data / "index.db", index_parts(self._genesis))
         self._files.append(index.close)
         # Who may have forgotten signatures may have forgotten votes, unless the loss is bounded.
         forgot = self._cosigner.rejoining and self._cosigner.memory.above is None

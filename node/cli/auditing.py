@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +29,17 @@ _GENESIS_BYTES_MAX = 1 << 20
 
 
 def run_audit(
-    config: NodeConfig, parts: Sequence[IndexPart], *, from_height: int, processes: int
+    config: NodeConfig,
+    parts: Callable[[Genesis], Sequence[IndexPart]],
+    *,
+    from_height: int,
+    processes: int,
 ) -> dict[str, object]:
     """Audit the data folder of a node; the result as `--json` prints it.
 
     Args:
         config: The node's.
-        parts: Of the query index.
+        parts: Of the query index of a network.
         from_height: Below it signatures are taken for verified.
         processes: How many work: one does the blocks again, the others verify signatures.
 
@@ -51,7 +55,7 @@ def run_audit(
                 genesis,
                 config.node.name,
                 config.node.data_dir,
-                parts,
+                parts(genesis),
                 from_height=from_height,
                 processes=processes,
                 progress=progress,

@@ -309,9 +309,9 @@ def audit(
 ) -> None:
     """Check all that this node has stored, also while it runs. Exit code 0 only if it is valid."""
     from node.cli.auditing import run_audit, verdict_of
-    from node.runtime.domains import INDEX_PARTS
+    from node.runtime.domains import index_parts
 
-    result = run_audit(load(config), INDEX_PARTS, from_height=from_height, processes=processes)
+    result = run_audit(load(config), index_parts, from_height=from_height, processes=processes)
     if as_json:
         print_json(result)
     else:

@@ -139,6 +139,20 @@ class Code(IntEnum):
     NO_DISCREPANCY = 284
     DISCREPANCY_RESOLVED = 285
 
+    # Invoices continued: payments, holds, use, 500–.
+    OVER_PAID = 500
+    NOT_BANK = 501
+    REFERENCE_USED = 502
+    ISSUING_HELD = 510
+    ALREADY_HELD = 511
+    NOT_HELD = 512
+    SECOND_KEY_NEEDED = 513
+    ALREADY_APPEALED = 514
+    INVOICE_USED = 520
+    INVOICE_NOT_USED = 521
+    NOT_ACCEPTED = 522
+    NOT_SPECIAL = 523
+
 
 LEAFLESS_MAX = 19
 """Outcomes 1..19 leave no leaf and no txid record (ARCHITECTURE: Formats, Leaf)."""
@@ -167,6 +181,10 @@ class Table(IntEnum):
     """What the tax bureau's node found wrong in sealed details."""
     PROPOSAL = 12
     REGION = 13
+    PAYMENT = 14
+    """Payments attested, by the references that they used up."""
+    HOLD = 15
+    """Issuing holds, and the causes that had one."""
 
 
 CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
@@ -315,6 +333,33 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.ALREADY_RECORDED: ("This discrepancy is recorded already.", "该差异已登记。"),
     Code.NO_DISCREPANCY: ("No such discrepancy is recorded.", "该差异未登记。"),
     Code.DISCREPANCY_RESOLVED: ("The discrepancy is resolved already.", "该差异已处理。"),
+    Code.OVER_PAID: ("More than is still to be paid of the invoice.", "超过该发票的未付金额。"),
+    Code.NOT_BANK: (
+        "Only the issuer, or a bank, attests a payment.",
+        "只有开票方或银行可以证明付款。",
+    ),
+    Code.REFERENCE_USED: (
+        "This payment reference has been used.",
+        "该付款凭证号已被使用。",
+    ),
+    Code.ISSUING_HELD: (
+        "The tax bureau holds this issuer's invoices until a time.",
+        "税务机关已暂缓该企业开票,到期自动解除。",
+    ),
+    Code.ALREADY_HELD: (
+        "The issuer is held, or has been held for this cause.",
+        "该企业已被暂缓开票,或已因同一事由暂缓过。",
+    ),
+    Code.NOT_HELD: ("No such hold is live.", "没有有效的暂缓开票措施。"),
+    Code.SECOND_KEY_NEEDED: (
+        "A second key of the tax bureau must sign too.",
+        "须由税务机关的另一把密钥共同签名。",
+    ),
+    Code.ALREADY_APPEALED: ("This hold has been appealed.", "已就该措施提出申诉。"),
+    Code.INVOICE_USED: ("The invoice's tax is used already.", "该发票已抵扣或已用于退税。"),
+    Code.INVOICE_NOT_USED: ("The invoice is not deducted.", "该发票未抵扣。"),
+    Code.NOT_ACCEPTED: ("The buyer has not accepted the invoice.", "购买方尚未确认该发票。"),
+    Code.NOT_SPECIAL: ("Only a special invoice can be deducted.", "只有专用发票可以抵扣。"),
 }
 """By code: English, Chinese. Complete: a test compares it with `Code`."""
 

@@ -221,6 +221,7 @@ class _Run:
             return Result(txid, code, None, leaf=False)
         step = self._step
         step.txid = txid
+        step.key = body.key
         step.notes = []
         step.numbers_of = author.id
         rules, scopes = self._rulebook.rules, self._rulebook.scopes

@@ -37,6 +37,7 @@ HexKey = Annotated[str, whole("[0-9a-f]{64}")]
 RoleName = Annotated[str, whole("[a-z_]{1,40}")]
 Term = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Added to times and heights, which are never more."""
+UtcOffsetMinutes = Annotated[int, msgspec.Meta(ge=-720, le=840)]
 Created = Annotated[str, whole("[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")]
 
 
@@ -55,6 +56,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     offer_ms_max: Term = 30 * _DAY_MS
     validity_heights: Term = 100_000
     proposal_ms: Term = 30 * _DAY_MS
+    hold_ms_max: Term = 72 * _HOUR_MS
+    uphold_ms_max: Term = 30 * _DAY_MS
 
 
 class ParticipantDocument(Worded, frozen=True):
@@ -95,6 +98,8 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     terms: Terms
     participants: tuple[ParticipantDocument, ...]
     voters: tuple[VoterDocument, ...]
+    utc_offset_minutes: UtcOffsetMinutes = 0
+    """Of calendar days and months: 480 in China."""
 
     @property
     def network_id(self) -> bytes:
@@ -128,6 +133,7 @@ class _NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tax_rates: list[int]
     governors: list[str]
     threshold: int
+    utc_offset_minutes: int = 0
 
 
 def parse_genesis(text: str) -> Genesis:
@@ -156,6 +162,7 @@ def parse_genesis(text: str) -> Genesis:
                 _from_table(VoterDocument, row, f"voter[{number}]")
                 for number, row in enumerate(document.voter)
             ),
+            utc_offset_minutes=table.utc_offset_minutes,
         )
         # The positional form carries every constraint: round-trip through it.
         genesis = msgspec.msgpack.decode(msgspec.msgpack.encode(genesis), type=Genesis)

@@ -41,6 +41,7 @@ class Step:
         "date",
         "height",
         "home",
+        "key",
         "month",
         "notes",
         "now",
@@ -75,6 +76,8 @@ class Step:
         self.participant: ParticipantRow | None = None
         """The author, when it acts for itself; None for a bare key."""
         self.txid = b""
+        self.key = b""
+        """The key that signs the transaction."""
         self.position = 0
         self.notes: list[Note] = []
         self.rules = rules

@@ -55,6 +55,11 @@ class Role(IntEnum):
     POLICE = 6
     CENTRAL_BANK = 7
     BANK = 8
+    FOREX = 9
+    PROCURATORATE = 10
+    COURT = 11
+    MARKET_REGULATOR = 12
+    AUDITOR = 13
 
 
 ROLE_NAMES: dict[str, Role] = {role.name.lower(): role for role in Role}

@@ -117,6 +117,7 @@ class BlockMaker:
             time_ms=time_ms,
             terms=self._genesis.terms,
             home_currency=self._genesis.home_currency,
+            utc_offset_minutes=self._genesis.utc_offset_minutes,
         )
         outcome = execute_block(read(checked, context), context, checked)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)

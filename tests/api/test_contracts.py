@@ -32,6 +32,14 @@ from node.ledger.invoices.bureau_operations import (
     PublishTaxRates,
 )
 from node.ledger.invoices.operations import RateGroup
+from node.ledger.invoices.register_rows import (
+    QuotaRow,
+    SegmentRow,
+    SegmentsRow,
+    TaxRatesRow,
+    quota_key,
+    segments_key,
+)
 from node.ledger.invoices.rows import (
     ClaimRow,
     DiscrepancyKind,
@@ -41,15 +49,9 @@ from node.ledger.invoices.rows import (
     GroupRow,
     OfferRow,
     OrderRow,
-    QuotaRow,
-    SegmentRow,
-    SegmentsRow,
     SubmissionRow,
-    TaxRatesRow,
     discrepancy_key,
     order_key,
-    quota_key,
-    segments_key,
 )
 from node.ledger.operations import DirectOperation
 from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState

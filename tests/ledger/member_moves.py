@@ -18,8 +18,11 @@ from node.ledger.invoices.bureau_operations import (
     ResumeIssuing,
     SuspendIssuing,
 )
+from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold
+from node.ledger.invoices.hold_rows import decode_hold, hold_key
 from node.ledger.invoices.region_rows import decode_region
-from node.ledger.invoices.rows import FormState, InvoiceRow, decode_allotment
+from node.ledger.invoices.register_rows import decode_allotment
+from node.ledger.invoices.rows import FormState, InvoiceRow
 from node.ledger.membership import operations as ms
 from node.ledger.membership.keys import possession_message
 from node.ledger.membership.rows import (
@@ -44,6 +47,7 @@ from node.ledger.types import Role
 from tests.ledger.moves import BUREAUS, ISSUERS, SEGMENT, Draw, Move, group_left, invoices
 from tests.ledger.world import (
     BUREAU,
+    HOUR,
     PARTICIPANTS,
     THIRD_ISSUER,
     THIRD_PAYMASTER,
@@ -62,6 +66,7 @@ _RETIRING = (THIRD_ISSUER, THIRD_PAYMASTER, *NEWCOMERS)
 MEMBER_KINDS = (
     *("add_key", "rotate_key", "revoke_key", "propose", "vote", "vote", "vote", "withdraw"),
     *("region", "region_segment", "suspend_issuing", "resume_issuing", "resume_issuing"),
+    *("hold", "lift_hold", "appeal_hold"),
     *("bureau_segment", "retired_request", "retired_issue"),
 )
 
@@ -87,6 +92,9 @@ class MemberMoves:
             "region_segment": self._region_segment,
             "suspend_issuing": lambda draw: self._issuing(SuspendIssuing, draw),
             "resume_issuing": lambda draw: self._issuing(ResumeIssuing, draw),
+            "hold": self._hold,
+            "lift_hold": self._lift_hold,
+            "appeal_hold": self._appeal_hold,
             "bureau_segment": lambda _: (
                 BUREAU,
                 AllotSegment(BUREAU, number(BUREAU_SERIAL), SEGMENT),
@@ -191,6 +199,26 @@ class MemberMoves:
 
     def _issuing(self, make: Callable[[str, str], DirectOperation], draw: Draw) -> Move:
         return BUREAUS[draw[1] % 3], make(ISSUERS[draw[0] % 3], "case")
+
+    def _hold(self, draw: Draw) -> Move:
+        a, b = draw
+        cause = hashlib.sha256(b"cause %d" % a).digest()
+        until = self.world.now + (1 + b % 80) * HOUR
+        hold = HoldIssuing(ISSUERS[a % 3], f"case {b % 40}", cause, until, ())
+        return BUREAUS[b % 3], hold
+
+    def _lift_hold(self, draw: Draw) -> Move:
+        issuer = ISSUERS[draw[0] % 3]
+        return BUREAUS[draw[1] % 3], LiftHold(issuer, self._reference(issuer))
+
+    def _appeal_hold(self, draw: Draw) -> Move:
+        issuer = ISSUERS[draw[0] % 3]
+        grounds = hashlib.sha256(b"grounds %d" % draw[1]).digest()
+        return issuer, AppealHold(self._reference(issuer), grounds, ())
+
+    def _reference(self, issuer: str) -> str:
+        value = self.world.store.get((Table.HOLD, hold_key(issuer)))
+        return "none" if value is None else decode_hold(value).reference
 
     def _retired_request(self, draw: Draw) -> Move:
         row = self._blue(draw)

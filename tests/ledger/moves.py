@@ -53,6 +53,7 @@ KINDS = (
     *("offer", "sign", "refuse", "withdraw", "submit", "submit", "claim", "claim", "release"),
     *("reimburse", "book", "unbook", "cancel", "red", "red", "confirm", "deny", "red_withdraw"),
     *("red_lapse", "consent", "consent", "issue_red", "issue_red"),
+    *("pay", "pay", "deduct", "undeduct"),
     *("respond", "respond", "lapse", "rule", "freeze", "unfreeze", "unfreeze"),
 )
 """What an operation's maker is called by; the rarer successes appear twice."""
@@ -109,12 +110,13 @@ class Moves:
             tax=tax,
             gross=net + tax,
             currency=("CNY", "USD")[draw[0] % 2],
+            special=draw[1] % 3 > 0,
         )
         return issuer, invoice
 
     def suggested(self, row: InvoiceRow) -> list[str]:
         """Kinds that the state of an invoice makes likely."""
-        kinds = ["submit", "red", "offer", "book", "unbook"]
+        kinds = ["submit", "red", "offer", "book", "unbook", "pay", "deduct"]
         if row.frozen:
             return ["unfreeze", "release", "respond"]
         if row.response in (Response.NONE, Response.RECEIVED):
@@ -158,6 +160,12 @@ class Moves:
         bureau = BUREAUS[b % 3]
         locked = claim.locked if claim else 1
         return {
+            "pay": lambda: (
+                row.issuer,
+                ops.PayInvoice(blue, 1 + a % max(1, row.payable + b % 2), f"wire {a % 50}"),
+            ),
+            "deduct": lambda: (row.buyer, ops.DeductInvoice(blue)),
+            "undeduct": lambda: (row.buyer, ops.UndeductInvoice(blue)),
             "respond": lambda: (row.buyer, self._word(row, draw)),
             "lapse": lambda: (STRANGER, ops.LapseResponse(blue)),
             "rule": lambda: (bureau, ops.RuleDispute(blue, a % 2 == 0, "heard both")),

@@ -24,8 +24,9 @@ from node.ledger.execution import CheckedTransaction
 from node.ledger.footprint import footprint
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import PublishExchangeRate, PublishTaxRates
+from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.membership.operations import KeyKind, RotateKey
-from node.ledger.operations import ByKey, Operation
+from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.rulebook import RULEBOOK, tag_of
 from node.ledger.transaction import Transaction, decode_transaction
 from tests.ledger.history import SigningWorld, random_history
@@ -99,6 +100,17 @@ def rare(world: SigningWorld) -> Iterator[Transaction]:
     yield world.signed(BUREAU, PublishExchangeRate("EUR", 8_000_000, "2026-08-31"))
 
 
+def later(number: str) -> Iterator[DirectOperation]:
+    """Operations that are younger than the history."""
+    yield ops.PayInvoice(number, 5, "wire 1")
+    yield ops.DeductInvoice(number)
+    yield ops.UndeductInvoice(number)
+    yield HoldIssuing(BUYER, "case 1", bytes(32), 9, (bytes(32),))
+    yield UpholdHold(BUYER, "case 1", 99, "why", bytes(32), bytes(64))
+    yield LiftHold(BUYER, "case 1")
+    yield AppealHold("case 1", bytes(32), (bytes(32),))
+
+
 def samples(kept: Recorded) -> dict[str, Any]:
     """The first operation of each kind in the history: what it reads, and what its trace keeps."""
     found: dict[str, Any] = {}
@@ -117,6 +129,10 @@ def samples(kept: Recorded) -> dict[str, Any]:
                 name += f" {type(inner.operation).__name__}"
             if name not in found:
                 found[name] = sample(world, transaction, inner)
+    number = next(iter(invoices(world)), "26440000000000000001")
+    for operation in later(number):
+        transaction = world.transaction(BUREAU, [operation])
+        found[type(operation).__name__] = sample(world, transaction, operation)
     return dict(sorted(found.items()))
 
 

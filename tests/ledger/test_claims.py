@@ -14,9 +14,9 @@ from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
     BookingRow,
     SubmissionRow,
+    encode_invoice,
 )
 from node.ledger.operations import Operation
-from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -169,7 +169,7 @@ def _booked(world: World) -> None:
 def _full_of_submissions(world: World) -> None:
     row = world.invoice(BLUE)
     row.submissions = tuple(SubmissionRow(f"{i:018d}", 1, 1) for i in range(CLAIMS_MAX))
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
 
 
 def _full_of_claims(world: World) -> None:
@@ -181,13 +181,13 @@ def _out_of_claim_numbers(world: World) -> None:
     _submit(world)
     row = world.invoice(BLUE)
     row.claims_made = FORM_IDS_MAX + 1
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
 
 
 def _full_of_bookings(world: World) -> None:
     row = world.invoice(BLUE)
     row.bookings = tuple(BookingRow(f"{i:018d}", "x", START) for i in range(BOOKINGS_MAX))
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
 
 
 PAY = ops.ReimburseClaim(BLUE, 0, 1, "b", "p")
@@ -253,7 +253,7 @@ def test_used_up_submissions_make_room_for_new_ones() -> None:
     world = issued()
     row = world.invoice(BLUE)
     row.submissions = tuple(SubmissionRow(f"{i:018d}", 1, 0) for i in range(CLAIMS_MAX))
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
     world.ok(BUYER, ops.SubmitInvoice(BLUE, PAYMASTER, 1))
     assert len(world.invoice(BLUE).submissions) == 1
 

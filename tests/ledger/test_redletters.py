@@ -16,9 +16,9 @@ from node.ledger.invoices.rows import (
     Document,
     FormRow,
     FormState,
+    encode_invoice,
 )
 from node.ledger.operations import Operation
-from node.ledger.row_codec import encode_row
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -375,13 +375,13 @@ def _full_of_forms(world: World) -> None:
     row = world.invoice(BLUE)
     forms = [FormRow(i, i % 2 == 0, 1, 1, 4, FormState.REQUESTED, START) for i in range(FORMS_MAX)]
     row.forms, row.red_reserved, row.forms_made = tuple(forms), FORMS_MAX, FORMS_MAX
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
 
 
 def _out_of_form_numbers(world: World) -> None:
     row = world.invoice(BLUE)
     row.forms_made = FORM_IDS_MAX + 1
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
 
 
 def confirm(form: int = 0) -> ops.ConfirmRedLetter:

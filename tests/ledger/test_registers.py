@@ -11,7 +11,7 @@ from node.ledger.invoices.bureau_operations import (
     PublishExchangeRate,
     PublishTaxRates,
 )
-from node.ledger.invoices.rows import (
+from node.ledger.invoices.register_rows import (
     EXCHANGE_RATES_MAX,
     SEGMENTS_MAX,
     SegmentRow,

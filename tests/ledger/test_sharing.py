@@ -17,10 +17,10 @@ from node.ledger.invoices.rows import (
     decode_discrepancy,
     decode_share,
     discrepancy_key,
+    encode_invoice,
     share_key,
     share_range,
 )
-from node.ledger.row_codec import encode_row
 from node.ledger.signing import public_key
 from tests.ledger.world import (
     BUREAU,
@@ -114,7 +114,7 @@ def test_sharers_are_bounded() -> None:
     world = sealed()
     row = world.invoice(BLUE)
     row.sharers = tuple(SharerRow(f"{n:018d}", 1) for n in range(SHARERS_MAX))
-    world.replace_row(Table.INVOICE, BLUE.encode(), encode_row(row))
+    world.replace_row(Table.INVOICE, BLUE.encode(), encode_invoice(row))
     assert world.code(SELLER, share()) is Code.TOO_MANY_SHARES
 
 

@@ -12,9 +12,16 @@ from typing_extensions import override
 
 from node.ledger.codes import Code, Table
 from node.ledger.digest import StateDigest
-from node.ledger.invoices.rows import Document, InvoiceRow, Response, decode_invoice
+from node.ledger.invoices.rows import (
+    Document,
+    InvoiceRow,
+    Response,
+    decode_invoice,
+    decode_payment,
+    encode_invoice,
+    payment_key,
+)
 from node.ledger.operations import DirectOperation
-from node.ledger.row_codec import encode_row
 from node.ledger.state import RowChange
 from tests.ledger.member_moves import (
     BUREAU_SERIAL,
@@ -163,6 +170,18 @@ class Ledger(RuleBasedStateMachine):
                 assert row.available + taken == row.gross
 
     @invariant()
+    def money_attested_is_paid_or_owed_back(self) -> None:
+        attested: dict[str, int] = {}
+        for (table, key), value in self.world.store.items():
+            if table is Table.PAYMENT:
+                payment = decode_payment(value)
+                if key == payment_key(payment.invoice, payment.reference):
+                    before = attested.get(payment.invoice, 0)
+                    attested[payment.invoice] = before + payment.amount
+        for row in invoices(self.world).values():
+            assert row.paid + row.payment_refund_due == attested.get(row.number, 0)
+
+    @invariant()
     def quota_and_numbers_are_conserved(self) -> None:
         rows = invoices(self.world)
         for issuer in ISSUERS:
@@ -210,7 +229,7 @@ class Ledger(RuleBasedStateMachine):
         rows = [RowChange(t, k, None, v) for (t, k), v in self.world.store.items()]
         assert StateDigest().apply(rows) == self.world.digest
         for row in invoices(self.world).values():
-            assert decode_invoice(encode_row(row)) == row
+            assert decode_invoice(encode_invoice(row)) == row
 
 
 TestLedger = Ledger.TestCase

@@ -17,6 +17,7 @@ from node.ledger.invoices.rows import Response
 from node.ledger.operations import DirectOperation
 from node.ledger.participants import decode_participant
 from node.ledger.row_codec import encode_row
+from node.ledger.rulebook import RULEBOOK
 from tests.ledger.world import (
     BUREAU,
     BUYER,
@@ -418,6 +419,14 @@ def test_every_refusal_of_the_table_has_a_case() -> None:
             shown[row].add(code)
     shown[1].add(Code.WRONG_PARTY)  # the test above
     assert shown == TABLE
+
+
+def test_the_law_names_every_refusal_of_the_table() -> None:
+    for row, refusals in TABLE.items():
+        named: set[Code] = set()
+        for spec in RULEBOOK.specs.values():
+            named |= spec.refusals if spec.row == row else set()
+        assert refusals <= named, row
 
 
 def test_a_response_stands_in_the_row() -> None:

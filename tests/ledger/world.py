@@ -29,16 +29,15 @@ from node.ledger.genesis_state import genesis_rows
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
 from node.ledger.invoices.invariant import check_invariant
-from node.ledger.invoices.rows import (
-    InvoiceRow,
+from node.ledger.invoices.register_rows import (
     QuotaRow,
     SegmentsRow,
-    decode_invoice,
     decode_quota,
     decode_segments,
     quota_key,
     segments_key,
 )
+from node.ledger.invoices.rows import InvoiceRow, decode_invoice
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.participants import decode_participant
 from node.ledger.rulebook import RULEBOOK
@@ -157,7 +156,12 @@ class World:
 
     def context(self) -> BlockContext:
         return BlockContext(
-            self.network_id, self.height, self.now, self.genesis.home_currency, self.genesis.terms
+            self.network_id,
+            self.height,
+            self.now,
+            self.genesis.home_currency,
+            self.genesis.terms,
+            self.genesis.utc_offset_minutes,
         )
 
     def signing_key(self, author: str) -> bytes:
@@ -360,12 +364,17 @@ def make_red(
 def opened(genesis: Genesis | None = None) -> World:
     """A world in which the seller may issue: a segment, and this month's quota."""
     world = World(genesis)
+    open_registers(world)
+    return world
+
+
+def open_registers(world: World) -> None:
+    """A segment, and this month's quota."""
     world.ok(
         BUREAU,
         AllotSegment(SELLER, SEGMENT_FIRST, SEGMENT_COUNT),
         GrantQuota(SELLER, MONTH, QUOTA, START, START + 30 * DAY),
     )
-    return world
 
 
 def issued(**changed: object) -> World:

@@ -40,6 +40,10 @@ def check_invariant(invoice: InvoiceRow) -> list[str]:
         ("partly accepted names a part", _accepted_fits(invoice)),
         ("rejected or disputed has no claim", _claim_free(invoice)),
         ("submissions' rest", all(0 <= s.left <= s.amount for s in invoice.submissions)),
+        ("paid ≥ 0", invoice.paid >= 0),
+        ("payment_refund_due ≥ 0", invoice.payment_refund_due >= 0),
+        ("paid ≤ what is to be paid", invoice.payable >= 0),
+        ("used is special and accepted", _use_fits(invoice)),
         ("document facet", _document_fits(invoice)),
         ("red is untouched", not invoice.red or _untouched(invoice)),
     ]
@@ -78,6 +82,11 @@ def _claim_free(invoice: InvoiceRow) -> bool:
     )
 
 
+def _use_fits(invoice: InvoiceRow) -> bool:
+    accepted = invoice.response in (Response.ACCEPTED, Response.DEEMED_ACCEPTED)
+    return not invoice.used or (invoice.special and accepted)
+
+
 def _document_fits(invoice: InvoiceRow) -> bool:
     match invoice.document:
         case Document.ISSUED:
@@ -99,5 +108,8 @@ def _untouched(invoice: InvoiceRow) -> bool:
         or invoice.offer
         or invoice.credited
         or invoice.red_reserved
+        or invoice.paid
+        or invoice.payment_refund_due
+        or invoice.used
         or invoice.response in (Response.ACCEPTED, Response.PARTLY_ACCEPTED)
     )

@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from node.ledger.codes import Code
-from node.ledger.context import month_of
+from node.ledger.invoices.issuing_holds import is_held
 from node.ledger.invoices.on_invoice import edit_invoice
 from node.ledger.invoices.operations import CancelInvoice, IssueInvoice, RateGroup
 from node.ledger.invoices.registers import (
@@ -56,6 +56,8 @@ def issue(step: Step, op: IssueInvoice) -> Code:
     assert step.participant is not None
     if step.participant.issuing_suspended:
         return Code.ISSUING_SUSPENDED
+    if is_held(step, step.actor):
+        return Code.ISSUING_HELD
     refusal = _refuse_public_part(step, op)
     if refusal:
         return refusal
@@ -83,11 +85,12 @@ def cancel(step: Step, invoice: InvoiceRow, op: CancelInvoice) -> Code:  # noqa:
         and invoice.holder == invoice.buyer
         and invoice.open_offer(step.now) is None
         and not (invoice.claims_made or invoice.bookings or invoice.forms)
+        and not (invoice.paid or invoice.payment_refund_due or invoice.used)
         and invoice.response not in _ACCEPTED
     )
     fresh = (
         step.now - invoice.issued_at <= step.terms.cancel_ms
-        and month_of(invoice.issued_at) == step.month
+        and step.context.month_at(invoice.issued_at) == step.month
     )
     if not (untouched and fresh):
         return Code.USE_RED_LETTER

@@ -18,23 +18,28 @@ from node.ledger.invoices import (
 )
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_law import BUREAU_OPERATIONS
+from node.ledger.invoices.hold_law import HOLD_OPERATIONS
+from node.ledger.invoices.hold_rows import HOLD_CAUSES, HOLDS
 from node.ledger.invoices.life_law import LIFE_OPERATIONS
 from node.ledger.invoices.on_invoice import no_facts
 from node.ledger.invoices.red_law import RED_OPERATIONS
 from node.ledger.invoices.region_rows import REGIONS, REGIONS_OF
-from node.ledger.invoices.rows import (
+from node.ledger.invoices.register_rows import (
     ALLOTMENTS,
-    DISCREPANCIES,
     EXCHANGE_RATES,
-    INVOICES,
-    ORDERS,
     QUOTAS,
     RATES_FOR_ALL_KEY,
     SEGMENTS,
-    SHARES,
     TAX_RATES,
-    DiscrepancyKind,
     TaxRatesRow,
+)
+from node.ledger.invoices.rows import (
+    DISCREPANCIES,
+    INVOICES,
+    ORDERS,
+    PAYMENTS,
+    SHARES,
+    DiscrepancyKind,
 )
 from node.ledger.participants import Scope
 from node.ledger.spec import Facts, Law, OpeningRow, OperationSpec
@@ -61,6 +66,7 @@ _ISSUE = OperationSpec(
             Code.NOT_PERMITTED,
             Code.ORDER_CONFLICT,
             Code.ISSUING_SUSPENDED,
+            Code.ISSUING_HELD,
             Code.UNKNOWN_PARTY,
             Code.DATE_INVALID,
             Code.NOTHING_TO_INVOICE,
@@ -138,6 +144,7 @@ INVOICES_LAW = Law(
         *RED_OPERATIONS,
         *_DETAILS,
         *BUREAU_OPERATIONS,
+        *HOLD_OPERATIONS,
     ),
     tables=(
         SEGMENTS,
@@ -151,6 +158,9 @@ INVOICES_LAW = Law(
         REGIONS_OF,
         SHARES,
         DISCREPANCIES,
+        PAYMENTS,
+        HOLDS,
+        HOLD_CAUSES,
     ),
     opening=_opening,
 )

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.invoices import booking, claims, freezing, holding, issuing, reads, responses
+from node.ledger.invoices import (
+    booking,
+    claims,
+    deducting,
+    freezing,
+    holding,
+    issuing,
+    paying,
+    reads,
+    responses,
+)
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.on_invoice import invoice_operation
 from node.ledger.invoices.rows import Response
@@ -127,6 +137,45 @@ _HOLDING = (
     ),
 )
 
+_MONEY = (
+    invoice_operation(
+        ops.PayInvoice,
+        "pay",
+        15,
+        paying.pay,
+        {Code.NOT_BANK, Code.DOCUMENT_CLOSED, Code.REFERENCE_USED, Code.OVER_PAID},
+        open_only=False,
+        scopes=Scope.ISSUE | Scope.REIMBURSE,
+        facts=lambda op: (op.amount, op.reference, None),
+        reads=reads.pay,
+    ),
+    invoice_operation(
+        ops.DeductInvoice,
+        "deduct",
+        17,
+        deducting.deduct,
+        {
+            Code.WRONG_PARTY,
+            Code.INVOICE_USED,
+            Code.DOCUMENT_CLOSED,
+            Code.NOT_SPECIAL,
+            Code.NOT_ACCEPTED,
+            Code.RED_PENDING,
+        },
+        open_only=False,
+        by_key=True,
+    ),
+    invoice_operation(
+        ops.UndeductInvoice,
+        "undeduct",
+        17,
+        deducting.undeduct,
+        {Code.WRONG_PARTY, Code.INVOICE_NOT_USED},
+        open_only=False,
+        by_key=True,
+    ),
+)
+
 _CLAIMS = (
     invoice_operation(
         ops.SubmitInvoice,
@@ -223,4 +272,4 @@ _CLAIMS = (
     ),
 )
 
-LIFE_OPERATIONS = (*_RESPONSES, *_HOLDING, *_CLAIMS)
+LIFE_OPERATIONS = (*_RESPONSES, *_HOLDING, *_CLAIMS, *_MONEY)

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from node.ledger.invoices.bureau_operations import BureauOperation
+from node.ledger.invoices.hold_operations import HoldOperation
 from node.ledger.operation import Shape
 from node.ledger.text import Worded
 from node.ledger.types import (
@@ -217,6 +218,27 @@ class UnbookInvoice(Worded, frozen=True, tag=41):
     reason: Reason
 
 
+class PayInvoice(Worded, frozen=True, tag=42):
+    """The issuer, or a bank, attests that `amount` was paid (row 15)."""
+
+    invoice: InvoiceNumber
+    amount: PositiveAmount
+    reference: Text64
+    """Of the payment."""
+
+
+class DeductInvoice(Shape, frozen=True, tag=43):
+    """The buyer uses the tax of a special invoice (row 17)."""
+
+    invoice: InvoiceNumber
+
+
+class UndeductInvoice(Shape, frozen=True, tag=44):
+    """The buyer takes its deduction back (row 17)."""
+
+    invoice: InvoiceNumber
+
+
 class CancelInvoice(Worded, frozen=True, tag=50):
     """Cancel a fresh, untouched invoice (row 9)."""
 
@@ -325,6 +347,9 @@ InvoiceOperation = (
     | ReimburseClaim
     | BookInvoice
     | UnbookInvoice
+    | PayInvoice
+    | DeductInvoice
+    | UndeductInvoice
     | CancelInvoice
     | RequestRedLetter
     | ConfirmRedLetter
@@ -335,4 +360,6 @@ InvoiceOperation = (
     | IssueRedLetter
 )
 """Operations on an existing invoice: each has a field `invoice`."""
-InvoicesOperation = BureauOperation | IssueInvoice | InvoiceOperation | ActForRetired
+InvoicesOperation = (
+    BureauOperation | HoldOperation | IssueInvoice | InvoiceOperation | ActForRetired
+)

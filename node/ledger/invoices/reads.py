@@ -14,12 +14,15 @@ from node.ledger.invoices.bureau_operations import (
     ResumeIssuing,
     SuspendIssuing,
 )
+from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices.hold_rows import cause_key, hold_key
 from node.ledger.invoices.operations import (
     ActForRetired,
     CancelInvoice,
     IssueInvoice,
     IssueRedLetter,
     OfferInvoice,
+    PayInvoice,
     RecordDiscrepancy,
     ResolveDiscrepancy,
     ShareDetails,
@@ -27,15 +30,13 @@ from node.ledger.invoices.operations import (
 )
 from node.ledger.invoices.region_rows import region_key, regions_key
 from node.ledger.invoices.regions import last_of, overlap_scan, region_scan
-from node.ledger.invoices.rows import (
+from node.ledger.invoices.register_rows import (
     RATES_FOR_ALL_KEY,
     allotment_key,
-    discrepancy_key,
-    order_key,
     quota_key,
     segments_key,
-    share_key,
 )
+from node.ledger.invoices.rows import discrepancy_key, order_key, payment_key, share_key
 from node.ledger.reads import Reads
 
 
@@ -84,6 +85,7 @@ def issue(reads: Reads, actor: str, op: IssueInvoice) -> None:
         rows[Table.QUOTA][quota_key(actor, reads.month)] = None
         rows[Table.TAX_RATES][actor.encode()] = None
         rows[Table.TAX_RATES][RATES_FOR_ALL_KEY] = None
+        rows[Table.HOLD][hold_key(actor)] = None
     reads.party(op.buyer)
     if op.currency != reads.home:
         rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
@@ -105,6 +107,32 @@ def issue_red(reads: Reads, actor: str, op: IssueRedLetter) -> None:
     rows[Table.ORDER][order_key(actor, op.order)] = None
     rows[Table.SEGMENTS][segments_key(actor)] = None
     rows[Table.QUOTA][quota_key(actor, reads.month)] = None
+
+
+def pay(reads: Reads, actor: str, op: PayInvoice) -> None:
+    """And whether the reference was used, for the invoice or by the signer."""
+    reads.rows[Table.INVOICE][op.invoice.encode()] = None
+    reads.rows[Table.PAYMENT][payment_key(op.invoice, op.reference)] = None
+    reads.rows[Table.PAYMENT][payment_key(actor, op.reference)] = None
+
+
+def put_hold(reads: Reads, _actor: str, op: HoldIssuing) -> None:
+    """The issuer, its newest hold, and whether cause or reference had one."""
+    reads.party(op.issuer)
+    holds = reads.rows[Table.HOLD]
+    holds[hold_key(op.issuer)] = None
+    holds[cause_key(op.issuer, op.cause)] = None
+    holds[cause_key(op.issuer, op.reference.encode())] = None
+
+
+def hold_of_issuer(reads: Reads, _actor: str, op: UpholdHold | LiftHold) -> None:
+    """The issuer's newest hold."""
+    reads.rows[Table.HOLD][hold_key(op.issuer)] = None
+
+
+def own_hold(reads: Reads, actor: str, _op: AppealHold) -> None:
+    """The actor's newest hold."""
+    reads.rows[Table.HOLD][hold_key(actor)] = None
 
 
 def for_retired(reads: Reads, actor: str, op: ActForRetired) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from node.ledger.codes import Code
-from node.ledger.context import month_of
 from node.ledger.invoices.claims import find_claim, replace_claims, take_from_claim
 from node.ledger.invoices.issuing import order_body, refuse_totals, repeat_order
 from node.ledger.invoices.operations import (
@@ -25,6 +24,7 @@ from node.ledger.invoices.operations import (
     RequestRedLetter,
     WithdrawRedLetter,
 )
+from node.ledger.invoices.paying import owe_back_what_is_over
 from node.ledger.invoices.registers import restore_quota, take_number
 from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
@@ -68,7 +68,8 @@ def request(step: Step, invoice: InvoiceRow, op: RequestRedLetter) -> Code:
         or invoice.forms_made > FORM_IDS_MAX
     ):
         return Code.TOO_MANY_FORMS
-    confirmed = by_issuer and not (invoice.bookings or invoice.locked or invoice.reimbursed)
+    untouched = not (invoice.bookings or invoice.locked or invoice.reimbursed or invoice.used)
+    confirmed = by_issuer and untouched
     reserved = min(op.amount, invoice.available)
     form = FormRow(
         invoice.forms_made,
@@ -269,6 +270,7 @@ def _settle(invoice: InvoiceRow, form: FormRow) -> Code:
     invoice.refund_due += sum(reimbursed)
     invoice.red_reserved -= form.reserved
     invoice.credited += form.amount
+    owe_back_what_is_over(invoice)
     if invoice.credited == invoice.gross:
         invoice.document = Document.CREDITED
         invoice.offer = None
@@ -283,7 +285,7 @@ def _restored(step: Step, invoice: InvoiceRow, groups: tuple[GroupRow, ...]) -> 
 
     Cumulative, so that rounding leaves nothing over once the invoice is credited in full.
     """
-    if month_of(invoice.issued_at) != step.month:
+    if step.context.month_at(invoice.issued_at) != step.month:
         return 0
     before = sum(group.credited_net for group in invoice.groups)
     after = sum(group.credited_net for group in groups)

@@ -18,7 +18,7 @@ from node.ledger.invoices.region_rows import (
     region_key,
     regions_key,
 )
-from node.ledger.invoices.rows import ALLOTMENTS, allotment_key
+from node.ledger.invoices.register_rows import ALLOTMENTS, allotment_key
 from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step
 from node.ledger.stored import Scan

@@ -19,11 +19,10 @@ from node.ledger.invoices.bureau_operations import (
 )
 from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.regions import is_allotted, last_of, refuse_outside, runs_over
-from node.ledger.invoices.rows import (
+from node.ledger.invoices.register_rows import (
     ALLOTMENTS,
     EXCHANGE_RATES,
     EXCHANGE_RATES_MAX,
-    INVOICES,
     QUOTAS,
     RATES_FOR_ALL_KEY,
     SEGMENTS,
@@ -40,6 +39,7 @@ from node.ledger.invoices.rows import (
     quota_key,
     segments_key,
 )
+from node.ledger.invoices.rows import INVOICES
 from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step
 from node.ledger.types import Role

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from node.ledger.codes import Code
 from node.ledger.invoices.operations import LapseResponse, RespondInvoice, RuleDispute
+from node.ledger.invoices.paying import owe_back_what_is_over
 from node.ledger.invoices.rows import InvoiceRow, Response
 from node.ledger.step import Step
 from node.ledger.types import Role
@@ -36,6 +37,7 @@ def respond(step: Step, invoice: InvoiceRow, op: RespondInvoice) -> Code:
     invoice.response = said
     invoice.responded_at = step.now
     invoice.accepted = op.amount
+    owe_back_what_is_over(invoice)
     return Code.OK
 
 

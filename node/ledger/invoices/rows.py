@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
-from functools import lru_cache
 
 import msgspec
 
 from node.ledger.codes import Table
-from node.ledger.row_codec import TableKind
+from node.ledger.row_codec import TableKind, encode_row
 
 CLAIMS_MAX = 64
 """Claims, and submissions, that one invoice may carry at a time."""
@@ -31,17 +30,11 @@ SHARES_OF_ONE_MAX = 64
 """Readers that one party may add to one invoice: nobody uses up another's room."""
 SHARERS_MAX = 64
 """Parties that may have added readers to one invoice: the bureau, both sides, and its holders."""
-SEGMENTS_MAX = 64
-"""Segments with unused numbers that one issuer may hold."""
-EXCHANGE_RATES_MAX = 64
-"""Rates of one currency that are in force or come into force later."""
 
 FORM_IDS_MAX = 10_000
 """Highest number that a form or a claim of one invoice may get (operations.FormId, ClaimId)."""
 
 ORDER_KEY_BYTES = 16
-RATES_FOR_ALL_KEY = b"*"
-"""Key in `Table.TAX_RATES` of the list for issuers who have none of their own."""
 
 
 class Document(IntEnum):
@@ -63,6 +56,13 @@ class Response(IntEnum):
     REJECTED = 4
     DISPUTED = 5
     DEEMED_ACCEPTED = 6
+
+
+class Use(IntEnum):
+    """What the buyer uses a special invoice's tax for."""
+
+    NONE = 0
+    DEDUCTED = 1
 
 
 class FormState(IntEnum):
@@ -88,77 +88,6 @@ class DiscrepancyKind(IntEnum):
     """The taxes of a rate's lines are too far from the tax of its public group."""
     LINE_OVER_CREDIT = 6
     """A red line takes back more than its original line has left over all red letters."""
-
-
-class SegmentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Consecutive invoice numbers first..last. 20 digits sort as text: they pass 2^64."""
-
-    first: str
-    last: str
-    used: int = 0
-
-
-class SegmentsRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.SEGMENTS`, key `segments_key(issuer)`: the segments of one issuer."""
-
-    issuer: str
-    segments: tuple[SegmentRow, ...]
-    """Ascending. A segment whose numbers are all used leaves at the next allotment."""
-
-
-class AllotmentRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.SEGMENTS`, key `allotment_key(last)`: who got first..last. Never removed.
-
-    Under the last number, so that one ascending scan of one row finds what overlaps a range.
-    """
-
-    first: str
-    last: str
-    issuer: str
-
-
-class QuotaRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.QUOTA`, key `quota_key(issuer, month)`: amounts in the home currency, net."""
-
-    issuer: str
-    month: int
-    """yyyymm, UTC."""
-    granted: int
-    used: int
-    """May pass `granted` only when a later grant is lower than what was used by then."""
-    valid_from: int
-    valid_to: int
-
-    @property
-    def remaining(self) -> int:
-        """What may still be issued in the month."""
-        return max(0, self.granted - self.used)
-
-
-class TaxRatesRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.TAX_RATES`, key: the issuer's id, or `RATES_FOR_ALL_KEY`."""
-
-    rates: tuple[int, ...]
-    """Basis points, ascending, distinct."""
-
-
-class DatedRateRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An exchange rate from `date` on: home minor units for 10^6 foreign minor units."""
-
-    date: str
-    micro: int
-
-
-class ExchangeRateRow(msgspec.Struct, array_like=True, gc=False):
-    """`Table.EXCHANGE_RATE`, key: the currency in ASCII."""
-
-    currency: str
-    rates: tuple[DatedRateRow, ...]
-    """Ascending by date; the first is the one in force when the last one was published."""
-
-    def in_force(self, date: str) -> int | None:
-        """The rate of the newest entry not after `date` (YYYY-MM-DD), or None."""
-        return next((rate.micro for rate in reversed(self.rates) if rate.date <= date), None)
 
 
 class OrderRow(msgspec.Struct, array_like=True, gc=False):
@@ -339,6 +268,11 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
     replaced_by: str | None = None
     """The newest invoice that was issued to replace this one."""
     sharers: tuple[SharerRow, ...] = ()
+    paid: int = 0
+    """Attested, and not owed back. The first of the facets that `encode_invoice` may leave out."""
+    payment_refund_due: int = 0
+    """Was paid, and is owed back since."""
+    used: Use = Use.NONE
 
     @property
     def red(self) -> bool:
@@ -364,29 +298,32 @@ class InvoiceRow(msgspec.Struct, array_like=True, gc=False):
             return self.available
         return min(self.available, max(0, self.accepted - self.locked - self.reimbursed))
 
+    @property
+    def payable(self) -> int:
+        """What is still to be paid; below zero when more was paid than has to be by now."""
+        whole = self.gross - self.credited
+        if self.response is Response.PARTLY_ACCEPTED:
+            whole = min(whole, self.accepted)
+        return whole - self.paid
+
     def open_offer(self, now_ms: int) -> OfferRow | None:
         """The offer, unless it has expired by `now_ms` (block time)."""
         offer = self.offer
         return offer if offer is not None and now_ms <= offer.expires else None
 
 
+class PaymentRow(msgspec.Struct, array_like=True, gc=False):
+    """`Table.PAYMENT`, keys `payment_key(invoice | signer, reference)`: a payment attested."""
+
+    invoice: str
+    signer: str
+    amount: int
+    reference: str
+    attested_at: int
+    """Block time, milliseconds."""
+
+
 # --- Keys ------------------------------------------------------------------------------------
-
-
-def segments_key(issuer: str) -> bytes:
-    """Key in `Table.SEGMENTS` of an issuer's list."""
-    return b"i" + issuer.encode()
-
-
-def allotment_key(last: str) -> bytes:
-    """Key in `Table.SEGMENTS` of the allotment that ends with `last`."""
-    return b"n" + last.encode()
-
-
-@lru_cache(maxsize=4_096)  # a batch has one issuer, a block one month
-def quota_key(issuer: str, month: int) -> bytes:
-    """Key in `Table.QUOTA`: 24 bytes."""
-    return f"{issuer}{month:06d}".encode()
 
 
 def order_key(issuer: str, order: bytes) -> bytes:
@@ -408,6 +345,14 @@ def share_range(number: str) -> tuple[bytes, bytes]:
     return low, low[:-1] + bytes((low[-1] + 1,))
 
 
+def payment_key(scope: str, reference: str) -> bytes:
+    """Key in `Table.PAYMENT`: of a reference within an invoice, or within a signer's own.
+
+    A number has 20 characters and a signer 18, so the two cannot meet.
+    """
+    return hashlib.sha256(scope.encode() + reference.encode()).digest()
+
+
 def discrepancy_key(number: str, kind: int) -> bytes:
     """Key in `Table.DISCREPANCY`: 21 bytes."""
     return number.encode() + bytes((kind,))
@@ -416,22 +361,32 @@ def discrepancy_key(number: str, kind: int) -> bytes:
 # --- Encoding --------------------------------------------------------------------------------
 
 
-decode_segments = msgspec.msgpack.Decoder(SegmentsRow).decode
-decode_allotment = msgspec.msgpack.Decoder(AllotmentRow).decode
-decode_quota = msgspec.msgpack.Decoder(QuotaRow).decode
-decode_tax_rates = msgspec.msgpack.Decoder(TaxRatesRow).decode
-decode_exchange_rate = msgspec.msgpack.Decoder(ExchangeRateRow).decode
 decode_order = msgspec.msgpack.Decoder(OrderRow).decode
 decode_share = msgspec.msgpack.Decoder(ShareRow).decode
+decode_payment = msgspec.msgpack.Decoder(PaymentRow).decode
 decode_discrepancy = msgspec.msgpack.Decoder(DiscrepancyRow).decode
 decode_invoice = msgspec.msgpack.Decoder(InvoiceRow).decode
 
-SEGMENTS = TableKind(Table.SEGMENTS, decode_segments)
-ALLOTMENTS = TableKind(Table.SEGMENTS, decode_allotment)
-QUOTAS = TableKind(Table.QUOTA, decode_quota)
-TAX_RATES = TableKind(Table.TAX_RATES, decode_tax_rates)
-EXCHANGE_RATES = TableKind(Table.EXCHANGE_RATE, decode_exchange_rate)
-INVOICES = TableKind(Table.INVOICE, decode_invoice, followed=True)
+_STORED_ALWAYS = InvoiceRow.__struct_fields__.index("paid")
+_UNTOUCHED = b"\xdc" + _STORED_ALWAYS.to_bytes(2, "big")
+"""Header of a MessagePack array of so many items, which has 3 bytes from 16 items on."""
+_FACETS = len(InvoiceRow.__struct_fields__) - _STORED_ALWAYS
+
+
+def encode_invoice(row: InvoiceRow) -> bytes:
+    """Canonical bytes of an invoice: without the facets from `paid` on while all are untouched.
+
+    So an invoice that no rule of theirs has touched keeps its bytes, and its place in the digest,
+    however many facets follow; and most rows stay small. Each of them is zero then, one byte.
+    """
+    data = encode_row(row)
+    if row.paid or row.payment_refund_due or row.used:
+        return data
+    return _UNTOUCHED + data[len(_UNTOUCHED) : -_FACETS]
+
+
+INVOICES = TableKind(Table.INVOICE, decode_invoice, encode_invoice, followed=True)
+PAYMENTS = TableKind(Table.PAYMENT, decode_payment, once=True)
 ORDERS = TableKind(Table.ORDER, decode_order, once=True)
 SHARES = TableKind(Table.SHARE, decode_share)
 DISCREPANCIES = TableKind(Table.DISCREPANCY, decode_discrepancy)

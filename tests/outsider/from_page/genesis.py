@@ -19,7 +19,10 @@ ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 NAME = "[a-z0-9][a-z0-9-]{0,39}"
 CREATED = "[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?"
 HEX_KEY = "[0-9a-f]{64}"
-ROLES = {"tax_bureau", "issuer", "payer", "reimburser", "customs", "police", "central_bank", "bank"}
+ROLES = {
+    *("tax_bureau", "issuer", "payer", "reimburser", "customs", "police", "central_bank", "bank"),
+    *("forex", "procuratorate", "court", "market_regulator", "auditor"),
+}
 TERMS = {
     "cancel_ms": 86_400_000,
     "red_confirm_ms": 259_200_000,
@@ -29,6 +32,8 @@ TERMS = {
     "offer_ms_max": 2_592_000_000,
     "validity_heights": 100_000,
     "proposal_ms": 2_592_000_000,
+    "hold_ms_max": 259_200_000,
+    "uphold_ms_max": 2_592_000_000,
 }
 ORIGIN_KEY, COSIGN_KEY = 1, 4
 UNSEEN = (
@@ -99,11 +104,13 @@ def read_network(document: bytes) -> Network:
     _differ([each[0] for each in voters])
     _differ([key for each in voters for key in each[2:]] + [each[3] for each in participants])
     need(all(each[1] in ids for each in voters), "a voter's participant is none")
+    *network, utc_offset = _network(tables["network"], ids)
     array = [
-        *_network(tables["network"], ids),
+        *network,
         _terms(tables.get("terms", {})),
         participants,
         voters,
+        utc_offset,
     ]
     network_id = sha256(b"piaolian/genesis/v1\n" + pack(array))
     origin = f"piaolian/{array[0]}/{network_id.hex()}"
@@ -150,7 +157,11 @@ def _network(table: object, ids: list[str]) -> list[Any]:
         "governors",
         "threshold",
     )
-    name, created, currency, version, rates, governors, threshold = _fields(table, *names)
+    if not isinstance(table, dict):
+        raise RefusedError("not a table")
+    given = {"utc_offset_minutes": 0} | table
+    fields = _fields(given, *names, "utc_offset_minutes")
+    name, created, currency, version, rates, governors, threshold, utc_offset = fields
     rates = [integer(rate, 0, 10_000, "a tax rate") for rate in _list(rates)]
     governors = [text(governor, "a governor") for governor in _list(governors)]
     _differ(rates)
@@ -164,6 +175,7 @@ def _network(table: object, ids: list[str]) -> list[Any]:
         rates,
         governors,
         integer(threshold, 1, len(governors), "the threshold"),
+        integer(utc_offset, -720, 840, "the offset from UTC"),
     ]
 
 

@@ -16,8 +16,9 @@ from node.storage.sql import Sql
 class InvoicePartRows:
     """What blocks add to the part. Implements `node.storage.index_part.PartRows`."""
 
-    def __init__(self, batch: InvoiceBatch) -> None:
+    def __init__(self, batch: InvoiceBatch, utc_offset_minutes: int) -> None:
         self._batch = batch
+        self._utc_offset_minutes = utc_offset_minutes
 
     @property
     def missing(self) -> Mapping[Table, Sequence[bytes]]:
@@ -31,7 +32,7 @@ class InvoicePartRows:
 
     def write(self, sql: Sql, rows: StoredRows) -> None:
         """Write them, within a transaction of the caller's."""
-        write_batch(sql, self._batch, rows.get(Table.INVOICE, {}))
+        write_batch(sql, self._batch, rows.get(Table.INVOICE, {}), self._utc_offset_minutes)
 
 
 class InvoicesPart:
@@ -41,6 +42,10 @@ class InvoicesPart:
     version = 1
     tables = TABLES
 
+    def __init__(self, utc_offset_minutes: int = 0) -> None:
+        self._utc_offset_minutes = utc_offset_minutes
+        """Of the months of statements."""
+
     def rows(self, blocks: Sequence[OpenedBlock]) -> InvoicePartRows:
         """What consecutive blocks add, lowest first; at least one."""
-        return InvoicePartRows(invoice_batch(blocks))
+        return InvoicePartRows(invoice_batch(blocks), self._utc_offset_minutes)

@@ -48,9 +48,12 @@ Documents = defaultdict[StatementKey, list[InvoiceRow]]
 """What is to be added to statements."""
 
 
-def add_document(documents: Documents, row: InvoiceRow, kind: StatementKind) -> None:
+def add_document(
+    documents: Documents, row: InvoiceRow, kind: StatementKind, utc_offset_minutes: int
+) -> None:
     """Count a document."""
-    documents[row.issuer, month_of(row.issued_at), row.currency, int(kind)].append(row)
+    month = month_of(row.issued_at, utc_offset_minutes)
+    documents[row.issuer, month, row.currency, int(kind)].append(row)
 
 
 def sums_by_rate(rows: Sequence[InvoiceRow]) -> dict[int, tuple[int, int, int]]:

@@ -29,14 +29,18 @@ from node.storage.index_part import party_key
 from node.storage.sql import Sql
 
 
-def write_batch(sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes]) -> None:
-    """Write a batch, with the state rows of its `missing`."""
+def write_batch(
+    sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes], utc_offset_minutes: int
+) -> None:
+    """Write a batch, with the state rows of its `missing`; months are so far from UTC."""
     sql.insert(BLOCKS, batch.blocks)
     sql.insert(STEPS, batch.steps)
-    _write_invoices(sql, batch, rows)
+    _write_invoices(sql, batch, rows, utc_offset_minutes)
 
 
-def _write_invoices(sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes]) -> None:
+def _write_invoices(
+    sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes], utc_offset_minutes: int
+) -> None:
     inserts: list[tuple[int, str, int, int, int, int]] = []
     updates: list[tuple[int, int, int, int]] = []
     parties: list[tuple[int, int]] = []
@@ -57,7 +61,8 @@ def _write_invoices(sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes]) 
         if sequence is not None:
             inserts.append((sequence, number, *facets, row.gross))
             parties += (party_key(row.issuer), sequence), (party_key(row.buyer), sequence)
-            add_document(documents, row, StatementKind.RED if row.red else StatementKind.ISSUED)
+            made = StatementKind.RED if row.red else StatementKind.ISSUED
+            add_document(documents, row, made, utc_offset_minutes)
         else:
             found = sql.first("SELECT sequence FROM invoices WHERE number = ?", (number,))
             if found is None:
@@ -66,7 +71,7 @@ def _write_invoices(sql: Sql, batch: InvoiceBatch, rows: Mapping[bytes, bytes]) 
             updates.append((*facets, sequence))
         sequences[number] = sequence
         if number in cancelled:
-            add_document(documents, row, StatementKind.CANCELLED)
+            add_document(documents, row, StatementKind.CANCELLED, utc_offset_minutes)
         for party, kind, reference in waiting_of(row):
             waiting.append((party_key(party), sequence, kind, reference))
     parties += [
