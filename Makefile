@@ -106,6 +106,14 @@ browser-tools: ## install chromium, its driver and poppler-utils (Debian)
 		|| { apt-get update -q && apt-get install -y -q chromium chromium-driver poppler-utils; } \
 		|| { [[ $${CI:-} != true ]] && echo 'browser-tools: not installed, their tests are skipped'; }
 
+# Debian's PostgreSQL, on which the tests try the index's SQL too: they start a server of their own. Without
+# the right to install it those tests are skipped, and in CI they fail.
+.PHONY: postgres-tools
+postgres-tools: ## install PostgreSQL's server (Debian)
+	@compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null \
+		|| { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql; } \
+		|| { [[ $${CI:-} != true ]] && echo 'postgres-tools: not installed, their tests are skipped'; }
+
 # Go with Debian's sources of golang.org/x/mod: its note and tlog packages check our proofs. 81 MB, half
 # a minute. Without the right to install them the test is skipped, in CI too: our own verifiers ran.
 .PHONY: go-tools
@@ -117,7 +125,7 @@ go-tools: ## install Go and golang-golang-x-mod-dev (Debian), which check proofs
 # --- Check ------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(INSTALLED) browser-tools ## every test but the container and the soak tests
+test: $(INSTALLED) browser-tools postgres-tools ## every test but the container and the soak tests
 	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
 	$(BIN)/pytest -m '$(SLOW)'
 
