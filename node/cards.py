@@ -41,7 +41,7 @@ class NodeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: Name
     participant: Code18
     name: ParticipantName
-    roles: Annotated[tuple[RoleName, ...], msgspec.Meta(min_length=1, max_length=8)]
+    roles: Annotated[tuple[RoleName, ...], msgspec.Meta(min_length=1, max_length=len(ROLE_NAMES))]
     address: _Address
     identity_key: HexKey
     cosign_key: HexKey

@@ -40,7 +40,8 @@ API_PORT_OFFSET = 1_000
 """The API of a generated node listens this far above its p2p port."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_PUBLIC_BODIES = {"tax_bureau", "customs", "police", "central_bank"}
+_PUBLIC_BODIES = {"tax_bureau", "customs", "police", "central_bank", "forex"}
+_PUBLIC_BODIES |= {"procuratorate", "court", "market_regulator", "auditor"}
 NO_PEERS = "peers = []"
 
 

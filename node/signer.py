@@ -65,6 +65,17 @@ class Signer:
                 return self._signing[key.key]
         raise RefusedError(Code.KEY_SCOPE, "no key of this node may sign this")
 
+    def second_key(self, kind: type) -> bytes:
+        """The 64-byte secret key that signs such an operation beside `signing_key`.
+
+        Raises:
+            RefusedError: SECOND_KEY_NEEDED when this node holds no two that may.
+        """
+        able = [key for key in self._held() if key.scope & RULEBOOK.scopes[kind]]
+        if len(able) < 2:
+            raise RefusedError(Code.SECOND_KEY_NEEDED, "this node holds no second key for this")
+        return self._signing[able[1].key]
+
     def follow(self) -> None:
         """Read the key file again when the participant's row has a live key that is not held."""
         row = self._members.get(self._participant)

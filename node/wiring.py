@@ -39,8 +39,10 @@ from node.cosigner import Cosigner, SigningHaltedError
 from node.desk import Submitter
 from node.disk import DiskRoom
 from node.dissent import Dissent
+from node.domains.invoices.api.facade import HOLDS
 from node.domains.invoices.api.facade import SERVICE as INVOICES
 from node.domains.invoices.service.companions import InvoiceCompanions
+from node.domains.invoices.service.hold_service import HoldService
 from node.domains.invoices.service.invoice_service import InvoiceService
 from node.engine import Engine, FalseLedgerError, HaltedError, Leadership
 from node.excuses import Excuses
@@ -378,6 +380,9 @@ class Node:
         files = WaitingFiles(lambda: self._clock.monotonic_ms() / 1000)
         issuance = Issuance(participant.id, self._keyring, readers, outbox, reader, files)
         self._invoices = InvoiceService(self._desk, unsealer, issuance, self._keyring, files)
+        self._holds = HoldService(
+            voters.network_id, self._desk, self._signer, self._keyring, readers, reader
+        )
         self._examiner = Examiner(
             participant.id,
             unsealer,
@@ -690,5 +695,5 @@ class Node:
         self._token_files = TokenFiles(self._config.api.token_dir)
         tokens = self._token_files.load()
         registry = prometheus_client.CollectorRegistry()
-        services = {INVOICES: self._invoices}
+        services = {INVOICES: self._invoices, HOLDS: self._holds}
         return ApiServer(config, self._desk, services, index, tokens, registry, self._clock)

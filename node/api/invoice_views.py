@@ -125,6 +125,12 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     locked: int
     reimbursed: int
     refund_due: int
+    paid: int
+    """Attested by the issuer or a bank, and not owed back."""
+    payment_refund_due: int
+    """Was paid, and is owed back since."""
+    used: str
+    """none or deducted: what the buyer uses the tax for."""
     offer: OfferView | None
     submissions: list[SubmissionView]
     claims: list[ClaimView]
@@ -180,6 +186,9 @@ def invoice_view(row: InvoiceRow, now_ms: int) -> InvoiceView:
         locked=row.locked,
         reimbursed=row.reimbursed,
         refund_due=row.refund_due,
+        paid=row.paid,
+        payment_refund_due=row.payment_refund_due,
+        used=row.used.name.lower(),
         offer=None if offer is None else OfferView(offer.to, time_text(offer.expires)),
         submissions=[SubmissionView(s.to, s.amount, s.left) for s in row.submissions],
         claims=_claim_views(row),

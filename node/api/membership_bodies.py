@@ -21,6 +21,11 @@ RoleName = Literal[
     "police",
     "central_bank",
     "bank",
+    "forex",
+    "procuratorate",
+    "court",
+    "market_regulator",
+    "auditor",
 ]
 ScopeName = Literal["issue", "hold", "reimburse", "register", "govern", "keys"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_line)]

@@ -154,6 +154,24 @@ _ACTIONS: tuple[tuple[str, str, type[Body], Make], ...] = (
         lambda body, number, _: ops.UnbookInvoice(number, body.reason),
     ),
     (
+        "pay",
+        "Attest that an amount of the invoice was paid (issuer, bank)",
+        schemas.PayBody,
+        lambda body, number, _: ops.PayInvoice(number, body.amount, body.reference),
+    ),
+    (
+        "deduct",
+        "Use the tax of a special invoice (buyer)",
+        EmptyBody,
+        lambda _, number, __: ops.DeductInvoice(number),
+    ),
+    (
+        "undeduct",
+        "Take a deduction back",
+        EmptyBody,
+        lambda _, number, __: ops.UndeductInvoice(number),
+    ),
+    (
         "cancel",
         "Cancel a fresh invoice that nobody has used",
         schemas.ReasonBody,

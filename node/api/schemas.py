@@ -108,6 +108,13 @@ class ReimburseBody(Body):
     payment: Reference
 
 
+class PayBody(Body):
+    """A payment of the invoice, by the reference that its signer knows it by."""
+
+    amount: PositiveAmount
+    reference: Reference
+
+
 class BookBody(Body):
     """Enter the invoice in the books."""
 

@@ -16,11 +16,13 @@ from node.cli import (
     clusters,
     discrepancies,
     evidence,
+    holds,
     invoices,
     keys,
     members,
     networks,
     opening,
+    payments,
     printing,
     redletters,
     registers,
@@ -48,6 +50,7 @@ app.add_typer(keys.key, name="key")
 app.add_typer(clusters.app, name="cluster")
 app.add_typer(invoices.app, name="invoice")
 invoices.app.add_typer(responses.app)
+invoices.app.add_typer(payments.app)
 invoices.app.add_typer(redletters.app, name="red")
 invoices.app.command(
     "print",
@@ -62,6 +65,7 @@ app.add_typer(registers.rates, name="rates")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(discrepancies.app, name="discrepancy")
 app.add_typer(members.participant, name="participant")
+members.participant.add_typer(holds.app)
 app.command(epilog=example("piaolian proposals --state open"))(members.proposals)
 app.command(epilog=example("piaolian vote 5b1f…e2 yes"))(members.vote)
 app.add_typer(evidence.app, name="evidence")

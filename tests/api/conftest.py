@@ -15,6 +15,7 @@ from node.api.security import Scope, TokenSet
 from node.runtime.domains import INDEX_PARTS
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
+from tests.api.fake_holds import FakeHolds
 from tests.api.fake_node import FakeNode
 
 
@@ -36,10 +37,18 @@ async def node(index: QueryIndex) -> FakeNode:
 
 
 @pytest.fixture
-async def api(config: ApiConfig, node: FakeNode, index: QueryIndex) -> AsyncIterator[ApiClient]:
+async def holds(node: FakeNode) -> FakeHolds:
+    return FakeHolds(node)
+
+
+@pytest.fixture
+async def api(
+    config: ApiConfig, node: FakeNode, holds: FakeHolds, index: QueryIndex
+) -> AsyncIterator[ApiClient]:
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
     clock = FixedClock(NOW_MS)
-    server = ApiServer(config, node, {"invoices": node}, index, tokens, CollectorRegistry(), clock)
+    services = {"invoices": node, "invoices/holds": holds}
+    server = ApiServer(config, node, services, index, tokens, CollectorRegistry(), clock)
     await server.start()
     async with ClientSession(
         f"http://127.0.0.1:{server.port}", timeout=ClientTimeout(total=20)

@@ -18,6 +18,7 @@ from node.wallet import claim_text
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
 from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS
+from tests.api.test_holds import OPERATIONS as HOLDS
 from tests.api.test_membership import OPERATIONS as MEMBERSHIP
 from tests.api.test_membership import put_proposal
 from tests.api.test_security import filled
@@ -94,7 +95,7 @@ def example(route: Route) -> Any:
     if route.path == "/v1/sessions":
         return {"scope": "read"}
     pattern = route.path.split("/")[-1]
-    known = (*OPERATIONS, *MEMBERSHIP)
+    known = (*OPERATIONS, *MEMBERSHIP, *HOLDS)
     return next(body for path, body, _ in known if path.split("/")[-1] == pattern)
 
 

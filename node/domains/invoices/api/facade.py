@@ -1,15 +1,21 @@
-"""Where the routes of invoices find the node's invoices. Owns the name of that service."""
+"""Where the routes of invoices find the node's invoices. Owns the names of those services."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from node.api.routing import Api
-from node.domains.invoices.service.ports import InvoiceFacade
+from node.domains.invoices.service.ports import HoldFacade, InvoiceFacade
 
 SERVICE = "invoices"
+HOLDS = "invoices/holds"
 
 
 def invoices_of(api: Api) -> InvoiceFacade:
     """The invoices of the node behind an API."""
     return cast("InvoiceFacade", api.services[SERVICE])
+
+
+def holds_of(api: Api) -> HoldFacade:
+    """The issuing holds of the node behind an API."""
+    return cast("HoldFacade", api.services[HOLDS])

@@ -11,7 +11,52 @@ from typing import Protocol
 
 from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.outcomes import Idempotency, Submission
+from node.ledger.invoices.hold_operations import HoldIssuing, UpholdHold
+from node.ledger.invoices.hold_rows import HoldRow
 from node.ledger.invoices.operations import RequestRedLetter
+
+
+class HoldFacade(Protocol):
+    """A running node's issuing holds as their API sees them."""
+
+    async def put(
+        self, operation: HoldIssuing, cause: bytes, idempotency: Idempotency | None = None
+    ) -> Submission:
+        """Put a hold; `cause`, canonical JSON, is sealed to the firm and this bureau.
+
+        Raises: as `NodeFacade.submit_operations`.
+        """
+        ...
+
+    async def uphold(
+        self, operation: UpholdHold, idempotency: Idempotency | None = None
+    ) -> Submission:
+        """Uphold a hold; a `second_key` of zeros: a second key of this node signs too.
+
+        Raises: as `NodeFacade.submit_operations`; RefusedError(SECOND_KEY_NEEDED) without one.
+        """
+        ...
+
+    async def appeal(
+        self, reference: str, grounds: bytes, idempotency: Idempotency | None = None
+    ) -> Submission:
+        """Appeal against this participant's hold; `grounds`, canonical JSON, are sealed.
+
+        Raises: as `NodeFacade.submit_operations`; RefusedError(NOT_HELD) when there is none.
+        """
+        ...
+
+    async def hold(self, issuer: str) -> HoldRow | None:
+        """An issuer's newest hold, live or not."""
+        ...
+
+    async def cause(self, row: HoldRow) -> bytes | None:
+        """The cause as JSON, if this participant can open it."""
+        ...
+
+    async def grounds(self, row: HoldRow) -> bytes | None:
+        """The firm's grounds as JSON, if this participant can open them."""
+        ...
 
 
 class InvoiceFacade(Protocol):
