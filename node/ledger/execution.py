@@ -9,7 +9,6 @@ verified by the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -27,7 +26,7 @@ from node.ledger.participants import (
     ParticipantState,
     find_key,
 )
-from node.ledger.row_codec import LIVE, RULES, RULES_KEY, Row, TableKind, live_key
+from node.ledger.row_codec import LIVE, RULES, RULES_KEY, live_key
 from node.ledger.rulebook import RULEBOOK, Rulebook
 from node.ledger.signing import verify
 from node.ledger.state import RowChange, State
@@ -95,14 +94,11 @@ class BlockOutcome(msgspec.Struct, frozen=True):
     """One for each transaction, in order."""
     changes: list[RowChange]
     """Each row at most once."""
-    rows: Mapping[TableKind[Any], list[Any]]
-    """Of the kinds that others follow, those that it wrote (`written`)."""
+    rows: Mapping[Table, Mapping[bytes, object]]
+    """Of the tables that others follow, the rows that it wrote, decoded, as it left them, by key;
+    one that is as before may be there."""
     faults: Sequence[RuleFault] = ()
     """Transactions over which the rules failed."""
-
-    def written(self, kind: TableKind[Row]) -> list[Row]:
-        """Rows of a followed kind as the block left them; one that is as before may be there."""
-        return self.rows.get(kind, [])
 
 
 def execute_block(
@@ -151,7 +147,7 @@ def _execute(
     limit = expired_max(sum(result.leaf for result in results))
     expired = [RowChange(Table.TXID, key, old, None) for key, old in view.scan(scan)[:limit]]
     changes = expired + state.changes()
-    rows = {kind: table.written() for kind, table in state.items() if kind.followed}
+    rows = {kind.table: table.changed for kind, table in state.items() if kind.followed}
     return BlockOutcome(results, changes, rows, run.faults)
 
 

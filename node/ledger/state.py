@@ -7,7 +7,7 @@ most once a block. Knows no rule and no store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
@@ -111,6 +111,11 @@ class TableState(Generic[Row]):
     def written(self) -> list[Row]:
         """Rows that the block, with the open transaction, has written so far."""
         return list((self._changed | self._open).values())
+
+    @property
+    def changed(self) -> Mapping[bytes, Row]:
+        """Rows that the block wrote, by key, without those of the open transaction."""
+        return self._changed
 
     def check_open(self) -> None:
         """Raise unless the open transaction's rows can be stored and read again."""

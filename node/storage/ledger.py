@@ -450,7 +450,7 @@ class Ledger:
                 for change in made.changes
                 if change.table is Table.PARTICIPANT and change.new is not None
             ],
-            rows={Table.INVOICE: {row.number.encode(): row for row in made.invoices}},
+            rows=made.rows,
             rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
             faults=made.faults,
         )

@@ -6,12 +6,12 @@ must be said once. Where the rows of the state come from is their business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from node.chain.leaf import Origin, SealLeaf, TransactionLeaf, encode_leaf
-from node.ledger.codes import Code
+from node.ledger.codes import Code, Table
 from node.ledger.digest import StateDigest
 from node.ledger.execution import (
     BlockContext,
@@ -23,7 +23,6 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
-from node.ledger.invoices.rows import INVOICES, InvoiceRow
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 
@@ -49,8 +48,8 @@ class MadeBlock(msgspec.Struct):
     digest: StateDigest
     """Of the state after it."""
     changes: Sequence[RowChange]
-    invoices: Sequence[InvoiceRow]
-    """Rows that it wrote, decoded."""
+    rows: Mapping[Table, Mapping[bytes, object]]
+    """Of the tables that others follow, those that it wrote, decoded."""
     faults: Sequence[RuleFault] = ()
     """Transactions over which the rules failed."""
     leaves: list[bytes] = []
@@ -126,7 +125,7 @@ class BlockMaker:
             head.tree_size,
             digest,
             outcome.changes,
-            outcome.written(INVOICES),
+            outcome.rows,
             outcome.faults,
         )
         made.add(checked, outcome.results)
