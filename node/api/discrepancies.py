@@ -132,5 +132,6 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=WRITE_REFUSALS,
+        operation="discrepancy_resolve",
     ),
 )

@@ -267,6 +267,7 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=_WRITE_REFUSALS,
+        operation="propose",
     ),
     Route(
         "POST",
@@ -279,6 +280,7 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=_WRITE_REFUSALS,
+        operation="vote",
     ),
     Route(
         "POST",
@@ -291,5 +293,6 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=_WRITE_REFUSALS,
+        operation="withdraw_proposal",
     ),
 )

@@ -191,31 +191,36 @@ ROUTES = (
             query=WAIT_QUERY,
             answers={201: WriteAnswer, 202: WriteAnswer},
             refusals=(404, *WRITE_REFUSALS),
+            operation=operation,
         )
-        for path, handler, summary, body in (
+        for path, handler, summary, body, operation in (
             (
                 "/v1/issuers/{participant}/hold",
                 _put,
                 "Hold an issuer's blue invoices until a time (tax bureau)",
                 HoldBody,
+                "hold_issuing",
             ),
             (
                 "/v1/issuers/{participant}/hold/uphold",
                 _uphold,
                 "Lengthen a hold by two keys (tax bureau)",
                 UpholdBody,
+                "uphold_hold",
             ),
             (
                 "/v1/issuers/{participant}/hold/lift",
                 _lift,
                 "End a hold (tax bureau)",
                 LiftBody,
+                "lift_hold",
             ),
             (
                 "/v1/issuers/self/hold/appeal",
                 _appeal,
                 "Appeal against this participant's hold",
                 AppealBody,
+                "appeal_hold",
             ),
         )
     ),

@@ -201,6 +201,7 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=WRITE_REFUSALS,
+        operation="issue",
     ),
     Route(
         "POST",
@@ -213,6 +214,7 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=WRITE_REFUSALS,
+        operation="issue",
     ),
     Route(
         "POST",
@@ -225,5 +227,6 @@ ROUTES = (
         query=WAIT_QUERY,
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=(404, *WRITE_REFUSALS),
+        operation="red_issue",
     ),
 )

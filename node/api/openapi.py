@@ -16,7 +16,8 @@ from pydantic.json_schema import models_json_schema
 from node.api.body import Body, EmptyBody
 from node.api.errors import API_CODES, PROBLEM_TYPE, Problem
 from node.api.routing import Query, Route
-from node.ledger.codes import CODE_TEXTS
+from node.ledger.codes import CODE_TEXTS, Code
+from node.ledger.rulebook import RULEBOOK
 
 _REFERENCE = "#/components/schemas/{}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
@@ -209,7 +210,20 @@ def _responses(route: Route) -> dict[str, Any]:
             "headers": _headers(route, status),
             "content": {PROBLEM_TYPE: {"schema": _reference(Problem.__name__)}},
         }
+    if route.operation is not None:
+        refused = responses[str(int(HTTPStatus.CONFLICT))]
+        refused["description"] += ": refused by a rule, with one of the codes of `x-codes`"
+        refused["x-codes"] = refusals_of(route.operation)
     return responses
+
+
+def refusals_of(operation: str) -> list[str]:
+    """Names of the codes with which the ledger may refuse an operation, as its law says."""
+    (kind,) = (kind for kind, name in RULEBOOK.names.items() if name == operation)
+    codes = {*RULEBOOK.refusals[kind], Code.KEY_SCOPE, Code.RULE_FAULT}
+    if kind in RULEBOOK.open_to_keys:
+        codes.add(Code.PARTY_SIGNATURE_INVALID)
+    return [code.name for code in sorted(codes)]
 
 
 def _bytes_of(content_type: str) -> dict[str, str]:

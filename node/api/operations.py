@@ -254,6 +254,15 @@ _REGISTERS: tuple[tuple[str, str, type[Body], Callable[[Any], Operation]], ...] 
 )
 
 
+_REGISTER_NAMES: Mapping[str, str] = {
+    "segments": "allot_segment",
+    "regions": "allot_region",
+    "quotas": "grant_quota",
+    "tax-rates": "publish_tax_rates",
+    "exchange-rates": "publish_exchange_rate",
+}
+
+
 def _action(model: type[Body], make: Make) -> Handler:
     async def handle(api: Api, request: web.Request) -> web.StreamResponse:
         number = number_of(request)
@@ -303,7 +312,9 @@ def form_of(request: web.Request) -> int:
     return form
 
 
-def _write_route(path: str, summary: str, tag: str, handler: Handler, model: type[Body]) -> Route:
+def _write_route(
+    path: str, summary: str, tag: str, handler: Handler, model: type[Body], operation: str
+) -> Route:
     return Route(
         "POST",
         path,
@@ -315,6 +326,7 @@ def _write_route(path: str, summary: str, tag: str, handler: Handler, model: typ
         query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=(404, *WRITE_REFUSALS),
+        operation=operation,
     )
 
 
@@ -343,10 +355,16 @@ ROUTES = (
         query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=(404, *WRITE_REFUSALS),
+        operation="share",
     ),
     *(
         _write_route(
-            f"/v1/invoices/{{number}}/{name}", summary, "invoices", _action(model, make), model
+            f"/v1/invoices/{{number}}/{name}",
+            summary,
+            "invoices",
+            _action(model, make),
+            model,
+            name,
         )
         for name, summary, model, make in _ACTIONS
     ),
@@ -357,11 +375,19 @@ ROUTES = (
             "red letters",
             _form_action(model, make),
             model,
+            f"red_{name}",
         )
         for name, summary, model, make in _FORM_ACTIONS
     ),
     *(
-        _write_route(f"/v1/{name}", summary, "registers", _register(model, make), model)
+        _write_route(
+            f"/v1/{name}",
+            summary,
+            "registers",
+            _register(model, make),
+            model,
+            _REGISTER_NAMES[name],
+        )
         for name, summary, model, make in _REGISTERS
     ),
     *(
@@ -376,6 +402,7 @@ ROUTES = (
             query=WAIT_QUERY,
             answers={201: WriteAnswer, 202: WriteAnswer},
             refusals=(404, *WRITE_REFUSALS),
+            operation=f"{name}_issuing",
         )
         for name, summary, make in (
             ("suspend", "Stop an issuer's blue invoices (tax bureau)", SuspendIssuing),

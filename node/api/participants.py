@@ -203,11 +203,18 @@ ROUTES = (
             query=WAIT_QUERY,
             answers={201: WriteAnswer, 202: WriteAnswer},
             refusals=_WRITE_REFUSALS,
+            operation=operation,
         )
-        for path, handler, summary, body in (
-            ("", _add_key, "Add a key of this node's participant", AddKeyBody),
-            ("/{key}/revoke", _revoke_key, "End a key at once", RevokeKeyBody),
-            ("/{key}/rotate", _rotate_key, "Put a new key in the place of one", RotateKeyBody),
+        for path, handler, summary, body, operation in (
+            ("", _add_key, "Add a key of this node's participant", AddKeyBody, "add_key"),
+            ("/{key}/revoke", _revoke_key, "End a key at once", RevokeKeyBody, "revoke_key"),
+            (
+                "/{key}/rotate",
+                _rotate_key,
+                "Put a new key in the place of one",
+                RotateKeyBody,
+                "rotate_key",
+            ),
         )
     ),
 )

@@ -175,6 +175,7 @@ ROUTES = (
         query=(*WAIT_QUERY, AS_QUERY),
         answers={201: WriteAnswer, 202: WriteAnswer},
         refusals=(404, *WRITE_REFUSALS),
+        operation="red_request",
     ),
     Route(
         "GET",

@@ -105,6 +105,8 @@ class Route:
     """In the description, where the path makes none of its own."""
     refusals: tuple[int, ...] = ()
     """Statuses answered with a problem, beside those that every route has."""
+    operation: str | None = None
+    """Of the ledger that it writes, by name: what refuses it stands in the description."""
 
 
 @dataclass(frozen=True, slots=True)

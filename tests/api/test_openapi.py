@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from node.api.app import ROUTES
 from node.api.errors import API_CODES
 from node.ledger.codes import CODE_TEXTS, Code
+from node.ledger.rulebook import RULEBOOK
 from tests.api.client import ApiClient
 
 
@@ -40,6 +41,21 @@ async def test_every_code_stands_in_the_description(document: Any) -> None:
     for name in [*(code.name for code in Code), *API_CODES]:
         assert f"| {name} |" in text
     assert set(CODE_TEXTS) == set(Code)
+
+
+async def test_a_write_names_what_its_operation_is_refused_with(document: Any) -> None:
+    """As its law says, and so for every operation that a client may write."""
+    by_name = {name: kind for kind, name in RULEBOOK.names.items()}
+    written = {route.operation for route in ROUTES if route.operation is not None}
+    by_node = {"discrepancy", "act_for_retired"}
+    assert written | by_node == by_name.keys()
+    for route in ROUTES:
+        if route.operation is None:
+            continue
+        path = re.sub(r":[^}]*}", "}", route.path)
+        codes = document["paths"][path]["post"]["responses"]["409"]["x-codes"]
+        named = {code.name for code in RULEBOOK.refusals[by_name[route.operation]]}
+        assert named < set(codes) <= set(Code.__members__)
 
 
 async def test_every_error_is_a_problem_and_every_token_route_names_its_scope(
