@@ -94,6 +94,10 @@ bench-raft-log: $(INSTALLED) ## size of the Raft log's file while a million invo
 bench-import: $(INSTALLED) $(PEERS) ## read and plan a workbook of 150,000 rows beside other readers; ARGS="--rows 50000"
 	$(BIN)/python -m tests.bench.imports $(ARGS)
 
+.PHONY: bench-index
+bench-index: $(INSTALLED) ## write the query index, on SQLite and on PostgreSQL where it is installed; ARGS="--invoices 50000"
+	$(BIN)/python -m tests.bench.index $(ARGS)
+
 .PHONY: bench-audit
 bench-audit: $(INSTALLED) ## measure `piaolian audit` beside bare signatures; ARGS="--invoices 50000"
 	$(BIN)/python -m tests.bench.audit $(ARGS)
