@@ -62,8 +62,8 @@ class Indexer:
             indexed = await self.advance()
             if not indexed:
                 await self._tracker.wait_heights(self._index.height, 2**62, 5.0)
-            elif indexed < BLOCKS_PER_BATCH:
-                await asyncio.sleep(BATCH_S)
+            elif self._tracker.height - self._index.height < BLOCKS_PER_BATCH:
+                await asyncio.sleep(BATCH_S)  # near the ledger: more blocks come meanwhile
 
     async def advance(self) -> int:
         """Index the next blocks that are there, in one batch; how many they were.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -37,7 +38,8 @@ class Followed:
         self.ledger = ledger
         self.reader = reader
         self.index = index
-        self.indexer = Indexer(index, reader, Tracker())
+        self.tracker = Tracker()
+        self.indexer = Indexer(index, reader, self.tracker)
 
     @classmethod
     async def open(
@@ -154,6 +156,33 @@ async def test_a_part_that_is_rebuilt_comes_to_the_same_rows_while_the_others_ke
     ]
     del wanted["parts"]
     assert found == wanted
+
+
+async def test_far_behind_the_ledger_no_batch_waits_for_more_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a batch is small because its blocks are large."""
+    world, past = random_history(5, 60)
+    followed = await Followed.open(tmp_path / "told", world)
+    await followed.apply(entries(past), tell=False)
+    head = followed.ledger.head.height
+    followed.tracker.applied(head, [])
+    monkeypatch.setattr(indexing, "BYTES_PER_BATCH", 1)
+    waits: list[int] = []
+
+    class ComeNearError(Exception):
+        """The first time that the loop waits."""
+
+    async def wait(_: float) -> None:
+        waits.append(followed.index.height)
+        raise ComeNearError
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    with pytest.raises(ComeNearError):
+        await followed.indexer.run()
+    await followed.close()
+
+    assert waits == [head - indexing.BLOCKS_PER_BATCH + 1]
 
 
 async def test_blocks_that_were_handed_over_are_not_read_again(
