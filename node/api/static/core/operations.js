@@ -1,4 +1,4 @@
-// What a participant may do with an invoice now: the ledger's table (rows 2 to 14) as buttons. This
+// What a participant may do with an invoice now: the ledger's table (rows 2 to 17, but for the holds of issuers) as buttons. This
 // only decides what is offered; the node decides what is allowed, and says why not.
 import { creditable, isClosed, openForms } from "./facets.js";
 import { named, t } from "./language.js";
@@ -23,7 +23,7 @@ export function operationsFor(invoice) {
 
 function operationsOf(invoice, me, roles) {
   if (invoice.original) return []; // a red invoice takes no operation
-  const make = { invoice, me, base: `/v1/invoices/${invoice.number}`, bureau: roles.includes("tax_bureau") };
+  const make = { invoice, me, base: `/v1/invoices/${invoice.number}`, bureau: roles.includes("tax_bureau"), bank: roles.includes("bank") };
   const found = [];
   if (!invoice.frozen && !isClosed(invoice)) {
     found.push(...answers(make), ...holding(make), ...claiming(make), ...cancelling(make));
@@ -31,7 +31,7 @@ function operationsOf(invoice, me, roles) {
   if (invoice.details_commitment && ([invoice.issuer, invoice.buyer, invoice.holder].includes(me) || make.bureau)) {
     found.push({ id: "share", hint: t("hint.share"), fields: [{ name: "to", kind: "party", key: true, label: t("field.reader"), required: true }] });
   }
-  found.push(...booking(make), ...redLetters(make), ...ruling(make));
+  found.push(...booking(make), ...paying(make), ...deducting(make), ...redLetters(make), ...ruling(make));
   return found.map((action) => ({
     currency: invoice.currency, title: t(`operation.${action.id.split("-")[0]}`), ...action,
     path: action.path ?? `${make.base}/${action.id.split("-")[0]}`,
@@ -126,9 +126,29 @@ function booking({ invoice, me }) {
   return [{ id: "book", fields: [{ name: "reference", kind: "text", label: t("field.booking"), required: true, most: 64 }] }];
 }
 
+// Also while frozen: a case holds claims, not money that has come.
+function paying({ invoice, me, bank }) {
+  const accepted = invoice.response.state === "partly_accepted" ? invoice.response.accepted : invoice.gross;
+  const left = Math.min(invoice.gross - invoice.credited, accepted) - invoice.paid;
+  if ((me !== invoice.issuer && !bank) || invoice.state === "cancelled" || left <= 0) return [];
+  return [{
+    id: "pay", hint: t("hint.pay"), fields: [
+      { name: "amount", kind: "amount", label: t("field.amount"), required: true, max: left, initial: toMajor(left, invoice.currency) },
+      { name: "reference", kind: "text", label: t("field.payment"), required: true, most: 64 },
+    ],
+  }];
+}
+
+function deducting({ invoice, me }) {
+  if (me !== invoice.buyer) return [];
+  if (invoice.used === "deducted") return [{ id: "undeduct" }];
+  const settled = ["accepted", "deemed_accepted"].includes(invoice.response.state) && openForms(invoice).length === 0;
+  return invoice.kind === "special" && settled && !isClosed(invoice) ? [{ id: "deduct", hint: t("hint.deduct") }] : [];
+}
+
 function cancelling({ invoice, me }) {
   const fresh = invoice.state === "issued" && invoice.holder === invoice.buyer && !invoice.offer &&
-    !passed(invoice.time, "cancel_ms") &&
+    !passed(invoice.time, "cancel_ms") && invoice.paid + invoice.payment_refund_due === 0 && invoice.used === "none" &&
     invoice.claims.length + invoice.bookings.length + invoice.red_forms.length === 0 &&
     !["accepted", "partly_accepted", "deemed_accepted"].includes(invoice.response.state);
   if (me !== invoice.issuer || !fresh) return [];

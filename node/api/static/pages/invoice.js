@@ -99,7 +99,7 @@ function Split({ invoice }) {
       }, { bars: [], at: 0 }).bars}
     </svg>
     <dl class="legend">${PARTS.map((part) => html`<div key=${part} class=${invoice[part] ? "" : "faint"}><dt><span class="dot ${part}" aria-hidden="true"></span>${t(`part.${part}`)}</dt><dd><${Amount} value=${invoice[part]} currency=${invoice.currency} /></dd></div>`)}
-      ${invoice.refund_due > 0 && html`<div><dt>${t("part.refund_due")}</dt><dd><${Amount} value=${invoice.refund_due} currency=${invoice.currency} /></dd></div>`}</dl>`;
+      ${["refund_due", "paid", "payment_refund_due"].filter((part) => invoice[part] > 0).map((part) => html`<div key=${part}><dt>${t(`part.${part}`)}</dt><dd><${Amount} value=${invoice[part]} currency=${invoice.currency} /></dd></div>`)}</dl>`;
 }
 
 function Documents({ invoice }) {
