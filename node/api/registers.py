@@ -43,6 +43,10 @@ class TermsView(msgspec.Struct, frozen=True):
     """A transaction's last height may lie so far ahead."""
     proposal_ms: int
     """A proposal is open for votes."""
+    hold_ms_max: int
+    """The longest issuing hold."""
+    uphold_ms_max: int
+    """The longest that one is upheld by two keys."""
 
 
 class SegmentView(msgspec.Struct, frozen=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from node.ledger.codes import Table
+from node.ledger.genesis import Terms
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.invoices.hold_rows import HoldRow, hold_key
@@ -92,3 +94,8 @@ async def test_a_hold_is_shown_with_its_cause_to_whom_it_opens_for(
     assert (await api.get(PATH)).json["cause"] is None
     node.rows[Table.HOLD, hold_key(ISSUER)] = encode_row(replace(ROW, until=NOW_MS - 1))
     assert (await api.get(PATH)).json["live"] is False
+
+
+async def test_the_terms_are_all_those_of_the_genesis(api: ApiClient) -> None:
+    answer = await api.get("/v1/terms")
+    assert (answer.status, answer.json) == (200, msgspec.to_builtins(asdict(Terms())))
