@@ -1,0 +1,1 @@
+"""The law of invoices, rule by rule."""

@@ -1,0 +1,1 @@
+"""The law of who takes part, rule by rule."""
