@@ -6,6 +6,7 @@ one, and told as a fault of this program. So a law says beside each rule what it
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,8 +29,8 @@ class Reads:
         self.rows[Table.META][RULES_KEY] = None
         self.participants = self.rows[Table.PARTICIPANT]
         self.scans: dict[Scan, None] = {}
-        self.seen: set[object] = set()
-        """What a law has named for the whole block, and need not name again."""
+        self.seen: defaultdict[type, set[str]] = defaultdict(set)
+        """By operation: for whom it has named what it needs once a block only."""
         self.author = ""
         """Of the transaction, whoever acts in it."""
         self.month = context.month

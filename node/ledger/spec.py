@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from node.ledger.codes import Code
@@ -22,6 +23,8 @@ Op = TypeVar("Op")
 
 Facts = tuple[int | None, str | None, int | None]
 """What a trace keeps of an operation: an amount, another party or word, the number of a part."""
+own_blobs: Callable[[Any], Sequence[bytes]] = attrgetter("blobs")
+"""Of an operation with a field `blobs`. In C: it is asked of every invoice that is issued."""
 OpeningRow = tuple[TableKind[Any], bytes, object]
 """A row of the state before the first block: its kind, its key, itself."""
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from node.ledger.codes import Code
 from node.ledger.invoices import issuing_holds, reads
 from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.participants import Scope
-from node.ledger.spec import OperationSpec
+from node.ledger.spec import OperationSpec, own_blobs
 
 ROW = 16
-
-
-def _blobs(op: HoldIssuing | AppealHold) -> Sequence[bytes]:
-    return op.blobs
 
 
 HOLD_OPERATIONS: tuple[OperationSpec[Any], ...] = (
@@ -35,7 +30,7 @@ HOLD_OPERATIONS: tuple[OperationSpec[Any], ...] = (
             }
         ),
         reads=reads.put_hold,
-        carries_blobs=_blobs,
+        carries_blobs=own_blobs,
     ),
     OperationSpec(
         kind=UpholdHold,
@@ -72,6 +67,6 @@ HOLD_OPERATIONS: tuple[OperationSpec[Any], ...] = (
         scopes=Scope.ISSUE,
         refusals=frozenset({Code.NOT_HELD, Code.ALREADY_APPEALED}),
         reads=reads.own_hold,
-        carries_blobs=_blobs,
+        carries_blobs=own_blobs,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import msgspec
 
@@ -47,6 +48,7 @@ class HoldCauseRow(msgspec.Struct, array_like=True, gc=False):
     reference: str
 
 
+@lru_cache(maxsize=4_096)  # asked for with every invoice
 def hold_key(issuer: str) -> bytes:
     """Key in `Table.HOLD` of an issuer's hold."""
     return b"i" + issuer.encode()

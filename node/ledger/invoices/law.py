@@ -42,17 +42,13 @@ from node.ledger.invoices.rows import (
     DiscrepancyKind,
 )
 from node.ledger.participants import Scope
-from node.ledger.spec import Facts, Law, OpeningRow, OperationSpec
+from node.ledger.spec import Facts, Law, OpeningRow, OperationSpec, own_blobs
 
 _EITHER_SIDE = Scope.ISSUE | Scope.HOLD
 
 
 def _discrepancy(op: ops.RecordDiscrepancy | ops.ResolveDiscrepancy) -> Facts:
     return (None, DiscrepancyKind(op.kind).name.lower(), None)
-
-
-def _own_blobs(op: ops.IssueInvoice) -> Sequence[bytes]:
-    return op.blobs
 
 
 _ISSUE = OperationSpec(
@@ -83,7 +79,7 @@ _ISSUE = OperationSpec(
         }
     ),
     reads=reads.issue,
-    carries_blobs=_own_blobs,
+    carries_blobs=own_blobs,
 )
 
 # A red invoice takes these too, and reading moves no value.

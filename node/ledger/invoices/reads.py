@@ -78,15 +78,16 @@ def issue(reads: Reads, actor: str, op: IssueInvoice) -> None:
     rows[Table.INVOICE][op.number.encode()] = None
     rows[Table.ORDER][order_key(actor, op.order)] = None
     # A batch has one issuer, and this is the way that most transactions take.
-    issuer = (IssueInvoice, actor)
-    if issuer not in reads.seen:
-        reads.seen.add(issuer)
+    issuers = reads.seen[IssueInvoice]
+    if actor not in issuers:
+        issuers.add(actor)
         rows[Table.SEGMENTS][segments_key(actor)] = None
         rows[Table.QUOTA][quota_key(actor, reads.month)] = None
         rows[Table.TAX_RATES][actor.encode()] = None
         rows[Table.TAX_RATES][RATES_FOR_ALL_KEY] = None
         rows[Table.HOLD][hold_key(actor)] = None
-    reads.party(op.buyer)
+    if len(op.buyer) == 18:  # `party`, without the call
+        reads.participants[op.buyer.encode()] = None
     if op.currency != reads.home:
         rows[Table.EXCHANGE_RATE][op.currency.encode()] = None
     if op.replaces is not None:

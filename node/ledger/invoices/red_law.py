@@ -10,7 +10,7 @@ from node.ledger.invoices import operations as ops
 from node.ledger.invoices import reads, redletters, retired
 from node.ledger.invoices.on_invoice import invoice_operation
 from node.ledger.participants import ALL_SCOPES, Scope
-from node.ledger.spec import Facts, OperationSpec
+from node.ledger.spec import Facts, OperationSpec, own_blobs
 
 _EITHER_SIDE = Scope.ISSUE | Scope.HOLD
 
@@ -19,10 +19,6 @@ def _form(
     op: ops.ConfirmRedLetter | ops.DenyRedLetter | ops.WithdrawRedLetter | ops.LapseRedLetter,
 ) -> Facts:
     return (None, None, op.form)
-
-
-def _own_blobs(op: ops.RequestRedLetter | ops.IssueRedLetter) -> Sequence[bytes]:
-    return op.blobs
 
 
 def _blobs_for_retired(op: ops.ActForRetired) -> Sequence[bytes]:
@@ -42,7 +38,7 @@ _RED_LETTERS: tuple[OperationSpec[Any], ...] = (
         scopes=_EITHER_SIDE,
         by_key=True,
         facts=lambda op: (op.amount, None, None),
-        carries_blobs=_own_blobs,
+        carries_blobs=own_blobs,
     ),
     invoice_operation(
         ops.ConfirmRedLetter,
@@ -131,7 +127,7 @@ _RED_LETTERS: tuple[OperationSpec[Any], ...] = (
         scopes=Scope.ISSUE,
         facts=lambda op: (op.gross, op.number, op.form),
         reads=reads.issue_red,
-        carries_blobs=_own_blobs,
+        carries_blobs=own_blobs,
     ),
 )
 

@@ -88,6 +88,7 @@ class ExchangeRateRow(msgspec.Struct, array_like=True, gc=False):
         return next((rate.micro for rate in reversed(self.rates) if rate.date <= date), None)
 
 
+@lru_cache(maxsize=4_096)  # a batch has one issuer
 def segments_key(issuer: str) -> bytes:
     """Key in `Table.SEGMENTS` of an issuer's list."""
     return b"i" + issuer.encode()
