@@ -147,6 +147,11 @@ class Submitter(LedgerService):
         """The network's terms and limits."""
         return self._genesis.terms
 
+    @property
+    def utc_offset_minutes(self) -> int:
+        """Of the network's days and months."""
+        return self._genesis.utc_offset_minutes
+
     def status(self) -> NodeStatus:
         """A snapshot."""
         return self._vitals.status()

@@ -97,7 +97,9 @@ class InvoiceBody(_Amounts):
     )
     kind: Literal["ordinary", "special"] = "ordinary"
     currency: CurrencyCode
-    issue_date: Date | None = Field(None, description="Left out: today, UTC.")
+    issue_date: Date | None = Field(
+        None, description="Left out: today, by the network's `utc_offset_minutes`."
+    )
     replaces: Number | None = None
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from node.api.invoices import read_invoice
 from node.api.operations import WRITE_REFUSALS, form_of
 from node.api.rate_refusals import with_rates
 from node.api.red_lines import lines_of_form, stored_lines
-from node.api.requests import number_of, read_json, time_text
+from node.api.requests import number_of, read_json
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
@@ -24,6 +24,7 @@ from node.domains.invoices.details.stored import over_credited
 from node.domains.invoices.details.totals import DraftError
 from node.following.outcomes import Idempotency
 from node.ledger.codes import Code, Table
+from node.ledger.context import day_of
 from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.rows import GroupRow, InvoiceRow, decode_invoice, decode_order, order_key
 from node.ledger.invoices.tax import signed_tax
@@ -33,7 +34,7 @@ CLAIM = "claim"
 
 
 def _today(api: Api) -> str:
-    return time_text(api.time_ms())[:10]
+    return day_of(api.time_ms(), api.node.utc_offset_minutes).isoformat()
 
 
 def _draft_error(error: DraftError, where: str = "") -> ApiError:

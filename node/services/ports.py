@@ -41,6 +41,11 @@ class NodeFacade(Protocol):
         """The network's terms and limits."""
         ...
 
+    @property
+    def utc_offset_minutes(self) -> int:
+        """Of the network's days and months."""
+        ...
+
     def status(self) -> NodeStatus:
         """A snapshot; cheap enough for every request."""
         ...

@@ -120,6 +120,7 @@ class FakeNode:
     """Implements NodeFacade. With `automatic`, each write is committed and final at once."""
 
     def __init__(self, index: QueryIndex) -> None:
+        self.utc_offset = 0
         self.index = index
         self.automatic = True
         self.refusal: WriteRefusal | None = None
@@ -159,6 +160,10 @@ class FakeNode:
     @property
     def terms(self) -> Terms:
         return Terms()
+
+    @property
+    def utc_offset_minutes(self) -> int:
+        return self.utc_offset
 
     def status(self) -> NodeStatus:
         return NodeStatus(
