@@ -376,6 +376,10 @@ def test_the_bureau_suspends_an_issuer_and_governs_members(page: Page, cluster: 
     refused = cluster["issuer"].ask("POST", "/v1/invoices?wait=final", draft(cluster, "SO-no"))
     assert refused.code == "ISSUING_SUSPENDED"
     page.act("resume", case="2026-18")
+    page.act("hold_issuing", reference="SZ-17", cause="books not shown")
+    refused = cluster["issuer"].ask("POST", "/v1/invoices?wait=final", draft(cluster, "SO-held"))
+    assert refused.code == "ISSUING_HELD"
+    page.act("lift_hold", reference="SZ-17")
 
     # The bureau is the only governor here: its proposal is its vote, and carries.
     page.open("/proposals")

@@ -182,7 +182,9 @@ def take_number(step: Step, number: str) -> Code:
             if step.state[INVOICES].get(number.encode()) is not None:
                 return Code.NUMBER_USED
             taken = SegmentRow(segment.first, segment.last, segment.used + 1)
-            row.segments = (*row.segments[:place], taken, *row.segments[place + 1 :])
+            segments = list(row.segments)
+            segments[place] = taken
+            row.segments = tuple(segments)
             return Code.OK
     return Code.NUMBER_NOT_ALLOTTED
 

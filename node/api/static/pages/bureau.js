@@ -78,12 +78,27 @@ function Issuers({ rows, reload }) {
     id: name, danger: name === "suspend", title: t(`operation.${name}_issuing`), path: `/v1/issuers/${party.id}/${name}`,
     fields: [{ name: "case", kind: "text", label: t("field.case"), required: true, most: 64 }],
   });
+  // Row 16: a hold ends by its time alone; its cause is sealed, its reference is public.
+  const held = (party, name, path, fields, more = {}) => ({
+    id: name, title: t(`operation.${name}`), path: `/v1/issuers/${party.id}/hold${path}`, ...more,
+    fields: [{ name: "reference", kind: "text", label: t("field.hold_reference"), hint: t("hint.public"), required: true, most: 64 }, ...fields],
+  });
+  const until = (hours) => {
+    const then = new Date(Date.now() + hours * 3_600_000); // as the control wants it: local, without a zone
+    const local = new Date(then - then.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+    return { name: "until", kind: "time", label: t("invoice.until"), required: true, initial: local };
+  };
+  const holds = (party) => [
+    held(party, "hold_issuing", "", [until(24), { name: "cause", kind: "text", label: t("field.cause"), hint: t("hint.cause"), required: true, wide: true }], { danger: true, hint: t("hint.hold") }),
+    held(party, "uphold_hold", "/uphold", [until(7 * 24), { name: "reason", kind: "text", label: t("field.reason"), hint: t("hint.public"), required: true, wide: true }], { hint: t("hint.uphold") }),
+    held(party, "lift_hold", "/lift", []),
+  ];
   return html`<${Section} title=${t("bureau.issuers")} aside=${html`<span class="hint">${t("bureau.issuers_hint")}</span>`}><${Table} name=${t("bureau.issuers")} rows=${rows} id=${(party) => party.id} columns=${[
     { label: t("participants.name"), cell: (party) => html`<strong>${party.name}</strong>` },
     { label: t("participants.code"), cell: (party) => html`<code>${party.id}</code>` },
     { label: t("invoice.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
     { label: t("field.case"), cell: (party) => party.issuing_case ?? "–" },
-    { label: t("desk.do"), cell: (party) => html`<${Actions} small done=${reload} actions=${[change(party, party.issuing_suspended ? "resume" : "suspend")]} />` },
+    { label: t("desk.do"), cell: (party) => html`<${Actions} small done=${reload} actions=${[change(party, party.issuing_suspended ? "resume" : "suspend"), ...holds(party)]} />` },
   ]} /><//>`;
 }
 
