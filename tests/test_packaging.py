@@ -23,8 +23,8 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import override
 
-from node.config import NodeConfig, load_config
 from node.ledger.genesis import parse_genesis
+from node.system.config import NodeConfig, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 ROLES = ("tax-bureau", "issuer", "payer", "reimburser")
@@ -59,7 +59,7 @@ def test_the_wheel_holds_the_three_packages_and_the_command(tmp_path: Path) -> N
         "node",
         "p2p",
     }
-    assert b"piaolian = node.cli.main:main" in entry_points
+    assert b"piaolian = node.command:main" in entry_points
     static = ROOT / "node" / "api" / "static"
     pages = {str(path.relative_to(ROOT)) for path in static.rglob("*") if path.is_file()}
     assert len(pages) > 30

@@ -63,6 +63,8 @@ Lines2000 = Annotated[
 ParticipantCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
 Party = Annotated[str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64})$", max_length=64)]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{20}$")]
+HexKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+HexSignature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Time = Annotated[
     str,

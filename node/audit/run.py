@@ -34,6 +34,7 @@ from node.audit.folder import (
 from node.audit.signatures import SignatureChecker
 from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
+from node.custody.wallet import SCHEMA as WALLET_SCHEMA
 from node.ledger.genesis import Genesis
 from node.storage.heads import SCHEMA as HEADS_SCHEMA
 from node.storage.index_heads import index_schema
@@ -42,7 +43,6 @@ from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
 from node.storage.ledger_rows import Head
 from node.storage.marker import SignedCheckpoint
 from node.storage.outbox import SCHEMA as OUTBOX_SCHEMA
-from node.wallet import SCHEMA as WALLET_SCHEMA
 
 _SCHEMAS = {
     LEDGER: LEDGER_SCHEMA,

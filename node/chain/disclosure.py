@@ -1,7 +1,7 @@
 """The public commitment to an invoice's sealed details, and proofs of single items under it.
 
 Owns what an item is, how items are hashed, and the check of a disclosure. Pure; knows no
-encryption (`node.sealing`) and no proof file.
+encryption (`node.sealing.format`) and no proof file.
 
 Details are a canonical JSON object: UTF-8, no spaces, keys sorted by their code points. It is cut
 two levels deep. Of each top-level field, in the order of the document: an object gives one item a

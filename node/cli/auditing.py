@@ -15,15 +15,15 @@ from pathlib import Path
 
 import msgspec
 
+from node.audit.machine_limits import verifications_per_second
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.run import Progress as Shown
-from node.bench.limits import verifications_per_second
 from node.cli.errors import UsageError
 from node.cli.output import console
-from node.config import NodeConfig
 from node.ledger.genesis import Genesis, parse_genesis
-from node.loop import GC_THRESHOLDS
 from node.storage.index_part import IndexPart
+from node.system.config import NodeConfig
+from node.system.loop import GC_THRESHOLDS
 
 _GENESIS_BYTES_MAX = 1 << 20
 

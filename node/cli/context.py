@@ -11,7 +11,7 @@ from node.cli.client import ApiClient
 from node.cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from node.config import NodeConfig
+    from node.system.config import NodeConfig
 
 Scope = Literal["read", "operate", "admin"]
 _TOKEN_BYTES_MAX = 4_096
@@ -46,7 +46,7 @@ def load(given: Path | None) -> NodeConfig:
         UsageError: there is none.
         ConfigError: it cannot be used.
     """
-    from node.config import load_config
+    from node.system.config import load_config
 
     return load_config(find_config(given))
 
@@ -79,7 +79,7 @@ def client_of(
     Raises:
         KeyFileError: the token file is missing or open to others.
     """
-    from node.keystore import read_private
+    from node.custody.keystore import read_private
 
     host, port = api_address(config)
     token = read_private(config.api.token_dir / f"{scope}.token", _TOKEN_BYTES_MAX)
@@ -95,7 +95,7 @@ def client_of(
 
 def api_address(config: NodeConfig) -> tuple[str, int]:
     """Host and port at which this machine reaches the API."""
-    from node.config import split_address
+    from node.system.config import split_address
 
     host, port = split_address(config.api.listen)
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104

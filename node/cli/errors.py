@@ -32,13 +32,13 @@ def reason_of(error: Exception) -> str:
 def exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that users cause; None for a fault of the program."""
     # Imported here: only a command that raised one of these has paid for the module already.
-    from node.cards import CardError
-    from node.config import ConfigError
-    from node.input_errors import InputError
-    from node.keystore import KeystoreError
+    from node.custody.keystore import KeystoreError
     from node.ledger.genesis import GenesisError
-    from node.network_files import NetworkFilesError
-    from node.rejoin_word import RejoinFileError
+    from node.setup.cards import CardError
+    from node.setup.network_files import NetworkFilesError
+    from node.system.config import ConfigError
+    from node.system.input_errors import InputError
+    from node.voting.rejoin_word import RejoinFileError
 
     if isinstance(error, CliError):
         return error.exit_code

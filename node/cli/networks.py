@@ -40,7 +40,7 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Write a whole network: network.toml and a folder for each node."""
-    from node.network_files import create_network
+    from node.setup.network_files import create_network
 
     names = [node.strip() for node in nodes.split(",")]
     genesis = create_network(
@@ -77,9 +77,9 @@ def assemble(
     as_json: Json = False,
 ) -> None:
     """Make the genesis from the members' cards, so that nobody sees another's key."""
-    from node.cards import CARD_BYTES_MAX, network_text, parse_card
     from node.ledger.genesis import parse_genesis
-    from node.network_files import install_network, utc_now
+    from node.setup.cards import CARD_BYTES_MAX, network_text, parse_card
+    from node.setup.network_files import install_network, utc_now
 
     parsed = []
     for path in cards:
@@ -172,8 +172,8 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make one node's folder: keys, tokens, node.toml, and the card for the other members."""
-    from node.keystore import ask_passphrase, generate_keys, read_passphrase
-    from node.network_files import NewNode, create_node
+    from node.custody.keystore import ask_passphrase, generate_keys, read_passphrase
+    from node.setup.network_files import NewNode, create_node
 
     if key_passphrase_file is not None:
         passphrase = read_passphrase(key_passphrase_file)

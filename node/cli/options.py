@@ -41,6 +41,7 @@ Timeout = Annotated[
     float, typer.Option("--timeout", min=0, max=3_600, help="Seconds to wait at most.")
 ]
 TIMEOUT_S = 30.0
+Id = Annotated[str, typer.Argument(metavar="ID", help="Unified social credit code.")]
 Number = Annotated[str, typer.Argument(help="Invoice number, 20 digits.", metavar="NUMBER")]
 
 

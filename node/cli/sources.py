@@ -140,7 +140,7 @@ def _file(path: Path) -> bytes | None:
 
 
 def _client(url: str, tokens: list[Path]) -> ApiClient:
-    from node.keystore import read_private
+    from node.custody.keystore import read_private
 
     parts = urlsplit(url)
     try:

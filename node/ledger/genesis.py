@@ -13,7 +13,6 @@ import msgspec
 from stdnum.cn import uscc
 
 from node.ledger.text import Worded, plain_reason, whole
-from node.ledger.toml_text import read_toml
 from node.ledger.types import (
     ROLE_NAMES,
     Code18,
@@ -23,6 +22,7 @@ from node.ledger.types import (
     RateBasisPoints,
     Role,
 )
+from node.system.toml_text import read_toml
 
 _GENESIS_TAG = b"piaolian/genesis/v1\n"
 _HOUR_MS = 3_600_000

@@ -20,7 +20,7 @@ InvoiceNumber = Annotated[str, whole("[0-9]{20}")]
 """20 digits (2 year, 2 province, 1 channel, 15 serial), or the older 12-digit code with an
 8-digit number, written together."""
 WrappedKey = Annotated[bytes, msgspec.Meta(min_length=48, max_length=48)]
-"""A 32-byte content key, encrypted for one reader (`node.sealing`)."""
+"""A 32-byte content key, encrypted for one reader (`node.sealing.format`)."""
 WrapNonce = Annotated[bytes, msgspec.Meta(min_length=24, max_length=24)]
 Currency = Annotated[str, whole("[A-Z]{3}")]
 Text64 = Annotated[str, line(most=64)]

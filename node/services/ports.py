@@ -1,4 +1,4 @@
-"""What the API needs of a node. Owns the interface; `node.desk` implements it.
+"""What the API needs of a node. Owns the interface; `node.services.submitter` implements it.
 
 A method that only reads memory is synchronous; everything else is async. Times are UTC
 milliseconds, amounts minor units, ids and hashes raw bytes: text forms belong to the HTTP layer.

@@ -1,4 +1,4 @@
-"""The status of a node as the API shows it. Owns the values; `node.vitals` fills them."""
+"""The status of a node as the API shows it. Owns the values; `node.services.health` fills them."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 from prometheus_client import CollectorRegistry
 
-from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
 from node.runtime.domains import INDEX_PARTS
+from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_holds import FakeHolds

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from node.chain.leaf import SealLeaf, TransactionLeaf, encode_leaf
+from node.custody.wallet import claim_seed, claim_text, parse_claim_text
 from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
@@ -47,7 +48,6 @@ from node.ledger.transaction import (
 )
 from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.storage.index import QueryIndex
-from node.wallet import claim_seed, claim_text, parse_claim_text
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from node.api.app import ROUTES
 from node.api.openapi import openapi_document
+from node.runtime.server import ROUTES
 
 PARTS = Path(__file__).parent / "openapi-parts.json"
 

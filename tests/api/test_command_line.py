@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.api.security import Scope
-from node.cli.invoice_list import Answer, State
-from node.cli.main import main
+from node.command import main
+from node.domains.invoices.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
+from node.domains.invoices.cli.invoice_list import Answer, State
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import Response, decode_invoice
 from tests.api.client import TOKENS, ApiClient

@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.api.app import ROUTES
 from node.api.config import ApiConfig
-from node.api.drafts import order_hash
 from node.api.requests import time_text
 from node.api.security import Scope
+from node.domains.invoices.details.drafting import order_hash
 from node.following.evidence_views import EvidenceItem
 from node.following.outcomes import (
     BusyError,
@@ -58,6 +57,7 @@ from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
 from node.ledger.row_codec import encode_row
 from node.ledger.transaction import encode_wire, transaction_id
 from node.ledger.types import Role
+from node.runtime.server import ROUTES
 from node.services.status import Check
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue
@@ -573,7 +573,7 @@ async def test_details_are_shown_to_a_party_that_can_open_them(
 async def test_a_list_with_details_ends_its_page_early_when_they_are_long(
     api: ApiClient, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.api.invoices.DETAILS_PAGE_BYTES", 60)
+    monkeypatch.setattr("node.domains.invoices.api.invoices.DETAILS_PAGE_BYTES", 60)
     for number in range(4):
         details = {"remarks": f"{number}" * 30}
         await api.post("/v1/invoices", INVOICE | {"order_id": str(number), "details": details})

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.api.drafts import Original, invoice_draft, order_hash, red_draft
-from node.api.invoice_bodies import InvoiceBody, RedIssueBody
+from node.domains.invoices.details.bodies import InvoiceBody, RedIssueBody
 from node.domains.invoices.details.details import AllowanceBody, DetailsBody, LineBody
+from node.domains.invoices.details.drafting import Original, invoice_draft, order_hash, red_draft
 from node.domains.invoices.details.totals import (
     DraftError,
     canonical_details,

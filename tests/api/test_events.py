@@ -12,12 +12,12 @@ from aiohttp import ClientResponse, ClientSession
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
-from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
 from node.following.outcomes import Heights
 from node.ledger.codes import Code
 from node.ledger.invoices import operations as ops
+from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeBlock, FakeNode

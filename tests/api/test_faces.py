@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from node.api.config import ApiConfig
-from node.api.faces import marks_of
 from node.api.security import Scope
+from node.domains.invoices.api.faces import marks_of
 from node.ledger.invoices.rows import Document, FormRow, FormState, InvoiceRow, Response
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, ISSUER, FakeNode, invoice_row, issue

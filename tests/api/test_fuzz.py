@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.api.app import ROUTES
 from node.api.config import ApiConfig
 from node.api.routing import Route
 from node.api.security import Scope
+from node.custody.wallet import claim_text
 from node.ledger.operations import DirectOperation
-from node.wallet import claim_text
+from node.runtime.server import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
 from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS

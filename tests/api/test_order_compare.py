@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from node.api.drafts import order_hash
 from node.api.security import Scope
+from node.domains.invoices.details.drafting import order_hash
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import FormRow, FormState, OrderRow, decode_invoice, order_key
 from node.ledger.row_codec import encode_row

@@ -9,17 +9,17 @@ from typing import get_args
 
 import pytest
 
-from node.api.app import ROUTES
-from node.api.discrepancies import KIND_NAMES
-from node.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
-from node.api.invoices import _WAITING_NAMES
 from node.api.pages import assets
-from node.importing.columns import COLUMNS, ERROR_COLUMNS
+from node.domains.invoices.api.discrepancies import KIND_NAMES
+from node.domains.invoices.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
+from node.domains.invoices.api.invoices import _WAITING_NAMES
+from node.domains.invoices.importing.columns import COLUMNS, ERROR_COLUMNS
 from node.ledger.currency import MINOR_UNITS
 from node.ledger.invoices.rows import FormState
 from node.ledger.participants import ParticipantState
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.types import Role
+from node.runtime.server import ROUTES
 from node.services.status import RaftView
 
 SCRIPTS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.api.security import Scope
-from node.cli.main import main
+from node.command import main
 from tests.api.client import TOKENS, ApiClient
 from tests.api.fake_node import ISSUER, FakeNode, invoice_row, issue
 from tests.cli.configs import write_config

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
-from node.api.app import ROUTES, ApiServer
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenBucket, TokenError, TokenFiles, TokenSet
+from node.runtime.server import ROUTES, ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode

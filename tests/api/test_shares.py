@@ -12,11 +12,11 @@ from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
 from node.api import workers
-from node.api.app import ApiServer
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
 from node.api.sessions import LINKS_MAX, SESSIONS_MAX, Sessions
-from node.api.table_reading import TABLE_BYTES_MAX
+from node.domains.invoices.api.table_reading import TABLE_BYTES_MAX
+from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode
@@ -129,7 +129,7 @@ async def test_tables_wait_for_a_while_and_no_further(
         )
         return answer.status
 
-    monkeypatch.setattr("node.api.table_reading.read_table", slow)
+    monkeypatch.setattr("node.domains.invoices.api.table_reading.read_table", slow)
     places = workers.WAITING_MAX + 1  # and the one that runs
     posts = [asyncio.ensure_future(post()) for _ in range(places + 7)]
     while sum(each.done() for each in posts) < 7:
@@ -156,7 +156,7 @@ async def test_a_job_that_nobody_waits_for_is_not_done(
             ended.set()
         raise AssertionError
 
-    monkeypatch.setattr("node.api.table_reading.read_table", endless)
+    monkeypatch.setattr("node.domains.invoices.api.table_reading.read_table", endless)
     head = (
         "POST /v1/tables:read HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
         f"Authorization: Bearer {TOKENS[Scope.OPERATE]}\r\nContent-Length: 3\r\n\r\na,b"

@@ -11,13 +11,13 @@ import openpyxl
 import pytest
 
 from node.api.security import Scope
-from node.api.table_reading import CSV_TYPE, TABLE_BYTES_MAX, XLSX_TYPE
-from node.importing.documents import read_documents
-from node.importing.plan import LateRed, PlannedRed, RedLine
-from node.importing.red_lines import Original, OriginalGroup
-from node.importing.table_plan import plan_table
-from node.importing.tables import read_csv
-from node.table_reader import table_plan
+from node.domains.invoices.api.table_reading import CSV_TYPE, TABLE_BYTES_MAX, XLSX_TYPE
+from node.domains.invoices.importing.documents import read_documents
+from node.domains.invoices.importing.plan import LateRed, PlannedRed, RedLine
+from node.domains.invoices.importing.red_lines import Original, OriginalGroup
+from node.domains.invoices.importing.table_plan import plan_table
+from node.domains.invoices.importing.table_worker import table_plan
+from node.domains.invoices.importing.tables import read_csv
 from tests.api.client import Answer, ApiClient
 
 PAYER = "91310115358051750H"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from node.api.config import ApiConfig
-from node.documents.qr import Facts, qr_text
+from node.domains.invoices.documents.qr import Facts, qr_text
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import Document, InvoiceRow
 from node.ledger.participants import ParticipantRow

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from node.api.security import Scope
+from node.custody.wallet import claim_text, parse_claim_text
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.rows import OfferRow
 from node.ledger.signing import public_key
-from node.wallet import claim_text, parse_claim_text
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, FakeNode, invoice_row, issue
 

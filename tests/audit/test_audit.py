@@ -27,7 +27,8 @@ from node.chain.leaf import TransactionLeaf, decode_leaf, encode_leaf
 from node.chain.merkle import leaf_hashes
 from node.chain.tiles import TileBuilder
 from node.chain.voters import VoterSet
-from node.keyring import Keyring
+from node.custody.keyring import Keyring
+from node.custody.wallet import Wallet
 from node.ledger.codes import Code, Table
 from node.ledger.genesis import Genesis
 from node.ledger.invoices.rows import decode_invoice
@@ -36,7 +37,6 @@ from node.ledger.transaction import decode_transaction
 from node.runtime.domains import INDEX_PARTS
 from node.storage.ledger_rows import Head
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
-from node.wallet import Wallet
 from tests.audit.flips import Flips
 from tests.audit.ledgers import write_index
 from tests.chain.network import seed

@@ -17,7 +17,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from node.exporting.writers import XlsxWriter
+from node.domains.invoices.exporting.writers import XlsxWriter
 
 SECONDS_MAX = 10.0
 MEBIBYTES_MAX = 300.0
@@ -26,12 +26,14 @@ COLUMNS = (
     *("quantity", "unit_price", "rate", "remarks"),
 )
 LINES_OF_AN_ORDER = 3
-_READ = "from node.importing.tables import read_xlsx as r\nn = sum(1 for _ in r(p))"
+_READ = (
+    "from node.domains.invoices.importing.tables import read_xlsx as r\nn = sum(1 for _ in r(p))"
+)
 _PLAN = """
-from node.importing.collector import seldom_collecting
-from node.importing.documents import read_documents
-from node.importing.table_plan import plan_table
-from node.importing.tables import read_xlsx
+from node.domains.invoices.importing.collector import seldom_collecting
+from node.domains.invoices.importing.documents import read_documents
+from node.domains.invoices.importing.table_plan import plan_table
+from node.domains.invoices.importing.tables import read_xlsx
 with seldom_collecting():
     plan = plan_table(read_documents(read_xlsx(p)))
 assert not plan.refused, plan.refused[:3]

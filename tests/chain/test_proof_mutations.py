@@ -10,7 +10,7 @@ import pytest
 
 from node.chain.checkpoint import sign_origin
 from node.chain.verify import verify_proof_file
-from node.cli.main import main
+from node.command import main
 from tests.chain.mutations import mutations
 from tests.chain.network import Network, genesis_text, make_genesis, seed
 from tests.chain.test_proof import disclosing, shown

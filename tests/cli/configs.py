@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from node.keystore import write_private
+from node.custody.keystore import write_private
 
 
 def write_config(folder: Path, participant: str, port: int, tokens: Mapping[str, str]) -> Path:

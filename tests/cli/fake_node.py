@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
 
-from node.api.drafts import invoice_draft
-from node.api.invoice_bodies import InvoiceBody, RedIssueBody
-from node.api.order_compare import OrderBody, OrdersCompareBody, RedOrderBody
+from node.domains.invoices.api.order_compare import OrderBody, OrdersCompareBody, RedOrderBody
+from node.domains.invoices.details.bodies import InvoiceBody, RedIssueBody
+from node.domains.invoices.details.drafting import invoice_draft
 
 ISSUER = "91310115337099624K"
 PAYER = "91310115358051750H"

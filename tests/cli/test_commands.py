@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pytest
 import typer
 
-from node.cli.main import app, main
-from node.network_files import create_network
+from node.command import app, main
+from node.setup.network_files import create_network
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 WITHOUT_JSON = {"start"}
@@ -274,7 +274,7 @@ def test_a_fault_of_the_program_shows_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("node.cli.main.connect", broken)
+    monkeypatch.setattr("node.command.connect", broken)
 
     assert main(["status"]) == 1
     assert "internal error: RuntimeError: broken" in capsys.readouterr().err

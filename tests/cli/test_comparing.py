@@ -12,7 +12,7 @@ import pytest
 from node.chain.certificate import Certificate
 from node.chain.leaf import encode_leaf
 from node.chain.tiles import TILE_WIDTH, parse_tile_path
-from node.cli.main import main
+from node.command import main
 from node.ledger.codes import Code
 from tests.chain.mutations import mutations
 from tests.chain.network import AUTHOR, Network, genesis_text, make_leaf

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from node.cards import CardError, parse_card
-from node.config import ConfigError, is_loopback, load_config, split_address
 from node.ledger.genesis import GenesisError, parse_genesis
+from node.setup.cards import CardError, parse_card
+from node.system.config import ConfigError, is_loopback, load_config, split_address
 
 MINIMAL = """
 [node]

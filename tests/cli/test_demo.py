@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from node.cli.context import client_of
-from node.cli.main import main
-from node.cli.processes import find_nodes, stop_nodes
-from node.cli.retail import sums_of_file, sums_of_ledger
-from node.config import load_config
-from node.importing.online_retail import read_retail_file
-from node.importing.retail_plan import plan_import
+from node.command import main
+from node.demo.processes import find_nodes, stop_nodes
+from node.demo.retail import sums_of_file, sums_of_ledger
+from node.domains.invoices.importing.online_retail import read_retail_file
+from node.domains.invoices.importing.retail_plan import plan_import
+from node.system.config import load_config
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"
 

@@ -11,11 +11,11 @@ import openpyxl
 import pytest
 
 from node.cli.errors import CliError, UsageError
-from node.cli.export_table import _writer, export_table
-from node.cli.main import main
-from node.cli.statements import csv_lines
-from node.exporting import writers
-from node.exporting.rows import (
+from node.command import main
+from node.domains.invoices.cli.export_table import _writer, export_table
+from node.domains.invoices.cli.statements import csv_lines
+from node.domains.invoices.exporting import writers
+from node.domains.invoices.exporting.rows import (
     INVOICE_COLUMNS,
     LINE_COLUMNS,
     Cell,
@@ -23,7 +23,7 @@ from node.exporting.rows import (
     invoice_rows,
     line_rows,
 )
-from node.exporting.writers import CsvWriter, XlsxWriter
+from node.domains.invoices.exporting.writers import CsvWriter, XlsxWriter
 
 
 def view(**changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from node.keystore import (
+from node.custody.keystore import (
     INTERACTIVE,
     KEYS_OF_A_KIND_MAX,
     KdfCost,

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from stdnum.cn import uscc
 
-from node.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
-from node.cli.main import main
-from node.config import load_config
-from node.keystore import INTERACTIVE, generate_keys, load_keys, read_passphrase
+from node.command import main
+from node.custody.keystore import INTERACTIVE, generate_keys, load_keys, read_passphrase
 from node.ledger.genesis import GenesisError, parse_genesis
 from node.ledger.types import Role
-from node.network_files import (
+from node.setup.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
+from node.setup.network_files import (
     NetworkFilesError,
     NewNode,
     create_network,
@@ -22,8 +21,9 @@ from node.network_files import (
     new_participant_id,
     role_of,
 )
-from node.rejoin_word import read_word
 from node.storage.marker import Marker, SigningMemory
+from node.system.config import load_config
+from node.voting.rejoin_word import read_word
 
 NODES = ["tax-bureau", "issuer", "payer", "reimburser"]
 CREATED = "2026-11-01T00:00:00Z"

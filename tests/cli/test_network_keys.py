@@ -11,7 +11,7 @@ from node.chain.certificate import Certificate
 from node.chain.note import open_note, parse_note, parse_verifier_key
 from node.chain.policy import policy_text
 from node.chain.voters import VoterSet
-from node.cli.main import main
+from node.command import main
 from tests.chain.network import Network, genesis_text, make_genesis
 
 

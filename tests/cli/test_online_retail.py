@@ -11,29 +11,23 @@ from typing import Any
 
 import pytest
 
-from node.api.drafts import invoice_draft
-from node.api.invoice_bodies import InvoiceBody
-from node.importing.bodies import (
+from node.domains.invoices.details.bodies import InvoiceBody
+from node.domains.invoices.details.drafting import invoice_draft
+from node.domains.invoices.importing.bodies import (
     BATCH_BYTES_MAX,
     BATCH_INVOICES_MAX,
     batch_request,
     batches,
 )
-from node.importing.online_retail import (
+from node.domains.invoices.importing.online_retail import (
     COLUMNS,
     FileFormatError,
     read_retail_file,
     read_retail_rows,
 )
-from node.importing.plan import (
-    Plan,
-    PlannedInvoice,
-    PlannedRed,
-    Totals,
-    totals,
-)
-from node.importing.retail_plan import RATE, plan_import
-from node.importing.summary import dry_run_summary
+from node.domains.invoices.importing.plan import Plan, PlannedInvoice, PlannedRed, Totals, totals
+from node.domains.invoices.importing.retail_plan import RATE, plan_import
+from node.domains.invoices.importing.summary import dry_run_summary
 from node.ledger.invoices.tax import tax_half_up
 
 SLICE = Path(__file__).parents[1] / "data" / "online-retail-slice.csv.gz"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from node.cli.errors import CliError, UsageError
-from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
-from node.cli.processes import _start_time as start_time
-from node.network_files import API_PORT_OFFSET, create_network
+from node.demo.processes import LocalNode, find_nodes, start_nodes, stop_nodes
+from node.demo.processes import _start_time as start_time
+from node.setup.network_files import API_PORT_OFFSET, create_network
 
 
 @pytest.fixture

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.api.invoice_bodies import InvoiceBody
-from node.cli.main import main
-from node.cli.upload import Upload
-from node.config import NodeConfig
-from node.importing import tables
-from node.importing import workbook as workbook_module
-from node.importing.cells import CellError, amount, decimal_text, rate
-from node.importing.columns import COLUMNS
-from node.importing.documents import read_documents
-from node.importing.online_retail import FileFormatError
-from node.importing.plan import LateRed, Plan, PlannedRed, encode_json
-from node.importing.table_plan import plan_table
-from node.importing.tables import csv_line, guarded, read_csv, read_xlsx
+from node.command import main
+from node.domains.invoices.cli.upload import Upload
+from node.domains.invoices.details.bodies import InvoiceBody
+from node.domains.invoices.importing import tables
+from node.domains.invoices.importing import workbook as workbook_module
+from node.domains.invoices.importing.cells import CellError, amount, decimal_text, rate
+from node.domains.invoices.importing.columns import COLUMNS
+from node.domains.invoices.importing.documents import read_documents
+from node.domains.invoices.importing.online_retail import FileFormatError
+from node.domains.invoices.importing.plan import LateRed, Plan, PlannedRed, encode_json
+from node.domains.invoices.importing.table_plan import plan_table
+from node.domains.invoices.importing.tables import csv_line, guarded, read_csv, read_xlsx
+from node.system.config import NodeConfig
 from tests.cli.fake_node import FakeNode
 from tests.cli.test_upload import config, fake
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.main import main
+from node.command import main
 from tests.importing.documents import FILES, edited, text, without
 
 CREDIT_NOTE = next(path for path in FILES if "creditnote" in path.stem)

@@ -7,13 +7,13 @@ import pytest
 
 from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
 from node.cli.errors import CliError
-from node.cli.repeats import said
-from node.cli.upload import Upload
-from node.config import NodeConfig, load_config
-from node.importing.bodies import BATCH_INVOICES_MAX
-from node.importing.online_retail import read_retail_rows
-from node.importing.plan import Plan
-from node.importing.retail_plan import plan_import
+from node.domains.invoices.cli.repeats import said
+from node.domains.invoices.cli.upload import Upload
+from node.domains.invoices.importing.bodies import BATCH_INVOICES_MAX
+from node.domains.invoices.importing.online_retail import read_retail_rows
+from node.domains.invoices.importing.plan import Plan
+from node.domains.invoices.importing.retail_plan import plan_import
+from node.system.config import NodeConfig, load_config
 from tests.cli.configs import write_config
 from tests.cli.fake_node import ISSUER, FakeNode, served
 from tests.cli.test_online_retail import Row, records

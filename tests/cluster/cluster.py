@@ -25,11 +25,11 @@ import msgspec
 
 from node.chain.verify import Verdict, verify_proof_file
 from node.chain.voters import VoterSet
-from node.cli.processes import LocalNode, find_nodes, start_nodes, stop_nodes
-from node.keystore import NodeKeys, open_keystore
+from node.custody.keystore import NodeKeys, open_keystore
+from node.demo.processes import LocalNode, find_nodes, start_nodes, stop_nodes
 from node.ledger.codes import Table
 from node.ledger.genesis import Genesis
-from node.network_files import API_PORT_OFFSET, create_network
+from node.setup.network_files import API_PORT_OFFSET, create_network
 
 T = TypeVar("T")
 

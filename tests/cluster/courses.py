@@ -22,8 +22,8 @@ from consensus.messages import (
 )
 from consensus.types import LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
-from node.gossip import CertificateMessage, EvidenceMessage, encode_control
-from node.links import RAFT_MESSAGE
+from node.peers.messages import CertificateMessage, EvidenceMessage, encode_control
+from node.peers.router import RAFT_MESSAGE
 from p2p.types import Link
 from tests.cluster.liar import Liar
 from tests.cluster.menu import TOLERATED, Said

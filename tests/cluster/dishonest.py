@@ -26,7 +26,7 @@ from node.ledger.transaction import (
     signed_bytes,
     transaction_id,
 )
-from node.sealing import RANDOM_BYTES, BlobSealer, Sealed, sealing_key
+from node.sealing.format import RANDOM_BYTES, BlobSealer, Sealed, sealing_key
 from tests.cluster.cluster import Cluster, Member
 
 SALT = bytes(range(32))

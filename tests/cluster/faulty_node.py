@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from node.cli.main import main
+from node.command import main
 from node.ledger import footprint
 from node.ledger.codes import Code
 from node.ledger.invoices import booking

@@ -15,7 +15,7 @@ from node.chain.checkpoint import Checkpoint, cosign, sign_origin
 from node.chain.merkle import HASH_BYTES, leaf_hashes
 from node.chain.tiles import TILE_WIDTH, MalformedTilePathError, TileBuilder, parse_tile_path
 from node.chain.voters import Voter, VoterSet
-from node.keystore import NodeKeys
+from node.custody.keystore import NodeKeys
 from node.ledger.signing import secret_key
 from tests.cluster.cluster import Member
 

@@ -18,10 +18,10 @@ from node.chain.certificate import parse_certificate
 from node.chain.entry import attest
 from node.chain.head import name_head
 from node.chain.voters import Voter
-from node.config import split_address
-from node.gossip import Kind
 from node.ledger.signing import secret_key
+from node.peers.messages import Kind
 from node.storage.ledger_reader import LedgerReader
+from node.system.config import split_address
 from p2p.config import P2PConfig
 from p2p.network import PeerNetwork
 from p2p.types import KnownPeer, Link, PeerId

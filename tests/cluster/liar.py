@@ -36,7 +36,8 @@ from node.chain.block import MalformedBlockError, decode_block
 from node.chain.checkpoint import Checkpoint, cosign, verify_cosignature
 from node.chain.entry import MalformedHeaderError, decode_header
 from node.chain.run import LeafRun
-from node.gossip import (
+from node.ledger.signing import secret_key
+from node.peers.messages import (
     BlocksMessage,
     BlocksWantedMessage,
     CertificateMessage,
@@ -49,8 +50,7 @@ from node.gossip import (
     decode_control,
     encode_control,
 )
-from node.ledger.signing import secret_key
-from node.links import RAFT_MESSAGE
+from node.peers.router import RAFT_MESSAGE
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip
 from p2p.types import MESSAGE_BYTES_MAX, Link, PeerId
 from tests.cluster.cluster import Cluster

@@ -7,7 +7,7 @@ import random  # noqa: TID251 - seeded
 import threading
 from collections.abc import Iterator
 
-from node.bench.load import Issuer, Signed, sign_transactions
+from node.demo.bench.load import Issuer, Signed, sign_transactions
 from tests.cluster.cluster import Cluster, Member, wait_until
 
 IN_REQUEST = 5

@@ -17,8 +17,8 @@ import pytest
 from consensus import codec
 from consensus.types import Entry, EntryKind
 from node.chain.block import Block, decode_block, encode_block
-from node.cli.main import main
-from node.raft import EntryAuthority, RaftSender
+from node.command import main
+from node.voting.consensus_adapter import EntryAuthority, RaftSender
 
 FILE = "victim"
 LIES = 3

@@ -22,7 +22,6 @@ from consensus.membership import Membership
 from consensus.messages import AppendRequest, Message, SnapshotChunk
 from consensus.snapshot import Snapshot
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
-from node import gossip
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
@@ -34,8 +33,9 @@ from node.chain.evidence import (
     encode_evidence,
 )
 from node.chain.voters import Voter, VoterSet
-from node.gossip import ControlMessage, Kind, encode_control
-from node.links import RAFT_MESSAGE
+from node.peers import messages as gossip
+from node.peers.messages import ControlMessage, Kind, encode_control
+from node.peers.router import RAFT_MESSAGE
 from p2p.gossip import HAVE, HAVE_IDS_MAX, ITEMS, WANT, WANT_IDS_MAX, pack_items
 from p2p.types import Link
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from node.cli.main import main
+from node.command import main
 from p2p.frames import Opener, Sealer
 
 RECORDING = "traffic.bin"

@@ -30,9 +30,15 @@ from node.chain.certificate import Certificate, certify
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
 from node.chain.voters import VoterSet
-from node.gossip import AnswerMessage, CertificateMessage, Kind, StatementMessage, encode_control
 from node.ledger.signing import secret_key
-from node.links import RAFT_MESSAGE
+from node.peers.messages import (
+    AnswerMessage,
+    CertificateMessage,
+    Kind,
+    StatementMessage,
+    encode_control,
+)
+from node.peers.router import RAFT_MESSAGE
 from node.storage.marker import Marker
 from node.storage.raft_log import open_raft_log
 from p2p.types import Link, PeerId

@@ -1,4 +1,4 @@
-"""`piaolian` in a process whose wall clock, as `node.clock` reads it, is wrong.
+"""`piaolian` in a process whose wall clock, as `node.system.clock` reads it, is wrong.
 
 Run as `python -m tests.cluster.skewed_node MILLISECONDS start --config …`: the wall clock of the
 process is that of the machine and so many milliseconds more.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 
-from node.cli.main import main
+from node.command import main
 
 
 def skew(offset_ms: int) -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from node.api.table_reading import TABLE_BYTES_MAX
+from node.domains.invoices.api.table_reading import TABLE_BYTES_MAX
 from tests.cluster.cluster import Cluster, Member, wait_until
 
 pytestmark = pytest.mark.soak

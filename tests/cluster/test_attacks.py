@@ -31,10 +31,10 @@ from consensus.types import LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
 from node.chain.evidence import decode_evidence
 from node.chain.judgement import judge
-from node.gossip import CertificateMessage, encode_control
-from node.links import RAFT_MESSAGE
-from node.rejoin_word import FILE as REJOIN
-from node.resumption import WINDOW
+from node.peers.messages import CertificateMessage, encode_control
+from node.peers.router import RAFT_MESSAGE
+from node.voting.rejoin_word import FILE as REJOIN
+from node.voting.resumption import WINDOW
 from p2p.types import Link
 from tests.cluster.cluster import Cluster, Member, running_cluster, wait_until
 from tests.cluster.impostor import Impostor, place_in_log, true_head

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from node.chain.run import LeafRun
-from node.gossip import (
+from node.peers.messages import (
     BLOCKS_BYTES_MAX,
     BlocksMessage,
     BlocksWantedMessage,
@@ -22,8 +22,8 @@ from node.gossip import (
     decode_control,
     encode_control,
 )
-from node.rejoin_word import FILE as REJOIN
 from node.storage.ledger import Head
+from node.voting.rejoin_word import FILE as REJOIN
 from p2p.types import Link
 from tests.cluster.cluster import FOUR, Cluster, Member, make_cluster, read_only, wait_until
 from tests.cluster.impostor import Impostor

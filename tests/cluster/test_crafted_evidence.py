@@ -33,8 +33,8 @@ from node.chain.evidence import (
     encode_evidence,
 )
 from node.chain.merkle import Frontier, consistency_path, inclusion_path, leaf_hashes
-from node.gossip import EvidenceMessage, encode_control
 from node.ledger.signing import secret_key
+from node.peers.messages import EvidenceMessage, encode_control
 from p2p.types import Link
 from tests.chain.network import TIME_S
 from tests.cluster.cluster import Cluster, Member

@@ -14,8 +14,8 @@ import pytest
 
 from node.chain.certificate import parse_certificate
 from node.chain.checkpoint import cosign
-from node.gossip import CertificateMessage, StatementMessage, encode_control
 from node.ledger.signing import secret_key
+from node.peers.messages import CertificateMessage, StatementMessage, encode_control
 from p2p.types import Link
 from tests.chain.network import TIME_S
 from tests.cluster.cluster import Cluster

@@ -32,10 +32,10 @@ from consensus.messages import (
     VoteResponse,
 )
 from consensus.types import LogIndex, NodeId, Term
-from node.api.app import ROUTES
 from node.chain.certificate import CertificateError, parse_certificate
 from node.chain.evidence import EvidenceError, decode_evidence
-from node.gossip import (
+from node.ledger.transaction import MalformedTransactionError, decode_transaction
+from node.peers.messages import (
     CertificateMessage,
     EvidenceMessage,
     MalformedControlError,
@@ -44,8 +44,8 @@ from node.gossip import (
     decode_control,
     encode_control,
 )
-from node.ledger.transaction import MalformedTransactionError, decode_transaction
-from node.links import RAFT_MESSAGE
+from node.peers.router import RAFT_MESSAGE
+from node.runtime.server import ROUTES
 from node.storage.marker import MARKER_FILE, decode_marker, decode_memory
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, pack_items

@@ -14,9 +14,9 @@ from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.evidence import decode_evidence
 from node.chain.judgement import judge
-from node.gossip import StatementMessage, encode_control
 from node.ledger.signing import secret_key
-from node.links import RAFT_MESSAGE
+from node.peers.messages import StatementMessage, encode_control
+from node.peers.router import RAFT_MESSAGE
 from p2p.types import Link
 from tests.chain.network import TIME_S
 from tests.cluster.cluster import Cluster, wait_until

@@ -27,21 +27,21 @@ from node.chain.evidence import EntryStatement, decode_evidence
 from node.chain.judgement import judge
 from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.voters import VoterSet
-from node.cli.main import main
-from node.clock import SystemClock
-from node.cosigner import Cosigner
-from node.excuses import Excuses
-from node.finality import DivergedError, Finality
-from node.gossip import CertificateMessage, StatementMessage, encode_control
+from node.command import main
+from node.following.evidence_keeper import EvidenceKeeper
+from node.following.excuses import Excuses
+from node.following.finality import DivergedError, Finality
 from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction, decode_transaction, encode_wire
-from node.links import RAFT_MESSAGE
-from node.raft import EntryAuthority, observe_stored
+from node.peers.messages import CertificateMessage, StatementMessage, encode_control
+from node.peers.router import RAFT_MESSAGE
 from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Marker
 from node.storage.raft_log import open_raft_log
-from node.witness import EvidenceKeeper
+from node.system.clock import SystemClock
+from node.voting.consensus_adapter import EntryAuthority, observe_stored
+from node.voting.cosigner import Cosigner
 from p2p.types import Link
 from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
 from tests.cluster.cluster import Cluster, Member, wait_until

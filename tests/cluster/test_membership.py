@@ -20,7 +20,7 @@ from node.ledger.membership.operations import KeyKind, RevokeKey, RotateKey
 from node.ledger.operations import Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes
-from node.network_files import new_participant_id
+from node.setup.network_files import new_participant_id
 from tests.cluster.cluster import TRANSACTION, Cluster, Member, Reply, running_cluster, wait_until
 
 pytestmark = pytest.mark.slow

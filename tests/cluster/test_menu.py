@@ -23,16 +23,16 @@ from consensus.config import RaftConfig
 from consensus.errors import ProtocolError
 from consensus.messages import Message
 from consensus.types import NodeId
-from node.allowance import Allowance
 from node.chain.evidence import decode_evidence
 from node.chain.judgement import judge
 from node.chain.voters import VoterSet
-from node.clock import SystemClock
-from node.gossip import ControlMessage, Kind, decode_control
-from node.intake import Intake
+from node.following.evidence_keeper import OFFENCES_MAX
 from node.ledger.signing import secret_key
-from node.links import Links
-from node.witness import OFFENCES_MAX
+from node.peers.allowance import Allowance
+from node.peers.messages import ControlMessage, Kind, decode_control
+from node.peers.router import Links
+from node.submission.intake import Intake
+from node.system.clock import SystemClock
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import Gossip
 from p2p.types import Link, PeerId

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from node.rejoin_word import write_word
-from node.resumption import WINDOW
+from node.voting.rejoin_word import write_word
+from node.voting.resumption import WINDOW
 from tests.cluster.cluster import Cluster, Member, running_cluster, wait_until
 from tests.cluster.load import start_rejoining
 from tests.cluster.rejoin_attack import attack

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from node.network_files import create_network
+from node.setup.network_files import create_network
 from tests.cluster.cluster import free_base_port
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from node.cli.main import main
-from node.importing.ubl.reading import read_ubl
+from node.command import main
+from node.domains.invoices.importing.ubl.reading import read_ubl
 from tests.cluster.cluster import Cluster
 from tests.importing.documents import FILES, canonical, credit_note_of, example, mapped
 

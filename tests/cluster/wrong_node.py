@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.main import main
+from node.command import main
 from node.storage.making import BlockMaker
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from node.documents.face import Face, Group, Mark, PartyBlock, Row
-from node.documents.qr import Facts, qr_text
+from node.domains.invoices.documents.face import Face, Group, Mark, PartyBlock, Row
+from node.domains.invoices.documents.qr import Facts, qr_text
 
 TRANSACTION = "5b1fe2" + "0c" * 29
 NUMBER = "26440000000000000123"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from node.documents.check import CheckForm, CheckView, render_check
-from node.documents.html import HtmlPage, render_face
-from node.documents.wording import Language
+from node.domains.invoices.documents.check import CheckForm, CheckView, render_check
+from node.domains.invoices.documents.html import HtmlPage, render_face
+from node.domains.invoices.documents.wording import Language
 from tests.documents import faces
 
 pytestmark = [

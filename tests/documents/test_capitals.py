@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.documents.capitals import INTEGER_MAX, capital_amount, capital_integer
+from node.domains.invoices.documents.capitals import INTEGER_MAX, capital_amount, capital_integer
 
 RENMINBI = [
     (0, "零元整"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.documents.figures import (
+from node.domains.invoices.documents.figures import (
     currency_name,
     date_text,
     figure,
@@ -13,7 +13,7 @@ from node.documents.figures import (
     negated,
     rate_text,
 )
-from node.documents.wording import Language
+from node.domains.invoices.documents.wording import Language
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 import pytest
 from typing_extensions import override
 
-from node.documents.check import CheckForm, CheckView, render_check
-from node.documents.face import Face
-from node.documents.html import HtmlPage, render_face
-from node.documents.wording import Language
+from node.domains.invoices.documents.check import CheckForm, CheckView, render_check
+from node.domains.invoices.documents.face import Face
+from node.domains.invoices.documents.html import HtmlPage, render_face
+from node.domains.invoices.documents.wording import Language
 from tests.documents import faces
 
 VOID = {"meta", "br", "input", "path"}

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import segno
 
-from node.documents.face import Face
-from node.documents.fonts import FontError, font_path
-from node.documents.pdf import render_pdf
-from node.documents.wording import Language
+from node.domains.invoices.documents.face import Face
+from node.domains.invoices.documents.fonts import FontError, font_path
+from node.domains.invoices.documents.pdf import render_pdf
+from node.domains.invoices.documents.wording import Language
 from tests.documents import faces
 
 MAKERS = [faces.ordinary, faces.cancelled, faces.sealed, faces.red, faces.hostile]

@@ -9,7 +9,14 @@ import segno
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.documents.qr import QUIET_ZONE, Facts, qr_runs, qr_svg, qr_text, read_qr_text
+from node.domains.invoices.documents.qr import (
+    QUIET_ZONE,
+    Facts,
+    qr_runs,
+    qr_svg,
+    qr_text,
+    read_qr_text,
+)
 
 HASH = "5b" * 32
 

@@ -5,10 +5,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
-from node.importing.ubl.breaches import Breach, Report
-from node.importing.ubl.mapping import UblDocument, map_ubl
-from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.tree import NAMESPACES, PREFIXES, Node
+from node.domains.invoices.importing.ubl.breaches import Breach, Report
+from node.domains.invoices.importing.ubl.mapping import UblDocument, map_ubl
+from node.domains.invoices.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.ubl.tree import NAMESPACES, PREFIXES, Node
 
 FOLDER = Path(__file__).parents[1] / "data" / "en16931"
 FILES = sorted(FOLDER.glob("*.xml"))

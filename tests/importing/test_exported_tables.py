@@ -4,15 +4,15 @@ import itertools
 import json
 from pathlib import Path
 
-from node.importing.documents import read_documents
-from node.importing.plan import Plan, PlannedInvoice
-from node.importing.table_plan import plan_table
-from node.importing.tables import csv_line, read_csv
-from node.importing.ubl.breaches import Report
-from node.importing.ubl.exporting import export_ubl
-from node.importing.ubl.mapping import CHECKS
-from node.importing.ubl.native import Group, Public
-from node.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.documents import read_documents
+from node.domains.invoices.importing.plan import Plan, PlannedInvoice
+from node.domains.invoices.importing.table_plan import plan_table
+from node.domains.invoices.importing.tables import csv_line, read_csv
+from node.domains.invoices.importing.ubl.breaches import Report
+from node.domains.invoices.importing.ubl.exporting import export_ubl
+from node.domains.invoices.importing.ubl.mapping import CHECKS
+from node.domains.invoices.importing.ubl.native import Group, Public
+from node.domains.invoices.importing.ubl.reading import read_ubl
 from node.ledger.currency import minor_units
 
 HEADER = (

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cli.main import main
-from node.importing.collector import seldom_collecting
-from node.importing.documents import read_documents
-from node.importing.number_formats import may_mean, parsed
-from node.importing.online_retail import FileFormatError
-from node.importing.plan import Plan
-from node.importing.sheet import number_text
-from node.importing.table_plan import plan_table
-from node.importing.tables import read_csv, read_xlsx
+from node.command import main
+from node.domains.invoices.importing.collector import seldom_collecting
+from node.domains.invoices.importing.documents import read_documents
+from node.domains.invoices.importing.number_formats import may_mean, parsed
+from node.domains.invoices.importing.online_retail import FileFormatError
+from node.domains.invoices.importing.plan import Plan
+from node.domains.invoices.importing.sheet import number_text
+from node.domains.invoices.importing.table_plan import plan_table
+from node.domains.invoices.importing.tables import read_csv, read_xlsx
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "import"
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.api.drafts import invoice_draft
-from node.api.invoice_bodies import InvoiceBody
+from node.domains.invoices.details.bodies import InvoiceBody
 from node.domains.invoices.details.details import DETAILS_BYTES_MAX
-from node.importing.ubl.exporting import export_ubl, kept_document
-from node.importing.ubl.mapping import UblDocument
-from node.importing.ubl.native import Group, Public
-from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.residue import residue_of, tree_of
-from node.importing.ubl.tree import Node, UblError
-from node.importing.ubl.values import Document
-from node.importing.ubl.writing import write_ubl
+from node.domains.invoices.details.drafting import invoice_draft
+from node.domains.invoices.importing.ubl.exporting import export_ubl, kept_document
+from node.domains.invoices.importing.ubl.mapping import UblDocument
+from node.domains.invoices.importing.ubl.native import Group, Public
+from node.domains.invoices.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.ubl.residue import residue_of, tree_of
+from node.domains.invoices.importing.ubl.tree import Node, UblError
+from node.domains.invoices.importing.ubl.values import Document
+from node.domains.invoices.importing.ubl.writing import write_ubl
 from tests.cli.fake_node import ISSUER, PAYER
 from tests.importing.documents import (
     FILES,

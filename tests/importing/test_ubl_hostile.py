@@ -8,13 +8,19 @@ from typing import Any, cast
 
 import pytest
 
-from node.importing.plan import Plan
-from node.importing.ubl.mapping import UblDocument, map_ubl
-from node.importing.ubl.plan import plan_ubl
-from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.residue import tree_of
-from node.importing.ubl.tree import BYTES_MAX, DEPTH_MAX, NAMESPACES, NODES_MAX, UblError
-from node.importing.ubl.values import Document, Fields
+from node.domains.invoices.importing.plan import Plan
+from node.domains.invoices.importing.ubl.mapping import UblDocument, map_ubl
+from node.domains.invoices.importing.ubl.plan import plan_ubl
+from node.domains.invoices.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.ubl.residue import tree_of
+from node.domains.invoices.importing.ubl.tree import (
+    BYTES_MAX,
+    DEPTH_MAX,
+    NAMESPACES,
+    NODES_MAX,
+    UblError,
+)
+from node.domains.invoices.importing.ubl.values import Document, Fields
 from node.ledger.currency import minor_units
 from tests.importing.documents import FILES, example, plain
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.api.drafts import invoice_draft
-from node.api.invoice_bodies import InvoiceBody
+from node.domains.invoices.details.bodies import InvoiceBody
+from node.domains.invoices.details.drafting import invoice_draft
 from node.domains.invoices.details.totals import DraftError
-from node.importing.ubl.exporting import export_ubl
-from node.importing.ubl.native import Group, Public
-from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.tree import Node, UblError
-from node.importing.ubl.writing import write_ubl
+from node.domains.invoices.importing.ubl.exporting import export_ubl
+from node.domains.invoices.importing.ubl.native import Group, Public
+from node.domains.invoices.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.ubl.tree import Node, UblError
+from node.domains.invoices.importing.ubl.writing import write_ubl
 from node.ledger.currency import MINOR_UNITS
 from tests.cli.fake_node import ISSUER, PAYER
 from tests.importing.documents import mapped

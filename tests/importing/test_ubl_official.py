@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from node.cli.upload import Upload
-from node.config import NodeConfig
-from node.importing.ubl.breaches import Report
-from node.importing.ubl.codes import is_code
-from node.importing.ubl.exporting import export_ubl
-from node.importing.ubl.mapping import map_ubl
-from node.importing.ubl.native import Group, Public
-from node.importing.ubl.plan import plan_ubl
-from node.importing.ubl.reading import read_ubl
-from node.importing.ubl.structure import RULE
-from node.importing.ubl.tree import UblError
-from node.importing.ubl.units import unit_code
+from node.domains.invoices.cli.upload import Upload
+from node.domains.invoices.importing.ubl.breaches import Report
+from node.domains.invoices.importing.ubl.codes import is_code
+from node.domains.invoices.importing.ubl.exporting import export_ubl
+from node.domains.invoices.importing.ubl.mapping import map_ubl
+from node.domains.invoices.importing.ubl.native import Group, Public
+from node.domains.invoices.importing.ubl.plan import plan_ubl
+from node.domains.invoices.importing.ubl.reading import read_ubl
+from node.domains.invoices.importing.ubl.structure import RULE
+from node.domains.invoices.importing.ubl.tree import UblError
+from node.domains.invoices.importing.ubl.units import unit_code
+from node.system.config import NodeConfig
 from tests.cli.fake_node import PAYER, FakeNode
 from tests.cli.test_upload import config, fake
 from tests.importing.documents import added, attribute, broken, canonical, edited, example, mapped

@@ -17,10 +17,9 @@ from msgspec import inspect
 import consensus
 import node
 import p2p
-from node.cards import CardError, NodeCard, make_card
 from node.chain.block import Block
 from node.chain.leaf import Leaf
-from node.keystore import generate_keys
+from node.custody.keystore import generate_keys
 from node.ledger import text, unassigned
 from node.ledger.bykey import decode_operation
 from node.ledger.genesis import Genesis, GenesisError, parse_genesis
@@ -30,6 +29,7 @@ from node.ledger.operations import DirectOperation, Operation
 from node.ledger.text import Worded, check_line, check_safe, check_safe_lines
 from node.ledger.transaction import MalformedTransactionError, TransactionBody, Wire
 from node.ledger.types import Code18, Currency, Date, InvoiceNumber, PartyRef, Role
+from node.setup.cards import CardError, NodeCard, make_card
 from tests.ledger.awkward import CONTROLS, DIRECTIONS, SIGNABLE, UNSIGNABLE, variants
 
 ROOTS = (TransactionBody, Wire, DirectOperation, Operation, Genesis, NodeCard, Leaf, Block)

@@ -443,7 +443,7 @@ MUTATIONS = (
         "marker-not-synced",
         "The marker is left to the operating system.",
         "marker.py",
-        (("            os.fdatasync(self._descriptor)\n", ""),),
+        (("            os.fdatasync(self._descriptor)\n", "            pass\n"),),
     ),
     Mutation(
         "record-unchecked",

@@ -1,1 +1,1 @@
-"""Tests of the node's own parts: pool, pace, outbox, finality, sealing."""
+"""What tests of several rooms share: histories kept by a real ledger, transactions."""

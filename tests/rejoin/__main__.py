@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from node.resumption import Rules
+from node.voting.resumption import Rules
 from tests.rejoin.search import Result, exhaust, walk
 from tests.rejoin.weaker import WEAKER
 from tests.rejoin.world import Bounds, World

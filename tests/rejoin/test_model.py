@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.resumption import Rules
+from node.voting.resumption import Rules
 from tests.rejoin.search import exhaust, walk
 from tests.rejoin.voter import Voter
 from tests.rejoin.weaker import WEAKER, OneHeightLower, RejoiningAnswers

@@ -23,10 +23,10 @@ from node.chain.checkpoint import COSIGNATURE_BYTES, Checkpoint
 from node.chain.doubts import Doubts
 from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
-from node.cosigner import Cosigner
-from node.finality import Finality
-from node.resumption import Answer, Inquiry, Rules, is_base
+from node.following.finality import Finality
 from node.storage.marker import SigningMemory
+from node.voting.cosigner import Cosigner
+from node.voting.resumption import Answer, Inquiry, Rules, is_base
 from tests.chain.network import TIME_S, make_genesis
 
 NOW, BEFORE = b"now", b"before"
@@ -50,8 +50,8 @@ def frontier(path: str) -> Frontier:
 def unsigned() -> Iterator[None]:
     """Signatures are believed: nothing is signed or verified but by the world's word."""
     with (
-        patch("node.cosigner.cosign", lambda *_: _BLOB),
-        patch("node.cosigner.secret_key", lambda _: bytes(64)),
+        patch("node.voting.cosigner.cosign", lambda *_: _BLOB),
+        patch("node.voting.cosigner.secret_key", lambda _: bytes(64)),
         patch.object(Certificate, "verify", lambda *_: None),
     ):
         yield

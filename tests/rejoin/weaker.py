@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from node.chain.voters import VoterSet
-from node.resumption import Rules
+from node.voting.resumption import Rules
 
 
 class Unbounded(Rules):

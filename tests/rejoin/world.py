@@ -18,7 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from node.chain.voters import VoterSet
-from node.resumption import Rules
+from node.voting.resumption import Rules
 from tests.rejoin.voter import BEFORE, NEW, NOW, Steps, Told, Voter, key_of, renumbered, voters_of
 
 KINDS = "AB"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from node import indexing
 from node.chain.block import Block, encode_block
 from node.chain.voters import VoterSet
 from node.domains.invoices.index.part import InvoicesPart
-from node.indexing import Indexer
+from node.following import index_follower as indexing
+from node.following.index_follower import Indexer
+from node.following.tracker import Tracker
 from node.runtime.domains import INDEX_PARTS
 from node.storage import recent_blocks
 from node.storage.index import QueryIndex
@@ -23,7 +24,6 @@ from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.recent_blocks import RecentBlocks
 from node.storage.transactions_part import TransactionsPart
-from node.tracker import Tracker
 from tests.ledger.history import PastBlock, SigningWorld, random_history
 
 TERM = 3

@@ -121,7 +121,7 @@ class ShareDetails(Shape, frozen=True, tag=16):
     """Pass the content key of an invoice's sealed details on to one more reader.
 
     `reader` and `sealer` are X25519 public keys; `wrapped` is the content key, encrypted for that
-    pair (`node.sealing`). Whether it opens anything, only the reader can tell.
+    pair (`node.sealing.format`). Whether it opens anything, only the reader can tell.
     """
 
     invoice: InvoiceNumber

@@ -1,7 +1,7 @@
 // Amounts: integers of the currency's minor unit, as BigInt. Never a float.
 import { tag } from "./language.js";
 
-// As node/api/drafts.py has them: minor units in a major unit where that is not 100.
+// As node/domains/invoices/details/drafting.py has them: minor units in a major unit where that is not 100.
 const NO_MINOR_UNIT = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(" ");
 const THOUSAND_MINOR_UNITS = "BHD IQD JOD KWD LYD OMR TND".split(" ");
 

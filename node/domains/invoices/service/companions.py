@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from node.domains.invoices.service.act_for_retired import StandIn
+from node.domains.invoices.service.unsealing import Unsealer
 from node.ledger.invoices.operations import OfferInvoice, SubmitInvoice
 from node.ledger.operations import Operation
-from node.retired import StandIn
-from node.unsealing import Unsealer
 
 
 class InvoiceCompanions:
-    """Completes operations of one participant; implements `node.desk.Companions`."""
+    """Completes operations of one participant; implements `node.services.submitter.Companions`."""
 
     def __init__(self, unsealer: Unsealer, stand_in: StandIn) -> None:
         self._unsealer = unsealer

@@ -11,9 +11,9 @@ import os
 
 import msgspec
 
-from node.desk import Submitter
+from node.custody.keyring import Keyring
+from node.custody.signer import Signer
 from node.following.outcomes import Idempotency, RefusedError, Submission
-from node.keyring import Keyring
 from node.ledger.codes import Code, Table
 from node.ledger.invoices.hold_operations import (
     AppealHold,
@@ -23,10 +23,10 @@ from node.ledger.invoices.hold_operations import (
 )
 from node.ledger.invoices.hold_rows import HoldRow, decode_hold, hold_key
 from node.ledger.signing import sign
-from node.opening import BlobOpener
-from node.readers import Readers
-from node.sealing import RANDOM_BYTES, BlobSealer, Sealed
-from node.signer import Signer
+from node.sealing.format import RANDOM_BYTES, BlobSealer, Sealed
+from node.sealing.opener import BlobOpener
+from node.sealing.recipients import Readers
+from node.services.submitter import Submitter
 from node.storage.ledger_reader import LedgerReader
 
 

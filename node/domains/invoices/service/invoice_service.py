@@ -11,18 +11,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from node.attachments import WaitingFiles
 from node.chain.disclosure import commit, items_of
-from node.desk import Drawn, Submitter
+from node.custody.keyring import Keyring
+from node.custody.wallet import claim_seed, claim_text
 from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
+from node.domains.invoices.service.issuance import Issuance
+from node.domains.invoices.service.unsealing import Unsealer
 from node.following.outcomes import Idempotency, NotDisclosableError, Submission
-from node.issuance import Issuance
-from node.keyring import Keyring
 from node.ledger.invoices.operations import RequestRedLetter
 from node.ledger.signing import public_key
-from node.sealing import details_salt
-from node.unsealing import Unsealer
-from node.wallet import claim_seed, claim_text
+from node.sealing.attachments import WaitingFiles
+from node.sealing.format import details_salt
+from node.services.submitter import Drawn, Submitter
 
 
 class InvoiceService:

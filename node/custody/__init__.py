@@ -1,0 +1,1 @@
+"""The participant's own keys: kept, unlocked, signed with."""

@@ -1,0 +1,1 @@
+"""Tools of developers: local clusters, the demonstration, the load."""

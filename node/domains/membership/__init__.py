@@ -1,0 +1,1 @@
+"""Participants, their keys and roles, and how governors decide about them."""

@@ -1,0 +1,1 @@
+"""Participants, keys and proposals over HTTP."""

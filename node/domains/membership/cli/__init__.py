@@ -1,0 +1,1 @@
+"""Participants, keys and proposals on the command line."""

@@ -1,0 +1,73 @@
+"""Gives blocks to peers that lack them. Owns what they ask for, one request each, and the pace.
+
+A newer request of a peer replaces its older one, and each peer is answered so many times a second
+at most: whoever asks more gets no more. Reading is one job of the ledger's reader at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from node.chain.run import LeafRun
+from node.storage.ledger_reader import LedgerReader
+from node.system.clock import Clock
+
+INTERVAL_MS = 100
+"""Between answers to one peer: 10 MiB a second at most, more than a node can do again."""
+
+
+class BlockServer:
+    """The serving side."""
+
+    def __init__(
+        self,
+        peers: Iterable[int],
+        reader: LedgerReader,
+        clock: Clock,
+        answer: Callable[[int, int, LeafRun | None], None],
+    ) -> None:
+        """Put it together; `serve` is the work.
+
+        Args:
+            peers: Numbers of the voters that may ask.
+            reader: Where blocks are.
+            clock: Its monotonic time sets the pace.
+            answer: Sends a run, or that there is none, to a peer under its request's number.
+        """
+        self._reader = reader
+        self._clock = clock
+        self._answer = answer
+        self._wanted: dict[int, tuple[int, int]] = {}
+        self._next_ms = dict.fromkeys(peers, 0)
+        self._links = dict.fromkeys(self._next_ms, 0)
+        """Counts the links of each peer: what it asked on an older one is not answered."""
+        self._asked = asyncio.Event()
+
+    def want(self, peer: int, number: int, first: int) -> None:
+        """A peer asks for the leaves from `first` on."""
+        self._wanted[peer] = (number, first)
+        self._asked.set()
+
+    def forget(self, peer: int) -> None:
+        """The link to a peer is gone."""
+        self._wanted.pop(peer, None)
+        self._links[peer] += 1
+
+    async def serve(self) -> None:
+        """Answer; runs until cancelled."""
+        while True:
+            if not self._wanted:
+                self._asked.clear()
+                await self._asked.wait()
+            peer = min(self._wanted, key=lambda peer: self._next_ms[peer])
+            wait_ms = self._next_ms[peer] - self._clock.monotonic_ms()
+            if wait_ms > 0:
+                await asyncio.sleep(wait_ms / 1_000)
+                continue  # the link may be down by now
+            number, first = self._wanted.pop(peer)
+            self._next_ms[peer] = self._clock.monotonic_ms() + INTERVAL_MS
+            link = self._links[peer]
+            run = await self._reader.run(first)
+            if self._links[peer] == link:
+                self._answer(peer, number, run)

@@ -1,0 +1,258 @@
+"""Evidence against liars: noticed, judged, stored, passed on. Owns what this node has found.
+
+Comparing is `node.chain.watch`, statements about sizes that are none of ours `node.chain.doubts`;
+judging is `node.chain.evidence`. Evidence is kept once by its id, and only so much against one
+voter: a liar can make as many lies as it likes. It travels on its own, also to a peer that comes
+later, so a node that saw only one half of a lie still learns of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from node.chain.certificate import Certificate, parse_certificate
+from node.chain.checkpoint import Checkpoint
+from node.chain.doubts import Doubt, Doubts
+from node.chain.evidence import (
+    EntryStatement,
+    Evidence,
+    EvidenceError,
+    Finding,
+    RootStatement,
+    decode_evidence,
+    encode_evidence,
+)
+from node.chain.judgement import judge
+from node.chain.voters import VoterSet
+from node.chain.watch import EvidenceWatch
+from node.following.evidence_views import EvidenceSummary
+from node.following.excuses import Excuses
+from node.following.finality import DivergedError
+from node.storage.ledger import Ledger
+from node.storage.ledger_reader import LedgerReader
+from node.system.clock import Clock
+
+QUEUE_MAX = 256
+"""Findings that wait to be stored; there are at most a few kinds for each lying voter."""
+OFFENCES_MAX = 8
+"""Kept of one kind against one voter: one convicts, and a liar could fill every disk with more."""
+NEWEST = 3
+SETTLE_S = 0.25
+"""How often what our tree has grown to is compared; reading a path takes about a millisecond."""
+
+_log = structlog.get_logger("node.following.evidence_keeper")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Stored evidence."""
+
+    found_ms: int
+    body: bytes
+    finding: Finding
+
+
+class EvidenceKeeper:
+    """Compares statements; implements `finality.Witness`."""
+
+    def __init__(
+        self,
+        voters: VoterSet,
+        ledger: Ledger,
+        reader: LedgerReader,
+        clock: Clock,
+        spread: Callable[[bytes], None],
+        on_diverged: Callable[[DivergedError], None],
+        excuses: Excuses,
+    ) -> None:
+        self._voters = voters
+        self._ledger = ledger
+        self._reader = reader
+        self._clock = clock
+        self._spread = spread
+        self._on_diverged = on_diverged
+        self._excuses = excuses
+        self._watch = EvidenceWatch(voters)
+        self._found: asyncio.Queue[tuple[Finding, bytes]] = asyncio.Queue(QUEUE_MAX)
+        self._kept: dict[bytes, Kept] = {}
+        self._known: set[bytes] = set()
+        self._offences: Counter[tuple[str, str]] = Counter()
+
+    # --- What voters sign --------------------------------------------------------------------
+
+    @property
+    def doubts(self) -> Doubts:
+        """What is not known to be of our history."""
+        return self._watch.doubts
+
+    def observe_cosignature(
+        self, voter: int, checkpoint: Checkpoint, cosignature: bytes
+    ) -> Evidence | None:
+        """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
+        evidence = self._watch.observe_cosignature(voter, checkpoint, cosignature)
+        self.report(evidence)
+        return evidence
+
+    def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
+        """True if the voter is known to have cosigned another root of this size."""
+        return self._watch.contradicts(voter, checkpoint)
+
+    def knows_entry(self, said: EntryStatement) -> bool:
+        """Whether a leader's attestation was taken note of before, byte for byte."""
+        return self._watch.knows_entry(said)
+
+    def observe_entry(self, header: bytes, attestation: bytes) -> None:
+        """Take note of a leader's verified attestation."""
+        self.report(self._watch.observe_entry(header, attestation))
+
+    def hear_entry(self, said: EntryStatement) -> bool:
+        """As `observe_entry`, of one that a peer tells of; True if it is evidence."""
+        evidence = self._watch.hear_entry(said.header, said.attestation)
+        self.report(evidence)
+        return evidence is not None
+
+    def receive(self, body: bytes) -> None:
+        """Evidence from a peer.
+
+        Raises:
+            EvidenceError: it is malformed or proves nothing.
+        """
+        if not any(kept.body == body for kept in self._kept.values()):
+            self.report(decode_evidence(body))
+
+    # --- What was found ----------------------------------------------------------------------
+
+    def bodies(self) -> list[bytes]:
+        """All evidence kept, for a peer that comes."""
+        return [kept.body for kept in self._kept.values()]
+
+    def summary(self) -> EvidenceSummary:
+        """How much there is, and the newest."""
+        newest = sorted(
+            self._kept.values(), key=lambda kept: (kept.found_ms, kept.finding.id), reverse=True
+        )
+        sentences = tuple(kept.finding.sentence for kept in newest[:NEWEST])
+        return EvidenceSummary(len(self._kept), sentences)
+
+    async def load(self) -> None:
+        """Remember what is stored; once, at the start."""
+        await self._excuses.load()
+        after: bytes | None = None
+        while rows := await self._reader.evidence(after, QUEUE_MAX):
+            for identity, found_ms, body in rows:
+                after = identity
+                try:
+                    finding = judge(decode_evidence(body), self._voters)
+                except EvidenceError as error:
+                    _log.error("stored evidence is damaged", id=identity.hex(), reason=str(error))
+                    continue
+                self._admit(finding)
+                self._kept[finding.id] = Kept(found_ms, body, finding)
+        newest = await self._reader.newest_certificate()
+        if newest is not None:
+            self._agree(parse_certificate(newest[1].decode()))
+
+    def _agree(self, certificate: Certificate) -> None:
+        """Remember who signed a head of ours, from before the restart."""
+        checkpoint = certificate.checkpoint
+        for line in certificate.cosignatures:
+            number = self._voters.by_cosigner[line.cosigner].number
+            said = RootStatement(checkpoint.size, checkpoint.root, line.blob)
+            self.doubts.agree(number, said)
+
+    async def keep(self) -> None:
+        """Store and pass on what is found; runs until cancelled."""
+        while True:
+            finding, body = await self._found.get()
+            found_ms = self._clock.time_ms()
+            self._kept[finding.id] = Kept(found_ms, body, finding)
+            if await self._ledger.store_evidence(finding.id, found_ms, body):
+                _log.error("evidence", sentence=finding.sentence, id=finding.id.hex())
+                self._spread(body)
+
+    def report(self, evidence: Evidence | None) -> None:
+        """Judge what was found, and keep it.
+
+        Raises:
+            EvidenceError: it proves nothing.
+        """
+        if evidence is None:
+            return
+        finding = judge(evidence, self._voters)
+        if finding.id not in self._known and not self._excuses.hold(evidence):
+            self._keep(finding, evidence)
+
+    def _keep(self, finding: Finding, evidence: Evidence) -> None:
+        if not self._found.full() and self._admit(finding):
+            self._found.put_nowait((finding, encode_evidence(evidence)))
+
+    def _admit(self, finding: Finding) -> bool:
+        """Whether this is to be kept: new, and not one more of very many."""
+        offence = (finding.voter, finding.kind)
+        if finding.id in self._known or self._offences[offence] >= OFFENCES_MAX:
+            return False
+        self._known.add(finding.id)
+        self._offences[offence] += 1
+        return True
+
+    # --- Other histories ---------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Compare doubts with our tree as it grows; runs until cancelled."""
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            await self.settle_now()
+
+    async def settle_now(self) -> None:
+        """Compare what our tree can tell of by now."""
+        await self._excuse()
+        for certificate in self.doubts.due_certificates():
+            checkpoint = certificate.checkpoint
+            root = await self._root(checkpoint.size)
+            if root is not None and self.doubts.certificate_told(certificate, root):
+                names = ", ".join(certificate.cosigner_nodes(self._voters))
+                self._on_diverged(
+                    DivergedError(
+                        f"{names} certified another tree of {checkpoint.size} leaves than ours",
+                        certificate,
+                        root,
+                    )
+                )
+        for _ in range(2):  # what is told in the first pass may be proven at once
+            for doubt in self.doubts.due():
+                await self._settle(doubt)
+
+    async def _excuse(self) -> None:
+        """Decide what a resumption may excuse, and drop what one excuses that came later."""
+        for evidence in self._excuses.held():
+            excused = await self._excuses.decide(evidence)
+            if excused is None:
+                self._excuses.hold(evidence)
+            elif not excused:
+                self._keep(judge(evidence, self._voters), evidence)
+        if not await self._excuses.store_new():
+            return
+        for identity, kept in list(self._kept.items()):
+            if await self._excuses.decide(decode_evidence(kept.body)):
+                _log.warning("excused", sentence=kept.finding.sentence, id=identity.hex())
+                del self._kept[identity]
+                await self._ledger.drop_evidence(identity)
+
+    async def _settle(self, doubt: Doubt) -> None:
+        said, under = doubt.said, doubt.under
+        prefix = await self._reader.prefix(said.size, said.size if under is None else under.size)
+        if prefix is None:
+            return
+        if under is not None:
+            self.report(self.doubts.prove(doubt, *prefix))
+        elif self.doubts.told(doubt, prefix[0]):
+            voter = self._voters.voters[doubt.voter].node
+            _log.error("another history", voter=voter, size=said.size, root=said.root.hex())
+
+    async def _root(self, size: int) -> bytes | None:
+        prefix = await self._reader.prefix(size, size)
+        return None if prefix is None else prefix[0]

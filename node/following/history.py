@@ -1,0 +1,139 @@
+"""Whether the own newest head is part of what the others certify.
+
+A node that a lying leader led astray holds blocks that nobody else has, and refuses to replace
+them. So it never sees a certificate of a size that its own tree has. Any one honest peer ends that:
+it shows the root which a certified tree had at the asker's size, with the consistency proof.
+
+Asks only when its head does not become final although peers say that they are past it. Owns the
+question, its answer and their pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from node.chain.certificate import Certificate, parse_certificate
+from node.chain.merkle import verify_consistency
+from node.chain.voters import VoterSet
+from node.following.finality import DivergedError, Finality
+from node.peers.messages import HistoryMessage, HistoryWantedMessage
+from node.storage.ledger import Head
+from node.storage.ledger_reader import LedgerReader
+from node.system.clock import Clock
+
+LOOK_S = 0.5
+STUCK_MS = 3_000
+"""Without a final height, and heights applied above it: ordinary finality takes a tenth of that."""
+ANSWER_MS = 200
+"""Between answers to one peer."""
+
+_log = structlog.get_logger("node.following.history")
+
+
+class HistoryCheck:
+    """Both sides of the question, at one node."""
+
+    def __init__(
+        self,
+        voters: VoterSet,
+        finality: Finality,
+        head: Callable[[], Head],
+        reader: LedgerReader,
+        clock: Clock,
+        on_diverged: Callable[[DivergedError], None],
+    ) -> None:
+        self._voters = voters
+        self._finality = finality
+        self._head = head
+        self._reader = reader
+        self._clock = clock
+        self._on_diverged = on_diverged
+        self._final_height = -1
+        self._final_since_ms = clock.monotonic_ms()
+        self._asked: dict[int, tuple[int, bytes]] = {}
+        """Size and own root, of the question to each peer that is not answered."""
+        self._told = False
+        self._wanted: dict[int, int] = {}
+        self._answered_ms: dict[int, int] = {}
+        self.final_heights: Callable[[], Mapping[int, int]] = dict
+        """Of each peer that is connected, as it says."""
+        self.ask: Callable[[int, HistoryWantedMessage], object] = lambda _, __: None
+        self.answer: Callable[[int, HistoryMessage], object] = lambda _, __: None
+        self.certified: Callable[[], str | None] = lambda: None
+        """The newest certificate of this ledger, as a note."""
+
+    async def run(self) -> None:
+        """Ask and answer; runs until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self.step()
+
+    async def step(self) -> None:
+        """Whatever is due."""
+        now = self._clock.monotonic_ms()
+        self._look(now)
+        for peer, size in list(self._wanted.items()):
+            if now - self._answered_ms.get(peer, -ANSWER_MS) >= ANSWER_MS:
+                self._answered_ms[peer] = now
+                del self._wanted[peer]
+                await self._tell(peer, size)
+
+    # --- Asking -------------------------------------------------------------------------------
+
+    def _look(self, now: int) -> None:
+        finality = self._finality
+        if finality.final_height != self._final_height or not finality.unfinal:
+            self._final_height, self._final_since_ms = finality.final_height, now
+        if now - self._final_since_ms < STUCK_MS:
+            return
+        self._final_since_ms = now
+        head = self._head()
+        for peer, height in self.final_heights().items():
+            if height >= head.height:
+                self._asked[peer] = (head.tree_size, head.root())
+                self.ask(peer, HistoryWantedMessage(head.tree_size))
+
+    def receive(self, peer: int, message: HistoryMessage) -> None:
+        """An answer.
+
+        Raises:
+            CertificateError: its certificate does not verify.
+            ValueError: nobody asked for it, or it proves nothing.
+        """
+        size, root = self._asked.pop(peer, (-1, b""))
+        if size != message.size:
+            raise ValueError("a history that was not asked for")
+        certificate = parse_certificate(message.note)
+        certificate.verify(self._voters)
+        if not _holds(certificate, message):
+            raise ValueError("a root that the certified tree did not have")
+        if message.root != root and not self._told:
+            self._told = True
+            _log.critical("another history is certified", size=size)
+            reason = f"the certified tree had another root at {size} leaves than ours"
+            self._on_diverged(DivergedError(reason, certificate, root))
+
+    # --- Answering ----------------------------------------------------------------------------
+
+    def want(self, peer: int, size: int) -> None:
+        """A peer asks; a newer question replaces its older one."""
+        self._wanted[peer] = size
+
+    async def _tell(self, peer: int, size: int) -> None:
+        note = self.certified()
+        if note is None:
+            return
+        told = parse_certificate(note).checkpoint
+        if not 0 < size <= told.size:
+            return
+        prefix = await self._reader.prefix(size, told.size)
+        if prefix is not None:
+            self.answer(peer, HistoryMessage(size, prefix[0], tuple(prefix[1]), note))
+
+
+def _holds(certificate: Certificate, message: HistoryMessage) -> bool:
+    told = certificate.checkpoint
+    return verify_consistency(message.size, told.size, message.root, told.root, message.path)

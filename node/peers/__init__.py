@@ -1,0 +1,1 @@
+"""The links to other nodes: messages, and which part takes them."""

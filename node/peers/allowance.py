@@ -1,0 +1,66 @@
+"""What one peer may cost this node on the gossip link. Owns the prices of messages, and the rate.
+
+A price is counted in signature checks, of about 60 µs each, and is paid before anything is done:
+it is the most that a message of its kind can cause, whether it is true or not. Who is in debt is
+read on later, so that a flood fills its sender's socket and nothing here, and nothing of an honest
+peer is lost. Transactions are not priced: their first bad signature costs the sender its link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from node.peers.messages import STATEMENTS_MAX, Kind
+from node.system.clock import Clock
+from p2p.limits import TokenBucket
+
+CHECKS_PER_S = 300
+"""An honest voter states 100 heights a second and repeats 128 statements, for one check each: less
+than 2 % of a core for each peer that lies."""
+CHECKS_BURST = 600
+"""A node that was busy finds two seconds of honest messages at once."""
+ENTRIES_PER_S = 500
+"""Entries of a peer that are compared before consensus judges them. Those above the rate are
+judged when they are taken in, which is where a follower that is behind has most of them."""
+_PRICES = {
+    Kind.STATUS: 0.5,  # none, but perhaps the newest certificate as an answer
+    Kind.COSIGNED: 1.0,
+    Kind.CERTIFICATE: 8.0,  # seven voters and the origin
+    Kind.EVIDENCE: 4.0,  # two signatures and two paths
+    Kind.BLOCKS_WANTED: 3.0,
+    Kind.QUESTION: 0.5,
+    Kind.ANSWER: 9.0,  # a certificate, and one of our own signatures
+    Kind.DISSENT: 2.0 * STATEMENTS_MAX,
+    Kind.HISTORY_WANTED: 3.0,
+    Kind.HISTORY: 8.0,
+    Kind.RESUMPTION: 9.0,  # a certificate, and the voter's signature
+}
+
+
+class Allowance:
+    """The account of each peer."""
+
+    def __init__(self, peers: Iterable[int], clock: Clock) -> None:
+        self._clock = clock
+        now_s = self._now_s()
+        self._buckets = {peer: TokenBucket(CHECKS_PER_S, CHECKS_BURST, now_s) for peer in peers}
+        self._entries = {
+            peer: TokenBucket(ENTRIES_PER_S, ENTRIES_PER_S, now_s) for peer in self._buckets
+        }
+
+    async def pay(self, peer: int, kind: int) -> None:
+        """Charge a message of `kind`; returns once the peer is out of debt."""
+        price = _PRICES.get(kind)  # type: ignore[call-overload]  # a stranger's number
+        if price is None:
+            return
+        wait_s = self._buckets[peer].spend(price, self._now_s())
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+    def takes_entry(self, peer: int) -> bool:
+        """Whether one more entry of a peer may be verified now."""
+        return self._entries[peer].take(1, self._now_s())
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ms() / 1_000

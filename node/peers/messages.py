@@ -1,0 +1,234 @@
+"""Messages between nodes on the gossip link: typed, bounded, canonical enough to compare.
+
+Owns kinds and shapes; knows no connection. Item kinds (transactions) belong to p2p.gossip.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+
+from node.chain.certificate import CERTIFICATE_BYTES_MAX
+from node.chain.checkpoint import COSIGNATURE_BYTES
+from node.chain.cosigned import Cosigned
+from node.chain.entry import HEADER_BYTES
+from node.chain.evidence import EVIDENCE_BYTES_MAX
+from node.chain.excuse import RESUMPTION_BYTES_MAX
+from node.chain.leaf import LeafIndex
+from node.chain.proof import PATH_HASHES_MAX
+from node.chain.run import RUN_BYTES_MAX, LeafRun
+
+NONCE_BYTES = 16
+HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+NonceField = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+
+
+STATEMENTS_MAX = 8
+"""Of each sort in one message about dissent."""
+_Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+_Header = tuple[
+    Annotated[bytes, msgspec.Meta(min_length=HEADER_BYTES, max_length=HEADER_BYTES)],
+    Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)],
+]
+_Root = tuple[
+    Annotated[int, msgspec.Meta(ge=0, le=255)],
+    HeightField,
+    _Bytes32,
+    Annotated[bytes, msgspec.Meta(min_length=COSIGNATURE_BYTES, max_length=COSIGNATURE_BYTES)],
+]
+
+
+class Kind(IntEnum):
+    """Kinds below 16 are control: they travel ahead of transactions, and of blocks."""
+
+    STATUS = 0
+    COSIGNED = 1
+    CERTIFICATE = 2
+    EVIDENCE = 3
+    BLOCKS_WANTED = 4
+    QUESTION = 5
+    ANSWER = 6
+    DISSENT = 8
+    RESUMPTION = 9
+    HISTORY_WANTED = 10
+    HISTORY = 11
+    BLOCKS = 32
+
+
+class StatusMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a node stands."""
+
+    height: HeightField
+    final_height: HeightField
+    work: bool
+    """It has pending or lapsing work, so the leader should go on sealing."""
+    time_ms: HeightField
+    """Its clock: UTC milliseconds since 1970."""
+
+
+class CertificateMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A certificate for a node that is behind in finality."""
+
+    height: HeightField
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class StatementMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The sender's own cosignature. It does not cover the height, so nobody may relay it."""
+
+    voter: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    height: HeightField
+    size: HeightField
+    root: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    cosignature: Annotated[bytes, msgspec.Meta(min_length=76, max_length=76)]
+
+    def statement(self) -> Cosigned:
+        """The statement without its voter."""
+        return Cosigned(self.height, self.size, self.root, self.cosignature)
+
+
+class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Evidence against a key; judged by whoever receives it."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=EVIDENCE_BYTES_MAX)]
+
+
+class ResumptionMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A voter that was led astray signs again (`node.chain.excuse`)."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=RESUMPTION_BYTES_MAX)]
+
+
+class HistoryWantedMessage(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True
+):
+    """Which root had the certified tree at the asker's size?"""
+
+    size: HeightField
+
+
+class HistoryMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer: that root, with the consistency proof to a certified tree."""
+
+    size: HeightField
+    root: _Bytes32
+    path: Annotated[tuple[_Bytes32, ...], msgspec.Meta(max_length=2 * PATH_HASHES_MAX)]
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class DissentMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Signed statements that were made to the sender, since histories differ."""
+
+    entries: Annotated[tuple[_Header, ...], msgspec.Meta(max_length=STATEMENTS_MAX)]
+    """Entry headers of its log, with their leaders' attestations."""
+    roots: Annotated[tuple[_Root, ...], msgspec.Meta(max_length=STATEMENTS_MAX)]
+    """Cosignatures of trees that are not known to be its own: voter, size, root, cosignature."""
+
+
+class BlocksWantedMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A node that is behind asks for certified leaves."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    first: LeafIndex
+    """Tree index of the first leaf that it lacks."""
+
+
+class BlocksMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    """Of the request."""
+    run: LeafRun | None
+    """None: no certified leaf from there on."""
+
+
+class QuestionMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A voter asks, at its start, what the others know of its signatures and of finality."""
+
+    nonce: NonceField
+    """Drawn at that start: an answer to it is later than all that the asker may have lost."""
+
+
+class HeldSignature(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A cosignature of the asker that the answering node holds."""
+
+    size: HeightField
+    root: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    cosignature: Annotated[bytes, msgspec.Meta(min_length=76, max_length=76)]
+
+
+class AnswerMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer of a voter that remembers what it signed (`node.voting.resumption`)."""
+
+    nonce: NonceField
+    signed: HeightField
+    """The highest height that the answering voter signed."""
+    note: Annotated[str, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    """Its newest certificate; empty before the first."""
+    held: HeldSignature | None
+    """The asker's, over the largest tree: shows that it forgot. None shows nothing."""
+
+
+BLOCKS_BYTES_MAX = RUN_BYTES_MAX + 65_536
+"""A run with its proof and the lengths of its parts."""
+
+ControlMessage = (
+    StatusMessage
+    | CertificateMessage
+    | StatementMessage
+    | EvidenceMessage
+    | DissentMessage
+    | ResumptionMessage
+    | HistoryWantedMessage
+    | HistoryMessage
+    | BlocksWantedMessage
+    | BlocksMessage
+    | QuestionMessage
+    | AnswerMessage
+)
+
+_SHAPES: dict[int, type[ControlMessage]] = {
+    Kind.STATUS: StatusMessage,
+    Kind.COSIGNED: StatementMessage,
+    Kind.CERTIFICATE: CertificateMessage,
+    Kind.EVIDENCE: EvidenceMessage,
+    Kind.BLOCKS_WANTED: BlocksWantedMessage,
+    Kind.DISSENT: DissentMessage,
+    Kind.RESUMPTION: ResumptionMessage,
+    Kind.HISTORY_WANTED: HistoryWantedMessage,
+    Kind.HISTORY: HistoryMessage,
+    Kind.BLOCKS: BlocksMessage,
+    Kind.QUESTION: QuestionMessage,
+    Kind.ANSWER: AnswerMessage,
+}
+_KINDS = {shape: kind for kind, shape in _SHAPES.items()}
+_encoder = msgspec.msgpack.Encoder()
+_decoders = {kind: msgspec.msgpack.Decoder(shape) for kind, shape in _SHAPES.items()}
+
+
+class MalformedControlError(ValueError):
+    """A control message that no honest node sends."""
+
+
+def encode_control(message: ControlMessage) -> tuple[int, bytes]:
+    """Kind and body of `message`."""
+    return _KINDS[type(message)], _encoder.encode(message)
+
+
+def decode_control(kind: int, body: bytes) -> ControlMessage:
+    """The message of a body.
+
+    Raises:
+        MalformedControlError: unknown kind, wrong types or sizes.
+    """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        raise MalformedControlError(f"unknown kind {kind}")
+    if len(body) > BLOCKS_BYTES_MAX:
+        raise MalformedControlError(f"{len(body)} bytes are too many")
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
+        raise MalformedControlError(str(error)) from error

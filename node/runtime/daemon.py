@@ -1,0 +1,276 @@
+"""Starts and stops a node: locks, keys, signals, systemd. Owns the order of both.
+
+Start: data folder locked, keys opened, node wired and started, API listening, READY told.
+Stop (first SIGTERM or SIGINT): readiness fails, API stops, node stops, files close. A second
+signal ends the process at once; nothing acknowledged depends on a clean stop.
+SIGHUP: configuration and tokens are read again; what can change while it runs, does.
+A file that is damaged and can be made again is set aside, and the node starts once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from node.api.security import TokenError
+from node.custody.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
+from node.custody.wallet import WalletError
+from node.ledger.genesis import Genesis, GenesisError, parse_genesis
+from node.runtime.voter import Node
+from node.storage.damage import (
+    REBUILT,
+    DamagedFileError,
+    DiskFullError,
+    UnusableFileError,
+    damage_in,
+    is_full,
+    missing,
+    set_aside,
+)
+from node.storage.ledger import WrongNetworkError
+from node.system.config import ConfigError, NodeConfig
+from node.system.logs import set_log_level, set_up_logging
+from node.system.loop import GC_THRESHOLDS, run_loop
+from node.voting.astray import AstrayError
+from node.voting.rejoin_word import RejoinFileError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+_NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
+_SQLITE_SOUND = (3, 51, 3)
+
+_log = structlog.get_logger("node.runtime.daemon")
+
+
+def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
+    """Run the node until it is told to stop; the process's exit code.
+
+    Args:
+        config: The node's.
+        reload: Reads it again, for SIGHUP; may raise `ConfigError`.
+    """
+    os.umask(0o077)  # what the node writes is its own
+    for number in _NOT_FATAL:
+        signal.signal(number, signal.SIG_IGN)
+    set_up_logging(config.log.format, config.log.level)
+    if sqlite3.sqlite_version_info < _SQLITE_SOUND:
+        _log.warning(
+            "this SQLite is older than 3.51.3",
+            version=sqlite3.sqlite_version,
+            risk="two connections that checkpoint one file at once can corrupt it; a node has one",
+        )
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
+    gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        genesis = _load_genesis(config.node.network)
+        key_file = open_key_file(config.keys.file, config.keys.passphrase_file)
+        _check_identity(config, genesis, key_file.keys)
+        config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(config.node.data_dir)
+    except (ConfigError, GenesisError, KeystoreError, OSError) as error:
+        _log.error("cannot start", reason=str(error))
+        return EXIT_CONFIG
+    try:
+        return run_loop(_Service(config, reload, genesis, key_file).serve())
+    finally:
+        os.close(lock)
+
+
+class _Service:
+    """One node after another: the next one only when a damaged or false file was set aside."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        reload: Callable[[], NodeConfig],
+        genesis: Genesis,
+        key_file: KeyFile,
+    ) -> None:
+        self._config = config
+        self._reload = reload
+        self._genesis = genesis
+        self._key_file = key_file
+        self._stopping = asyncio.Event()
+        self._node: Node | None = None
+        self._set_aside: set[str] = set()
+
+    async def serve(self) -> int:
+        """Until it is told to stop, or cannot go on; the process's exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        data = self._config.node.data_dir
+        for name, remedy in missing(data).items():
+            _log.error(f"{name} is missing", file=str(data / name), remedy=remedy)
+        while True:
+            node = self._node = Node(self._config, self._genesis, self._key_file)
+            failure = await self._run(node)
+            self._node = None
+            await node.stop()
+            if failure is None:
+                _log.info("stopped")
+                return EXIT_OK
+            if isinstance(failure, AstrayError):
+                if self._stopping.is_set():
+                    return EXIT_OK  # the next start sets the files aside
+                _log.warning("starting anew", reason=str(failure))
+                continue
+            damaged = damage_in(failure)
+            if damaged is None or not self._can_rebuild(damaged):
+                return _exit_code(failure)
+
+    async def _run(self, node: Node) -> BaseException | None:
+        """Start a node and wait; what ended it, or None: it was told to stop."""
+        try:
+            await node.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
+            return error
+        _notify("READY=1")
+        watchdog_s = _watchdog_seconds()
+        failure: BaseException | None = None
+        while not self._stopping.is_set() and failure is None:
+            try:
+                async with asyncio.timeout(watchdog_s):
+                    failure = await _first(self._stopping, node.failed)
+            except TimeoutError:
+                _notify(f"WATCHDOG=1\nSTATUS={node.summary()}")
+        _notify("STOPPING=1")
+        return failure
+
+    def _can_rebuild(self, damaged: DamagedFileError) -> bool:
+        """Set a damaged file aside; False when it cannot be made again, or just was."""
+        name = damaged.path.name
+        if name not in REBUILT or name in self._set_aside:
+            return False
+        try:
+            aside = set_aside(damaged.path, datetime.datetime.now(datetime.UTC))
+        except OSError as error:
+            _log.error("a damaged file cannot be set aside", file=name, reason=str(error))
+            return False
+        self._set_aside.add(name)
+        _log.error(
+            "damaged file set aside",
+            file=str(damaged.path),
+            aside=str(aside),
+            reason=str(damaged),
+            remedy=REBUILT[name],
+        )
+        return True
+
+    def _on_stop(self) -> None:
+        if self._stopping.is_set():
+            os._exit(EXIT_FAILED)
+        self._stopping.set()
+
+    def _on_reload(self) -> None:
+        try:
+            config = self._reload()
+            set_log_level(config.log.level)
+            if self._node is not None:
+                self._node.reload(config)
+        except (ConfigError, TokenError) as error:
+            _log.error("configuration not read again", reason=str(error))
+            return
+        self._config = config
+        _log.warning("configuration read again")
+
+
+def _exit_code(failure: BaseException) -> int:
+    """Tell why the node ended; 2 when starting again would not help."""
+    cannot_start = (WalletError, WrongNetworkError, TokenError, RejoinFileError, UnusableFileError)
+    if isinstance(failure, cannot_start):
+        _log.error("cannot start", reason=str(failure))
+        return EXIT_CONFIG
+    if isinstance(failure, OSError) and not is_full(failure):
+        # A file that is none, or not this user's; without a name, an address that is in use.
+        named = failure.filename is not None
+        reason = f"{failure.filename} cannot be used: {failure.strerror}" if named else str(failure)
+        _log.error("cannot start", reason=reason)
+        return EXIT_CONFIG if named else EXIT_FAILED
+    if isinstance(failure, (DamagedFileError, DiskFullError)):
+        _log.error("node failed", reason=str(failure))
+    else:
+        _log.error("node failed", reason=str(failure), exc_info=failure)
+    return EXIT_FAILED
+
+
+async def _first(
+    stopping: asyncio.Event, failed: asyncio.Future[BaseException]
+) -> BaseException | None:
+    """Wait for the stop signal (None) or a failure."""
+    stop = asyncio.ensure_future(stopping.wait())
+    waiting: set[asyncio.Future[Any]] = {stop, failed}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return failed.result() if failed.done() else None
+    finally:
+        stop.cancel()
+
+
+def _load_genesis(path: Path) -> Genesis:
+    try:
+        return parse_genesis(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no UTF-8 at byte {error.start}") from error
+
+
+def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    voter = next((v for v in genesis.voters if v.node == config.node.name), None)
+    if voter is None:
+        raise ConfigError(f"{config.node.name} is no voter of {config.node.network}")
+    public = keys.public
+    stated = (voter.identity_key, voter.cosign_key, voter.origin_key)
+    held = (public.identity.hex(), public.cosign.hex(), public.origin.hex())
+    if stated != held:
+        raise ConfigError(f"{config.keys.file} does not hold the keys of voter {voter.node}")
+    # Whether its signing keys are live, the ledger says: they may have been rotated.
+    if voter.participant != config.node.participant:
+        raise ConfigError(f"{config.node.name} is a voter of {voter.participant}")
+
+
+def _lock(data_dir: Path) -> int:
+    """Two processes with one identity would break consensus: hold the folder exclusively."""
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigError(f"{data_dir} is in use by another process") from error
+    return lock
+
+
+def _notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)): one datagram to $NOTIFY_SOCKET."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.sendto(message.encode(), address)
+        except OSError as error:
+            _log.warning("systemd is not listening", reason=str(error))
+
+
+def _watchdog_seconds() -> float:
+    limit = os.environ.get("WATCHDOG_USEC", "")
+    return int(limit) / 2_000_000 if limit.isdigit() else 10.0

@@ -1,0 +1,1 @@
+"""Details that only their recipients read: sealed, opened, kept."""

@@ -1,0 +1,1 @@
+"""Files that found a network: cards of participants, genesis, configuration."""

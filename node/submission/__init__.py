@@ -1,0 +1,1 @@
+"""Transactions on their way to a block: admitted, kept, pooled, spread."""

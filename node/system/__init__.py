@@ -1,0 +1,1 @@
+"""What belongs to the machine: configuration, clocks, logs, processes, room on the disk."""

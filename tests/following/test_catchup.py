@@ -1,0 +1,378 @@
+"""A node reaches a final head through honest peers, whatever the others say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from node.chain.head import NamedHead, name_head, parse_head
+from node.chain.merkle import Frontier
+from node.chain.run import LeafRun
+from node.following import blocksync
+from node.following.applier import Engine, HaltedError
+from node.following.blockserver import BlockServer
+from node.following.blocksync import Request, UnaskedError
+from node.following.catchup import CatchUp
+from node.following.evidence_keeper import EvidenceKeeper
+from node.following.excuses import Excuses
+from node.following.finality import Finality
+from node.following.tracker import Tracker
+from node.storage import runs
+from node.storage.marker import Marker
+from node.submission.admission import VerifiedCache
+from node.submission.pool import Pool, PoolLimits
+from node.system.clock import SystemClock
+from node.voting.cosigner import Cosigner, SigningHaltedError
+from node.voting.snapshots import Naming, NotNamedError
+from tests.chain.network import TIME_S, seed
+from tests.node.chronicle import Chronicle, write_history
+
+ME = 0
+INDEX = 400
+CERTIFIED = 6
+Liar = Callable[[LeafRun | None], LeafRun | None]
+replace = msgspec.structs.replace
+
+
+class SilentError(Exception):
+    """The peer does not answer."""
+
+
+@dataclass
+class Behind:
+    """A node that is behind, with peers that answer as a test wants."""
+
+    chronicle: Chronicle
+    engine: Engine
+    tracker: Tracker
+    pool: Pool
+    cosigner: Cosigner
+    finality: Finality
+    catch_up: CatchUp
+    server: BlockServer
+    liars: dict[int, Liar] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+
+    def final_heights(self) -> Mapping[int, int]:
+        return {1: CERTIFIED, 2: CERTIFIED, 3: CERTIFIED}
+
+    def want_blocks(self, request: Request) -> bool:
+        self.asked.append(request.peer)
+        self.server.want(request.peer, request.number, request.first)
+        return True
+
+    def answer(self, peer: int, number: int, run: LeafRun | None) -> None:
+        liar = self.liars.get(peer)
+        try:
+            told = run if liar is None else liar(run)
+        except SilentError:
+            return
+        self.catch_up.receive(peer, number, told)
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> AsyncIterator[Chronicle]:
+    made = await Chronicle.open(tmp_path / "source")
+    await write_history(made)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
+    chronicle = await Chronicle.open(tmp_path / "behind")
+    voters, clock, tracker = chronicle.voters, SystemClock(), Tracker()
+    marker = Marker.open(tmp_path / "marker")
+    keeper = EvidenceKeeper(
+        voters,
+        chronicle.ledger,
+        chronicle.reader,
+        clock,
+        lambda _: None,
+        lambda _: None,
+        Excuses(voters, chronicle.ledger, chronicle.reader, lambda _: None),
+    )
+    me = voters.voters[ME]
+    cosigner = Cosigner(me, seed(f"{me.node}/cosign"), marker, lambda: TIME_S)
+    finality, pool = Finality(voters, 0, keeper), Pool(PoolLimits())
+    engine = Engine(
+        voters,
+        ME,
+        seed(f"{me.node}/origin"),
+        chronicle.ledger,
+        pool,
+        VerifiedCache(),
+        cosigner,
+        finality,
+        tracker,
+        clock,
+    )
+    catch_up = CatchUp(voters, ME, chronicle.ledger, engine, clock)
+    node = Behind(chronicle, engine, tracker, pool, cosigner, finality, catch_up, None)  # type: ignore[arg-type]
+    node.server = BlockServer([1, 2, 3], source.reader, clock, node.answer)
+    catch_up.carrier = node
+    async with asyncio.TaskGroup() as tasks:
+        loops = [
+            tasks.create_task(node.server.serve()),
+            tasks.create_task(engine.keep_certificates()),
+        ]
+        yield node
+        for loop in loops:
+            loop.cancel()
+    await chronicle.close()
+    marker.close()
+
+
+async def head_of(source: Chronicle, height: int = CERTIFIED) -> NamedHead:
+    """A final head, as a snapshot names it."""
+    block = source.blocks[height - 1]
+    proof = await source.reader.inclusion(block.size - 1)
+    assert proof is not None
+    path, note = tuple(proof.path), proof.certificate.decode()
+    name = name_head(source.voters.network_id, proof.leaf, path, note)
+    return parse_head(name, source.voters)
+
+
+async def test_it_reaches_the_head_and_everything_that_follows_it(
+    source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "RUN_BYTES", 2_000)
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    block = source.blocks[CERTIFIED - 1]
+    head = behind.chronicle.ledger.head
+    assert (head.height, head.root(), head.raft_index) == (CERTIFIED, block.root, INDEX)
+    assert head.state_digest() == block.state_digest
+    assert behind.tracker.height == behind.finality.final_height == CERTIFIED
+    await behind.tracker.wait_heights(2**62, CERTIFIED - 1, 5.0)
+    assert behind.tracker.final_height == CERTIFIED
+    assert behind.engine.backlog == (0, 0)
+    assert behind.engine.applied_index == INDEX
+    assert await behind.chronicle.reader.newest_certificate() is not None
+    for applied in block.transactions:
+        assert behind.pool.knows(applied.txid)
+        assert behind.tracker.outcome(applied.txid) is not None
+    assert len(set(behind.asked)) == 3
+
+
+async def test_a_head_without_a_certificate_of_its_own_is_reached_too(
+    source: Chronicle, behind: Behind
+) -> None:
+    """Height 4 is final by the certificate of height 5; adopting stops where the name says."""
+    await behind.catch_up.reach(await head_of(source, 4), INDEX)
+    head = behind.chronicle.ledger.head
+    assert (head.height, head.root()) == (4, source.blocks[3].root)
+    assert (behind.finality.final_height, behind.engine.backlog[0]) == (3, 1)
+    await behind.catch_up.reach(await head_of(source), INDEX + 9)
+    assert behind.chronicle.ledger.head.raft_index == INDEX + 9
+
+
+async def test_a_head_that_is_there_already_stands_for_the_later_index(
+    source: Chronicle, behind: Behind
+) -> None:
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    asked = len(behind.asked)
+    await behind.catch_up.reach(await head_of(source), INDEX + 3)
+    assert behind.chronicle.ledger.head.raft_index == INDEX + 3
+    assert len(behind.asked) == asked
+
+
+# --- Hostile peers -----------------------------------------------------------------------------
+
+
+def silent(run: LeafRun | None) -> LeafRun | None:
+    raise SilentError
+
+
+def nothing(run: LeafRun | None) -> LeafRun | None:
+    return None
+
+
+def garbage(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, leaves=(b"\xc1",) * len(run.leaves))
+
+
+def other_bytes(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, leaves=(run.leaves[0][:-1] + b"!", *run.leaves[1:]))
+
+
+def withheld(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, leaves=run.leaves[1:])
+
+
+@pytest.mark.parametrize("liar", [silent, nothing, garbage, other_bytes, withheld])
+async def test_one_honest_peer_is_enough(
+    source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch, liar: Liar
+) -> None:
+    monkeypatch.setattr(runs, "RUN_BYTES", 4_000)
+    monkeypatch.setattr(blocksync, "ANSWER_MS", 1_000)
+    # At most f of the voters lie about the history itself.
+    behind.liars = {1: liar} if liar in (other_bytes, withheld) else {1: liar, 2: liar}
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    head = behind.chronicle.ledger.head
+    assert head.root() == source.blocks[CERTIFIED - 1].root
+    assert {peer for peer in behind.asked if peer in behind.liars} == set(behind.liars)
+    if liar is not nothing:  # who has not got a block yet may have it later
+        assert all(behind.asked.count(peer) == 1 for peer in behind.liars)
+
+
+def without_blobs(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, blobs=())
+
+
+def with_some_blobs(run: LeafRun | None) -> LeafRun | None:
+    assert run is not None
+    return replace(run, blobs=run.blobs[::2])
+
+
+@pytest.mark.parametrize(
+    ("liars", "whole"),
+    [
+        ({1: without_blobs}, True),
+        ({1: without_blobs, 2: with_some_blobs}, True),
+        ({1: without_blobs, 2: with_some_blobs, 3: without_blobs}, False),
+    ],
+)
+async def test_blobs_that_a_peer_keeps_back_come_from_another(
+    source: Chronicle, behind: Behind, liars: dict[int, Liar], whole: bool
+) -> None:
+    behind.liars = liars
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    blobs = behind.chronicle.contents()["blobs"]
+    every = source.contents()["blobs"]
+    assert blobs == every if whole else len(blobs) == len(every) / 2
+    assert behind.chronicle.ledger.head.root() == source.blocks[CERTIFIED - 1].root
+
+
+async def test_a_peer_that_becomes_slow_gives_way(
+    source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that answers each time just within the deadline is not asked while others are faster."""
+    monkeypatch.setattr(runs, "RUN_BYTES", 1_500)
+    answer = behind.answer
+    late: list[asyncio.TimerHandle] = []
+
+    def slowly(peer: int, number: int, run: LeafRun | None) -> None:
+        if peer == 1:
+            loop = asyncio.get_running_loop()
+            late.append(loop.call_later(0.3, lambda: answer(peer, number, run)))
+        else:
+            answer(peer, number, run)
+
+    behind.server._answer = slowly
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    assert behind.asked.count(1) == 1
+    assert len(behind.asked) > 8
+
+
+async def test_unasked_and_repeated_answers_are_refused(source: Chronicle, behind: Behind) -> None:
+    run = await source.reader.run(0)
+    for peer, number in ((1, 1), (2, 7)):
+        with pytest.raises(UnaskedError):
+            behind.catch_up.receive(peer, number, run)
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    with pytest.raises(UnaskedError):
+        behind.catch_up.receive(behind.asked[0], 1, run)
+
+
+async def test_a_lost_link_is_noticed_at_once(
+    source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocksync, "ANSWER_MS", 3_600_000)
+
+    def gone(run: LeafRun | None) -> LeafRun | None:
+        behind.server.forget(behind.asked[-1])
+        behind.catch_up.link_down(behind.asked[-1])
+        raise SilentError
+
+    behind.liars = {1: gone, 2: gone}
+    await behind.catch_up.reach(await head_of(source), INDEX)
+    assert behind.chronicle.ledger.head.height == CERTIFIED
+
+
+async def test_a_ledger_with_another_history_halts_and_keeps_it(
+    source: Chronicle, behind: Behind
+) -> None:
+    """More than f peers prove something that does not continue it: then it is the fork."""
+    await behind.chronicle.add()
+    before = behind.chronicle.contents()
+    with pytest.raises(HaltedError, match="does not continue"):
+        await behind.catch_up.reach(await head_of(source), INDEX)
+    assert behind.chronicle.contents() == before
+    assert len(set(behind.asked)) == behind.chronicle.voters.f + 1
+
+
+@pytest.mark.parametrize("true", [True, False])
+async def test_what_this_voter_signed_before_must_come_again(
+    source: Chronicle, behind: Behind, true: bool
+) -> None:
+    """Its ledger is gone, its marker is not."""
+    block = source.blocks[1]
+    frontier = block.frontier if true else Frontier(block.size, (bytes(32),))
+    signed = behind.cosigner.sign(block.height, block.size, frontier.root(), frontier)
+    assert signed is not None
+    if true:
+        await behind.catch_up.reach(await head_of(source), INDEX)
+        assert behind.chronicle.ledger.head.height == CERTIFIED
+    else:
+        with pytest.raises(SigningHaltedError, match="height 2 was signed with another root"):
+            await behind.catch_up.reach(await head_of(source), INDEX)
+    assert behind.cosigner.stored() == signed
+
+
+async def test_a_restore_that_is_cut_off_goes_on(
+    source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "RUN_BYTES", 2_000)
+    head = await head_of(source)
+    task = asyncio.ensure_future(behind.catch_up.reach(head, INDEX))
+    while behind.chronicle.ledger.head.height < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    reached = behind.chronicle.ledger.head
+    assert 2 <= reached.height < CERTIFIED
+    assert reached.raft_index == 0
+    await behind.catch_up.reach(head, INDEX)
+    assert behind.chronicle.ledger.head.root() == source.blocks[CERTIFIED - 1].root
+
+
+# --- Naming ------------------------------------------------------------------------------------
+
+
+async def test_a_head_is_named_once_it_is_final(
+    source: Chronicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.voting.snapshots.FINAL_S", 0.05)
+    tracker = Tracker()
+    naming = Naming(source.voters.network_id, source.ledger, source.reader, tracker)
+    head = source.ledger.head
+    with pytest.raises(NotNamedError, match="height 7 is not final"):
+        await naming.name(head)
+
+    monkeypatch.setattr("node.voting.snapshots.FINAL_S", 60.0)
+    naming_it = asyncio.ensure_future(naming.name(head))
+    await asyncio.sleep(0)
+    await source.certify(source.blocks[-1])
+    later = await source.add()  # it may go on meanwhile
+    tracker.finalised(7)
+    named = parse_head(await naming_it, source.voters)
+    assert (named.height, named.size) == (7, head.tree_size)
+    assert (named.place[0], later.height) == (head.raft_index, 8)
+    assert named.state_digest == head.state_digest()
+
+
+async def test_before_the_first_block_there_is_nothing_to_name(behind: Behind) -> None:
+    chronicle = behind.chronicle
+    naming = Naming(bytes(32), chronicle.ledger, chronicle.reader, behind.tracker)
+    with pytest.raises(NotNamedError, match="no block"):
+        await naming.name(chronicle.ledger.head)

@@ -1,0 +1,133 @@
+"""What a peer sends has a price, paid before anything is done; a flood waits for itself alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from node.chain.certificate import Certificate
+from node.chain.voters import VoterSet
+from node.following.participants import Members
+from node.following.tracker import Tracker
+from node.ledger.codes import Code
+from node.ledger.transaction import encode_wire
+from node.peers.allowance import CHECKS_BURST, CHECKS_PER_S, Allowance
+from node.peers.messages import Kind
+from node.peers.router import DISHONEST
+from node.storage.outbox import Outbox
+from node.submission.admission import Admission, VerifiedCache
+from node.submission.intake import SLICE, Intake
+from node.submission.pool import Pool, PoolLimits
+from node.system.clock import SystemClock
+from tests.chain.network import seed
+from tests.following.test_finality import Fixture
+from tests.ledger.world import SELLER
+from tests.node.chronicle import found
+from tests.node.transactions import make_transaction
+
+NO_OUTBOX = cast("Outbox", None)
+"""Nothing is promised."""
+
+
+class Hands:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+
+    def time_ms(self) -> int:
+        return self.now_ms
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms
+
+
+async def waits(allowance: Allowance, peer: int, kind: int) -> bool:
+    """Whether the next message of a peer is not taken at once."""
+    paying = asyncio.ensure_future(allowance.pay(peer, kind))
+    await asyncio.sleep(0)
+    late = not paying.done()
+    paying.cancel()
+    return late
+
+
+async def test_an_honest_voter_at_the_fastest_pace_never_waits() -> None:
+    clock = Hands()
+    allowance = Allowance([1], clock)
+    for turn in range(60 * 20):
+        clock.now_ms = turn * 50
+        for _ in range(5):  # a hundred blocks a second
+            assert not await waits(allowance, 1, Kind.COSIGNED)
+        if turn % 10 == 0:  # each half second
+            for kind in (*[Kind.COSIGNED] * 64, Kind.STATUS, Kind.CERTIFICATE):
+                assert not await waits(allowance, 1, kind)
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.STATUS, Kind.COSIGNED, Kind.CERTIFICATE, Kind.EVIDENCE, Kind.BLOCKS_WANTED]
+)
+async def test_a_flood_of_any_kind_waits_and_nobody_else_does(kind: Kind) -> None:
+    clock = Hands()
+    allowance = Allowance([1, 2], clock)
+    taken = 0
+    while not await waits(allowance, 1, kind):
+        taken += 1
+        assert taken <= 2 * CHECKS_BURST
+    assert not await waits(allowance, 2, kind)
+    clock.now_ms = 1_000
+    again = 0
+    while not await waits(allowance, 1, kind):
+        again += 1
+    assert again <= 2 * CHECKS_PER_S
+    assert not await waits(allowance, 1, Kind.BLOCKS), "an answer that was asked for is free"
+
+
+async def test_the_first_bad_signature_ends_a_batch() -> None:
+    genesis = found()
+    cache, height = VerifiedCache(), Tracker()
+    admission = Admission(genesis, Members(genesis), cache, lambda _: False)
+    intake = Intake(admission, Pool(PoolLimits()), NO_OUTBOX, height, SystemClock(), outbox_max=1)
+    made = [
+        make_transaction(n, network=genesis.network_id, author=SELLER, seed=seed(SELLER))
+        for n in range(2 * SLICE)
+    ]
+    signature = bytearray(made[3].signature)
+    signature[5] ^= 1
+    wires = [t.wire for t in made]
+    wires[3] = encode_wire(made[3].body_bytes, bytes(signature))
+
+    judged = await intake.judge(wires, DISHONEST)
+
+    assert [j.code for j in judged] == [Code.OK, Code.OK, Code.OK, Code.BAD_SIGNATURE]
+    assert [cache.get(wire) is not None for wire in wires[:6]] == [True] * 3 + [False] * 3
+    assert len(await intake.judge(wires)) == len(wires), "a local client hears of each"
+
+
+def test_a_known_head_beside_an_invented_height_costs_no_signature_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixture = Fixture()
+    for height in range(1, 9):
+        fixture.apply(height)
+        for number in (1, 2):
+            fixture.finality.receive(number, fixture.statement(number, height))
+    fixture.apply(9)
+    checks = 0
+    verify = Certificate.verify
+
+    def counted(certificate: Certificate, voters: VoterSet) -> None:
+        nonlocal checks
+        checks += 1
+        verify(certificate, voters)
+
+    monkeypatch.setattr(Certificate, "verify", counted)
+    for height in range(1, 9):
+        certificate = fixture.certificate(height)
+        for invented in (9, 10, 400, 2**50):
+            assert not fixture.finality.receive_certificate(invented, certificate)
+    assert checks == 0
+    assert fixture.finality.final_height == 8
+    assert fixture.finality.receive_certificate(9, fixture.certificate(9))
+    assert checks == 1

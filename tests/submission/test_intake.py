@@ -1,0 +1,39 @@
+"""The outbox takes no more than it is allowed, whichever way a transaction comes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from node.following.participants import Members
+from node.following.tracker import Tracker
+from node.storage.outbox import Outbox, Promise
+from node.submission.admission import Admission, VerifiedCache
+from node.submission.intake import Intake, OutboxFullError
+from node.submission.pool import Pool, PoolLimits
+from node.system.clock import SystemClock
+from tests.chain.network import make_genesis
+from tests.node.transactions import make_transaction
+
+
+async def test_a_full_outbox_refuses_promises_and_stores_nothing(tmp_path: Path) -> None:
+    outbox = await Outbox.open(tmp_path / "outbox.db")
+    pool = Pool(PoolLimits())
+    genesis = make_genesis()
+    admission = Admission(genesis, Members(genesis), VerifiedCache(), pool.knows)
+    intake = Intake(admission, pool, outbox, Tracker(), SystemClock(), outbox_max=2)
+    transactions = [make_transaction(n) for n in range(3)]
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(outbox.run())
+        await intake.promise(transactions[:2], Promise(items=()))
+        with pytest.raises(OutboxFullError):
+            await intake.promise(transactions[2:], Promise(items=()))
+        with pytest.raises(OutboxFullError):
+            await intake.submit([transactions[2].wire])
+        writer.cancel()
+
+    assert [t.txid for t in transactions[:2]] == [item.txid for item in await outbox.load()]
+    assert pool.get(transactions[2].txid) is None
+    await outbox.close()
