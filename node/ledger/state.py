@@ -66,9 +66,10 @@ class TableState(Generic[Row]):
 
     def get(self, key: bytes) -> Row | None:
         """The row as the open transaction sees it, to read only."""
-        row = self._open.get(key)
-        if row is not None:
-            return row
+        if self._open:  # mostly not: many tables are only read
+            row = self._open.get(key)
+            if row is not None:
+                return row
         found = self._rows.get(key, _ABSENT)
         if found is not _ABSENT:
             return found  # type: ignore[return-value]

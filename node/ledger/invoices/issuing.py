@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from node.ledger.codes import Code
-from node.ledger.invoices.issuing_holds import is_held
+from node.ledger.invoices.hold_rows import HOLDS, hold_key
 from node.ledger.invoices.on_invoice import edit_invoice
 from node.ledger.invoices.operations import CancelInvoice, IssueInvoice, RateGroup
 from node.ledger.invoices.registers import (
@@ -56,7 +56,8 @@ def issue(step: Step, op: IssueInvoice) -> Code:
     assert step.participant is not None
     if step.participant.issuing_suspended:
         return Code.ISSUING_SUSPENDED
-    if is_held(step, step.actor):
+    hold = step.state[HOLDS].get(hold_key(step.actor))
+    if hold is not None and hold.live(step.now):
         return Code.ISSUING_HELD
     refusal = _refuse_public_part(step, op)
     if refusal:

@@ -34,12 +34,6 @@ from node.ledger.step import Step
 from node.ledger.types import Role
 
 
-def is_held(step: Step, issuer: str) -> bool:
-    """Whether a hold forbids the issuer blue invoices at the block's time."""
-    row = step.state[HOLDS].get(hold_key(issuer))
-    return row is not None and row.live(step.now)
-
-
 def put(step: Step, op: HoldIssuing) -> Code:
     """ALREADY_HELD while a hold is live, and for a cause or reference that had one."""
     if not step.has_role(Role.TAX_BUREAU):
@@ -53,7 +47,9 @@ def put(step: Step, op: HoldIssuing) -> Code:
         return Code.PERIOD_INVALID
     causes = step.state[HOLD_CAUSES]
     keys = (cause_key(op.issuer, op.cause), cause_key(op.issuer, op.reference.encode()))
-    if is_held(step, op.issuer) or any(causes.get(key) is not None for key in keys):
+    held = step.state[HOLDS].get(hold_key(op.issuer))
+    live = held is not None and held.live(step.now)
+    if live or any(causes.get(key) is not None for key in keys):
         return Code.ALREADY_HELD
     row = HoldRow(
         issuer=op.issuer,
