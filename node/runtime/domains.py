@@ -11,7 +11,3 @@ from node.storage.transactions_part import TransactionsPart
 def index_parts(genesis: Genesis) -> tuple[IndexPart, ...]:
     """Of the query index of a network: the one of all transactions, and those of the domains."""
     return TransactionsPart(), InvoicesPart(genesis.utc_offset_minutes)
-
-
-INDEX_PARTS: tuple[IndexPart, ...] = (TransactionsPart(), InvoicesPart())
-"""Of a network whose months are those of UTC."""

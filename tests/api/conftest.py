@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
-from node.runtime.domains import INDEX_PARTS
 from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_holds import FakeHolds
 from tests.api.fake_node import FakeNode
+from tests.index_parts import INDEX_PARTS
 
 
 @pytest.fixture

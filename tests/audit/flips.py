@@ -12,7 +12,7 @@ from pathlib import Path
 from node.audit.folder import DATABASES
 from node.audit.run import Audit, Outcome
 from node.ledger.genesis import Genesis
-from node.runtime.domains import INDEX_PARTS
+from tests.index_parts import INDEX_PARTS
 
 HARMLESS = {
     ("ledger.db", "evidence", "found_ms"): "a note for people; nothing reads it back",

@@ -9,8 +9,8 @@ from pathlib import Path
 from node.ledger.genesis import Genesis
 from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
 from node.ledger.operations import Operation
-from node.runtime.domains import INDEX_PARTS
 from node.storage.index import QueryIndex
+from tests.index_parts import INDEX_PARTS
 from tests.ledger.world import BUREAU, BUYER, DAY, MONTH, SELLER, START, make_issue
 from tests.ledger.world import number as invoice_number
 from tests.node.chronicle import Chronicle, blob, transaction

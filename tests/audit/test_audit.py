@@ -34,12 +34,12 @@ from node.ledger.genesis import Genesis
 from node.ledger.invoices.rows import decode_invoice
 from node.ledger.state import RowChange
 from node.ledger.transaction import decode_transaction
-from node.runtime.domains import INDEX_PARTS
 from node.storage.ledger_rows import Head
 from node.storage.outbox import Outbox, OutboxItem, Promise, RememberedAnswer
 from tests.audit.flips import Flips
 from tests.audit.ledgers import write_index
 from tests.chain.network import seed
+from tests.index_parts import INDEX_PARTS
 from tests.node.chronicle import Chronicle, found, issue, write_history
 
 HEIGHTS = 7

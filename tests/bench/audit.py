@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from node.cli.auditing import audit_folder
-from node.runtime.domains import INDEX_PARTS
 from tests.audit.ledgers import write_ledger
+from tests.index_parts import INDEX_PARTS
 
 NEEDED = 0.4
 """Of one process, the default, beside the bare signatures of one core."""

@@ -9,10 +9,10 @@ import pytest
 from node.audit.run import Audit
 from node.ledger.codes import Code
 from node.ledger.invoices.operations import BookInvoice
-from node.runtime.domains import INDEX_PARTS
 from tests.cluster.cluster import Cluster, Member, make_cluster
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, plant
 from tests.cluster.hand_signed import Author, outcome
+from tests.index_parts import INDEX_PARTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

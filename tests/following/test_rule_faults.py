@@ -15,10 +15,10 @@ from node.chain.merkle import decode_frontier
 from node.chain.run import Assembler
 from node.ledger.codes import Code
 from node.ledger.invoices import operations as ops
-from node.runtime.domains import INDEX_PARTS
 from node.storage.damage import DamagedFileError
 from tests.audit.ledgers import open_registers, write_index
 from tests.cluster.faulty_node import FAULTS, FOOTPRINT, NO_MEMORY, plant
+from tests.index_parts import INDEX_PARTS
 from tests.ledger.world import BUYER, number
 from tests.node.chronicle import Chronicle, found, issue, transaction
 

@@ -12,7 +12,6 @@ import pytest
 
 from node.ledger.codes import Table
 from node.ledger.transaction import transaction_id
-from node.runtime.domains import INDEX_PARTS
 from node.storage import transactions_part
 from node.storage.index import IndexGapError, QueryIndex
 from node.storage.index_heads import index_schema
@@ -20,6 +19,7 @@ from node.storage.index_part import IndexPart, OpenedBlock, StoredRows
 from node.storage.sql import Row, Sql, TableSpec, integer, octets
 from node.storage.transactions_part import TransactionQueries, TransactionsPart
 from tests.domains.invoices.index.handmade import Ledger, follow, issue, number
+from tests.index_parts import INDEX_PARTS
 
 
 @dataclass

@@ -16,7 +16,6 @@ from node.domains.invoices.index.part import InvoicesPart
 from node.following import index_follower as indexing
 from node.following.index_follower import Indexer
 from node.following.tracker import Tracker
-from node.runtime.domains import INDEX_PARTS
 from node.storage import recent_blocks
 from node.storage.index import QueryIndex
 from node.storage.index_part import IndexPart
@@ -24,6 +23,7 @@ from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.recent_blocks import RecentBlocks
 from node.storage.transactions_part import TransactionsPart
+from tests.index_parts import INDEX_PARTS
 from tests.ledger.history import PastBlock, SigningWorld, random_history
 
 TERM = 3
@@ -131,7 +131,7 @@ async def test_a_part_that_is_rebuilt_comes_to_the_same_rows_while_the_others_ke
     await followed.close()
 
     monkeypatch.setattr(indexing, "BLOCKS_PER_BATCH", 7)
-    parts = (TransactionsPart(), NewerInvoices())
+    parts = (TransactionsPart(), NewerInvoices(0))
     followed = await Followed.open(tmp_path / "rebuilt", world, parts)
     index = followed.index
     heights, places = [index.heights], []

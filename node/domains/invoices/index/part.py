@@ -42,7 +42,7 @@ class InvoicesPart:
     version = 1
     tables = TABLES
 
-    def __init__(self, utc_offset_minutes: int = 0) -> None:
+    def __init__(self, utc_offset_minutes: int) -> None:
         self._utc_offset_minutes = utc_offset_minutes
         """Of the months of statements."""
 

@@ -36,7 +36,6 @@ from node.ledger.invoices.rows import (
 from node.ledger.operations import ByKey, Operation
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import transaction_id
-from node.runtime.domains import INDEX_PARTS
 from node.storage.index import QueryIndex, discard
 from node.storage.index_part import open_block
 from node.storage.sql import Sql
@@ -52,6 +51,7 @@ from tests.domains.invoices.index.handmade import (
     number,
     row,
 )
+from tests.index_parts import INDEX_PARTS
 
 
 @pytest.fixture

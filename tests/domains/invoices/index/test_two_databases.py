@@ -23,7 +23,6 @@ from node.domains.invoices.index.queries import (
     select_waiting,
 )
 from node.domains.invoices.index.tables import TABLES
-from node.runtime.domains import INDEX_PARTS
 from node.storage.index_heads import PARTS, make_batch, prepare_parts, write_batch
 from node.storage.index_part import open_block
 from node.storage.ledger import Ledger
@@ -31,6 +30,7 @@ from node.storage.ledger_reader import StoredBlock
 from node.storage.sql import Postgres, Row, Sql, Sqlite
 from node.storage.state_rows import read_rows
 from node.storage.transactions_part import find_transaction
+from tests.index_parts import INDEX_PARTS
 from tests.ledger.history import random_history
 from tests.storage.postgres import fresh_schema, postgres_server
 from tests.storage.test_recent_blocks import entries
