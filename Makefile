@@ -129,9 +129,14 @@ go-tools: ## install Go and golang-golang-x-mod-dev (Debian), which check proofs
 # --- Check ------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(INSTALLED) browser-tools postgres-tools ## every test but the container and the soak tests
+ifneq ($(T)$(K),)
+test: $(INSTALLED) ## every test but containers and soak; T=FILE_OR_FOLDER and K=EXPRESSION run some
+	$(BIN)/pytest -m 'not compose and not soak' $(if $(K),-k '$(K)') $(T)
+else
+test: $(INSTALLED) browser-tools postgres-tools
 	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
-	$(BIN)/pytest -m '$(SLOW)'
+	$(BIN)/pytest -m '$(SLOW)' -n 2 --dist loadgroup
+endif
 
 .PHONY: test-compose
 test-compose: $(INSTALLED) ## the four containers of docker/compose.yaml
