@@ -328,35 +328,3 @@ def test_a_container_is_unhealthy_when_nothing_answers(tmp_path: Path) -> None:
     result = health(config)
     assert result.returncode == 1
     assert "refused" in result.stdout
-
-
-# --- Documents -------------------------------------------------------------------------------
-
-
-def test_the_readme_gives_the_two_commands_and_the_status_request() -> None:
-    readme = text("README.md")
-    assert "\nmake demo\n" in readme
-    assert "\nmake test\n" in readme
-    assert 'curl -H "Authorization: Bearer $(cat ' in readme
-    assert '/tokens/read.token)" http://127.0.0.1:8101/v1/status' in readme
-
-
-@pytest.mark.parametrize(
-    "document", ["README.md", "ARCHITECTURE.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-)
-def test_a_document_links_only_to_files_that_exist(document: str) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(document)):
-        assert (ROOT / target).exists(), target
-
-
-def test_decisions_are_numbered_without_a_gap() -> None:
-    numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", text("DECISIONS.md"), re.MULTILINE)]
-    assert numbers == list(range(1, len(numbers) + 1))
-
-
-def test_the_map_names_only_modules_that_exist() -> None:
-    named = re.findall(
-        r"`((?:consensus|p2p|node|tests|configs|docker)/[\w./]*)`", text("ARCHITECTURE.md")
-    )
-    assert len(named) > 40
-    assert [path for path in named if not (ROOT / path).exists()] == []

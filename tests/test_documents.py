@@ -1,0 +1,166 @@
+"""The documents tell what is so: links lead somewhere, tables agree with the product."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from node.ledger.codes import Code
+from node.ledger.invoices.law import INVOICES_LAW
+from node.ledger.invoices.on_invoice import OPEN_INVOICE
+from node.ledger.membership.law import MEMBERSHIP_LAW
+from node.ledger.participants import SCOPE_NAMES
+
+ROOT = Path(__file__).resolve().parent.parent
+NOT_OURS = {"node_modules", "dist"}
+RULE_BOOK = "node/domains/invoices/README.md"
+MEMBERS = "node/domains/membership/README.md"
+PROGRAM = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+
+
+def documents() -> Iterator[str]:
+    for path in sorted(ROOT.rglob("*.md")):
+        folders = path.relative_to(ROOT).parts[:-1]
+        if not any(name.startswith(".") or name in NOT_OURS for name in folders):
+            yield str(path.relative_to(ROOT))
+
+
+DOCUMENTS = list(documents())
+
+
+@cache
+def text(path: str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
+def prose(path: str) -> str:
+    """Without programs and what stands in backticks: what is left has links and headings."""
+    return re.sub(r"`[^`\n]*`", "", PROGRAM.sub("", text(path)))
+
+
+@cache
+def anchors(path: str) -> frozenset[str]:
+    """Of the headings, as GitHub makes them."""
+    found: list[str] = []
+    for heading in re.findall(r"^#{1,6} (.*)$", PROGRAM.sub("", text(path)), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        before = sum(other == slug for other in found)
+        found.append(f"{slug}-{before}" if before else slug)
+    return frozenset(found)
+
+
+# --- Links ------------------------------------------------------------------------------------
+
+
+def test_the_documents_are_found() -> None:
+    assert {"README.md", "ARCHITECTURE.md", RULE_BOOK, "consensus/README.md"} <= set(DOCUMENTS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_and_anchor_leads_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    for link in re.findall(r"\]\(<?([^)>\s]+)>?\)", prose(document)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target, _, anchor = unquote(link).partition("#")
+        path = (folder / target).resolve() if target else ROOT / document
+        assert path.exists(), f"{document}: {link}"
+        assert path.is_relative_to(ROOT), f"{document}: {link} lies outside of the repository"
+        if anchor:
+            assert anchor in anchors(str(path.relative_to(ROOT))), f"{document}: {link}"
+
+
+@pytest.mark.parametrize(
+    "document", [name for name in DOCUMENTS if name not in {"CHANGELOG.md", "DECISIONS.md"}]
+)
+def test_a_document_names_only_files_that_exist(document: str) -> None:
+    """What is over (the changelog, decisions) may name what was."""
+    named = re.findall(r"`((?:consensus|p2p|node|tests|configs|docker)/[\w./-]*)`", text(document))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+# --- README -----------------------------------------------------------------------------------
+
+
+def test_the_readme_gives_the_two_commands_and_the_status_request() -> None:
+    readme = text("README.md")
+    assert "\nmake demo\n" in readme
+    assert "\nmake test\n" in readme
+    assert 'curl -H "Authorization: Bearer $(cat ' in readme
+    assert '/tokens/read.token)" http://127.0.0.1:8101/v1/status' in readme
+
+
+def test_the_readme_is_short_and_its_picture_light() -> None:
+    assert len(text("README.md").split()) < 1_000
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text("README.md"))
+    assert (ROOT / picture).stat().st_size < 150_000
+
+
+def test_every_make_target_that_a_document_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    for document in DOCUMENTS:
+        if document in {"CHANGELOG.md", "DECISIONS.md"}:
+            continue
+        named = re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text(document), re.MULTILINE)
+        assert set(named) <= targets, document
+
+
+# --- Rule books -------------------------------------------------------------------------------
+
+
+def table(document: str) -> Mapping[str, list[str]]:
+    """Every table of a document as one: the cells of a line by its first."""
+    lines = re.findall(r"^\| (.*) \|$", text(document), re.MULTILINE)
+    return {cells[0].strip("`"): cells for cells in (line.split(" | ") for line in lines)}
+
+
+def codes(cell: str) -> set[Code]:
+    return {Code[name] for name in re.findall(r"[A-Z][A-Z_]{3,}", cell)}
+
+
+@pytest.mark.parametrize("row", range(1, 18))
+def test_the_rule_book_names_what_an_operation_is_refused_with(row: int) -> None:
+    """But for what all refuse, which stands above the table."""
+    specs = [spec for spec in INVOICES_LAW.operations if spec.row == row]
+    assert specs
+    named = codes(table(RULE_BOOK)[str(row)][-1])
+    listed = {code for spec in specs for code in spec.refusals}
+    assert listed - OPEN_INVOICE <= named <= listed
+
+
+def test_the_rule_book_says_which_rows_a_frozen_invoice_refuses() -> None:
+    """Row 12: the consent; row 14 refuses it in its own way, row 17 asks for an open document."""
+    refusing = {
+        spec.row
+        for spec in INVOICES_LAW.operations
+        if spec.refusals >= OPEN_INVOICE and spec.row is not None
+    }
+    assert refusing == {2, 4, 5, 7, 8, 9, 10, 12}
+    assert "Those in rows 2, 4, 5, 7 to 10 and the consent of row 12" in text(RULE_BOOK)
+
+
+def test_the_rule_book_says_where_bare_keys_act() -> None:
+    rows = {spec.row for spec in INVOICES_LAW.operations if spec.by_key}
+    assert rows == {2, 3, 4, 5, 6, 8, 10, 11, 17, None}
+    assert "Bare keys may act in rows 2 to 6, 8, 10, 11, 17 and share." in text(RULE_BOOK)
+
+
+def test_the_rule_book_of_participants_names_refusals_and_scopes() -> None:
+    lines = table(MEMBERS)
+    for spec in MEMBERSHIP_LAW.operations:
+        assert codes(lines[spec.name][-1]) == set(spec.refusals), spec.name
+    assert SCOPE_NAMES.keys() <= lines.keys()
+
+
+# --- ARCHITECTURE and DECISIONS ---------------------------------------------------------------
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", text("DECISIONS.md"), re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
