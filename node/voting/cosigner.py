@@ -168,10 +168,15 @@ class Cosigner:
         """More may have been signed than is remembered: sign nothing, at later starts neither.
 
         Args:
-            above: A height that all of it is known not to exceed.
+            above: A height that all of it is known not to exceed. It bounds what this loss took:
+                what an earlier one took is bounded no better by it.
         """
         with self._lock:
-            memory = msgspec.structs.replace(self._memory, rejoining=True, above=above)
+            before = self._memory
+            if before.rejoining:
+                bounds = (above, before.above)
+                above = None if None in bounds else max(filter(None, bounds), default=0)
+            memory = msgspec.structs.replace(before, rejoining=True, above=above)
             self._note(memory)
             self._note(memory)  # into both slots: no damage to one may bring back trust
 

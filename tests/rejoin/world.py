@@ -106,7 +106,8 @@ class World:
                     yield f"resumes above {path}", resumed, 0
             elif learned is not None:
                 yield f"learns the certificate of {path}", learned, 0
-        astray = not voter.memory.rejoining and any(_contradicts(voter, path) for path in certified)
+        # Who rejoins applies what a leader shows it, too: nothing of that stays in its chain here.
+        astray = voter.memory.rejoining or any(_contradicts(voter, path) for path in certified)
         if astray and state.astray < self.bounds.astray:
             yield "sets aside", self.steps.set_aside(voter, self._liars), 0
         if state.losses < self.bounds.losses and voter.signed and not voter.memory.rejoining:

@@ -313,6 +313,31 @@ async def test_a_damaged_marker_is_a_lost_one_and_a_torn_one_is_bounded(
     damaged.marker.close()
 
 
+async def test_who_forgot_and_is_led_astray_then_has_not_remembered(lost: Voter) -> None:
+    """What is set aside is bounded by what is remembered, and that is nothing: not the loss."""
+    await lost.grow(4)
+    lost.cosigner.forget(above=lost.cosigner.signed_height)  # `astray.set_aside`
+    assert lost.cosigner.memory.above is None
+    lost.tell(1, 4)
+    lost.tell(2, 4)
+    await lost.grow(W - 1)
+    assert not await lost.signs()  # two are enough for finality, and not for a bound
+    lost.tell(3, 4)
+    assert not await lost.signs()
+    await lost.grow(1)
+    assert await lost.signs()
+
+
+async def test_a_bound_of_an_earlier_loss_is_lowered_by_none_that_follows(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    voter = Voter(chronicle, folder)
+    for above, bound in ((5, 5), (3, 5), (7, 7), (None, None), (9, None)):
+        voter.cosigner.forget(above=above)
+        assert voter.cosigner.memory.above == bound
+    voter.marker.close()
+
+
 async def test_an_older_copy_with_a_torn_marker_forgot_more_than_one_write(
     chronicle: Chronicle, folder: Path
 ) -> None:
