@@ -151,6 +151,8 @@ class Node:
         record = astray.set_aside(
             data, (POSITION_FILE,), self._voters, self._cosigner, self._clock.time_ms()
         )
+        if not (data / "ledger.db").exists():
+            rebuilt.begun(data)
         ledger = await Ledger.open(
             data / "ledger.db", self._genesis, self._voters.hash, self._verified.get
         )
@@ -531,25 +533,28 @@ class Node:
         self._engine.halted = str(error)
         _log.critical("halted", reason=str(error))
         data = self._config.node.data_dir
-        if isinstance(error, FalseLedgerError):
-            if self._may_make_again(f"adopted: {error}"):
-                self._fail(DamagedFileError(data / "ledger.db", str(error)))
-        elif isinstance(error, DivergedError) and self._is_astray(error.certificate):
-            size, ours = error.certificate.checkpoint.size, error.ours.hex()
-            if self._may_make_again(f"diverged: {ours} within {size} leaves"):
-                astray.note(data, error.certificate)
-                self._fail(astray.AstrayError(str(error)))
+        try:
+            if isinstance(error, FalseLedgerError):
+                if self._may_make_again(f"adopted: {error}"):
+                    self._fail(DamagedFileError(data / "ledger.db", str(error)))
+            elif isinstance(error, DivergedError) and self._is_astray(error.certificate):
+                size, ours = error.certificate.checkpoint.size, error.ours.hex()
+                if self._may_make_again(f"diverged: {ours} within {size} leaves"):
+                    astray.note(data, error.certificate)
+                    self._fail(astray.AstrayError(str(error)))
+        except OSError as reason:  # as where the disk is full; the next start comes here again
+            _log.error("cannot be made again", reason=str(reason))
 
     def _may_make_again(self, reason: str) -> bool:
-        """Whether the ledger was not made again for this very reason before; then it is noted."""
+        """Whether the ledger was not made again for this very reason before; then it is noted.
+
+        Raises:
+            OSError: that cannot be noted.
+        """
         data = self._config.node.data_dir
-        try:
-            if not rebuilt.is_repeated(data, reason):
-                rebuilt.note(data, reason)
-                return True
-        except OSError as error:
-            _log.error("cannot be made again", reason=str(error))
-            return False
+        if not rebuilt.is_repeated(data, reason):
+            rebuilt.note(data, reason)
+            return True
         self._engine.halted = f"{self._engine.halted}; {rebuilt.REPEATED}"
         _log.critical("not made again", reason=rebuilt.REPEATED)
         return False

@@ -31,6 +31,7 @@ from node.voting.cosigner import Cosigner
 FILE = "astray"
 """In the data folder: the certificate that contradicts the ledger. Gone when all is set aside."""
 _PREFIX = "astray-"
+_CERTIFICATE = "certificate"
 KEPT_MAX = 3
 """Records kept; a liar that leads a node astray again and again fills no disk."""
 _DATABASES = ("raft.db", "heads.db", "index.db", "ledger.db")
@@ -79,9 +80,9 @@ def set_aside(
         (folder / FILE).unlink()
         return None
     cosigner.forget(above=cosigner.signed_height)
-    record = folder / f"{_PREFIX}{now_ms}"
+    record = _begun(folder, certificate) or folder / f"{_PREFIX}{_later(folder, now_ms)}"
     record.mkdir(mode=0o700, exist_ok=True)
-    (record / "certificate").write_text(certificate.encode(), encoding="utf-8")
+    (record / _CERTIFICATE).write_text(certificate.encode(), encoding="utf-8")
     for name in (*others, *_DATABASES):
         for suffix in ("-shm", "-wal", ""):
             if (folder / f"{name}{suffix}").exists():
@@ -114,11 +115,40 @@ async def take_along(record: Path, ledger: Ledger) -> None:
 
 def newest_record(folder: Path) -> Path | None:
     """What was set aside last, if anything is still there."""
-    return max(folder.glob(f"{_PREFIX}*"), default=None)
+    return next(reversed(_records(folder)), None)
+
+
+def _records(folder: Path) -> list[Path]:
+    """What was set aside, the newest last."""
+    found = [path for path in folder.glob(f"{_PREFIX}*") if path.name[len(_PREFIX) :].isdecimal()]
+    return sorted(found, key=_time_of)
+
+
+def _time_of(record: Path) -> int:
+    return int(record.name[len(_PREFIX) :])
+
+
+def _begun(folder: Path, certificate: Certificate) -> Path | None:
+    """The record of a start that was cut off while it set the same aside: one place for it all."""
+    newest = newest_record(folder)
+    if newest is None:
+        return None
+    try:
+        text = (newest / _CERTIFICATE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    twice = all((place / _DATABASES[-1]).exists() for place in (folder, newest))
+    return newest if text == certificate.encode() and not twice else None
+
+
+def _later(folder: Path, now_ms: int) -> int:
+    """A time after all records: the clock may have been set back, and the oldest ones go."""
+    newest = newest_record(folder)
+    return now_ms if newest is None else max(now_ms, _time_of(newest) + 1)
 
 
 def _prune(folder: Path) -> None:
-    for old in sorted(folder.glob(f"{_PREFIX}*"))[:-KEPT_MAX]:
+    for old in _records(folder)[:-KEPT_MAX]:
         shutil.rmtree(old, ignore_errors=True)
 
 

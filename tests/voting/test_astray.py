@@ -104,6 +104,46 @@ async def test_a_start_that_was_cut_off_in_the_middle_is_taken_up(tmp_path: Path
     marker.close()
 
 
+async def test_a_start_that_was_cut_off_goes_on_in_the_record_that_it_began(
+    tmp_path: Path,
+) -> None:
+    """After any of its moves: evidence and the leader's entries are in one place."""
+    chronicle, block = await led_astray(tmp_path / "node", 9)
+    certificate = chronicle.certificate(block, (0, 1, 3))
+    await chronicle.close()
+    folder = chronicle.folder
+    (folder / "raft.db").touch()
+    cosigner, marker = cosigner_of(chronicle)
+    for moved in (["raft.db"], ["raft.db", "ledger.db"]):
+        astray.note(folder, certificate)
+        record = astray.newest_record(folder) or folder / "astray-5"
+        record.mkdir(exist_ok=True)
+        (record / "certificate").write_text(certificate.encode(), encoding="utf-8")
+        for name in moved:
+            if (folder / name).exists():
+                (folder / name).rename(record / name)
+        assert astray.set_aside(folder, (), chronicle.voters, cosigner, 6) == record
+        assert {"raft.db", "ledger.db"} <= {path.name for path in record.iterdir()}
+    assert astray.newest_record(folder) == folder / "astray-5"
+    marker.close()
+
+
+async def test_a_clock_that_was_set_back_loses_no_newest_record(tmp_path: Path) -> None:
+    chronicle, block = await led_astray(tmp_path / "node", 9)
+    await chronicle.close()
+    folder = chronicle.folder
+    cosigner, marker = cosigner_of(chronicle)
+    for now_ms in (9_000, 10_000, 10_001):
+        (folder / f"astray-{now_ms}").mkdir()
+    astray.note(folder, chronicle.certificate(block, (0, 1, 3)))
+    record = astray.set_aside(folder, (), chronicle.voters, cosigner, 50)
+    assert record is not None
+    assert record == astray.newest_record(folder)
+    assert (record / "ledger.db").exists()
+    assert not (folder / "astray-9000").exists()
+    marker.close()
+
+
 @pytest.mark.parametrize("text", ["", "nothing", "few"])
 async def test_a_note_that_is_no_certificate_sets_nothing_aside(tmp_path: Path, text: str) -> None:
     chronicle, block = await led_astray(tmp_path / "node", 9)
@@ -125,6 +165,7 @@ async def test_only_the_newest_records_are_kept(tmp_path: Path) -> None:
     await chronicle.close()
     cosigner, marker = cosigner_of(chronicle)
     for now_ms in range(1_000, 1_008):
+        (chronicle.folder / "ledger.db").touch()  # each time another one
         astray.note(chronicle.folder, chronicle.certificate(block, (0, 1, 3)))
         astray.set_aside(chronicle.folder, (), chronicle.voters, cosigner, now_ms)
     names = sorted(path.name for path in chronicle.folder.glob("astray-*"))
