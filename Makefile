@@ -196,6 +196,10 @@ coverage: $(INSTALLED) ## branches of consensus that no test takes
 docker: ## build the image; IMAGE=, BASE=
 	docker build --network host --build-arg BASE=$(BASE) --tag $(IMAGE) --file docker/Dockerfile .
 
+.PHONY: modules
+modules: $(INSTALLED) ## write MODULES.md from the modules' docstrings
+	$(BIN)/python -m tests.modules
+
 .PHONY: lock
 lock: ## solve the requirements again; UPGRADE=1 takes newer versions
 	$(PYTHON) -m venv $(VENV)-lock

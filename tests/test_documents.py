@@ -15,6 +15,7 @@ from node.ledger.invoices.law import INVOICES_LAW
 from node.ledger.invoices.on_invoice import OPEN_INVOICE
 from node.ledger.membership.law import MEMBERSHIP_LAW
 from node.ledger.participants import SCOPE_NAMES
+from tests import modules
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {"node_modules", "dist"}
@@ -164,3 +165,33 @@ def test_the_rule_book_of_participants_names_refusals_and_scopes() -> None:
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", text("DECISIONS.md"), re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_decisions_are_listed_by_subject_once_each() -> None:
+    decisions = text("DECISIONS.md")
+    index, records = decisions.split("\n## 1. ")
+    titles = re.findall(r"^## (\d+\. .*)$", "## 1. " + records, re.MULTILINE)
+    listed = re.findall(r"^- \[(\d+\. [^\n]*)\]\(#", index, re.MULTILINE)
+    assert sorted(listed) == sorted(titles)
+
+
+def test_a_decision_that_is_superseded_is_so_from_both_ends() -> None:
+    records = re.split(r"^## (\d+)\. ", text("DECISIONS.md"), flags=re.MULTILINE)[1:]
+    statuses = {
+        int(number): record.split("**Status**: ")[1].split("\n")[0].lower()
+        for number, record in zip(records[::2], records[1::2], strict=True)
+    }
+    by, of = (
+        {
+            (number, int(other))
+            for number, status in statuses.items()
+            for other in re.findall(rf"{word} (?:[a-z]+ )*(\d+)", status)
+        }
+        for word in ("superseded by", "supersedes")
+    )
+    assert by
+    assert by == {(old, new) for new, old in of}
+
+
+def test_the_list_of_modules_is_what_the_docstrings_say() -> None:
+    assert modules.LIST.read_text("utf-8") == modules.listed(), "stale: run `make modules`"
