@@ -16,8 +16,9 @@ LIST = ROOT / "MODULES.md"
 PACKAGES = ("consensus", "p2p", "node")
 _HEAD = """# Modules
 
-Made from the first sentence of each module's docstring by `make modules`; do not edit it by hand. What the packages are for, and which may know which,
-stands in [ARCHITECTURE.md](ARCHITECTURE.md); what a module owns and must not know, in the rest of its docstring.
+Made from the first sentence of each module's docstring by `make modules`; do not edit it by hand.
+What the packages are for, and which may know which, stands in [ARCHITECTURE.md](ARCHITECTURE.md);
+what a module owns and must not know, in the rest of its docstring.
 """
 # A full stop ends a sentence when what follows begins another: `node.toml` and `e.g.` go on.
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`(])")
