@@ -42,41 +42,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def test_the_tree_holds_the_commands_of_the_interface() -> None:
-    assert {" ".join(path) for path in ALL} >= {
-        *("network new", "network assemble", "init", "key show", "key backup"),
-        *("start", "cluster up", "cluster down", "cluster status", "status", "transaction"),
-        *(
-            f"invoice {step}"
-            for step in (
-                *("issue", "import", "show", "list", "offer", "sign", "refuse", "withdraw"),
-                *("respond", "lapse", "rule", "freeze", "unfreeze"),
-                *(
-                    "submit",
-                    "claim",
-                    "release",
-                    "reimburse",
-                    "book",
-                    "unbook",
-                    "cancel",
-                    "trace",
-                    "print",
-                ),
-                *("red request", "red confirm", "red deny", "red withdraw", "red issue"),
-            )
-        ),
-        *("quota grant", "quota show", "segment allot", "segment list"),
-        *("segment region allot", "segment region list", "vote", "proposals"),
-        *("key rotate", "key add", "key revoke", "key list", "participant show"),
-        *(f"participant propose-{act}" for act in ("admit", "suspend", "retire", "roles")),
-        *("participant suspend-issuing", "participant resume-issuing"),
-        *("rates publish", "rates list", "rates exchange", "participant list"),
-        *("discrepancy list", "discrepancy resolve", "invoice share", "invoice inbox"),
-        *("wallet list", "wallet make", "wallet import", "wallet claim-key"),
-        *("receipt", "verify", "compare", "evidence list", "evidence export", "demo"),
-    }
-
-
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_has_help_with_an_example(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
