@@ -16,6 +16,7 @@ from node.ledger.invoices.on_invoice import OPEN_INVOICE
 from node.ledger.membership.law import MEMBERSHIP_LAW
 from node.ledger.participants import SCOPE_NAMES
 from tests import modules
+from tests.test_interface import COMMANDS, PATHS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {"node_modules", "dist"}
@@ -196,3 +197,50 @@ def test_a_decision_that_is_superseded_is_so_from_both_ends() -> None:
 def test_the_list_of_modules_is_what_the_docstrings_say() -> None:
     for path, made in modules.lists().items():
         assert path.read_text("utf-8") == made, f"{path}: stale, run `make modules`"
+
+
+# --- Commands and paths -----------------------------------------------------------------------
+
+OF_NOW = [name for name in DOCUMENTS if name not in {"CHANGELOG.md", "DECISIONS.md"}]
+
+
+def told_commands(document: str) -> Iterator[list[str]]:
+    """The words of each `piaolian …` in programs and in backticks."""
+    whole = re.sub(r"\$\((?!piaolian)[^)]*\)", "VALUE", text(document).replace("\\\n", " "))
+    programs = "\n".join(match[0] for match in PROGRAM.finditer(whole))
+    spans = re.findall(r"`([^`\n]+)`", PROGRAM.sub("", whole))
+    for line in (*programs.splitlines(), *spans):
+        for said in re.findall(r"(?:^|[\s(/])piaolian ([a-z][^#|)&]*)", line):
+            yield said.split()
+
+
+@pytest.mark.parametrize("document", OF_NOW)
+def test_every_command_that_a_document_tells_exists_with_its_options(document: str) -> None:
+    groups = {" ".join(name.split()[:n]) for name in COMMANDS for n in (1, 2)}
+    for words in told_commands(document):
+        said = f"{document}: piaolian {' '.join(words)}"
+        longest = [words[:n] for n in (3, 2, 1) if " ".join(words[:n]) in COMMANDS.keys() | groups]
+        assert longest, said
+        known = " ".join(longest[0])
+        if known in COMMANDS:
+            options = {word.split("=")[0] for word in words if re.match("--?[a-z]", word)}
+            assert options <= COMMANDS[known] | {"--help"}, said
+        else:
+            after = words[len(longest[0]) :]
+            assert not after or not re.fullmatch("[a-z][a-z-]+", after[0]), said
+
+
+def test_the_documents_tell_many_commands() -> None:
+    assert sum(len(list(told_commands(document))) for document in OF_NOW) > 80
+
+
+@pytest.mark.parametrize("document", OF_NOW)
+def test_every_path_that_a_document_tells_is_served(document: str) -> None:
+    shapes = [
+        re.compile(re.sub(r"\\{[^}]*\\}", r"[^/?]+", re.escape(path.split()[1]))) for path in PATHS
+    ]
+    for told in re.findall(
+        r"(?:`|GET |POST |:\d{4})(/(?:v1/|verify|livez|readyz)[^\s`?\"]*)", text(document)
+    ):
+        path = told.rstrip("/….,")
+        assert any(shape.fullmatch(path) for shape in shapes), f"{document}: {told}"
