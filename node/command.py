@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import evidence, networks, opening
+from node.cli import evidence, inspecting, networks, opening
 from node.cli.context import connect, find_config, load
 from node.cli.errors import REFUSED, UsageError, exit_code_of, reason_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
@@ -66,6 +66,7 @@ members.participant.add_typer(holds.app)
 app.command(epilog=example("piaolian proposals --state open"))(members.proposals)
 app.command(epilog=example("piaolian vote 5b1f…e2 yes"))(members.vote)
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(inspecting.app, name="inspect")
 app.command(
     epilog=example(
         "piaolian init my-node --node issuer --participant 91310115337099624K --name 'Paper Ltd' "
