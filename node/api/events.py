@@ -21,10 +21,11 @@ from node.api.errors import bad_request, too_many
 from node.api.requests import query_integer
 from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
-from node.api.views import block_summary, code_name, seal_of
+from node.api.views import block_summary, seal_of
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.following.outcomes import Heights
 from node.ledger.transaction import transaction_id
+from node.services.operation_views import code_name
 from node.storage.block import StoredBlock
 
 TYPES = ("block", "final", "transaction")

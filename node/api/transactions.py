@@ -27,12 +27,12 @@ from node.api.routing import (
     scope_of,
 )
 from node.api.security import Scope
-from node.api.views import OperationView, operation_views
 from node.api.writes import facade_errors, wait_submission
 from node.chain.disclosure import PATH_BYTES_MAX
 from node.chain.proof import DISCLOSURES_MAX
 from node.following.outcomes import Submission, TransactionStatus
 from node.ledger.codes import Code
+from node.services.operation_views import OperationView, operation_views
 
 TRANSACTIONS_BATCH_MAX = 2_000
 _Wires = Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=TRANSACTIONS_BATCH_MAX)]

@@ -5,46 +5,14 @@ Times are RFC 3339 UTC, hashes and keys lower-case hex, amounts integers of mino
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from node.api.requests import time_text
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
-from node.ledger.codes import Code
-from node.ledger.invoices.operations import ActForRetired
-from node.ledger.membership.operations import (
-    Admit,
-    ChangeRoles,
-    Reinstate,
-    Retire,
-    Suspend,
-)
-from node.ledger.operations import ByKey, DirectOperation, Operation
-from node.ledger.rulebook import RULEBOOK
-from node.ledger.transaction import TransactionBody, transaction_id
-
-ACTION_NAMES: Mapping[type, str] = {
-    Admit: "admit",
-    Suspend: "suspend",
-    Reinstate: "reinstate",
-    Retire: "retire",
-    ChangeRoles: "change_roles",
-}
-"""Names of what a proposal does."""
-
-_body_decoder = msgspec.msgpack.Decoder(TransactionBody)
-_operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
-
-
-class OperationView(msgspec.Struct, frozen=True):
-    """One operation of a transaction."""
-
-    kind: str
-    signer: str
-    """Participant id, or a bare public key in hex."""
-    fields: dict[str, Any]
+from node.ledger.transaction import transaction_id
+from node.services.operation_views import OperationView, code_name, operation_views
 
 
 class TransactionSummary(msgspec.Struct, frozen=True):
@@ -80,58 +48,6 @@ class BlockView(BlockSummary, frozen=True):
     certificate: str | None
     """The cosigned checkpoint of this height (a signed note), if there is one for it."""
     transactions: list[TransactionSummary]
-
-
-def plain(value: object) -> object:
-    """`value` with Structs as objects, bytes as hex and tuples as lists."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, msgspec.Struct):
-        fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        kind = ACTION_NAMES.get(type(value))
-        return fields if kind is None else {"kind": kind, **fields}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return value
-
-
-def operation_view(operation: Operation, author: str) -> OperationView:
-    """One operation; the operation inside a `ByKey` shows the key as its signer."""
-    signer = author
-    inner: DirectOperation
-    if isinstance(operation, ByKey):
-        signer = operation.key.hex()
-        try:
-            inner = _operation_decoder.decode(operation.operation)
-        except msgspec.MsgspecError:
-            return OperationView("unknown", signer, {})
-    elif isinstance(operation, ActForRetired):
-        inner = operation.operation
-    else:
-        inner = operation
-    fields = plain(inner)
-    assert isinstance(fields, dict)
-    if isinstance(operation, ActForRetired):
-        fields["for_retired"] = operation.issuer
-    return OperationView(RULEBOOK.names[type(inner)], signer, fields)
-
-
-def operation_views(body: bytes) -> tuple[str, list[OperationView]]:
-    """Author and operations of canonical body bytes.
-
-    Raises:
-        msgspec.MsgspecError: the node stored no transaction here.
-    """
-    decoded = _body_decoder.decode(body)
-    return decoded.author, [operation_view(op, decoded.author) for op in decoded.operations]
-
-
-def code_name(code: int) -> str:
-    """The stable name of an outcome code; its number when a newer program wrote it."""
-    try:
-        return Code(code).name
-    except ValueError:
-        return str(code)
 
 
 def seal_of(leaves: Sequence[bytes]) -> SealLeaf:

@@ -34,10 +34,10 @@ def tx(
     as_json: Json = False,
 ) -> None:
     """Show one leaf: the transaction's body, and what became of it."""
-    from node.api.views import code_name, operation_views, plain
     from node.audit.inspecting import LedgerError, find_leaf, find_transaction, open_ledger
     from node.chain.leaf import TransactionLeaf
     from node.ledger.transaction import transaction_id
+    from node.services.operation_views import code_name, operation_views, plain
 
     if not (_TXID.fullmatch(which) or _INDEX.fullmatch(which)):
         raise UsageError(f"{which} is no transaction id (64 hex digits) and no index")
@@ -75,10 +75,10 @@ def block(
     as_json: Json = False,
 ) -> None:
     """Show one block: its seal, its transactions and the certificate, if there is one for it."""
-    from node.api.views import code_name, plain
     from node.audit.inspecting import LedgerError, find_block, open_ledger
     from node.chain.leaf import TransactionLeaf
     from node.ledger.transaction import transaction_id
+    from node.services.operation_views import code_name, plain
 
     try:
         with open_ledger(load(config).node.data_dir) as ledger:
@@ -117,9 +117,9 @@ def row(
     as_json: Json = False,
 ) -> None:
     """Show rows of the state after the newest stored block, decoded."""
-    from node.api.views import plain
     from node.audit.inspecting import LedgerError, find_rows, open_ledger
     from node.ledger.codes import Table
+    from node.services.operation_views import plain
 
     try:
         which = Table[table.upper()]

@@ -29,7 +29,6 @@ from node.api.routing import (
     json_response,
 )
 from node.api.security import Scope
-from node.api.views import plain
 from node.api.writes import (
     WriteAnswer,
     facade_errors,
@@ -59,6 +58,7 @@ from node.ledger.membership.rows import (
     decode_proposal,
 )
 from node.ledger.types import ROLE_NAMES
+from node.services.operation_views import plain
 
 _PROPOSAL = re.compile(r"[0-9a-f]{32}")
 _STATES = ("open", "carried", "rejected", "withdrawn", "expired")
