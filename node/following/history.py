@@ -11,6 +11,7 @@ question, its answer and their pace.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -29,6 +30,8 @@ STUCK_MS = 3_000
 """Without a final height, and heights applied above it: ordinary finality takes a tenth of that."""
 ANSWER_MS = 200
 """Between answers to one peer."""
+UNANSWERED_MAX = 64
+"""Questions to one peer: three minutes of them, and as many answers cost its allowance two seconds."""
 
 _log = structlog.get_logger("node.following.history")
 
@@ -53,8 +56,8 @@ class HistoryCheck:
         self._on_diverged = on_diverged
         self._final_height = -1
         self._final_since_ms = clock.monotonic_ms()
-        self._asked: dict[int, tuple[int, bytes]] = {}
-        """Size and own root, of the question to each peer that is not answered."""
+        self._asked: dict[int, deque[tuple[int, bytes]]] = {}
+        """Size and own root, of the questions to each peer that are not answered, oldest first."""
         self._told = False
         self._wanted: dict[int, int] = {}
         self._answered_ms: dict[int, int] = {}
@@ -93,7 +96,8 @@ class HistoryCheck:
         head = self._head()
         for peer, height in self.final_heights().items():
             if height >= head.height:
-                self._asked[peer] = (head.tree_size, head.root())
+                asked = self._asked.setdefault(peer, deque(maxlen=UNANSWERED_MAX))
+                asked.append((head.tree_size, head.root()))
                 self.ask(peer, HistoryWantedMessage(head.tree_size))
 
     def receive(self, peer: int, message: HistoryMessage) -> None:
@@ -103,9 +107,7 @@ class HistoryCheck:
             CertificateError: its certificate does not verify.
             ValueError: nobody asked for it, or it proves nothing.
         """
-        size, root = self._asked.pop(peer, (-1, b""))
-        if size != message.size:
-            raise ValueError("a history that was not asked for")
+        size, root = message.size, self._root_of(peer, message.size)
         certificate = parse_certificate(message.note)
         certificate.verify(self._voters)
         if not _holds(certificate, message):
@@ -115,6 +117,23 @@ class HistoryCheck:
             _log.critical("another history is certified", size=size)
             reason = f"the certified tree had another root at {size} leaves than ours"
             self._on_diverged(DivergedError(reason, certificate, root))
+
+    def _root_of(self, peer: int, size: int) -> bytes:
+        """The own root in the question that is answered.
+
+        An answer may be as late as this node is busy, and come after another question. A peer
+        passes over a question when the next one comes first, and answers in order.
+
+        Raises:
+            ValueError: there is no such question.
+        """
+        asked = self._asked.get(peer, deque())
+        if all(size != known for known, _ in asked):
+            raise ValueError("a history that was not asked for")
+        while True:
+            known, root = asked.popleft()
+            if known == size:
+                return root
 
     # --- Answering ----------------------------------------------------------------------------
 

@@ -242,7 +242,7 @@ class Ledger:
 
     async def sync(self) -> None:
         """Make everything that is stored durable."""
-        await self._database.run(sync)
+        await self._database.persist(sync)
 
     async def check_signed(self, check: Callable[[int, Callable[[int], Frontier]], None]) -> None:
         """Let `check(height, frontier at a size)` compare the stored tree with a signature."""
@@ -304,7 +304,7 @@ class Ledger:
 
     async def drop_evidence(self, evidence_id: bytes) -> None:
         """Forget evidence that turned out to be excused."""
-        await self._database.run(
+        await self._database.persist(
             lambda connection: connection.execute(
                 "DELETE FROM evidence WHERE id = ?", (evidence_id,)
             )
@@ -312,7 +312,7 @@ class Ledger:
 
     async def store_resumption(self, voter: int, size: int, body: bytes) -> None:
         """Keep a voter's resumption above a certified tree of this size."""
-        await self._database.run(
+        await self._database.persist(
             lambda connection: connection.execute(
                 "INSERT OR IGNORE INTO resumptions (voter, size, body) VALUES (?, ?, ?)",
                 (voter, size, body),

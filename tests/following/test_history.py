@@ -107,6 +107,26 @@ async def test_another_root_at_the_own_size_shows_that_the_node_is_astray(
         astray.check.receive(PEER, message)
 
 
+@pytest.mark.parametrize("grows", [False, True])
+async def test_an_answer_that_comes_after_the_next_question_costs_an_honest_peer_nothing(
+    nodes: tuple[Node, Node], grows: bool
+) -> None:
+    """Whoever is stuck is busy: answers wait in its socket for longer than its patience."""
+    astray, ahead = nodes
+    late = await answer(astray, ahead)
+    if grows:
+        await astray.witness.apply(10)
+    await astray.later()
+    ahead.check.want(1, astray.asked[-1][1])
+    await ahead.later(ANSWER_MS)
+    assert len(ahead.answers) == 2
+    astray.check.receive(PEER, late)
+    astray.check.receive(PEER, ahead.answers[1])
+    assert len(astray.halts) == 1
+    with pytest.raises(ValueError, match="not asked for"):
+        astray.check.receive(PEER, ahead.answers[1])
+
+
 async def test_who_is_only_behind_in_finality_hears_that_all_is_well(
     nodes: tuple[Node, Node],
 ) -> None:

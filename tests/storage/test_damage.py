@@ -150,6 +150,27 @@ async def test_a_ledger_without_room_goes_on_where_it_was(tmp_path: Path) -> Non
     await tight.close()
 
 
+async def test_what_peers_tell_of_liars_waits_for_room_and_ends_no_node(tmp_path: Path) -> None:
+    """Any member can publish a resumption, and each voter that comes back publishes one."""
+    chronicle = await Chronicle.open(tmp_path)
+    ledger = chronicle.ledger
+    await ledger.store_evidence(b"e" * 32, 1, bytes(100))
+    await ledger._database.run(lambda c: limit(c, 0))
+    fill = (ledger.store_resumption(1, size, bytes(4_000)) for size in range(1, 40))
+    writes = [asyncio.ensure_future(write) for write in fill]
+    writes += [asyncio.ensure_future(ledger.drop_evidence(b"e" * 32))]
+    writes += [asyncio.ensure_future(ledger.sync())]
+    await asyncio.wait(writes, timeout=0.3)
+    failed = [write.exception() for write in writes if write.done()]
+    await ledger._database.run(lambda c: limit(c, 10_000))
+    await asyncio.wait(writes, timeout=10.0)
+    kept = await chronicle.reader.resumptions()
+    await chronicle.close()
+    assert not any(failed)
+    assert len(failed) < len(writes), "some had to wait"
+    assert len(kept) == 39
+
+
 async def test_a_row_that_cannot_be_read_is_damage_of_the_ledger(tmp_path: Path) -> None:
     """Only SQLite's own complaints were: the node ended at this block, at every start again."""
     chronicle = await Chronicle.open(tmp_path)
