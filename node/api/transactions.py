@@ -28,7 +28,7 @@ from node.api.routing import (
 )
 from node.api.security import Scope
 from node.api.writes import facade_errors, wait_submission
-from node.chain.disclosure import PATH_BYTES_MAX
+from node.chain.disclosure import PATH_CHARACTERS_MAX
 from node.chain.proof import DISCLOSURES_MAX
 from node.following.outcomes import Submission, TransactionStatus
 from node.ledger.codes import Code
@@ -146,7 +146,7 @@ async def show_receipt(api: Api, request: web.Request) -> web.Response:
     """The proof file of a final transaction, with the items of its details asked for."""
     txid = txid_of(request)
     disclose = request.query.getall("disclose", [])
-    if len(disclose) > DISCLOSURES_MAX or any(len(path) > PATH_BYTES_MAX for path in disclose):
+    if len(disclose) > DISCLOSURES_MAX or any(len(path) > PATH_CHARACTERS_MAX for path in disclose):
         raise bad_request(f"at most {DISCLOSURES_MAX} paths are disclosed")
     operation = query_integer(request, "operation")
     with facade_errors():

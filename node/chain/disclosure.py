@@ -22,6 +22,7 @@ test guesses about the rest. What it does show is how many items there are, and 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -33,7 +34,7 @@ from node.chain.merkle import leaf_hash, leaf_hashes, parent_hashes, path_root
 SALT_BYTES = 32
 ITEM_SALT_BYTES = 16
 ITEMS_MAX = 20_000
-PATH_BYTES_MAX = 1_024
+PATH_CHARACTERS_MAX = 1_024
 _COMMITMENT_TAG = b"piaolian/details/v2\n"
 _ITEM_TAG = b"piaolian/details/item/v2\n"
 _SALT_PERSON = b"piaolian item v2"
@@ -43,6 +44,8 @@ _AUDIT_HASHES_MAX = 16
 INTEGER_MAX = 2**53
 NESTING_MAX = 32
 """Arrays and objects of a value within each other: each reader can take it apart."""
+_LONG_NUMBER = re.compile(rb"[:,\[]-?[0-9]{16}")
+"""Where a number beyond `INTEGER_MAX` may stand; texts may look like one."""
 
 
 def _no_fraction(text: str) -> NoReturn:
@@ -69,7 +72,7 @@ class Disclosure(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     index: Annotated[int, msgspec.Meta(ge=0, lt=ITEMS_MAX)]
     count: Annotated[int, msgspec.Meta(ge=1, le=ITEMS_MAX)]
     """Items in the details."""
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_BYTES_MAX)]
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_CHARACTERS_MAX)]
     value: bytes
     """Canonical JSON."""
     salt: Annotated[bytes, msgspec.Meta(min_length=ITEM_SALT_BYTES, max_length=ITEM_SALT_BYTES)]
@@ -84,7 +87,8 @@ def items_of(details: bytes) -> list[Item]:
     """Cut details into items, in the order of the commitment.
 
     Raises:
-        DetailsError: not the canonical JSON of an object, or too many items, or too long a name.
+        DetailsError: not the canonical JSON of an object, or too many items, or too long a name, or
+            a value that no disclosure may show: whoever commits to it could not be shown to have.
     """
     try:
         document = _decode(details)
@@ -101,13 +105,16 @@ def items_of(details: bytes) -> list[Item]:
                 items += [(f"{path}/{place}", _encode(item)) for place, item in enumerate(value)]
             else:
                 items.append((path, _encode(value)))
+        odd = [path for path, value in items if _may_be_odd(value) and _is_odd(value)]
     except DetailsError:
         raise
     except _MALFORMED as error:
         raise DetailsError(f"details are not canonical JSON: {error}") from error
+    if odd:
+        raise DetailsError(f"{odd[0][:64]} has a number or a nesting that not every program reads")
     if len(items) > ITEMS_MAX:
         raise DetailsError(f"details have more than {ITEMS_MAX} items")
-    if any(len(path) > PATH_BYTES_MAX for path, _ in items):
+    if any(len(path) > PATH_CHARACTERS_MAX for path, _ in items):
         raise DetailsError("details have too long a name")
     return items
 
@@ -158,6 +165,17 @@ def disclosed_commitment(disclosure: Disclosure) -> bytes | None:
 def read_value(disclosure: Disclosure) -> Any:  # noqa: ANN401 (any JSON value)
     """The disclosed value, decoded."""
     return _decode(disclosure.value)
+
+
+def _may_be_odd(value: bytes) -> bool:
+    """Whether a value is worth a closer look; cheap, since next to none is."""
+    if value.count(b"[") + value.count(b"{") > NESTING_MAX:
+        return True
+    return len(value) > 15 and _LONG_NUMBER.search(b":" + value) is not None
+
+
+def _is_odd(value: bytes) -> bool:
+    return not _reads_alike(_decode(value), NESTING_MAX)
 
 
 def _reads_alike(value: object, depth: int) -> bool:

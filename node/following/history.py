@@ -31,7 +31,7 @@ STUCK_MS = 3_000
 ANSWER_MS = 200
 """Between answers to one peer."""
 UNANSWERED_MAX = 64
-"""Questions to one peer: three minutes of them, and as many answers cost its allowance two seconds."""
+"""Questions to one peer: three minutes of them. As many answers cost a peer two seconds."""
 
 _log = structlog.get_logger("node.following.history")
 

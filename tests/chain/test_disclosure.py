@@ -104,6 +104,41 @@ def test_another_spelling_is_refused(details: bytes) -> None:
         items_of(details)
 
 
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("fits", "value"),
+    [
+        (True, 2**53),
+        (True, -(2**53)),
+        (False, 2**53 + 1),
+        (False, -(2**53) - 1),
+        (False, {"net": [1, 2**60]}),
+        (False, [{"net": 2**53 + 1}]),
+        (False, [0, 10**30]),
+        (True, {"note": ":99999999999999999999,-99999999999999999999"}),
+        (True, [_nested(32)]),
+        (False, [_nested(33)]),
+        (True, {"wide": [[] for _ in range(100)]}),
+    ],
+)
+def test_what_can_be_committed_to_can_be_shown(fits: bool, value: object) -> None:
+    """Who opened the rest could not prove it to anybody, and would have taken it for good."""
+    details = canonical({"x": value})
+    if not fits:
+        with pytest.raises(DetailsError):
+            items_of(details)
+        return
+    items = items_of(details)
+    shown = [disclose(items, SALT, index, 0) for index in range(len(items))]
+    assert {disclosed_commitment(one) for one in shown} == {commit(items, SALT)}
+
+
 @pytest.mark.parametrize("count", range(1, 36))
 def test_every_item_is_proved_against_the_commitment(count: int) -> None:
     items = items_of(canonical({"lines": [f"line {n}" for n in range(count)]}))
