@@ -2,4 +2,168 @@
 
 Knows nothing of p2p or node. An embedder supplies a log store, a sender, an applier and an
 authority (see `consensus.ports`) and gets entries in one agreed order.
+
+What an embedder needs has its name here (`__all__`); the other modules are this package's own.
+A name is loaded when it is first used: whoever takes an error from here loads no event loop, and
+only the SQLite store needs `aiosqlite`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from consensus.codec import decode_entry
+    from consensus.config import RaftConfig
+    from consensus.driver import RaftNode
+    from consensus.errors import (
+        ConfigError,
+        ConsensusError,
+        MembershipError,
+        NotLeaderError,
+        PayloadTooLargeError,
+        ProposalError,
+        ProtocolError,
+        ReadError,
+        SnapshotError,
+        StoppedError,
+        StoreFullError,
+        TermChangedError,
+        TransferringError,
+        WindowFullError,
+    )
+    from consensus.frames import DamagedLogError
+    from consensus.marker import Marker, MarkerError, MarkerFullError
+    from consensus.membership import Membership, decode_membership
+    from consensus.memory import MemoryStore
+    from consensus.outcomes import (
+        Committed,
+        Outcome,
+        Rejected,
+        RejectReason,
+        Unknown,
+        UnknownReason,
+    )
+    from consensus.ports import (
+        Admission,
+        AppendBatch,
+        Applier,
+        Authority,
+        LogStore,
+        NoAuthority,
+        Recovered,
+        Sender,
+        SnapshotApplier,
+        SnapshotStore,
+    )
+    from consensus.snapshot import BEGINNING, Base, Snapshot
+    from consensus.sqlite import SqliteStore, open_sqlite_store
+    from consensus.sqlite_file import StoreFailedError, WrongFileError
+    from consensus.status import FollowerStatus, RaftStatus
+    from consensus.types import (
+        Entry,
+        EntryKind,
+        HardState,
+        LogIndex,
+        NodeId,
+        Rng,
+        Role,
+        Term,
+    )
+
+__all__ = [
+    "BEGINNING",
+    "Admission",
+    "AppendBatch",
+    "Applier",
+    "Authority",
+    "Base",
+    "Committed",
+    "ConfigError",
+    "ConsensusError",
+    "DamagedLogError",
+    "Entry",
+    "EntryKind",
+    "FollowerStatus",
+    "HardState",
+    "LogIndex",
+    "LogStore",
+    "Marker",
+    "MarkerError",
+    "MarkerFullError",
+    "Membership",
+    "MembershipError",
+    "MemoryStore",
+    "NoAuthority",
+    "NodeId",
+    "NotLeaderError",
+    "Outcome",
+    "PayloadTooLargeError",
+    "ProposalError",
+    "ProtocolError",
+    "RaftConfig",
+    "RaftNode",
+    "RaftStatus",
+    "ReadError",
+    "Recovered",
+    "RejectReason",
+    "Rejected",
+    "Rng",
+    "Role",
+    "Sender",
+    "Snapshot",
+    "SnapshotApplier",
+    "SnapshotError",
+    "SnapshotStore",
+    "SqliteStore",
+    "StoppedError",
+    "StoreFailedError",
+    "StoreFullError",
+    "Term",
+    "TermChangedError",
+    "TransferringError",
+    "Unknown",
+    "UnknownReason",
+    "WindowFullError",
+    "WrongFileError",
+    "decode_entry",
+    "decode_membership",
+    "open_sqlite_store",
+]
+
+_HOMES = {
+    "codec": "decode_entry",
+    "config": "RaftConfig",
+    "driver": "RaftNode",
+    "errors": "ConfigError ConsensusError MembershipError NotLeaderError PayloadTooLargeError"
+    " ProposalError ProtocolError ReadError SnapshotError StoppedError StoreFullError"
+    " TermChangedError TransferringError WindowFullError",
+    "frames": "DamagedLogError",
+    "marker": "Marker MarkerError MarkerFullError",
+    "membership": "Membership decode_membership",
+    "memory": "MemoryStore",
+    "outcomes": "Committed Outcome RejectReason Rejected Unknown UnknownReason",
+    "ports": "Admission AppendBatch Applier Authority LogStore NoAuthority Recovered Sender"
+    " SnapshotApplier SnapshotStore",
+    "snapshot": "BEGINNING Base Snapshot",
+    "sqlite": "SqliteStore open_sqlite_store",
+    "sqlite_file": "StoreFailedError WrongFileError",
+    "status": "FollowerStatus RaftStatus",
+    "types": "Entry EntryKind HardState LogIndex NodeId Rng Role Term",
+}
+"""The imports above, for the interpreter; a test compares the two."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # else a misspelt name would pass as an object of any type
+
+    def __getattr__(name):  # noqa: ANN001, ANN202 - a type checker does not look here
+        """Load an exported name (PEP 562), once."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -64,6 +64,8 @@ def test_the_wheel_holds_the_three_packages_and_the_command(tmp_path: Path) -> N
     pages = {str(path.relative_to(ROOT)) for path in static.rglob("*") if path.is_file()}
     assert len(pages) > 30
     assert pages <= set(names)
+    assert {f"{package}/py.typed" for package in ("consensus", "node", "p2p")} <= set(names)
+    assert "consensus/pyproject.toml" not in names
 
 
 def test_only_the_three_packages_and_the_tests_are_importable_from_the_root() -> None:
