@@ -25,6 +25,7 @@ from node.ledger.invoices.hold_rows import HoldRow, decode_hold, hold_key
 from node.ledger.signing import sign
 from node.sealing.format import RANDOM_BYTES, BlobSealer, Sealed
 from node.sealing.opener import BlobOpener
+from node.sealing.padding import padded, unpadded
 from node.sealing.recipients import Readers
 from node.services.submitter import Submitter
 from node.storage.ledger_reader import LedgerReader
@@ -106,12 +107,13 @@ class HoldService:
         sealer = BlobSealer(self._keyring.present, os.urandom(RANDOM_BYTES))
         # Of both sides alone: another bureau is a bystander here, as everybody is.
         readers = self._readers.keys_of_all((self._submitter.participant, other))
-        commitment, _ = sealer.add(text, readers, os.urandom(32))
+        # Causes are a few usual sentences: by their lengths a bystander would tell them apart.
+        commitment, _ = sealer.add(padded(text), readers, os.urandom(32))
         return commitment, sealer.seal()
 
     async def _open(self, height: int, commitment: bytes, blobs: tuple[bytes, ...]) -> bytes | None:
         for blob_hash in blobs[:1]:
             blob = await self._reader.blob(height, blob_hash)
             opened = None if blob is None else BlobOpener(blob).open(self._keyring.keys, commitment)
-            return None if opened is None else opened.details
+            return None if opened is None else unpadded(opened.details)
         return None
