@@ -22,7 +22,7 @@ from consensus.status import RaftStatus
 from consensus.types import LogIndex, NodeId, Role, Term
 from node.api.config import ApiConfig
 from node.api.security import TokenFiles
-from node.chain.certificate import Certificate, parse_certificate
+from node.chain.certificate import parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.cosigned import Cosigned
 from node.chain.voters import VoterSet
@@ -39,7 +39,7 @@ from node.domains.invoices.service.hold_service import HoldService
 from node.domains.invoices.service.invoice_service import InvoiceService
 from node.domains.invoices.service.issuance import Issuance
 from node.domains.invoices.service.unsealing import Unsealer
-from node.following.applier import Engine, FalseLedgerError, HaltedError, Leadership
+from node.following.applier import Engine, HaltedError, Leadership
 from node.following.blockserver import BlockServer
 from node.following.catchup import CatchUp
 from node.following.dissent import Dissent
@@ -57,13 +57,13 @@ from node.ledger.signing import secret_key
 from node.peers.messages import NONCE_BYTES
 from node.peers.router import Links
 from node.runtime.domains import index_parts
+from node.runtime.halting import Halting
 from node.runtime.server import ApiServer
 from node.sealing.attachments import WaitingFiles
 from node.sealing.recipients import Readers
 from node.services.health import NodeVitals
 from node.services.submitter import Submitter
 from node.storage import rebuilt
-from node.storage.damage import DamagedFileError
 from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import AppliedBlock, Ledger
@@ -308,6 +308,13 @@ class Node:
             self._tracker,
             self._clock,
         )
+        self._halting = Halting(
+            self._config.node.data_dir,
+            self._engine,
+            lambda: self._finality.certified,
+            self._fail,
+            self._spawn,
+        )
         admission = Admission(genesis, self._members, self._verified, self._pool.knows)
         self._intake = Intake(
             admission,
@@ -527,37 +534,7 @@ class Node:
         self._fail(error)
 
     def _halt(self, error: Exception) -> None:
-        """Stop applying, keep the evidence, raise the alarm; reads go on, marked as such."""
-        if self._engine.halted is not None:
-            return
-        self._engine.halted = str(error)
-        _log.critical("halted", reason=str(error))
-        data = self._config.node.data_dir
-        try:
-            if isinstance(error, FalseLedgerError):
-                if self._may_make_again(f"adopted: {error}"):
-                    self._fail(DamagedFileError(data / "ledger.db", str(error)))
-            elif isinstance(error, DivergedError) and self._is_astray(error.certificate):
-                size, ours = error.certificate.checkpoint.size, error.ours.hex()
-                if self._may_make_again(f"diverged: {ours} within {size} leaves"):
-                    astray.note(data, error.certificate)
-                    self._fail(astray.AstrayError(str(error)))
-        except OSError as reason:  # as where the disk is full; the next start comes here again
-            _log.error("cannot be made again", reason=str(reason))
-
-    def _may_make_again(self, reason: str) -> bool:
-        """Whether the ledger was not made again for this very reason before; then it is noted.
-
-        Raises:
-            OSError: that cannot be noted.
-        """
-        data = self._config.node.data_dir
-        if not rebuilt.is_repeated(data, reason):
-            rebuilt.note(data, reason)
-            return True
-        self._engine.halted = f"{self._engine.halted}; {rebuilt.REPEATED}"
-        _log.critical("not made again", reason=rebuilt.REPEATED)
-        return False
+        self._halting.halt(error)
 
     async def _retell(self, record: Path) -> None:
         """Tell the peers, once they are there, what this node was shown before it was set right.
@@ -571,11 +548,6 @@ class Node:
             await asyncio.sleep(1.0)
         said = await asyncio.to_thread(recorded_statements, record / "raft.db")
         self._dissent.retell(said)
-
-    def _is_astray(self, certificate: Certificate) -> bool:
-        """Whether only this node's ledger is false: nothing certified of it contradicts that."""
-        own = self._finality.certified
-        return own is None or own.size < certificate.checkpoint.size
 
     def _on_raft(self, number: int, message: bytes) -> None:
         if self._engine.halted is not None:
