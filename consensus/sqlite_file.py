@@ -89,13 +89,14 @@ class SqliteFile:
         """
 
         def prepare(connection: sqlite3.Connection) -> None:
-            for pragma in _PRAGMAS:
-                # To its last step: a change of the journal can fail after it was reported.
-                connection.execute(f"PRAGMA {pragma}").fetchall()
+            # Before anything is set: another program's file stays as it is.
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if application_id != _APPLICATION_ID and (tables or application_id):
                 raise WrongFileError(f"{path.name} is not a log of this version")
+            for pragma in _PRAGMAS:
+                # To its last step: a change of the journal can fail after it was reported.
+                connection.execute(f"PRAGMA {pragma}").fetchall()
             connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
             connection.executescript(schema)
             look(connection)
