@@ -455,6 +455,9 @@ HOSTILE = {
         + "".join(f'<c s="{place * 7_919 % 9_999}"></c>' for place in range(1_000_000))
     },
     "rows without an end": {"xl/worksheets/s.xml": DEEP},
+    "tags without an end": {"xl/worksheets/s.xml": "<a" * 2_000_000},
+    "attributes without an end": {"xl/worksheets/s.xml": "<a b='" * 700_000},
+    "names of rows without an end": {"xl/worksheets/s.xml": f"<w><{'sheetData ' * 400_000}"},
     "rows backwards": {"xl/worksheets/s.xml": sheet_of('<row r="5"/><row r="4"/>')},
     "cells backwards": {
         "xl/worksheets/s.xml": sheet_of(f'<row r="2">{text_cell("B", 2, "x")}'

@@ -25,7 +25,7 @@ _ROW_BYTES_MAX = 4 << 20
 """Excel's 16,384 cells with a style and nothing else need a sixth of it."""
 _TREE_BYTES = 16 << 10
 """Rows of about so many bytes are parsed at a time."""
-_ROOT_START = re.compile(rb"<[A-Za-z_][^\s/>]*(?:\s[^<>]*)?>")
+_ROOT_START = re.compile(rb"<[A-Za-z_][^\s/<>]*(?:\s[^<>]*)?>")
 _DATA_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?sheetData(?:\s[^<>]*)?/?>")
 _ROW_END = re.compile(rb"</(?:[A-Za-z_][\w.-]*:)?row\s*>")
 _CLOSING_BYTES = 256
