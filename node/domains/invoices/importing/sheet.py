@@ -26,7 +26,7 @@ _ROW_BYTES_MAX = 4 << 20
 _TREE_BYTES = 16 << 10
 """Rows of about so many bytes are parsed at a time."""
 _ROOT_START = re.compile(rb"<[A-Za-z_][^\s/<>]*(?:\s[^<>]*)?>")
-_DATA_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?sheetData(?:\s[^<>]*)?/?>")
+_DATA_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?sheetData(?:\s[^<>]*+)?/?>")
 _ROW_END = re.compile(rb"</(?:[A-Za-z_][\w.-]*:)?row\s*>")
 _CLOSING_BYTES = 256
 _NUMBER_MAX = 1e300
@@ -248,9 +248,11 @@ def _begin(chunks: Iterator[bytes]) -> tuple[bytes, bytes, bytes]:
     """The tags that open the sheet and its rows, and what was read beyond them."""
     begin = b""
     for chunk in chunks:
+        searched = max(0, begin.rfind(b"<"))  # no tag that ended before is the one
         begin += chunk
-        found = _DATA_START.search(begin)
-        root = _ROOT_START.search(begin)
+        found = _DATA_START.search(begin, searched)
+        # The first tag is of interest once the rows begin: hostile ones are many, and never do.
+        root = None if found is None else _ROOT_START.search(begin)
         if found is not None and root is not None:
             if found[0].endswith(b"/>"):  # a sheet without rows
                 opened = found[0][:-2] + b">"
