@@ -81,6 +81,10 @@ class Doubts:
                 self._fresh.append((voter, said))
             _keep(self._open[voter], said.size, said, DOUBTS_MAX)
 
+    def at(self, voter: int, size: int) -> RootStatement | None:
+        """What a voter signed for this size and is kept here, longer than newer places push out."""
+        return self._open[voter].get(size) or self._foreign[voter].get(size)
+
     def fresh(self, limit: int) -> list[tuple[int, RootStatement]]:
         """Statements made to this node that others may not have seen; each once."""
         return [self._fresh.popleft() for _ in range(min(limit, len(self._fresh)))]

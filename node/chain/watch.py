@@ -73,6 +73,9 @@ class EvidenceWatch:
             return self._judged(SizeEvidence(voter, said))
         before = _remember(self._roots[voter], checkpoint.size, said, self._places_max)
         if before.root == said.root:
+            # Of a tree that ours has not reached, the first statement outlives its place here.
+            before = self.doubts.at(voter, said.size) or before
+        if before.root == said.root:
             return None
         return self._judged(RootEvidence(voter, *sorted((before, said))))
 

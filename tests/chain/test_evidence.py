@@ -502,6 +502,24 @@ def test_the_watch_notices_a_second_root_for_a_size() -> None:
     assert (finding.voter, finding.kind, finding.place) == ("issuer", "roots", (12,))
 
 
+def test_a_second_root_for_a_tree_to_come_is_noticed_however_much_was_signed_between() -> None:
+    watch = EvidenceWatch(VOTERS, places_max=2)
+    first = RootStatement(12, TRUE.checkpoint.root, TRUE.cosign(LIAR, TRUE.checkpoint))
+    assert watch.observe_cosignature(LIAR, TRUE.checkpoint, first.cosignature) is None
+    watch.doubts.doubt(LIAR, first)
+    for size in (20, 21, 22):
+        between = Checkpoint(TRUE.checkpoint.origin, size, bytes(32))
+        assert watch.observe_cosignature(LIAR, between, TRUE.cosign(LIAR, between)) is None
+    assert not watch.contradicts(LIAR, FALSE.checkpoint), "its place is another's by now"
+
+    evidence = watch.observe_cosignature(
+        LIAR, FALSE.checkpoint, FALSE.cosign(LIAR, FALSE.checkpoint)
+    )
+    assert evidence is not None
+    finding = judge(evidence, VOTERS)
+    assert (finding.voter, finding.kind, finding.place) == ("issuer", "roots", (12,))
+
+
 def test_the_watch_notices_a_second_entry_for_a_place() -> None:
     watch = EvidenceWatch(VOTERS)
     for statement in (
