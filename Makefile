@@ -135,7 +135,7 @@ test: $(INSTALLED) ## every test but containers and soak; T=FILE_OR_FOLDER and K
 else
 test: $(INSTALLED) browser-tools postgres-tools
 	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
-	$(BIN)/pytest -m '$(SLOW)' -n 2 --dist loadgroup
+	$(BIN)/pytest -m '$(SLOW)' -n 2 --dist loadfile
 endif
 
 .PHONY: test-compose

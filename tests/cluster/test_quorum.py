@@ -47,7 +47,10 @@ def test_writes_go_on_without_one_node_and_stop_without_two(cluster: Cluster) ->
     assert (reply.status, reply.code) == (503, "NO_QUORUM")
     for member in left:
         status = member.status()
-        assert (status["outbox"], status["pool"]) == held[member.name], "nothing is stored"
+        outbox, pool = held[member.name]
+        # What was committed before may still become final: the outbox may shrink, never grow.
+        assert status["outbox"] <= outbox, "nothing is stored"
+        assert status["pool"] == pool
         assert status["height"] == heights[member.name]
         for number in (before, during):
             assert member.get(f"/v1/invoices/{number}")["number"] == number
