@@ -2,7 +2,7 @@
 
 Owns the dispatch of messages, the gossip of transactions and the periodic status. Knows p2p, and
 of consensus only a function that takes a message. Implements `p2p`'s handler,
-`intake.Carrier`, `catchup.Carrier`, `rejoining.Carrier` and the peers' half of `engine.Outside`.
+`intake.Carrier`, `catchup.Carrier`, `rejoining.Carrier` and the peers' half of `applier.Outside`.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ _log = structlog.get_logger("node.runtime.voter")
 
 
 class Node:
-    """A whole node: built, started, stopped. Implements `engine.Outside`."""
+    """A whole node: built, started, stopped. Implements `applier.Outside`."""
 
     def __init__(self, config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> None:
         self._config = config

@@ -1,6 +1,6 @@
 """How the node is: status, readiness, and whether it may take writes. Owns no decision of others.
 
-Implements `desk.Vitals`. Knows consensus only through its status.
+Implements `submitter.Vitals`. Knows consensus only through its status.
 """
 
 from __future__ import annotations

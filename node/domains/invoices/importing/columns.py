@@ -194,7 +194,6 @@ ERROR_COLUMNS = ("error_code", "error")
 """Added by the file of refused rows; ignored when it is imported again."""
 _CHINESE_ERRORS = {"错误代码": "error_code", "错误": "error"}
 
-BY_NAME: Mapping[str, Column] = {column.name: column for column in COLUMNS}
 _SPELLINGS: Mapping[str, str] = (
     {column.name: column.name for column in COLUMNS}
     | {column.chinese: column.name for column in COLUMNS}

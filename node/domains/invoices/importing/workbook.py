@@ -45,7 +45,6 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIN = "xl/workbook.xml"
 _WORKSHEET = "/worksheet"
 _STYLES, _STRINGS = "/styles", "/sharedStrings"
-_RELATIONSHIPS = "/relationships"
 
 Start = Callable[[str, Mapping[str, str]], None]
 End = Callable[[str], None]
