@@ -13,7 +13,7 @@ import typer
 
 from node.api.pages import PAGES
 from node.command import app
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 
 PROMISED: Any = tomllib.loads(
     (Path(__file__).parent / "data" / "interface.toml").read_text("utf-8")

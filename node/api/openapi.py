@@ -25,19 +25,15 @@ _WITH_TOKEN = (401, 403, 429)
 _ALWAYS = (400, 421)
 _SCHEME = "token"
 _COOKIE_SCHEME = "session"
-_PARAMETERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+PathParameter = tuple[str, Mapping[str, object]]
+"""What it is, and its schema."""
+_PARAMETERS: Mapping[str, PathParameter] = {
     "id": ("Transaction id.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
-    "number": ("Invoice number.", {"type": "string", "pattern": "^[0-9]{20}$"}),
-    "hash": ("SHA-256 of the file.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
-    "form": ("Number of the form on its invoice.", {"type": "integer", "minimum": 0}),
     "height": ("Height of the block.", {"type": "integer", "minimum": 1}),
-    "issuer": ("Participant id.", {"type": "string", "pattern": "^[0-9A-Z]{18}$"}),
-    "month": ("YYYY-MM, UTC.", {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}),
     "participant": (
         "Unified social credit code.",
         {"type": "string", "pattern": "^[0-9A-Z]{18}$"},
     ),
-    "proposal": ("Proposal id.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
     "key": ("Public key.", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
     "path": ("Rest of the C2SP tile path.", {"type": "string"}),
 }
@@ -63,12 +59,21 @@ _IDEMPOTENCY = {
 }
 
 
-def openapi_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """The document of these routes, in the order of their paths."""
+def openapi_document(
+    routes: Sequence[Route], version: str, parameters: Mapping[str, PathParameter]
+) -> dict[str, Any]:
+    """The document of these routes, in the order of their paths.
+
+    Args:
+        routes: Of the core and of the network's domains.
+        version: Of this program.
+        parameters: What stands in the paths of domains, by name.
+    """
+    known = {**_PARAMETERS, **parameters}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = _PATH_PARAMETER.sub(r"{\1}", route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, known)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -122,12 +127,15 @@ def _description() -> str:
     return "\n".join(lines)
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, parameters: Mapping[str, PathParameter]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.operation_id or _operation_id(route),
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
+        "parameters": [
+            *_path_parameters(route.path, parameters),
+            *map(_query_parameter, route.query),
+        ],
         "responses": _responses(route),
         "security": _security(route),
     }
@@ -159,14 +167,14 @@ def _operation_id(route: Route) -> str:
     return "_".join([route.method.lower(), *(word for word in words if word != "v1"), *page])
 
 
-def _path_parameters(path: str) -> list[dict[str, Any]]:
+def _path_parameters(path: str, known: Mapping[str, PathParameter]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "description": _PARAMETERS[name][0],
-            "schema": _PARAMETERS[name][1],
+            "description": known[name][0],
+            "schema": known[name][1],
         }
         for name in _PATH_PARAMETER.findall(path)
     ]

@@ -1,13 +1,33 @@
-"""The one list of what domains bring to a node. Owns no part of them."""
+"""The one list of domains, and what they bring to a node together. Owns no part of them.
+
+Who adds a domain adds it here, and its law to `node.ledger.rulebook`; nothing else names it.
+The command line loads this: it is light.
+"""
 
 from __future__ import annotations
 
-from node.domains.invoices.index.part import InvoicesPart
-from node.ledger.genesis import Genesis
-from node.storage.index_part import IndexPart
-from node.storage.transactions_part import TransactionsPart
+from typing import TYPE_CHECKING
+
+from node.domains.description import Domain
+from node.domains.invoices.domain import DOMAIN as INVOICES
+from node.domains.membership.domain import DOMAIN as MEMBERSHIP
+
+if TYPE_CHECKING:
+    from node.ledger.genesis import Genesis
+    from node.storage.index_part import IndexPart
+
+DOMAINS: tuple[Domain, ...] = (MEMBERSHIP, INVOICES)
+"""In the order in which their pieces are put together."""
 
 
 def index_parts(genesis: Genesis) -> tuple[IndexPart, ...]:
-    """Of the query index of a network: the one of all transactions, and those of the domains."""
-    return TransactionsPart(), InvoicesPart(genesis.utc_offset_minutes)
+    """Of the query index of a network: the one of all transactions, and those of its domains."""
+    from node.storage.transactions_part import TransactionsPart
+
+    parts = [part for domain in DOMAINS for part in domain.index_parts(genesis)]
+    return (TransactionsPart(), *parts)
+
+
+def position_files() -> tuple[str, ...]:
+    """Files in the data folder that say how far domains followed the ledger."""
+    return tuple(name for domain in DOMAINS for name in domain.position_files)

@@ -1,4 +1,4 @@
-"""The HTTP server: all routes, what happens around every one of them, and the listening socket.
+"""The HTTP server: what happens around every route, and the listening socket.
 
 Owns the order of checks: address, token and rate, then the handler; and that every failure is a
 problem document. Knows no business rule.
@@ -12,73 +12,28 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
 from http import HTTPStatus
 
-import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
-from node.api import chain, events, pages, public_log, system, transactions
+from node.api import pages
 from node.api.config import ApiConfig
 from node.api.errors import HTTP_CODES, ApiError, bad_request, write_refused
 from node.api.listening import ApiRunner
 from node.api.metrics import HttpMetrics, StatusCollector
-from node.api.openapi import openapi_document
 from node.api.routing import ACCESS_KEY, Api, Handler, Route
 from node.api.security import Gate, TokenSet
 from node.api.sessions import Sessions
-from node.domains.invoices.api import (
-    attachments,
-    discrepancies,
-    faces,
-    holds,
-    invoices,
-    issuing,
-    operations,
-    order_compare,
-    orders,
-    red_lines,
-    registers,
-    statements,
-    table_reading,
-    verifying,
-    wallet,
-)
-from node.domains.membership.api import governance, participants
 from node.following.outcomes import WriteRefusal
+from node.runtime.domains import DOMAINS
+from node.runtime.routes import document, routes_of
 from node.services.ports import NodeFacade
 from node.storage.damage import is_full
 from node.storage.index import QueryIndex
 from node.system.clock import Clock, SystemClock
-
-ROUTES: tuple[Route, ...] = (
-    *system.ROUTES,
-    *transactions.ROUTES,
-    *chain.ROUTES,
-    *public_log.ROUTES,
-    *issuing.ROUTES,
-    *invoices.ROUTES,
-    *faces.ROUTES,
-    *attachments.ROUTES,
-    *verifying.ROUTES,
-    *operations.ROUTES,
-    *holds.ROUTES,
-    *red_lines.ROUTES,
-    *orders.ROUTES,
-    *table_reading.ROUTES,
-    *order_compare.ROUTES,
-    *participants.ROUTES,
-    *governance.ROUTES,
-    *registers.ROUTES,
-    *statements.ROUTES,
-    *discrepancies.ROUTES,
-    *wallet.ROUTES,
-    *events.ROUTES,
-    *pages.ROUTES,
-)
 
 API_KEY: web.AppKey[Api] = web.AppKey("api", Api)
 _SHUTDOWN_S = 3.0
@@ -131,7 +86,7 @@ def create_app(
     status = node.status()
     sessions = Sessions(f"{status.network_id}/{status.node}", monotonic_s)
     api = Api(config, node, index, registry, sessions, clock.time_ms, services=services)
-    api.document = _document(status.version)
+    api.document = document(DOMAINS, status.version)
     registry.register(StatusCollector(node, clock.time_ms))
     gate = Gate(config, tokens, monotonic_s, sessions.scope)
     app = web.Application(
@@ -139,18 +94,13 @@ def create_app(
         client_max_size=config.batch_bytes_max,
     )
     app[API_KEY] = api
-    for route in (*ROUTES, *pages.PAGES):
+    for route in (*routes_of(DOMAINS), *pages.PAGES):
         bound = _bind(api, gate, route)
         app.router.add_route(route.method, route.path, bound)
         if route.method == "GET" and route.answers.get(200) != "text/event-stream":
             app.router.add_route("HEAD", route.path, bound)
     app.on_shutdown.append(_close_streams)
     return app
-
-
-@lru_cache(maxsize=1)
-def _document(version: str) -> bytes:
-    return msgspec.json.encode(openapi_document(ROUTES, version))
 
 
 class ApiServer:

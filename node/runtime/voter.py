@@ -30,15 +30,7 @@ from node.custody.keyring import Keyring
 from node.custody.keystore import KeyFile
 from node.custody.signer import Signer
 from node.custody.wallet import Wallet
-from node.domains.invoices.api.facade import HOLDS
-from node.domains.invoices.api.facade import SERVICE as INVOICES
-from node.domains.invoices.service.act_for_retired import StandIn
-from node.domains.invoices.service.companions import InvoiceCompanions
-from node.domains.invoices.service.examiner import POSITION_FILE, Examiner, Position
-from node.domains.invoices.service.hold_service import HoldService
-from node.domains.invoices.service.invoice_service import InvoiceService
-from node.domains.invoices.service.issuance import Issuance
-from node.domains.invoices.service.unsealing import Unsealer
+from node.domains.description import NodeParts
 from node.following.applier import Engine, HaltedError, Leadership
 from node.following.blockserver import BlockServer
 from node.following.catchup import CatchUp
@@ -56,10 +48,10 @@ from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.peers.messages import NONCE_BYTES
 from node.peers.router import Links
-from node.runtime.domains import index_parts
+from node.runtime.domains import DOMAINS, index_parts, position_files
 from node.runtime.halting import Halting
+from node.runtime.installed import InstalledDomains
 from node.runtime.server import ApiServer
-from node.sealing.attachments import WaitingFiles
 from node.sealing.recipients import Readers
 from node.services.health import NodeVitals
 from node.services.submitter import Submitter
@@ -149,7 +141,7 @@ class Node:
         )
         vouched = recall(data, marker, self._cosigner)
         record = astray.set_aside(
-            data, (POSITION_FILE,), self._voters, self._cosigner, self._clock.time_ms()
+            data, position_files(), self._voters, self._cosigner, self._clock.time_ms()
         )
         if not (data / "ledger.db").exists():
             rebuilt.begun(data)
@@ -201,7 +193,7 @@ class Node:
             self._watch_raft(),
             self._engine.propose(),
             self._indexer.run(),
-            self._examiner.run(),
+            *(loop() for loop in self._domains.loops),
             self._rejoining.run(),
             self._beat(),
             self._settle(),
@@ -368,9 +360,22 @@ class Node:
             self._clock,
         )
         self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
-        readers = Readers(self._members)
-        unsealer = Unsealer(self._keyring, readers, reader)
-        stand_in = StandIn(participant.id, self._members, reader)
+        domains = InstalledDomains(
+            DOMAINS,
+            NodeParts(
+                network_id=voters.network_id,
+                participant=participant.id,
+                data_dir=self._config.node.data_dir,
+                members=self._members,
+                signer=self._signer,
+                keyring=self._keyring,
+                readers=Readers(self._members),
+                outbox=outbox,
+                reader=reader,
+                tracker=self._tracker,
+                monotonic_s=lambda: self._clock.monotonic_ms() / 1000,
+            ),
+        )
         self._desk = Submitter(
             genesis,
             voters,
@@ -383,23 +388,10 @@ class Node:
             reader,
             self._indexer,
             self._vitals,
-            unsealer,
-            (InvoiceCompanions(unsealer, stand_in),),
+            domains.discloser,
+            domains.companions,
         )
-        files = WaitingFiles(lambda: self._clock.monotonic_ms() / 1000)
-        issuance = Issuance(participant.id, self._keyring, readers, outbox, reader, files)
-        self._invoices = InvoiceService(self._desk, unsealer, issuance, self._keyring, files)
-        self._holds = HoldService(
-            voters.network_id, self._desk, self._signer, self._keyring, readers, reader
-        )
-        self._examiner = Examiner(
-            participant.id,
-            unsealer,
-            reader,
-            self._tracker,
-            self._desk,
-            Position(self._config.node.data_dir / POSITION_FILE),
-        )
+        self._domains = domains.serve(self._desk)
 
     def _join(
         self, ledger: Ledger, reader: LedgerReader, log_store: SqliteStore, heads: HeadStore
@@ -672,5 +664,6 @@ class Node:
         self._token_files = TokenFiles(self._config.api.token_dir)
         tokens = self._token_files.load()
         registry = prometheus_client.CollectorRegistry()
-        services = {INVOICES: self._invoices, HOLDS: self._holds}
-        return ApiServer(config, self._desk, services, index, tokens, registry, self._clock)
+        return ApiServer(
+            config, self._desk, self._domains.services, index, tokens, registry, self._clock
+        )

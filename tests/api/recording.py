@@ -11,15 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from node.api.openapi import openapi_document
-from node.runtime.server import ROUTES
+from node.runtime.domains import DOMAINS
+from node.runtime.routes import description
 
 PARTS = Path(__file__).parent / "openapi-parts.json"
 
 
 def parts() -> dict[str, str]:
     """Hash by part: each operation, each component, and what else there is."""
-    document = openapi_document(ROUTES, "recorded")
+    document = description(DOMAINS, "recorded")
     found: dict[str, Any] = {
         f"{method.upper()} {path}": operation
         for path, methods in document.pop("paths").items()

@@ -57,7 +57,7 @@ from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
 from node.ledger.row_codec import encode_row
 from node.ledger.transaction import encode_wire, transaction_id
 from node.ledger.types import Role
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from node.services.status import Check
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_node import BUYER, ISSUER, REIMBURSER, START_MS, FakeNode, invoice_row, issue

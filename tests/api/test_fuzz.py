@@ -14,7 +14,7 @@ from node.api.routing import Route
 from node.api.security import Scope
 from node.custody.wallet import claim_text
 from node.ledger.operations import DirectOperation
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
 from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS

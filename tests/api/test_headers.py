@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from node.api.routing import Route
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import FakeNode
 from tests.api.test_contracts import INVOICE

@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from node.api.errors import API_CODES
 from node.ledger.codes import CODE_TEXTS, Code
 from node.ledger.rulebook import RULEBOOK
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 
 

@@ -19,7 +19,7 @@ from node.ledger.invoices.rows import FormState
 from node.ledger.participants import ParticipantState
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.types import Role
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from node.services.status import RaftView
 
 SCRIPTS = {

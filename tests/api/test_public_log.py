@@ -9,7 +9,7 @@ import pytest
 
 from node.api.config import ApiConfig
 from node.ledger.invoices import operations as ops
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from tests.api.client import Answer, ApiClient
 from tests.api.fake_node import FakeNode
 

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenBucket, TokenError, TokenFiles, TokenSet
-from node.runtime.server import ROUTES, ApiServer
+from node.runtime.routes import ROUTES
+from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode

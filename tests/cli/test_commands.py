@@ -239,7 +239,7 @@ def test_a_fault_of_the_program_shows_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("node.command.connect", broken)
+    monkeypatch.setattr("node.cli.transactions.connect", broken)
 
     assert main(["status"]) == 1
     assert "internal error: RuntimeError: broken" in capsys.readouterr().err

@@ -45,7 +45,7 @@ from node.peers.messages import (
     encode_control,
 )
 from node.peers.router import RAFT_MESSAGE
-from node.runtime.server import ROUTES
+from node.runtime.routes import ROUTES
 from node.storage.marker import MARKER_FILE, decode_marker, decode_memory
 from p2p.errors import RemoteProtocolError
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip, pack_items

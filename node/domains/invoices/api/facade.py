@@ -1,14 +1,11 @@
-"""Where the routes of invoices find the node's invoices. Owns the names of those services."""
+"""Where the routes of invoices find the node's invoices. Owns no service."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from node.api.routing import Api
-from node.domains.invoices.service.ports import HoldFacade, InvoiceFacade
-
-SERVICE = "invoices"
-HOLDS = "invoices/holds"
+from node.domains.invoices.service.ports import HOLDS, SERVICE, HoldFacade, InvoiceFacade
 
 
 def invoices_of(api: Api) -> InvoiceFacade:

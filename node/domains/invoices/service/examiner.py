@@ -49,6 +49,7 @@ from node.storage.damage import is_full
 from node.storage.ledger_reader import LedgerReader
 
 POSITION_FILE = "examined"
+"""In the data folder; `domain.py` names it too, since it loads nothing of this."""
 BLOCKS_AT_ONCE = 64
 BYTES_AT_ONCE = 1 << 20
 INVOICES_READ = 100

@@ -1,4 +1,4 @@
-"""What the API of invoices needs of a node beyond the ledger. Owns the interface.
+"""What the API of invoices needs of a node beyond the ledger. Owns the interfaces.
 
 Amounts are minor units, ids and hashes raw bytes. Every method may be called by many requests at
 once, from the event loop only.
@@ -14,6 +14,10 @@ from node.following.outcomes import Idempotency, Submission
 from node.ledger.invoices.hold_operations import HoldIssuing, UpholdHold
 from node.ledger.invoices.hold_rows import HoldRow
 from node.ledger.invoices.operations import RequestRedLetter
+
+SERVICE = "invoices"
+HOLDS = "invoices/holds"
+"""Names under which the routes find them."""
 
 
 class HoldFacade(Protocol):
