@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from consensus.codec import decode_entry
     from consensus.config import RaftConfig
-    from consensus.driver import RaftNode
+    from consensus.core.status import FollowerStatus, RaftStatus
+    from consensus.driver.node import RaftNode
     from consensus.errors import (
         ConfigError,
         ConsensusError,
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
         TransferringError,
         WindowFullError,
     )
-    from consensus.frames import DamagedLogError
-    from consensus.marker import Marker, MarkerError, MarkerFullError
     from consensus.membership import Membership, decode_membership
-    from consensus.memory import MemoryStore
     from consensus.outcomes import (
         Committed,
         Outcome,
@@ -58,9 +56,11 @@ if TYPE_CHECKING:
         SnapshotStore,
     )
     from consensus.snapshot import BEGINNING, Base, Snapshot
-    from consensus.sqlite import SqliteStore, open_sqlite_store
-    from consensus.sqlite_file import StoreFailedError, WrongFileError
-    from consensus.status import FollowerStatus, RaftStatus
+    from consensus.stores.frames import DamagedLogError
+    from consensus.stores.marker import Marker, MarkerError, MarkerFullError
+    from consensus.stores.memory import MemoryStore
+    from consensus.stores.sqlite import SqliteStore, open_sqlite_store
+    from consensus.stores.sqlite_file import StoreFailedError, WrongFileError
     from consensus.types import (
         Entry,
         EntryKind,
@@ -135,21 +135,21 @@ __all__ = [
 _HOMES = {
     "codec": "decode_entry",
     "config": "RaftConfig",
-    "driver": "RaftNode",
+    "driver.node": "RaftNode",
     "errors": "ConfigError ConsensusError MembershipError NotLeaderError PayloadTooLargeError"
     " ProposalError ProtocolError ReadError SnapshotError StoppedError StoreFullError"
     " TermChangedError TransferringError WindowFullError",
-    "frames": "DamagedLogError",
-    "marker": "Marker MarkerError MarkerFullError",
+    "stores.frames": "DamagedLogError",
+    "stores.marker": "Marker MarkerError MarkerFullError",
     "membership": "Membership decode_membership",
-    "memory": "MemoryStore",
+    "stores.memory": "MemoryStore",
     "outcomes": "Committed Outcome RejectReason Rejected Unknown UnknownReason",
     "ports": "Admission AppendBatch Applier Authority LogStore NoAuthority Recovered Sender"
     " SnapshotApplier SnapshotStore",
     "snapshot": "BEGINNING Base Snapshot",
-    "sqlite": "SqliteStore open_sqlite_store",
-    "sqlite_file": "StoreFailedError WrongFileError",
-    "status": "FollowerStatus RaftStatus",
+    "stores.sqlite": "SqliteStore open_sqlite_store",
+    "stores.sqlite_file": "StoreFailedError WrongFileError",
+    "core.status": "FollowerStatus RaftStatus",
     "types": "Entry EntryKind HardState LogIndex NodeId Rng Role Term",
 }
 """The imports above, for the interpreter; a test compares the two."""

@@ -1,6 +1,6 @@
 """What an embedder supplies. Owns the interfaces; implementations live with the embedder.
 
-`consensus.memory` and `consensus.sqlite` implement the stores for whoever has none.
+`consensus.stores.memory` and `consensus.stores.sqlite` implement the stores for whoever has none.
 """
 
 from __future__ import annotations

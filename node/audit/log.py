@@ -11,10 +11,10 @@ import sqlite3
 
 import msgspec
 
-from consensus.inspection import DamagedRecordError, inspect_log, stored_entries
-from consensus.marker import Condition, Promises
 from consensus.ports import Recovered
 from consensus.snapshot import Snapshot
+from consensus.stores.inspection import DamagedRecordError, inspect_log, stored_entries
+from consensus.stores.marker import Condition, Promises
 from consensus.types import Entry, EntryKind
 from node.audit.faults import fail, first_difference
 from node.audit.folder import HEADS, LEDGER, RAFT

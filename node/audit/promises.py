@@ -7,8 +7,8 @@ import zlib
 
 import msgspec
 
-from consensus.crc import fallen_bit
-from consensus.marker import CRC_AT, SLOT_BYTES, Condition, Promises, decode_marker
+from consensus.stores.crc import fallen_bit
+from consensus.stores.marker import CRC_AT, SLOT_BYTES, Condition, Promises, decode_marker
 from node.audit.faults import fail
 from node.audit.folder import LEDGER, MARKER, OUTBOX, POSITION, WALLET
 from node.chain.checkpoint import Checkpoint, cosignature_time, verify_cosignature

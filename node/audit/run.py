@@ -16,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from consensus.marker import Promises
 from consensus.ports import Recovered
-from consensus.sqlite import SCHEMA as RAFT_SCHEMA
+from consensus.stores.marker import Promises
+from consensus.stores.sqlite import SCHEMA as RAFT_SCHEMA
 from node.audit import indexed, log, promises, stored
 from node.audit.faults import AuditError, Fault, fail
 from node.audit.folder import (

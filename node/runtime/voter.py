@@ -16,9 +16,9 @@ import prometheus_client
 import structlog
 
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode
+from consensus.core.status import RaftStatus
+from consensus.driver.node import RaftNode
 from consensus.errors import ProposalError, ProtocolError
-from consensus.status import RaftStatus
 from consensus.types import LogIndex, NodeId, Role, Term
 from node.api.config import ApiConfig
 from node.api.security import TokenFiles

@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from consensus.driver import RaftNode
+from consensus.core.status import RaftStatus
+from consensus.driver.node import RaftNode
 from consensus.errors import StoppedError
-from consensus.status import RaftStatus
 from consensus.types import LogIndex, Role, Term
 from node import __version__
 from node.chain.voters import Voter, VoterSet

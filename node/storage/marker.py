@@ -1,7 +1,7 @@
 """The node's marker: what consensus promised, and what this voter knows of its own signatures.
 
-Owns the record of signing inside the file of `consensus.marker`, and that it never goes back.
-A marker is made with the cosign key (`Marker.make`), so a node that finds none has lost it.
+Owns the record of signing inside the file of `consensus.stores.marker`, and that it never goes
+back. A marker is made with the cosign key (`Marker.make`), so a node that finds none has lost it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Annotated
 
 import msgspec
 
-from consensus.marker import Condition, MarkerError, MarkerFullError, decode_marker
-from consensus.marker import Marker as ConsensusMarker
+from consensus.stores.marker import Condition, MarkerError, MarkerFullError, decode_marker
+from consensus.stores.marker import Marker as ConsensusMarker
 from node.chain.certified import CertifiedHead
 
 __all__ = [

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from consensus.errors import SnapshotError
-from consensus.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
+from consensus.stores.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
 from node.storage.damage import DamagedFileError, opening
 from node.storage.marker import Marker
 

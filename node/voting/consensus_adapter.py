@@ -17,10 +17,10 @@ import msgspec
 import structlog
 
 from consensus.errors import ConsensusError, SnapshotError
-from consensus.inspection import newest_entries
 from consensus.ports import Admission as EntryAdmission
 from consensus.ports import LogStore
 from consensus.snapshot import Snapshot
+from consensus.stores.inspection import newest_entries
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, header_bytes
 from node.chain.block import MalformedBlockError, decode_block
 from node.chain.entry import attest, decode_header, verify_attestation

@@ -10,7 +10,7 @@ import time
 from random import Random  # noqa: TID251 - seeded
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.ports import NoAuthority, Recovered
 from consensus.types import HardState, LogIndex, NodeId, Role
 

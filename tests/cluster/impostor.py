@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
-from consensus.frames import Frame
+from consensus.stores.frames import Frame
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term
 from node.chain.certificate import parse_certificate
 from node.chain.entry import attest

@@ -18,7 +18,7 @@ NODES is one number or several with commas.
 from __future__ import annotations
 
 from consensus import codec
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.errors import ConsensusError
 from consensus.types import NodeId, Role
 from tests.consensus.disk import Disk

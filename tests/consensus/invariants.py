@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.messages import (
     AppendResponse,
     AppendStatus,

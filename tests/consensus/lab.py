@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.durability import Write
+from consensus.core.durability import Write
+from consensus.core.progress import LogRead
+from consensus.core.raft import RaftCore
 from consensus.messages import AppendRequest, Message
 from consensus.ports import Admission, Recovered
-from consensus.progress import LogRead
 from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Role, Term
 
 PACE = {"election_ticks": 10, "heartbeat_ticks": 2, "catch_up_ticks_max": 5}

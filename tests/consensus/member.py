@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.durability import Write
+from consensus.core.durability import Write
+from consensus.core.progress import LogRead
+from consensus.core.raft import RaftCore
+from consensus.core.snapshot_transfer import ChunkRead, ChunkWrite
 from consensus.ports import Admission
-from consensus.progress import LogRead
-from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex, NodeId
 from tests.consensus.disk import Disk
 

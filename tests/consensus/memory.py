@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from consensus import memory
-from consensus.driver import RaftNode
+from consensus.driver.node import RaftNode
 from consensus.ports import Admission, AppendBatch
+from consensus.stores import memory
 from consensus.types import Entry, LogIndex, NodeId
 
 

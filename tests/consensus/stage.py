@@ -11,12 +11,12 @@ from typing import Any
 
 from consensus import codec
 from consensus.config import RaftConfig
-from consensus.core import RaftCore, Ready
+from consensus.core.raft import RaftCore, Ready
+from consensus.core.reads import ReadAnswer
+from consensus.core.snapshot_transfer import ChunkWrite
 from consensus.membership import Membership
 from consensus.messages import Message
-from consensus.reads import ReadAnswer
 from consensus.snapshot import Base, Snapshot
-from consensus.transfer import ChunkWrite
 from consensus.types import LogIndex, NodeId
 from tests.consensus.disk import Disk
 from tests.consensus.invariants import Invariants, ViolationError

@@ -10,7 +10,7 @@ from pathlib import Path
 from consensus.membership import Membership
 from consensus.ports import AppendBatch, Recovered
 from consensus.snapshot import BEGINNING, Base
-from consensus.sqlite import SqliteStore, open_sqlite_store
+from consensus.stores.sqlite import SqliteStore, open_sqlite_store
 from consensus.types import Entry, HardState, LogIndex, NodeId, Term
 
 STATE = HardState(Term(3), NodeId(1))

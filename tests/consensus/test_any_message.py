@@ -12,7 +12,8 @@ import random  # noqa: TID251 - seeded
 import pytest
 
 from consensus.codec import decode, encode
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
+from consensus.core.snapshot_transfer import ChunkWrite
 from consensus.errors import ConsensusError, ProtocolError
 from consensus.membership import Membership
 from consensus.messages import (
@@ -34,7 +35,6 @@ from consensus.messages import (
 )
 from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
-from consensus.transfer import ChunkWrite
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
 from tests.consensus.lab import chain, make_core
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from consensus.codec import encode
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
+from consensus.core.snapshot_transfer import Outgoing
 from consensus.membership import Membership
 from consensus.messages import (
     AppendRequest,
@@ -18,7 +19,6 @@ from consensus.messages import (
     VoteResponse,
 )
 from consensus.snapshot import Snapshot
-from consensus.transfer import Outgoing
 from consensus.types import ZERO_HASH, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import Lab, chain, make_core
 from tests.consensus.letters import heartbeat

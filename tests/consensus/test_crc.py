@@ -5,7 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251 - seeded
 import zlib
 
-from consensus.crc import fallen_bit
+from consensus.stores.crc import fallen_bit
 
 
 def test_every_bit_of_a_short_value_is_found() -> None:

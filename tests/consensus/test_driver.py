@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode
+from consensus.core.status import RaftStatus
+from consensus.driver.node import RaftNode
 from consensus.errors import NotLeaderError, ProtocolError, StoppedError
-from consensus.status import RaftStatus
 from consensus.types import EntryKind, LogIndex, NodeId, Role
 from tests.consensus.lab import chain
 from tests.consensus.memory import ListApplier, MemoryStore, Network, OpenAuthority

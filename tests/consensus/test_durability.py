@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from consensus.core import RaftCore
-from consensus.durability import Durability
-from consensus.log import RaftLog
+from consensus.core.durability import Durability
+from consensus.core.log import RaftLog
+from consensus.core.raft import RaftCore
 from consensus.messages import (
     AppendResponse,
     AppendStatus,

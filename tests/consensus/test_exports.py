@@ -83,7 +83,7 @@ print(len(names))
     [
         ("import consensus", {"asyncio", "msgspec", "sqlite3", "aiosqlite"}),
         ("from consensus import ReadError, Entry, LogStore", {"asyncio", "sqlite3", "aiosqlite"}),
-        ("import consensus.core", {"asyncio", "sqlite3", "aiosqlite"}),
+        ("import consensus.core.raft", {"asyncio", "sqlite3", "aiosqlite"}),
         ("from consensus import RaftNode, MemoryStore", {"sqlite3", "aiosqlite"}),
     ],
 )

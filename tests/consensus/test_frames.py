@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from consensus.frames import FRAME_BYTES_MAX, DamagedLogError, Frame, encode_frames
 from consensus.membership import Membership
+from consensus.stores.frames import FRAME_BYTES_MAX, DamagedLogError, Frame, encode_frames
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.errors import (
     MembershipError,
     NotLeaderError,

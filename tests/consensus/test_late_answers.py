@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.campaign import Campaign
-from consensus.core import RaftCore
+from consensus.core.campaign import Campaign
+from consensus.core.progress import LogRead, Progress
+from consensus.core.raft import RaftCore
+from consensus.core.snapshot_transfer import ChunkRead
 from consensus.membership import Membership
 from consensus.messages import (
     AppendRequest,
@@ -14,9 +16,7 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.progress import LogRead, Progress
 from consensus.snapshot import Snapshot
-from consensus.transfer import ChunkRead
 from consensus.types import ZERO_HASH, Entry, LogIndex, NodeId, Role, Term
 from tests.consensus.directives import act, play
 from tests.consensus.lab import chain, make_core

@@ -11,23 +11,23 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from consensus.applying import Applying
 from consensus.config import RaftConfig
-from consensus.core import Ready
-from consensus.driver import RaftNode
-from consensus.durability import Write
+from consensus.core.durability import Write
+from consensus.core.progress import LogRead
+from consensus.core.raft import Ready
+from consensus.core.snapshot_transfer import ChunkRead, ChunkWrite
+from consensus.core.status import RaftStatus
+from consensus.driver.applying import Applying
+from consensus.driver.node import RaftNode
+from consensus.driver.storing import Storing
+from consensus.driver.waiting import Proposals, Reads
 from consensus.errors import ConsensusError, ReadError, StoppedError
 from consensus.membership import Membership
-from consensus.memory import MemoryStore
 from consensus.outcomes import Rejected, RejectReason, Unknown, UnknownReason
 from consensus.ports import AppendBatch, Recovered
-from consensus.progress import LogRead
 from consensus.snapshot import Snapshot
-from consensus.status import RaftStatus
-from consensus.storing import Storing
-from consensus.transfer import ChunkRead, ChunkWrite
+from consensus.stores.memory import MemoryStore
 from consensus.types import Entry, LogIndex, NodeId, Role, Term
-from consensus.waiting import Proposals, Reads
 from tests.consensus.lab import chain
 from tests.consensus.memory import Network
 from tests.consensus.test_node import Group, Words, until

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from consensus.config import RaftConfig
+from consensus.core.log import RaftLog, entry_bytes
 from consensus.errors import ConfigError
-from consensus.log import RaftLog, entry_bytes
 from consensus.types import ZERO_HASH, LogIndex, NodeId
 from tests.consensus.lab import chain
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.marker import (
+from consensus.stores.marker import (
     EXTRA_BYTES_MAX,
     SLOT_BYTES,
     Condition,

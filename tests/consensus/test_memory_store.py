@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from consensus.membership import Membership
-from consensus.memory import MemoryStore
 from consensus.ports import AppendBatch, Recovered
 from consensus.snapshot import BEGINNING, Base, Snapshot
-from consensus.sqlite import SqliteStore, open_sqlite_store
+from consensus.stores.memory import MemoryStore
+from consensus.stores.sqlite import SqliteStore, open_sqlite_store
 from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 

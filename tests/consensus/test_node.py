@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from consensus.codec import encode
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode
+from consensus.driver.node import RaftNode
 from consensus.errors import (
     ConsensusError,
     ProtocolError,
@@ -24,10 +24,10 @@ from consensus.errors import (
     StoppedError,
 )
 from consensus.membership import Membership
-from consensus.memory import MemoryStore
 from consensus.messages import SnapshotChunk
 from consensus.outcomes import Committed, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.snapshot import Snapshot
+from consensus.stores.memory import MemoryStore
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
 from tests.consensus.memory import Network
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from consensus.core import RaftCore
-from consensus.durability import Addressed, Write
+from consensus.core.durability import Addressed, Write
+from consensus.core.raft import RaftCore
 from consensus.messages import (
     AppendRequest,
     AppendResponse,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore, Ready
+from consensus.core.raft import RaftCore, Ready
+from consensus.core.reads import FollowerReads, LeaderReads, ReadAnswer
 from consensus.errors import ReadError
 from consensus.membership import Membership
 from consensus.messages import (
@@ -18,7 +19,6 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.reads import FollowerReads, LeaderReads, ReadAnswer
 from consensus.types import ZERO_HASH, LogIndex, NodeId, Role, Term
 from tests.consensus.directives import act, play
 from tests.consensus.lab import make_core

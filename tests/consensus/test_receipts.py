@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.messages import AppendResponse, AppendStatus, Heartbeat
 from consensus.ports import Recovered
 from consensus.receipts import SEAL_BYTES, Receipt, Sealer

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
-from consensus.marker import Condition, Promises
 from consensus.membership import Membership
 from consensus.ports import Recovered
-from consensus.recovery import Found, later, reconcile
 from consensus.snapshot import BEGINNING, Base
+from consensus.stores.marker import Condition, Promises
+from consensus.stores.recovery import Found, later, reconcile
 from consensus.types import ZERO_HASH, HardState, LogIndex, NodeId, Term
 
 HASHES = [bytes([n]) * 32 for n in range(10)]

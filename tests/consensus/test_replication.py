@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus.codec import decode, encode
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.errors import (
     NotLeaderError,
     PayloadTooLargeError,

@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
+from consensus.core.snapshot_transfer import ChunkWrite, Incoming, Outgoing
 from consensus.errors import SnapshotError
 from consensus.membership import Membership
 from consensus.messages import (
@@ -19,7 +20,6 @@ from consensus.messages import (
 )
 from consensus.ports import Recovered
 from consensus.snapshot import Base, Snapshot
-from consensus.transfer import ChunkWrite, Incoming, Outgoing
 from consensus.types import Entry, HardState, LogIndex, NodeId, Role, Term
 from tests.consensus.directives import act, play
 from tests.consensus.lab import ScriptedAuthority, ScriptedRng, chain, make_core

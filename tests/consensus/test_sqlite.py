@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 
 from consensus.errors import StoreFullError
-from consensus.frames import FRAME_BYTES_MAX
-from consensus.marker import Marker, MarkerError
 from consensus.membership import Membership
 from consensus.ports import AppendBatch
-from consensus.sqlite import DamagedLogError, StoreFailedError, WrongFileError, open_sqlite_store
+from consensus.stores.frames import FRAME_BYTES_MAX
+from consensus.stores.marker import Marker, MarkerError
+from consensus.stores.sqlite import (
+    DamagedLogError,
+    StoreFailedError,
+    WrongFileError,
+    open_sqlite_store,
+)
 from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 from tests.consensus.stored import (

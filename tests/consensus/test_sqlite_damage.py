@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from consensus.marker import Marker
 from consensus.membership import Membership
 from consensus.ports import AppendBatch
-from consensus.sqlite import DamagedLogError, open_sqlite_store
+from consensus.stores.marker import Marker
+from consensus.stores.sqlite import DamagedLogError, open_sqlite_store
 from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 from tests.consensus.stored import (
@@ -286,7 +286,7 @@ async def test_without_its_base_a_log_presents_nothing_and_is_mended_by_a_leader
 async def test_a_record_damaged_long_ago_is_found_when_it_is_read_and_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consensus.sqlite_log.VERIFIED_BYTES", 1)
+    monkeypatch.setattr("consensus.stores.sqlite_log.VERIFIED_BYTES", 1)
     log = chain(*[1] * 6)
     await write(tmp_path, batch(log[:3]), batch(log[3:]))
     flip(tmp_path, "data", 1, 0)
@@ -316,7 +316,7 @@ def members(log: list[Entry], payload: bytes = ONE.encode()) -> list[Entry]:
 async def test_a_membership_damaged_long_ago_is_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consensus.sqlite_log.VERIFIED_BYTES", 1)
+    monkeypatch.setattr("consensus.stores.sqlite_log.VERIFIED_BYTES", 1)
     log = members(chain(1, 1, first=members(chain(1))))
     await write(
         tmp_path, batch(log[:2]), batch(log[2:4]), batch(log[4:]), batch(chain(2, first=log)[5:])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from consensus.ports import AppendBatch
-from consensus.sqlite import SqliteStore
-from consensus.sqlite_snapshots import PART_BYTES
+from consensus.stores.sqlite import SqliteStore
+from consensus.stores.sqlite_snapshots import PART_BYTES
 from consensus.types import LogIndex
 from tests.consensus import stored
 from tests.consensus.lab import chain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus.config import RaftConfig
+from consensus.core.terms import Terms
 from consensus.errors import ConfigError
 from consensus.membership import Membership
 from consensus.messages import (
@@ -24,7 +25,6 @@ from consensus.messages import (
     VoteResponse,
 )
 from consensus.snapshot import Snapshot
-from consensus.terms import Terms
 from consensus.types import ZERO_HASH, LogIndex, NodeId, Role, Term
 from tests.consensus.lab import Lab
 from tests.consensus.letters import vote_request

@@ -7,9 +7,9 @@ from random import Random  # noqa: TID251 - seeded
 
 import pytest
 
+from consensus.driver.trailing import Trailing
 from consensus.ports import AppendBatch
-from consensus.sqlite_file import CHECKPOINT_BYTES, SPARE_BYTES
-from consensus.trailing import Trailing
+from consensus.stores.sqlite_file import CHECKPOINT_BYTES, SPARE_BYTES
 from consensus.types import ZERO_HASH, Entry, LogIndex
 from tests.consensus.lab import chain
 from tests.consensus.stored import base_at, batch, load, opened

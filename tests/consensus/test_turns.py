@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.inbox import Inbox
+from consensus.core.raft import RaftCore
+from consensus.driver.inbox import Inbox
+from consensus.driver.turns import Turns
 from consensus.messages import Heartbeat, Message, TimeoutNow
-from consensus.turns import Turns
 from consensus.types import NodeId, Term
 
 ONE, TWO, THREE = NodeId(1), NodeId(2), NodeId(3)

@@ -24,7 +24,7 @@ from consensus import (
     WrongFileError,
     open_sqlite_store,
 )
-from consensus.marker import SLOT_BYTES
+from consensus.stores.marker import SLOT_BYTES
 
 VOTERS = (NodeId(1), NodeId(2), NodeId(3))
 

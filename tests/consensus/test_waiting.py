@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
+from consensus.core.log import RaftLog
+from consensus.core.reads import ReadAnswer
+from consensus.driver.waiting import Proposals, Reads, Watchers
 from consensus.errors import NotLeaderError, ReadError
-from consensus.log import RaftLog
 from consensus.membership import Membership
 from consensus.outcomes import Committed, Outcome, Rejected, RejectReason, Unknown, UnknownReason
-from consensus.reads import ReadAnswer
 from consensus.snapshot import BEGINNING
 from consensus.types import LogIndex, NodeId, Role, Term
-from consensus.waiting import Proposals, Reads, Watchers
 from tests.consensus.lab import chain
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.types import Role
 from tests.consensus.member import Member
 from tests.consensus.trace import show_entry

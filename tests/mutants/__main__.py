@@ -25,7 +25,7 @@ from tests.mutants.mutations import MUTATIONS
 from tests.mutants.runtime import RUNTIME
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTROL = Mutation("(none)", "The control.", "core.py", ())
+CONTROL = Mutation("(none)", "The control.", "core/raft.py", ())
 
 
 @dataclass(frozen=True)

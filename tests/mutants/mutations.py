@@ -13,14 +13,14 @@ MUTATIONS = (
         "old-term-commit",
         "An entry of an earlier term is committed by counting and can still be overwritten "
         "(Raft paper, figure 8; PySyncObj 169, canonical/raft 336).",
-        "leading.py",
+        "core/leading.py",
         ((" and self.log.term_at(agreed) == self.term:", ":"),),
     ),
     Mutation(
         "vote-not-persisted",
         "A voter forgets its vote in a crash and votes again: two leaders in a term "
         "(PySyncObj 84).",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "            self.vote = sender\n            self._durability.touch_hard_state()\n",
@@ -31,7 +31,7 @@ MUTATIONS = (
     Mutation(
         "term-not-persisted",
         "A node comes back in an earlier term and takes an old leader's entries.",
-        "state.py",
+        "core/state.py",
         (
             (
                 "            self.term = term\n"
@@ -44,7 +44,7 @@ MUTATIONS = (
     Mutation(
         "ack-before-fsync",
         "An entry is acknowledged that a power cut takes away (NATS 2.12.1, PySyncObj 84).",
-        "durability.py",
+        "core/durability.py",
         (
             (
                 "        needed = self._seq + 1 if self._dirty else self._seq\n",
@@ -55,7 +55,7 @@ MUTATIONS = (
     Mutation(
         "leader-counts-unsynced",
         "A leader counts itself for entries that its disk does not have yet.",
-        "replication.py",
+        "core/replication.py",
         (
             (
                 "matches[self._config.node] = self._log.stable_index",
@@ -67,7 +67,7 @@ MUTATIONS = (
         "aba-release",
         "The end of a write of entries that were replaced meanwhile makes the new ones count as "
         "durable (etcd, async_storage_writes_append_aba_race).",
-        "log.py",
+        "core/log.py",
         (
             (
                 "        self.stable_index = self.handed_index\n",
@@ -78,7 +78,7 @@ MUTATIONS = (
     Mutation(
         "truncate-on-stale-append",
         "A late duplicate of an append removes entries that came after it (openraft 9540c904).",
-        "following.py",
+        "core/following.py",
         (
             (
                 "        known = self._known(append.entries)\n",
@@ -93,7 +93,7 @@ MUTATIONS = (
     Mutation(
         "vote-counted-twice",
         "A duplicated answer counts as another voter's (PySyncObj counts messages).",
-        "campaign.py",
+        "core/campaign.py",
         (
             (
                 "            self._granted.add(voter)\n",
@@ -108,7 +108,7 @@ MUTATIONS = (
     Mutation(
         "vote-for-shorter-log",
         "A candidate without committed entries is elected (Raft paper, 5.4.1).",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "            and (request.last_term, request.last_index) >= "
@@ -120,7 +120,7 @@ MUTATIONS = (
     Mutation(
         "step-down-forgets-vote",
         "A node that steps down within a term votes again in it (CCF 8094).",
-        "state.py",
+        "core/state.py",
         (
             (
                 "        if term > self.term:\n"
@@ -136,7 +136,7 @@ MUTATIONS = (
         "no-fresh-leader-rule",
         "PreVote alone: whoever lost touch with a live leader deposes it, and leases do not hold "
         "(thesis, 4.2.3).",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        fresh = self._hears_leader and sender != self._heir\n",
@@ -147,13 +147,13 @@ MUTATIONS = (
     Mutation(
         "no-check-quorum",
         "A leader that can send and not receive leads for ever and commits nothing.",
-        "leading.py",
+        "core/leading.py",
         (("            if not leadership.keeps_quorum():\n", "            if False:\n"),),
     ),
     Mutation(
         "no-disk-watchdog",
         "A leader whose disk hangs goes on sending heartbeats (hashicorp/raft 503).",
-        "state.py",
+        "core/state.py",
         (
             (
                 "        return self._disk_elapsed >= self._config.disk_stall_ticks\n",
@@ -164,7 +164,7 @@ MUTATIONS = (
     Mutation(
         "two-changes-at-once",
         "A second membership change begins before the first is committed.",
-        "leading.py",
+        "core/leading.py",
         (
             (
                 "        if current.joint or self._memberships.index > self.commit_index:\n",
@@ -182,7 +182,7 @@ MUTATIONS = (
         "change-before-own-term",
         "A new leader changes the membership before it has committed anything in its term "
         "(the erratum of the thesis).",
-        "leading.py",
+        "core/leading.py",
         (
             (
                 "        if not self.leads_safely:\n            raise",
@@ -217,13 +217,13 @@ MUTATIONS = (
     Mutation(
         "membership-not-rolled-back",
         "A truncated membership entry stays in force.",
-        "following.py",
+        "core/following.py",
         (("            self._memberships.truncate(first.index)\n", ""),),
     ),
     Mutation(
         "joint-never-left",
         "Nobody ends a joint membership; the old voters can never be switched off.",
-        "leading.py",
+        "core/leading.py",
         (
             (
                 "            self._create(leadership, EntryKind.MEMBERSHIP, "
@@ -236,7 +236,7 @@ MUTATIONS = (
         "learner-refuses-vote",
         "A voter that does not know of its promotion yet refuses: the group cannot elect "
         "(etcd, campaign_learner_must_vote).",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "            not self.suspect\n            and (free",
@@ -249,7 +249,7 @@ MUTATIONS = (
     Mutation(
         "snapshot-over-newer-log",
         "A late snapshot takes committed entries away.",
-        "following.py",
+        "core/following.py",
         (
             (
                 "        if snapshot.index <= self.commit_index:\n",
@@ -269,7 +269,7 @@ MUTATIONS = (
     Mutation(
         "snapshot-over-acknowledged",
         "A snapshot that arrives takes away entries that were acknowledged while it was written.",
-        "following.py",
+        "core/following.py",
         (
             (
                 "        elif not self._holds(write.leader, write.snapshot):\n",
@@ -281,7 +281,7 @@ MUTATIONS = (
         "suspect-trusted-early",
         "A voter that lost its disk is trusted again by a leader that was deposed with a vote "
         "which the voter has forgotten.",
-        "following.py",
+        "core/following.py",
         (
             (
                 "min(heartbeat.last_index + 1, NUMBER_MAX)",
@@ -292,7 +292,7 @@ MUTATIONS = (
     Mutation(
         "suspect-trusts-own-log",
         "A log that is older than the state declares its replaced entries committed.",
-        "state.py",
+        "core/state.py",
         (
             (
                 "            self.commit_index = max(base.index, applied_index)\n",
@@ -306,7 +306,7 @@ MUTATIONS = (
     Mutation(
         "snapshot-unchecked",
         "A snapshot whose bytes do not match its checksum is installed.",
-        "following.py",
+        "core/following.py",
         (
             (
                 "        if held < write.snapshot.size or not ok:\n",
@@ -317,7 +317,7 @@ MUTATIONS = (
     Mutation(
         "commit-beyond-match",
         "A follower commits entries of its own that the leader does not have (databend 3914).",
-        "following.py",
+        "core/following.py",
         (
             (
                 "max(self.commit_index, min(commit, matched))",
@@ -329,7 +329,7 @@ MUTATIONS = (
         "match-goes-back",
         "A late answer moves what a follower is known to hold backwards or anywhere "
         "(PySyncObj 167).",
-        "progress.py",
+        "core/progress.py",
         (
             (
                 "        self.match = max(self.match, index)\n",
@@ -340,13 +340,13 @@ MUTATIONS = (
     Mutation(
         "window-of-lost-messages",
         "Appends that were lost stay in the window until nothing can be sent (etcd 14633).",
-        "progress.py",
+        "core/progress.py",
         (("        self.window.clear()\n        self.window_bytes = 0\n", ""),),
     ),
     Mutation(
         "read-unconfirmed",
         "A deposed leader answers reads from the past.",
-        "reads.py",
+        "core/reads.py",
         (
             (
                 "        confirmed = membership.agreed({**self._acknowledged, node: self.round})\n",
@@ -357,7 +357,7 @@ MUTATIONS = (
     Mutation(
         "read-before-own-term",
         "A new leader answers a read before it knows what is committed (etcd 7331).",
-        "leading.py",
+        "core/leading.py",
         (
             (
                 "        begun = self.leads_safely and reads.begin_round",
@@ -368,7 +368,7 @@ MUTATIONS = (
     Mutation(
         "read-by-old-ack",
         "An answer to an earlier heartbeat confirms a later read (etcd 20418).",
-        "reads.py",
+        "core/reads.py",
         (
             (
                 "            self._acknowledged[follower] = number\n",
@@ -379,13 +379,13 @@ MUTATIONS = (
     Mutation(
         "read-ticket-reused",
         "After a restart an answer to the earlier life's read is taken for a new one's.",
-        "reads.py",
+        "core/reads.py",
         (("        self._number = rng.randrange(1, 2**61)\n", "        self._number = 0\n"),),
     ),
     Mutation(
         "lease-after-pause",
         "A leader that was stopped longer than its lease answers from it.",
-        "reads.py",
+        "core/reads.py",
         (
             (
                 "        return self._lease_allowed and now_ms < self._lease_until_ms\n",
@@ -396,19 +396,19 @@ MUTATIONS = (
     Mutation(
         "lease-after-hand-over",
         "A leader answers from its lease although it has asked another to lead.",
-        "leading.py",
+        "core/leading.py",
         (("        self._leader_reads.void_lease()\n", ""),),
     ),
     Mutation(
         "suspect-votes",
         "A voter whose disk lost its vote or its entries votes.",
-        "elections.py",
+        "core/elections.py",
         (("            not self.suspect\n            and (free", "            (free"),),
     ),
     Mutation(
         "suspect-counts",
         "What a voter with a damaged disk stores again makes a quorum at once.",
-        "state.py",
+        "core/state.py",
         (
             (
                 "self.term, status, index, counted=not self.suspect,",
@@ -419,7 +419,7 @@ MUTATIONS = (
     Mutation(
         "liar-unseats-leader",
         "Any member may campaign against a live leader by calling itself its heir.",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        fresh = self._hears_leader and sender != self._heir\n",
@@ -430,25 +430,25 @@ MUTATIONS = (
     Mutation(
         "late-answer-of-a-dead-process",
         "What a follower acknowledged before its disk was lost makes what it stores now count.",
-        "replication.py",
+        "core/replication.py",
         (("        if life < peer.life:\n            return False\n", ""),),
     ),
     Mutation(
         "log-not-synced",
         "The log's commit is left to the operating system (PySyncObj 84).",
-        "sqlite_file.py",
+        "stores/sqlite_file.py",
         (('    "synchronous=FULL",\n', '    "synchronous=OFF",\n'),),
     ),
     Mutation(
         "marker-not-synced",
         "The marker is left to the operating system.",
-        "marker.py",
+        "stores/marker.py",
         (("            os.fdatasync(self._descriptor)\n", "            pass\n"),),
     ),
     Mutation(
         "record-unchecked",
         "A record whose checksum fails is used.",
-        "frames.py",
+        "stores/frames.py",
         (
             (
                 "            if zlib.crc32(record) != self._crcs[place]:\n",
@@ -459,13 +459,13 @@ MUTATIONS = (
     Mutation(
         "damage-not-suspect",
         "A damaged log is cut there, and the node votes on.",
-        "recovery.py",
+        "stores/recovery.py",
         (("        or found.damaged\n", ""),),
     ),
     Mutation(
         "lost-end-not-noticed",
         "A log that is shorter than what was promised is taken for whole.",
-        "recovery.py",
+        "stores/recovery.py",
         (
             (
                 "        or not (found.replaced or _holds(base, positions, promises))\n",
@@ -476,20 +476,20 @@ MUTATIONS = (
     Mutation(
         "hard-state-of-an-older-file",
         "Term and vote go back when the file does.",
-        "recovery.py",
+        "stores/recovery.py",
         (("    hard_state = later(stored, promises.hard_state)\n", "    hard_state = stored\n"),),
     ),
     Mutation(
         "failed-sync-retried",
         "After a failed sync the store goes on (ATC 2020).",
-        "sqlite_file.py",
+        "stores/sqlite_file.py",
         (("        self._failed = True\n", "        pass\n"),),
     ),
     Mutation(
         "heir-of-an-earlier-leader",
         "A new leader names the heir of the one before for its whole term: who does not hear it "
         "deposes it.",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        self.leader = self._heir = None  # whom",
@@ -500,7 +500,7 @@ MUTATIONS = (
     Mutation(
         "late-answer-unseats",
         "A late answer of a higher term makes a voter forget the leader that it hears.",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        if campaign is None or not campaign.asks(sender):\n",
@@ -513,7 +513,7 @@ MUTATIONS = (
     Mutation(
         "fresh-again-at-a-timeout",
         "A voter that may not campaign takes a dead leader for fresh at each timeout of its own.",
-        "core.py",
+        "core/raft.py",
         (
             (
                 "                self._timeout = self._election_elapsed + self._draw_timeout()\n",
@@ -524,7 +524,7 @@ MUTATIONS = (
     Mutation(
         "term-on-one-word",
         "Who claims to lead is believed in any term: one liar moves the term of all.",
-        "following.py",
+        "core/following.py",
         (
             (
                 " and not self._terms.is_supported(term, self.membership):\n            self._ask",
@@ -535,7 +535,7 @@ MUTATIONS = (
     Mutation(
         "own-term-supports-itself",
         "A liar lifts one voter step by step, and both together all others.",
-        "terms.py",
+        "core/terms.py",
         (
             (
                 "        others = membership.voting - {self._config.node}\n",
@@ -552,7 +552,7 @@ MUTATIONS = (
     Mutation(
         "terms-are-not-asked-for",
         "Who is behind never learns a term that enough voters hold.",
-        "state.py",
+        "core/state.py",
         (
             (
                 "        if self._terms.wait(sender, message, self.membership):\n",
@@ -563,14 +563,14 @@ MUTATIONS = (
     Mutation(
         "heartbeat-of-another-life",
         "What was said before a loss tells the suspect from where on it is trusted again.",
-        "following.py",
+        "core/following.py",
         ((" and heartbeat.life == self._life:\n", ":\n"),),
     ),
     Mutation(
         "match-of-an-earlier-life",
         "What an earlier life acknowledged counts although its disk may be older: the follower is "
         "never served from where its log ends.",
-        "progress.py",
+        "core/progress.py",
         (
             (
                 "        acknowledged, self.match = self.match, LogIndex(0)\n",
@@ -581,13 +581,13 @@ MUTATIONS = (
     Mutation(
         "receipt-without-a-seal",
         "A lying leader puts honest voters out of action with receipts that it made up.",
-        "following.py",
+        "core/following.py",
         (("        return self._sealer.made(receipt, self.term)\n", "        return True\n"),),
     ),
     Mutation(
         "receipt-is-ignored",
         "A member with an older copy of its files votes as if it had lost nothing.",
-        "following.py",
+        "core/following.py",
         (
             (
                 "        if heartbeat.held is not None and self._forgot(heartbeat.held):\n",
@@ -598,7 +598,7 @@ MUTATIONS = (
     Mutation(
         "held-without-bound",
         "What waits for a hung disk grows with each message of a peer.",
-        "durability.py",
+        "core/durability.py",
         (
             (
                 "        before = held.pop(kind, None)\n",
@@ -609,13 +609,13 @@ MUTATIONS = (
     Mutation(
         "reads-without-shares",
         "One member uses up the reads of all.",
-        "reads.py",
+        "core/reads.py",
         (("            share = max(1, share // max(1, askers))\n", "            share = share\n"),),
     ),
     Mutation(
         "favours-without-pace",
         "A follower that begins life after life fills the leader's log.",
-        "replication.py",
+        "core/replication.py",
         (
             (
                 "        self._favour_ticks = self._config.election_ticks\n        return True\n",
@@ -626,7 +626,7 @@ MUTATIONS = (
     Mutation(
         "transfer-forgotten-by-who-leaves",
         "A leader that is removed while it hands over lets another one lead.",
-        "leading.py",
+        "core/leading.py",
         (
             (
                 "            if handover is not None and handover.to in membership.voters:\n",

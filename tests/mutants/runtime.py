@@ -12,13 +12,13 @@ RUNTIME = (
     Mutation(
         "grant-keeps-the-timer",
         "Who has just voted campaigns against the winner (Raft paper, 5.2).",
-        "elections.py",
+        "core/elections.py",
         (("                self._election_elapsed = 0\n", "                pass\n"),),
     ),
     Mutation(
         "own-vote-before-durable",
         "A candidate counts a vote for itself that a power cut takes back.",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        if pre:  # a pre-vote promises nothing; a vote for itself counts when "
@@ -31,14 +31,14 @@ RUNTIME = (
         "heir-outlives-its-leader",
         "A new leader names the heir of the last one for its whole term: with one link cut, that "
         "one deposes it, and leases do not hold.",
-        "elections.py",
+        "core/elections.py",
         (("        self.leader = self._heir = None  #", "        self.leader = None  #"),),
         aimed=True,
     ),
     Mutation(
         "late-vote-forgets-the-leader",
         "A late answer of a higher term makes a voter forget a live leader.",
-        "elections.py",
+        "core/elections.py",
         (
             (
                 "        if campaign is None or not campaign.asks(sender):\n",
@@ -53,14 +53,14 @@ RUNTIME = (
         "ticks-of-before-a-heartbeat",
         "Time that passed before a heartbeat counts after it: a live leader is forgotten, and "
         "leases do not hold.",
-        "turns.py",
+        "driver/turns.py",
         (("            self._pass_time(core, 1)\n", ""),),
         aimed=True,
     ),
     Mutation(
         "flood-stops-the-time",
         "No tick while there is mail: a flooded leader neither beats nor steps down.",
-        "turns.py",
+        "driver/turns.py",
         (
             ("            self._pass_time(core, 1)\n", ""),
             (
@@ -72,7 +72,7 @@ RUNTIME = (
     Mutation(
         "flood-costs-the-others",
         "Who floods takes the place of the others' messages.",
-        "inbox.py",
+        "driver/inbox.py",
         (
             (
                 "            self._drop(max(self._queues, key=lambda node: "
@@ -85,37 +85,37 @@ RUNTIME = (
     Mutation(
         "turn-swallows-cancellation",
         "A hook that lets a cancellation out leaves half a turn done, and the node goes on.",
-        "turns.py",
+        "driver/turns.py",
         (("        except BaseException as error:\n", "        except Exception as error:\n"),),
     ),
     Mutation(
         "task-ends-in-silence",
         "A task that was cancelled is gone; the node goes on leading and applies nothing.",
-        "lifetime.py",
+        "driver/lifetime.py",
         (("        if self.running:\n", "        if self.running and not task.cancelled():\n"),),
     ),
     Mutation(
         "failure-tells-nobody",
         "The node fails, and whoever waits for a proposal waits for ever.",
-        "driver.py",
+        "driver/node.py",
         (("        self._proposals.abandon()\n", ""),),
     ),
     Mutation(
         "failure-leaves-reads",
         "The node fails, and whoever waits for a read waits for ever.",
-        "driver.py",
+        "driver/node.py",
         (("        self._reads.abandon()\n", ""),),
     ),
     Mutation(
         "failed-node-works-on",
         "After a failure the tasks go on: entries are applied and written whose promises are void.",
-        "lifetime.py",
+        "driver/lifetime.py",
         (("        for task in self._tasks:\n            task.cancel()\n", ""),),
     ),
     Mutation(
         "cancelled-stop-leads-on",
         "Who has no patience for the hand-over leaves a node that leads.",
-        "driver.py",
+        "driver/node.py",
         (
             (
                 "        finally:\n            self._lifetime.end()\n",
@@ -126,13 +126,13 @@ RUNTIME = (
     Mutation(
         "stopped-while-starting-runs",
         "A node that was stopped while it loaded runs after that.",
-        "driver.py",
+        "driver/node.py",
         (("        self._lifetime.may_run()\n", ""),),
     ),
     Mutation(
         "timeout-names-another-entry",
         "Who waits in vain is told the place of somebody else's entry.",
-        "driver.py",
+        "driver/node.py",
         (
             (
                 "Unknown(UnknownReason.TIMEOUT, index, term)",
@@ -146,7 +146,7 @@ RUNTIME = (
     Mutation(
         "done-before-written",
         "A write is reported when it begins.",
-        "storing.py",
+        "driver/storing.py",
         (
             (
                 "                await self._append(write)\n"
@@ -159,7 +159,7 @@ RUNTIME = (
     Mutation(
         "part-before-its-term",
         "A snapshot is complete on a disk that does not know its term.",
-        "core.py",
+        "core/raft.py",
         (
             (
                 "        if self._incoming.waits and self._durability.hard_state_durable:\n",
@@ -170,7 +170,7 @@ RUNTIME = (
     Mutation(
         "part-unchecked",
         "What the store says of a complete snapshot is not listened to.",
-        "storing.py",
+        "driver/storing.py",
         (
             (
                 "            ok = await self._snapshots.complete(write.snapshot)\n",
@@ -181,7 +181,7 @@ RUNTIME = (
     Mutation(
         "no-turn-after-a-log-read",
         "Entries for a slow follower lie until something else happens.",
-        "storing.py",
+        "driver/storing.py",
         (
             (
                 "            self._report(partial(core.on_read, read, entries))\n",
@@ -192,7 +192,7 @@ RUNTIME = (
     Mutation(
         "late-answer-after-the-end",
         "A store that ends a cancelled call changes a node that was stopped.",
-        "storing.py",
+        "driver/storing.py",
         (
             (
                 "        if not self._halted:\n            tell()\n            self._wake()\n",
@@ -203,7 +203,7 @@ RUNTIME = (
     Mutation(
         "two-calls-of-a-store",
         "The state is restored by calls that run beside those of the other task.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "            part = await self._storing.read_part(snapshot, offset, size)\n",
@@ -216,7 +216,7 @@ RUNTIME = (
     Mutation(
         "applied-before-it-is",
         "A read is served, and a state captured, while its entry is being applied.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "            results = await self._applier.apply(entries)\n",
@@ -229,7 +229,7 @@ RUNTIME = (
     Mutation(
         "capture-during-apply",
         "A snapshot shows half a call, or another place than it names.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "            async with self._quiet:\n                index = self._place(core)\n",
@@ -240,7 +240,7 @@ RUNTIME = (
     Mutation(
         "applies-what-was-reset",
         "Entries that were read before the log was reset are applied after it.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "            if core.restore is not None:\n                return  # "
@@ -253,7 +253,7 @@ RUNTIME = (
     Mutation(
         "snapshot-of-a-suspect",
         "A node whose log does not know what was applied names a snapshot after it.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "        return index if core.log.base.index <= index <= "
@@ -266,19 +266,19 @@ RUNTIME = (
     Mutation(
         "restored-twice",
         "The core is not told that its snapshot was restored.",
-        "applying.py",
+        "driver/applying.py",
         (("        core.restored(snapshot)\n", ""),),
     ),
     Mutation(
         "results-of-others",
         "Everybody in a call gets the first one's result.",
-        "waiting.py",
+        "driver/waiting.py",
         (("else results[place]", "else results[0]"),),
     ),
     Mutation(
         "capture-held-for-ever",
         "Who asks for a snapshot is not told when there is nothing to do.",
-        "applying.py",
+        "driver/applying.py",
         (
             (
                 "                if not future.done():\n                    "
@@ -292,19 +292,19 @@ RUNTIME = (
     Mutation(
         "committed-for-another",
         "A client is told that its entry is committed, and another leader's is.",
-        "waiting.py",
+        "driver/waiting.py",
         (("            if term == entry.term:\n", "            if True:\n"),),
     ),
     Mutation(
         "passed-by-a-snapshot",
         "Whoever waits for a place that a snapshot has passed waits for ever.",
-        "applying.py",
+        "driver/applying.py",
         (("        self._proposals.passed(snapshot.index)\n", ""),),
     ),
     Mutation(
         "second-proposal-at-a-place",
         "Whoever waited for that place before waits for ever.",
-        "waiting.py",
+        "driver/waiting.py",
         (
             (
                 "            self._settle(before, Unknown(UnknownReason.REPLACED, "
@@ -316,13 +316,13 @@ RUNTIME = (
     Mutation(
         "read-before-applied",
         "A read is served at an index that the state has not reached.",
-        "waiting.py",
+        "driver/waiting.py",
         (("            elif answer.index <= applied:\n", "            elif True:\n"),),
     ),
     Mutation(
         "failed-read-served",
         "A read that nobody confirmed is served.",
-        "waiting.py",
+        "driver/waiting.py",
         (
             (
                 '                future.set_exception(ReadError("leadership changed '
@@ -334,7 +334,7 @@ RUNTIME = (
     Mutation(
         "change-told-before-commit",
         "An operator is told of new members whose entry may yet be lost.",
-        "waiting.py",
+        "driver/waiting.py",
         (
             (
                 "not index <= core.membership_index <= core.commit_index:",
@@ -345,7 +345,7 @@ RUNTIME = (
     Mutation(
         "change-of-another-term",
         "An operator is told of a change that another leader replaced.",
-        "waiting.py",
+        "driver/waiting.py",
         (
             (
                 "        if core.role is not Role.LEADER or core.term != term:\n",

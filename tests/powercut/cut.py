@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from consensus.marker import Condition, Marker, Promises
 from consensus.ports import Recovered
-from consensus.sqlite import DamagedLogError, open_sqlite_store
+from consensus.stores.marker import Condition, Marker, Promises
+from consensus.stores.sqlite import DamagedLogError, open_sqlite_store
 from consensus.types import LogIndex
 from tests.powercut.history import History, State
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from consensus.ports import AppendBatch, Recovered
-from consensus.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
+from consensus.stores.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
 from consensus.types import Entry, LogIndex
 from tests.powercut.history import History, State
 

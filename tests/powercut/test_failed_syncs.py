@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.sqlite import open_sqlite_store
+from consensus.stores.sqlite import open_sqlite_store
 from tests.powercut.files import load
 from tests.powercut.history import History
 from tests.powercut.test_torn import is_just

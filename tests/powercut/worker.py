@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from consensus.sqlite import open_sqlite_store
+from consensus.stores.sqlite import open_sqlite_store
 from tests.powercut.history import History
 
 

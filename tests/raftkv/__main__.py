@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from consensus.config import RaftConfig
-from consensus.driver import RaftNode
+from consensus.core.status import RaftStatus
+from consensus.driver.node import RaftNode
 from consensus.ports import AppendBatch, LogStore, Recovered
-from consensus.sqlite import open_sqlite_store
-from consensus.status import RaftStatus
+from consensus.stores.sqlite import open_sqlite_store
 from consensus.types import Entry, LogIndex, NodeId
 from tests.raftkv import vitals
 from tests.raftkv.machine import Machine

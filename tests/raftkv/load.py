@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from consensus.driver import RaftNode
+from consensus.driver.node import RaftNode
 from consensus.outcomes import Committed, Outcome
 from tests.raftkv.messages import LOAD_TAG, Load, LoadReport
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from consensus.driver import RaftNode
+from consensus.driver.node import RaftNode
 from consensus.errors import ConsensusError
 from consensus.outcomes import Committed, Outcome, Rejected, Unknown
 from consensus.types import NodeId

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.membership import Membership
 from consensus.messages import Message
 from consensus.outcomes import Committed

@@ -2,7 +2,7 @@
 
 A write goes to the log file, which is synced, and then to the marker, which is synced; a power cut
 may come before, between and after. What was synced stays, unless the disk is damaged on purpose.
-Nothing here judges what it holds: that is done by `consensus.recovery`, as in real stores.
+Nothing here judges what it holds: that is done by `consensus.stores.recovery`, as in real stores.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from consensus.marker import Condition, Promises
 from consensus.membership import Membership
 from consensus.ports import AppendBatch, Recovered
-from consensus.recovery import reconcile
 from consensus.snapshot import BEGINNING, Base, Snapshot
+from consensus.stores.marker import Condition, Promises
+from consensus.stores.recovery import reconcile
 from consensus.types import Entry, HardState, LogIndex, NodeId
 from tests.sim.logfile import LogFile
 

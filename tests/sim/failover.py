@@ -18,7 +18,7 @@ from itertools import count
 from random import Random  # noqa: TID251 - seeded
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.messages import AppendRequest, Message
 from consensus.ports import NoAuthority, Recovered
 from consensus.types import HardState, LogIndex, NodeId, Role

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from consensus.membership import decode_membership
 from consensus.ports import AppendBatch
-from consensus.recovery import Found
 from consensus.snapshot import BEGINNING, Base
+from consensus.stores.recovery import Found
 from consensus.types import Entry, EntryKind, HardState, Term
 
 

@@ -15,8 +15,8 @@ from typing_extensions import override
 
 from consensus import codec
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.driver import RaftNode
+from consensus.core.raft import RaftCore
+from consensus.driver.node import RaftNode
 from consensus.errors import ReadError, SnapshotError, StoppedError
 from consensus.messages import AppendResponse, HeartbeatResponse, Message, VoteResponse
 from consensus.outcomes import Committed, Outcome, Rejected, Unknown

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.messages import (
     AppendRequest,
     AppendResponse,

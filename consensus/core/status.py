@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
 from consensus.membership import Membership
 from consensus.types import LogIndex, NodeId, Role, Term
 

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from consensus.core.following import Following
+from consensus.core.reads import LeaderReads, ReadAnswer
+from consensus.core.replication import Leadership
+from consensus.core.state import Handover
 from consensus.errors import (
     MembershipError,
     NotLeaderError,
@@ -19,7 +23,6 @@ from consensus.errors import (
     TransferringError,
     WindowFullError,
 )
-from consensus.following import Following
 from consensus.membership import decode_membership
 from consensus.messages import (
     AppendResponse,
@@ -30,9 +33,6 @@ from consensus.messages import (
     ReadIndexResponse,
     TimeoutNow,
 )
-from consensus.reads import LeaderReads, ReadAnswer
-from consensus.replication import Leadership
-from consensus.state import Handover
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
 
 _RENEWALS = 32

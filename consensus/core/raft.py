@@ -31,9 +31,12 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.durability import Addressed, Write
+from consensus.core.durability import Addressed, Write
+from consensus.core.leading import Leading
+from consensus.core.progress import LogRead
+from consensus.core.reads import ReadAnswer
+from consensus.core.snapshot_transfer import ChunkRead, ChunkWrite
 from consensus.errors import ReadError
-from consensus.leading import Leading
 from consensus.messages import (
     AppendRequest,
     AppendResponse,
@@ -50,10 +53,7 @@ from consensus.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.progress import LogRead
-from consensus.reads import ReadAnswer
 from consensus.snapshot import Snapshot
-from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, HardState, LogIndex, NodeId
 
 

@@ -12,9 +12,9 @@ from contextlib import closing
 
 import msgspec
 
-from consensus.frames import DamagedLogError, Frame, encode_frames
 from consensus.membership import Membership, decode_membership
 from consensus.snapshot import Base
+from consensus.stores.frames import DamagedLogError, Frame, encode_frames
 from consensus.types import Entry, EntryKind, LogIndex, Term
 
 SCHEMA = """

@@ -6,7 +6,8 @@ disk lost something.
 
 from __future__ import annotations
 
-from consensus.elections import Elections
+from consensus.core.elections import Elections
+from consensus.core.snapshot_transfer import ChunkWrite
 from consensus.membership import decode_membership
 from consensus.messages import (
     AppendRequest,
@@ -20,7 +21,6 @@ from consensus.messages import (
 from consensus.ports import Admission
 from consensus.receipts import Receipt
 from consensus.snapshot import NUMBER_MAX, Snapshot
-from consensus.transfer import ChunkWrite
 from consensus.types import Entry, EntryKind, LogIndex, NodeId
 
 

@@ -5,9 +5,9 @@ Owns the rules of votes; knows nothing of entries but where logs end.
 
 from __future__ import annotations
 
-from consensus.campaign import Campaign
+from consensus.core.campaign import Campaign
+from consensus.core.state import State
 from consensus.messages import TimeoutNow, VoteRequest, VoteResponse
-from consensus.state import State
 from consensus.types import NodeId, Role, Term
 
 

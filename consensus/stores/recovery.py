@@ -20,10 +20,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from consensus.marker import Condition, Promises
 from consensus.membership import Membership
 from consensus.ports import Recovered
 from consensus.snapshot import BEGINNING, Base
+from consensus.stores.marker import Condition, Promises
 from consensus.types import HardState, LogIndex, Term
 
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from consensus.membership import Membership
 from consensus.snapshot import Base, Snapshot
-from consensus.sqlite_chunks import SnapshotTables
-from consensus.sqlite_file import SqliteFile
+from consensus.stores.sqlite_chunks import SnapshotTables
+from consensus.stores.sqlite_file import SqliteFile
 
 PART_BYTES = 262_144
 """A snapshot made here is written in parts of this size, so that no log write waits long."""

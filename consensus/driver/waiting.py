@@ -9,7 +9,8 @@ import asyncio
 import heapq
 from collections.abc import Sequence
 
-from consensus.core import RaftCore
+from consensus.core.raft import RaftCore
+from consensus.core.reads import ReadAnswer
 from consensus.errors import NotLeaderError, ReadError, StoppedError
 from consensus.outcomes import (
     Committed,
@@ -19,7 +20,6 @@ from consensus.outcomes import (
     Unknown,
     UnknownReason,
 )
-from consensus.reads import ReadAnswer
 from consensus.types import Entry, LogIndex, Role, Term
 
 

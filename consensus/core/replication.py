@@ -4,7 +4,7 @@ A follower is in one of three states:
 
 - *probe*: one append at a time, until its log is known to match;
 - *replicate*: appends are pipelined within a window of messages and bytes;
-- *snapshot*: what it needs is compacted away; `consensus.transfer` feeds it.
+- *snapshot*: what it needs is compacted away; `consensus.core.snapshot_transfer` feeds it.
 
 A lost message shows within a heartbeat: the answer to a heartbeat makes the leader send an append,
 if only an empty one, which the follower cannot match when something before it is missing; the
@@ -18,14 +18,14 @@ from collections.abc import Collection
 import msgspec
 
 from consensus.config import RaftConfig
-from consensus.durability import Addressed
-from consensus.log import RaftLog, entry_bytes
+from consensus.core.durability import Addressed
+from consensus.core.log import RaftLog, entry_bytes
+from consensus.core.progress import LogRead, Progress
+from consensus.core.snapshot_transfer import ChunkRead, Outgoing
 from consensus.membership import Membership
 from consensus.messages import AppendRequest, AppendResponse, AppendStatus, ChunkResponse
-from consensus.progress import LogRead, Progress
 from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
-from consensus.transfer import ChunkRead, Outgoing
 from consensus.types import Entry, LogIndex, NodeId, Term
 
 _UNFIT_WAITS = 32

@@ -15,8 +15,8 @@ from collections import deque
 
 import msgspec
 
+from consensus.core.snapshot_transfer import Outgoing
 from consensus.receipts import Receipt
-from consensus.transfer import Outgoing
 from consensus.types import LogIndex, NodeId, Term
 
 _CREDITS = 16

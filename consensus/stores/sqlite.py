@@ -18,16 +18,16 @@ from typing import TypeVar
 
 import msgspec
 
-from consensus import sqlite_chunks, sqlite_log
 from consensus.errors import StoreFullError
-from consensus.frames import DamagedLogError
-from consensus.marker import Marker, MarkerFullError
 from consensus.ports import AppendBatch, Recovered
-from consensus.recovery import Found, reconcile
 from consensus.snapshot import BEGINNING, Base
-from consensus.sqlite_chunks import SnapshotTables
-from consensus.sqlite_file import SqliteFile, StoreFailedError, WrongFileError
-from consensus.sqlite_snapshots import SqliteSnapshots
+from consensus.stores import sqlite_chunks, sqlite_log
+from consensus.stores.frames import DamagedLogError
+from consensus.stores.marker import Marker, MarkerFullError
+from consensus.stores.recovery import Found, reconcile
+from consensus.stores.sqlite_chunks import SnapshotTables
+from consensus.stores.sqlite_file import SqliteFile, StoreFailedError, WrongFileError
+from consensus.stores.sqlite_snapshots import SqliteSnapshots
 from consensus.types import Entry, HardState, LogIndex
 
 __all__ = [

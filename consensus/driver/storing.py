@@ -13,13 +13,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from consensus.core import RaftCore, Ready
-from consensus.durability import Write
+from consensus.core.durability import Write
+from consensus.core.progress import LogRead
+from consensus.core.raft import RaftCore, Ready
+from consensus.core.snapshot_transfer import ChunkRead, ChunkWrite
 from consensus.errors import StoreFullError
 from consensus.ports import LogStore, SnapshotStore
-from consensus.progress import LogRead
 from consensus.snapshot import Snapshot
-from consensus.transfer import ChunkRead, ChunkWrite
 from consensus.types import Entry, LogIndex
 
 FULL_RETRY_S = 0.5

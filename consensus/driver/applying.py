@@ -14,15 +14,15 @@ from contextlib import aclosing
 from typing import cast
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
+from consensus.core.log import entry_bytes
+from consensus.core.raft import RaftCore
+from consensus.driver.storing import Storing
+from consensus.driver.trailing import Trailing
+from consensus.driver.waiting import Proposals, Reads
 from consensus.errors import ConsensusError, SnapshotError, StoppedError
-from consensus.log import entry_bytes
 from consensus.ports import Applier, SnapshotApplier, SnapshotStore
 from consensus.snapshot import Snapshot
-from consensus.storing import Storing
-from consensus.trailing import Trailing
 from consensus.types import LogIndex
-from consensus.waiting import Proposals, Reads
 
 
 class Applying:

@@ -1,10 +1,10 @@
 """The only part here that waits. Owns a running `RaftCore`: its start, its end, and its embedder.
 
-Three things run beside each other: turns (`consensus.turns`, plain callbacks of the event loop),
-the task of the stores (`consensus.storing`) and the tasks of the state machine
-(`consensus.applying`). The first error in any of them stops the node for good: after a failed fsync
-nothing can be promised any more (`consensus.lifetime`). From the moment at which a node is stopped
-or failed, no callback and no late answer changes anything, and whoever waited has been told.
+Three things run beside each other: turns (`turns`, plain callbacks of the event loop), the task of
+the stores (`storing`) and the tasks of the state machine (`applying`). The first error in any of
+them stops the node for good: after a failed fsync nothing can be promised any more (`lifetime`).
+From the moment at which a node is stopped or failed, no callback and no late answer changes
+anything, and whoever waited has been told.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ from contextlib import suppress
 from random import SystemRandom  # noqa: TID251 - the default of an injected Rng
 
 from consensus import codec
-from consensus.applying import Applying
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.durability import Addressed
+from consensus.core.durability import Addressed
+from consensus.core.raft import RaftCore
+from consensus.core.status import RaftStatus, status_of
+from consensus.driver.applying import Applying
+from consensus.driver.lifetime import Lifetime
+from consensus.driver.storing import Storing
+from consensus.driver.turns import Turns
+from consensus.driver.waiting import Proposals, Reads, Watchers
 from consensus.errors import (
     MembershipError,
     NotLeaderError,
@@ -28,16 +33,11 @@ from consensus.errors import (
     ReadError,
     StoppedError,
 )
-from consensus.lifetime import Lifetime
 from consensus.messages import AppendRequest, SnapshotChunk
 from consensus.outcomes import Committed, Outcome, Unknown, UnknownReason, rejected
 from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
-from consensus.status import RaftStatus, status_of
-from consensus.storing import Storing
-from consensus.turns import Turns
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
-from consensus.waiting import Proposals, Reads, Watchers
 
 Observer = Callable[[RaftStatus], None]
 

@@ -9,21 +9,21 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from consensus.campaign import Campaign, Floors
 from consensus.config import RaftConfig
-from consensus.durability import Addressed, Durability
+from consensus.core.campaign import Campaign, Floors
+from consensus.core.durability import Addressed, Durability
+from consensus.core.log import RaftLog
+from consensus.core.progress import Progress
+from consensus.core.reads import FollowerReads, LeaderReads, ReadAnswer
+from consensus.core.replication import Leadership
+from consensus.core.snapshot_transfer import Incoming
+from consensus.core.terms import Terms, Waiting
 from consensus.errors import SnapshotError
-from consensus.log import RaftLog
 from consensus.membership import Membership, MembershipHistory
 from consensus.messages import AppendResponse, AppendStatus, TermRequest
 from consensus.ports import Authority, Recovered
-from consensus.progress import Progress
-from consensus.reads import FollowerReads, LeaderReads, ReadAnswer
 from consensus.receipts import Sealer
-from consensus.replication import Leadership
 from consensus.snapshot import Base, Snapshot
-from consensus.terms import Terms, Waiting
-from consensus.transfer import Incoming
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
 
 _NOWHERE = LogIndex(0)

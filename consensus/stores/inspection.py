@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from consensus import sqlite_log
-from consensus.crc import fallen_bit
-from consensus.frames import DamagedLogError, Frame
-from consensus.marker import Condition, Promises
 from consensus.ports import Recovered
-from consensus.recovery import Found, reconcile
 from consensus.snapshot import BEGINNING, Base
-from consensus.sqlite import BASE, HARD_STATE, REPLACED, SCRUB, decode_fact
+from consensus.stores import sqlite_log
+from consensus.stores.crc import fallen_bit
+from consensus.stores.frames import DamagedLogError, Frame
+from consensus.stores.marker import Condition, Promises
+from consensus.stores.recovery import Found, reconcile
+from consensus.stores.sqlite import BASE, HARD_STATE, REPLACED, SCRUB, decode_fact
 from consensus.types import Entry, HardState, LogIndex
 
 _FACTS: dict[str, type] = {HARD_STATE: HardState, BASE: Base, REPLACED: int}

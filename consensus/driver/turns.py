@@ -19,8 +19,8 @@ import asyncio
 from collections.abc import Callable
 
 from consensus.config import RaftConfig
-from consensus.core import RaftCore
-from consensus.inbox import Inbox
+from consensus.core.raft import RaftCore
+from consensus.driver.inbox import Inbox
 from consensus.messages import AppendRequest, Message
 from consensus.types import NodeId
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import msgspec
 
-from consensus.log import RaftLog
+from consensus.core.log import RaftLog
 from consensus.messages import (
     AppendResponse,
     AppendStatus,

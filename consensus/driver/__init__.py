@@ -1,0 +1,1 @@
+"""A member at work on asyncio: turns, stores, state machine, and whoever waits."""
