@@ -98,7 +98,8 @@ def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
     if details:
         body["details"] = details
     buyer = document.head.get("buyer")
-    checked = check_invoice(with_buyer(body, buyer))
+    encoded = encode_json(body)
+    checked = check_invoice(with_buyer(body, buyer), json_bytes=len(encoded))
     if not isinstance(checked, Checked):
         for problem in checked:
             _note(document, problem, lines)
@@ -111,7 +112,7 @@ def _plan_invoice(document: Document) -> tuple[PlannedInvoice, Original] | None:
         currency=currency,
         net=totals.net,
         tax=totals.tax,
-        body=encode_json(body),
+        body=encoded,
     )
     groups = {group.rate: OriginalGroup(group.net, group.tax) for group in totals.groups}
     return planned, Original(currency, groups, lines)
