@@ -26,6 +26,8 @@ UV_VERSION := 0.13.8
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	$(if $(UPGRADE),--upgrade)
+# Slow tests wait for clocks and elections half of their time: more workers than cores.
+WORKERS ?= 3
 FAST := not slow and not compose and not soak
 SLOW := slow and not compose and not soak
 
@@ -135,7 +137,7 @@ test: $(INSTALLED) ## every test but containers and soak; T=FILE_OR_FOLDER and K
 else
 test: $(INSTALLED) browser-tools postgres-tools
 	$(BIN)/pytest -m '$(FAST)' -n 2 --dist worksteal
-	$(BIN)/pytest -m '$(SLOW)' -n 2 --dist loadfile
+	$(BIN)/pytest -m '$(SLOW)' -n $(WORKERS) --dist loadgroup
 endif
 
 .PHONY: test-compose

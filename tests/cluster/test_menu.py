@@ -219,6 +219,7 @@ async def is_taken(link: Link, kind: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("name", FOUR)
 def test_the_network_outlives_a_liar(tmp_path: Path, name: str) -> None:
     with running_cluster(tmp_path / "net") as cluster:
