@@ -23,7 +23,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import override
 
-from node.ledger.genesis import parse_genesis
+from node.ledger.genesis_file import parse_genesis
 from node.system.config import NodeConfig, load_config
 
 ROOT = Path(__file__).resolve().parent.parent

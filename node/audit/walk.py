@@ -24,7 +24,7 @@ from node.chain.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileBuilder
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
-from node.ledger.execution import BlockContext, CheckedTransaction, RowChange, named_blobs
+from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.operations import ByKey
@@ -215,7 +215,7 @@ class Walk:
         self.walked.transactions += len(checked)
         return checked
 
-    def _read(self, _: Sequence[CheckedTransaction], __: BlockContext) -> WalkedState:
+    def _read(self, *_: object) -> WalkedState:
         return self.walked.state
 
     def _check_blobs(

@@ -20,7 +20,8 @@ from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.run import Progress as Shown
 from node.cli.errors import UsageError
 from node.cli.output import console
-from node.ledger.genesis import Genesis, parse_genesis
+from node.ledger.genesis import Genesis
+from node.ledger.genesis_file import parse_genesis
 from node.storage.index_part import IndexPart
 from node.system.config import NodeConfig
 from node.system.loop import GC_THRESHOLDS

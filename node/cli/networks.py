@@ -59,7 +59,11 @@ def new(
 
 
 @network.command(
-    epilog=example("piaolian network assemble */card.toml --name trade --output network.toml")
+    epilog=example(
+        "piaolian network assemble */card.toml --name trade --output network.toml",
+        "piaolian network assemble */card.toml --governor all --threshold 3 "
+        "--term invoices.cancel_ms=3600000",
+    )
 )
 def assemble(
     cards: Annotated[list[Path], typer.Argument(metavar="CARD...", help="The members' cards.")],
@@ -74,11 +78,37 @@ def assemble(
     install: Annotated[
         Path | None, typer.Option(help="A node's folder: write network.toml and its peers there.")
     ] = None,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose rules hold; repeated. Default: all that this program knows."),
+    ] = None,
+    governor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Who decides on members; repeated, or `all`: each participant. "
+            "Default: the tax bureaus.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        int | None,
+        whole_option(least=1, about="Governors that must agree. Default: more than half."),
+    ] = None,
+    term: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A term that rules use, as invoices.cancel_ms=3600000; repeated.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the genesis from the members' cards, so that nobody sees another's key."""
-    from node.ledger.genesis import parse_genesis
-    from node.setup.cards import CARD_BYTES_MAX, network_text, parse_card
+    """Make the genesis from the members' cards, so that nobody sees another's key.
+
+    Every member who passes the same cards and options gets the same genesis.
+    """
+    from node.ledger.genesis_file import parse_genesis
+    from node.setup.cards import CARD_BYTES_MAX, Choices, network_text, parse_card
     from node.setup.network_files import install_network, utc_now
 
     parsed = []
@@ -88,7 +118,11 @@ def assemble(
                 parsed.append(parse_card(file.read(CARD_BYTES_MAX)))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: {reason_of(error)}") from error
-    text = network_text(parsed, name=name, created=created or utc_now())
+    given: dict[str, tuple[str, ...]] = {"domains": tuple(domain)} if domain else {}
+    choices = Choices(
+        governors=tuple(governor or ()), threshold=threshold, terms=_terms(term or []), **given
+    )
+    text = network_text(parsed, name=name, created=created or utc_now(), choices=choices)
     if output is not None:
         output.write_text(text)
     if install is not None:
@@ -99,6 +133,23 @@ def assemble(
     elif output is None and install is None:
         typer.echo(text, nl=False)
     message(f"network id {parse_genesis(text).network_id.hex()}: every member must see the same")
+
+
+def _terms(given: list[str]) -> dict[str, int]:
+    """Terms by name.
+
+    Raises:
+        UsageError: one is no NAME=VALUE, no whole number, or given twice.
+    """
+    terms: dict[str, int] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"[0-9]{1,16}", value):
+            raise UsageError(f"--term {text}: it is NAME=VALUE, with a whole number")
+        if name in terms:
+            raise UsageError(f"--term {name} is given twice")
+        terms[name] = int(value)
+    return terms
 
 
 @network.command(

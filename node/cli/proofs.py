@@ -11,7 +11,8 @@ from node.chain.evidence_file import is_evidence_file, verify_evidence_file
 from node.chain.verify import Verdict, verify_proof_file
 from node.cli.errors import OK, REFUSED, REFUSED_TRANSACTION, UsageError
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis, GenesisError, parse_genesis
+from node.ledger.genesis import Genesis, GenesisError
+from node.ledger.genesis_file import parse_genesis
 
 _FILE_BYTES_MAX = 1 << 20
 _GENESIS_BYTES_MAX = 1 << 20

@@ -16,7 +16,8 @@ from node.custody.keystore import load_keys, read_passphrase
 from node.demo.bench.members import Member
 from node.demo.bench.run import Figures, Plan, run_bench
 from node.demo.processes import LocalNode, find_nodes, start_nodes, stop_nodes
-from node.ledger.genesis import Genesis, parse_genesis
+from node.ledger.genesis import Genesis
+from node.ledger.genesis_file import parse_genesis
 from node.setup.network_files import create_network
 from node.system.loop import run_loop
 

@@ -30,6 +30,7 @@ class Code(IntEnum):
     PARTY_SIGNATURE_INVALID = 22
     RULE_FAULT = 23
     """The rules themselves failed over it: a fault of the program, on every node alike."""
+    DOMAIN_ABSENT = 24
 
     # Every invoice operation, 100–119.
     UNKNOWN_INVOICE = 100
@@ -210,6 +211,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.RULE_FAULT: (
         "The rules failed over it: a fault of the program. It changed nothing.",
         "账本规则在执行该交易时出错(程序缺陷),交易未产生任何变更。",
+    ),
+    Code.DOMAIN_ABSENT: (
+        "This network does not have the domain of that operation.",
+        "本网络未启用该操作所属的业务域。",
     ),
     Code.UNKNOWN_INVOICE: ("There is no such invoice.", "发票不存在。"),
     Code.WRONG_PARTY: ("This party may not do this.", "该当事方无权进行此操作。"),

@@ -226,7 +226,8 @@ class _Run:
             step.participant = author
             step.actor = author.id
             kind = type(operation)
-            if scope != ALL_SCOPES and not scope & scopes.get(kind, 0):
+            # Of a domain that the network has not, no scope is asked: it is refused as such.
+            if scope != ALL_SCOPES and not scope & scopes.get(kind, ALL_SCOPES):
                 code = Code.KEY_SCOPE
                 break
             rule = rules.get(kind)
@@ -263,15 +264,16 @@ class _Run:
     def _by_key(self, body: TransactionBody, wrapped: Operation) -> Code:
         """Apply an operation for the bare key that signed it, at most once.
 
-        NOT_PERMITTED also for an operation of a domain that these rules do not have.
+        Also asked of an operation of a domain that these rules do not have, which it refuses.
         """
         if not isinstance(wrapped, ByKey):
-            return Code.NOT_PERMITTED
+            return Code.DOMAIN_ABSENT
         operation = inner_operation(wrapped)
         if operation is None:
             return Code.MALFORMED
         if type(operation) not in self._rulebook.open_to_keys:
-            return Code.NOT_PERMITTED
+            known = type(operation) in self._rulebook.specs
+            return Code.NOT_PERMITTED if known else Code.DOMAIN_ABSENT
         message = message_of(body, wrapped)
         key = live_key(body.valid_until, live_id(wrapped.key, message))
         used = self._live.get(key) is not None

@@ -7,6 +7,7 @@ nobody has: each is an error when the rulebook is made, that is at import. Knows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, get_args
 
 from node.ledger.codes import Code, Table
@@ -137,8 +138,26 @@ def _check_tables(laws: Sequence[Law]) -> None:
                 raise RulebookError(f"{table!r} is of {owners[table]} and of {law.name}")
 
 
-RULEBOOK = Rulebook((MEMBERSHIP_LAW, INVOICES_LAW))
-"""Of every domain that this program knows."""
+LAWS = (MEMBERSHIP_LAW, INVOICES_LAW)
+"""Of every domain that this program knows. Who adds a domain adds its law here."""
+RULEBOOK = Rulebook(LAWS)
+
+
+@lru_cache(maxsize=16)
+def rulebook_of(domains: tuple[str, ...]) -> Rulebook:
+    """That of a network with these domains. What another domain attaches is absent with it.
+
+    Raises:
+        RulebookError: this program does not know one, or one needs another that is not there.
+    """
+    known = {law.name for law in LAWS}
+    for name in domains:
+        if name not in known:
+            raise RulebookError(
+                f"this program knows no domain {name!r}; it knows {', '.join(sorted(known))}"
+            )
+    laws = tuple(law for law in LAWS if law.name in domains)
+    return RULEBOOK if laws == RULEBOOK.laws else Rulebook(laws)
 
 
 def _check_union() -> None:

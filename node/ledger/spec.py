@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis
+from node.ledger.genesis import DomainTerms, Genesis
 from node.ledger.participants import Scope
 from node.ledger.reads import Reads
 from node.ledger.row_codec import TableKind
@@ -91,3 +91,7 @@ class Law:
     attached: tuple[Attached[Any], ...] = ()
     opening: Callable[[Genesis], Sequence[OpeningRow]] = _no_rows
     """Its rows of the state before the first block."""
+    terms: type[DomainTerms] | None = None
+    """Its terms and limits, which the genesis fixes; rules find them by `step.terms.of(kind)`."""
+    needed: bool = False
+    """Whether no network can be without it."""

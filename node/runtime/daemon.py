@@ -27,7 +27,8 @@ import structlog
 from node.api.security import TokenError
 from node.custody.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.custody.wallet import WalletError
-from node.ledger.genesis import Genesis, GenesisError, parse_genesis
+from node.ledger.genesis import Genesis, GenesisError
+from node.ledger.genesis_file import parse_genesis
 from node.runtime.voter import Node
 from node.storage.damage import (
     REBUILT,

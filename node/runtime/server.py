@@ -12,6 +12,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
@@ -27,8 +28,10 @@ from node.api.metrics import HttpMetrics, StatusCollector
 from node.api.routing import ACCESS_KEY, Api, Handler, Route
 from node.api.security import Gate, TokenSet
 from node.api.sessions import Sessions
+from node.domains.description import Domain
 from node.following.outcomes import WriteRefusal
-from node.runtime.domains import DOMAINS
+from node.ledger.codes import Code
+from node.runtime.domains import DOMAINS, absent_from
 from node.runtime.routes import document, routes_of
 from node.services.ports import NodeFacade
 from node.storage.damage import is_full
@@ -67,6 +70,7 @@ def create_app(
     tokens: TokenSet,
     registry: CollectorRegistry,
     clock: Clock,
+    domains: tuple[Domain, ...] = DOMAINS,
 ) -> web.Application:
     """The application of one node.
 
@@ -78,6 +82,7 @@ def create_app(
         tokens: Who may ask.
         registry: Where the API's metrics and the node's gauges are registered.
         clock: Wall and monotonic time.
+        domains: Those of the network; asked for another, the API says that it is absent.
     """
 
     def monotonic_s() -> float:
@@ -86,7 +91,7 @@ def create_app(
     status = node.status()
     sessions = Sessions(f"{status.network_id}/{status.node}", monotonic_s)
     api = Api(config, node, index, registry, sessions, clock.time_ms, services=services)
-    api.document = document(DOMAINS, status.version)
+    api.document = document(domains, status.version)
     registry.register(StatusCollector(node, clock.time_ms))
     gate = Gate(config, tokens, monotonic_s, sessions.scope)
     app = web.Application(
@@ -94,7 +99,10 @@ def create_app(
         client_max_size=config.batch_bytes_max,
     )
     app[API_KEY] = api
-    for route in (*routes_of(DOMAINS), *pages.PAGES):
+    absent = [
+        _absent(domain, route) for domain in absent_from(domains) for route in domain.routes()
+    ]
+    for route in (*routes_of(domains), *pages.PAGES, *absent):
         bound = _bind(api, gate, route)
         app.router.add_route(route.method, route.path, bound)
         if route.method == "GET" and route.answers.get(200) != "text/event-stream":
@@ -115,6 +123,7 @@ class ApiServer:
         tokens: TokenSet,
         registry: CollectorRegistry,
         clock: Clock | None = None,
+        domains: tuple[Domain, ...] = DOMAINS,
     ) -> None:
         self._config = config
         self._node = node
@@ -123,6 +132,7 @@ class ApiServer:
         self._tokens = tokens
         self._registry = registry
         self._clock = clock or SystemClock()
+        self._domains = domains
         self._runner: ApiRunner | None = None
 
     async def start(self) -> None:
@@ -139,6 +149,7 @@ class ApiServer:
             self._tokens,
             self._registry,
             self._clock,
+            self._domains,
         )
         # aiohttp logs every malformed request with its bytes and a stack trace. Faults of
         # handlers are logged here; what a client gets wrong is only counted.
@@ -181,6 +192,16 @@ class ApiServer:
         """The port bound; useful when 0 was asked for."""
         assert self._runner is not None, "started"
         return int(self._runner.addresses[0][1])
+
+
+def _absent(domain: Domain, route: Route) -> Route:
+    """A route of a domain that the network does not have: it says so, to whom it would answer."""
+
+    async def handle(_: Api, __: web.Request) -> web.StreamResponse:
+        detail = f"this network does not have the domain {domain.name!r}"
+        raise ApiError(404, Code.DOMAIN_ABSENT.name, detail)
+
+    return replace(route, handler=handle)
 
 
 async def _close_streams(app: web.Application) -> None:

@@ -48,7 +48,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.signing import secret_key
 from node.peers.messages import NONCE_BYTES
 from node.peers.router import Links
-from node.runtime.domains import DOMAINS, index_parts, position_files
+from node.runtime.domains import domains_of, index_parts, position_files
 from node.runtime.halting import Halting
 from node.runtime.installed import InstalledDomains
 from node.runtime.server import ApiServer
@@ -361,7 +361,7 @@ class Node:
         )
         self._signer = Signer(self._key_file, participant.id, self._members, self._keyring)
         domains = InstalledDomains(
-            DOMAINS,
+            domains_of(genesis),
             NodeParts(
                 network_id=voters.network_id,
                 participant=participant.id,
@@ -665,5 +665,12 @@ class Node:
         tokens = self._token_files.load()
         registry = prometheus_client.CollectorRegistry()
         return ApiServer(
-            config, self._desk, self._domains.services, index, tokens, registry, self._clock
+            config,
+            self._desk,
+            self._domains.services,
+            index,
+            tokens,
+            registry,
+            self._clock,
+            domains_of(self._genesis),
         )

@@ -6,7 +6,7 @@ Knows no secret key and writes no file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -15,7 +15,9 @@ from nacl.signing import SigningKey, VerifyKey
 from stdnum.cn import uscc
 
 from node.custody.keystore import NodeKeys
-from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, RoleName, parse_genesis
+from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, RoleName, Terms
+from node.ledger.genesis_file import parse_genesis
+from node.ledger.rulebook import LAWS
 from node.ledger.text import check_form, plain_reason, whole
 from node.ledger.types import ROLE_NAMES, Code18, ParticipantName
 from node.system.config import ADDRESS
@@ -133,7 +135,25 @@ def card_text(card: NodeCard) -> str:
     return "\n".join(lines) + "\n"
 
 
-def network_text(cards: Sequence[NodeCard], *, name: str, created: str) -> str:
+EVERY_PARTICIPANT = "all"
+"""In the place of governors: each participant governs."""
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What members agree on beside their cards; what is left out is as the program chooses."""
+
+    domains: tuple[str, ...] = tuple(law.name for law in LAWS)
+    governors: tuple[str, ...] = ()
+    """Participants' ids; the tax bureaus when there are none named."""
+    threshold: int | None = None
+    """Governors that must agree; more than half of them when not said."""
+    terms: Mapping[str, int] = {}
+    """By name: `validity_heights`, and `<domain>.<term>`."""
+
+
+def network_text(
+    cards: Sequence[NodeCard], *, name: str, created: str, choices: Choices | None = None
+) -> str:
     """The `network.toml` of these members. Equal input gives equal text, in any order of cards.
 
     Raises:
@@ -141,18 +161,20 @@ def network_text(cards: Sequence[NodeCard], *, name: str, created: str) -> str:
     """
     if len(cards) > VOTERS_MAX:
         raise GenesisError(f"at most {VOTERS_MAX} nodes can vote; there are {len(cards)} cards")
+    choices = choices or Choices()
     ordered = sorted(cards, key=lambda card: card.node)
-    bureaus = [card.participant for card in ordered if "tax_bureau" in card.roles]
-    governors = list(dict.fromkeys(bureaus)) or [ordered[0].participant] if ordered else []
+    governors = _governors(ordered, choices)
     text = "\n".join(
         [
             _HEAD.format(
                 name=_toml(name),
                 created=_toml(created),
+                domains=_toml(list(choices.domains)),
                 rates=_toml(list(TAX_RATES)),
                 governors=_toml(governors),
-                threshold=len(governors) // 2 + 1,
+                threshold=_threshold(governors, choices),
             ),
+            *_terms(choices),
             *_participants(ordered),
             _VOTERS_COMMENT,
             *(_voter(card) for card in ordered),
@@ -160,6 +182,60 @@ def network_text(cards: Sequence[NodeCard], *, name: str, created: str) -> str:
     )
     parse_genesis(text)
     return text
+
+
+def _governors(cards: Sequence[NodeCard], choices: Choices) -> list[str]:
+    participants = list(dict.fromkeys(card.participant for card in cards))
+    if choices.governors == (EVERY_PARTICIPANT,):
+        return participants
+    for governor in choices.governors:
+        if governor not in participants:
+            raise GenesisError(f"governor {governor!r} is none of the participants of the cards")
+    bureaus = [card.participant for card in cards if "tax_bureau" in card.roles]
+    return list(choices.governors or dict.fromkeys(bureaus)) or participants[:1]
+
+
+def _threshold(governors: Sequence[str], choices: Choices) -> int:
+    if choices.threshold is None:
+        return len(governors) // 2 + 1
+    if not 1 <= choices.threshold <= len(governors):
+        raise GenesisError(
+            f"threshold {choices.threshold}: it must be 1 to {len(governors)}, the number of"
+            " governors"
+        )
+    return choices.threshold
+
+
+def _terms(choices: Choices) -> Iterator[str]:
+    """The tables of terms, each complete, so that the file says all that is hashed."""
+    given = dict(choices.terms)
+    heights = given.pop("validity_heights", Terms().validity_heights)
+    yield "[terms]\n# A transaction is valid for at most this many blocks."
+    yield f"validity_heights = {heights}\n"
+    kinds = {law.name: law.terms for law in LAWS}
+    for domain in dict.fromkeys(choices.domains):
+        kind = kinds.get(domain)
+        if kind is None:
+            continue  # the check of the whole file says what is wrong with an unknown one
+        yield f"[terms.{domain}]\n# {kind.__doc__}"
+        rows = [
+            (f"{name} = {given.pop(f'{domain}.{name}', default)}", kind.meanings.get(name))
+            for name, default in msgspec.structs.asdict(kind()).items()
+        ]
+        width = max(len(row) for row, _ in rows)
+        yield "".join(
+            f"{row:<{width}}  # {meaning}\n" if meaning else f"{row}\n" for row, meaning in rows
+        )
+    if given:
+        known = [
+            "validity_heights",
+            *(
+                f"{domain}.{name}"
+                for domain in choices.domains
+                for name in getattr(kinds.get(domain), "__struct_fields__", ())
+            ),
+        ]
+        raise GenesisError(f"no term {min(given)!r} here; there are: {', '.join(known)}")
 
 
 _HEAD = """\
@@ -172,6 +248,8 @@ created = {created}
 # Quota and thresholds are counted in this currency (ISO 4217).
 home_currency = "CNY"
 rules_version = 1
+# Whose rules hold here; what is of no other domain is refused.
+domains = {domains}
 # Tax rates in force, in basis points, until the tax bureau publishes others.
 tax_rates = {rates}
 # Who decides on members and voters, and how many of them must agree.
@@ -179,19 +257,6 @@ governors = {governors}
 threshold = {threshold}
 # Where days and months begin, in minutes ahead of UTC: 480 in China.
 utc_offset_minutes = 0
-
-[terms]
-# In milliseconds, counted in block time.
-cancel_ms = 86400000        # an untouched invoice can be cancelled for 24 h
-red_confirm_ms = 259200000  # a red-letter form waits 72 h for the counterparty
-red_issue_ms = 259200000    # a confirmed form must be issued within 72 h
-respond_ms = 1296000000     # the buyer responds within 15 days
-lock_ms = 2592000000        # a reimburser's lock holds 30 days
-offer_ms_max = 2592000000   # an offer is open for at most 30 days
-hold_ms_max = 259200000     # an issuing hold ends by itself within 72 h
-uphold_ms_max = 2592000000  # or, upheld by two keys of the bureau, within 30 days
-# A transaction is valid for at most this many blocks.
-validity_heights = 100000
 """
 
 _VOTERS_COMMENT = """\

@@ -29,7 +29,8 @@ from node.custody.keystore import (
     save_keys,
     write_private,
 )
-from node.ledger.genesis import VOTERS_MAX, Genesis, parse_genesis
+from node.ledger.genesis import VOTERS_MAX, Genesis
+from node.ledger.genesis_file import parse_genesis
 from node.ledger.types import ROLE_NAMES
 from node.setup.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
 from node.storage.marker import MARKER_FILE, Marker

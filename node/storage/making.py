@@ -23,10 +23,11 @@ from node.ledger.execution import (
     execute_block,
 )
 from node.ledger.genesis import Genesis
+from node.ledger.rulebook import Rulebook, rulebook_of
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import Head
 
-Read = Callable[[Sequence[CheckedTransaction], BlockContext], StateView]
+Read = Callable[[Sequence[CheckedTransaction], BlockContext, Rulebook], StateView]
 
 
 class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
@@ -92,6 +93,7 @@ class BlockMaker:
         self._genesis = genesis
         self._network_id = genesis.network_id
         self._voters_hash = voters_hash
+        self._rulebook = rulebook_of(genesis.domains)
 
     def make(
         self,
@@ -118,7 +120,8 @@ class BlockMaker:
             home_currency=self._genesis.home_currency,
             utc_offset_minutes=self._genesis.utc_offset_minutes,
         )
-        outcome = execute_block(read(checked, context), context, checked)
+        rulebook = self._rulebook
+        outcome = execute_block(read(checked, context, rulebook), context, checked, rulebook)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
         made = MadeBlock(
             context,

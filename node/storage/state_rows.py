@@ -23,6 +23,7 @@ from node.ledger.execution import (
     footprint,
 )
 from node.ledger.faults import FAULTS_KEPT_MAX
+from node.ledger.rulebook import Rulebook
 from node.ledger.stored import UnreadableStateError
 from node.storage.database import insert_many
 
@@ -103,10 +104,13 @@ def scan_rows(connection: sqlite3.Connection, scan: Scan) -> list[tuple[bytes, b
 
 
 def prefetch(
-    connection: sqlite3.Connection, checked: Sequence[CheckedTransaction], context: BlockContext
+    connection: sqlite3.Connection,
+    checked: Sequence[CheckedTransaction],
+    context: BlockContext,
+    rulebook: Rulebook,
 ) -> PrefetchedState:
     """Everything that these transactions may read."""
-    wanted = footprint(checked, context)
+    wanted = footprint(checked, context, rulebook)
     for txid, error in wanted.faults[:FAULTS_KEPT_MAX]:
         _log.error("footprint failed", transaction=txid.hex(), exc_info=error)
     rows: dict[Table, Mapping[bytes, bytes | None]] = {

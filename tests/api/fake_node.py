@@ -48,6 +48,7 @@ from node.ledger.transaction import (
 )
 from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.storage.index import QueryIndex
+from tests.terms import make_terms
 
 ISSUER = "91350100M000100Y43"
 BUYER = "91110000600037341L"
@@ -159,7 +160,7 @@ class FakeNode:
 
     @property
     def terms(self) -> Terms:
-        return Terms()
+        return make_terms()
 
     @property
     def utc_offset_minutes(self) -> int:

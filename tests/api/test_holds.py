@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from msgspec.structs import asdict, replace
 
 from node.ledger.codes import Table
-from node.ledger.genesis import Terms
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.invoices.hold_rows import HoldRow, hold_key
+from node.ledger.invoices.terms import InvoicesTerms
+from node.ledger.membership.terms import MembershipTerms
 from node.ledger.row_codec import encode_row
 from tests.api.client import NOW_MS, ApiClient
 from tests.api.fake_holds import FakeHolds
 from tests.api.fake_node import ISSUER, FakeNode
+from tests.terms import make_terms
 
 PATH = f"/v1/issuers/{ISSUER}/hold"
 UNTIL = "2026-12-30T00:00:00Z"
@@ -98,4 +99,7 @@ async def test_a_hold_is_shown_with_its_cause_to_whom_it_opens_for(
 
 async def test_the_terms_are_all_those_of_the_genesis(api: ApiClient) -> None:
     answer = await api.get("/v1/terms")
-    assert (answer.status, answer.json) == (200, msgspec.to_builtins(asdict(Terms())))
+    terms = make_terms()
+    of_domains = asdict(terms.of(MembershipTerms)) | asdict(terms.of(InvoicesTerms))
+    assert answer.status == 200
+    assert answer.json == {"validity_heights": terms.validity_heights, **of_domains}

@@ -17,10 +17,12 @@ from node.chain.proof import Proof, build_proof
 from node.chain.tiles import TileBuilder, TileSubtrees
 from node.chain.voters import VoterSet
 from node.ledger import signing
-from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
+from node.ledger.genesis import Genesis, ParticipantDocument, VoterDocument
 from node.ledger.invoices.operations import WithdrawOffer
 from node.ledger.operations import Operation
+from node.ledger.rulebook import LAWS
 from node.ledger.transaction import TransactionBody, encode_body, signed_bytes
+from tests.terms import make_terms
 
 AUTHOR = "91310000MA1FL0000N"
 NODES = ("bureau", "issuer", "payer", "reimburser", "bank", "customs", "police")
@@ -46,7 +48,7 @@ def make_genesis(voters: int = 4, name: str = "demo") -> Genesis:
         tax_rates=(1300,),
         governors=(AUTHOR,),
         threshold=1,
-        terms=Terms(),
+        terms=make_terms(),
         participants=(
             ParticipantDocument(
                 id=AUTHOR,
@@ -72,16 +74,23 @@ def make_genesis(voters: int = 4, name: str = "demo") -> Genesis:
 def genesis_text(genesis: Genesis) -> str:
     """The `network.toml` of a genesis. Strings and lists of JSON are TOML too."""
     fields = msgspec.structs.asdict(genesis)
+    terms = fields.pop("terms")
     tables = {
-        "[terms]": [msgspec.structs.asdict(fields.pop("terms"))],
+        "[terms]": [{"validity_heights": terms.validity_heights}],
+        **{f"[terms.{name}]": [_terms(name, values)] for name, values in terms.domains},
         "[[participant]]": [msgspec.structs.asdict(row) for row in fields.pop("participants")],
         "[[voter]]": [msgspec.structs.asdict(row) for row in fields.pop("voters")],
     }
-    lines = ["[network]", *_rows(fields)]
+    lines = ["[network]", *_rows({**fields, "domains": genesis.domains})]
     for header, rows in tables.items():
         for row in rows:
             lines += [header, *_rows(row)]
     return "\n".join(lines) + "\n"
+
+
+def _terms(domain: str, values: tuple[int, ...]) -> dict[str, object]:
+    kind = next(law.terms for law in LAWS if law.name == domain)
+    return {} if kind is None else dict(zip(kind.__struct_fields__, values, strict=True))
 
 
 def _rows(table: Mapping[str, object]) -> list[str]:

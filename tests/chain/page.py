@@ -9,6 +9,8 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
+
 from node.chain.checkpoint import cosignature_message, sign_origin
 from node.chain.disclosure import commit, disclose, items_of
 from node.chain.evidence import RootEvidence, RootStatement
@@ -22,6 +24,7 @@ from node.chain.verify import verify_proof_file
 from node.ledger.codes import Code
 from node.ledger.genesis import Terms
 from node.ledger.invoices.operations import IssueInvoice, RateGroup, SignOffer
+from node.ledger.rulebook import LAWS
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, TIME_S, Network, genesis_text, make_leaf, seed
 from tests.chain.test_excuse import evidence as led_astray
@@ -107,11 +110,18 @@ def render(text: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}{made[found[2]]}{found[4]}", text)
 
 
-def terms() -> str:
-    """The terms and their defaults, in the order of the array, as the page lists them."""
-    defaults = Terms()
-    names = defaults.__struct_fields__
-    return ", ".join(f"`{name}` {json.dumps(getattr(defaults, name))}" for name in names)
+def terms() -> list[str]:
+    """The terms and their defaults, in the order of the arrays, as the page lists them."""
+    own = (
+        f"`[terms]` | an integer, with the value that stands for an absent key: {_listed(Terms())}"
+    )
+    kinds = [law.terms for law in LAWS if law.terms is not None]
+    return [own, *(f"`[terms.{k.domain}]` | integers, as above: {_listed(k())}" for k in kinds)]
+
+
+def _listed(defaults: msgspec.Struct) -> str:
+    values = msgspec.structs.asdict(defaults)
+    return ", ".join(f"`{n}` {json.dumps(v)}" for n, v in values.items() if isinstance(v, int))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from node.ledger.genesis import GenesisError, parse_genesis
+from node.ledger.genesis import GenesisError
+from node.ledger.genesis_file import parse_genesis
 from node.setup.cards import CardError, parse_card
 from node.system.config import ConfigError, is_loopback, load_config, split_address
 

@@ -9,7 +9,8 @@ from stdnum.cn import uscc
 
 from node.command import main
 from node.custody.keystore import INTERACTIVE, generate_keys, load_keys, read_passphrase
-from node.ledger.genesis import GenesisError, parse_genesis
+from node.ledger.genesis import GenesisError
+from node.ledger.genesis_file import parse_genesis
 from node.ledger.types import Role
 from node.setup.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
 from node.setup.network_files import (

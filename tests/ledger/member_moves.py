@@ -23,6 +23,7 @@ from node.ledger.invoices.hold_rows import decode_hold, hold_key
 from node.ledger.invoices.region_rows import decode_region
 from node.ledger.invoices.register_rows import decode_allotment
 from node.ledger.invoices.rows import FormState, InvoiceRow
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.membership import operations as ms
 from node.ledger.membership.keys import possession_message
 from node.ledger.membership.rows import (
@@ -229,7 +230,11 @@ class MemberMoves:
         row = self._blue(draw)
         waiting = [form for form in row.forms if form.state is not FormState.ISSUED]
         form = waiting[draw[1] % len(waiting)] if waiting else None
-        if form is not None and self.world.now - form.since > self.world.genesis.terms.red_issue_ms:
+        if (
+            form is not None
+            and self.world.now - form.since
+            > self.world.genesis.terms.of(InvoicesTerms).red_issue_ms
+        ):
             gone = ops.WithdrawRedLetter(row.number, form.id)
             return BUREAU, ops.ActForRetired(row.issuer, gone)
         groups, net, tax = group_left(row, form.amount if form else 1)

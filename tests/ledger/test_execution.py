@@ -20,7 +20,6 @@ from node.ledger.execution import (
     footprint,
 )
 from node.ledger.footprint import EXPIRED_MIN
-from node.ledger.genesis import Terms
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import AllotSegment
 from node.ledger.operations import ByKey, DirectOperation
@@ -54,6 +53,7 @@ from tests.ledger.world import (
     open_registers,
     opened,
 )
+from tests.terms import make_terms
 
 BLUE = number(0)
 SEED = bytes(range(32))
@@ -80,7 +80,7 @@ ENVELOPES: list[tuple[Code, dict[str, object]]] = [
 def test_a_bad_envelope_leaves_no_leaf_and_no_record(
     code: Code, changed: dict[str, object]
 ) -> None:
-    world = opened(make_genesis(Terms(validity_heights=1_000)))
+    world = opened(make_genesis(make_terms(validity_heights=1_000)))
     before = dict(world.store)
     result = world.block([world.transaction(SELLER, [make_issue()], **changed)]).results[0]
     assert (result.code, result.operation, result.leaf) == (code, None, False)
@@ -90,13 +90,13 @@ def test_a_bad_envelope_leaves_no_leaf_and_no_record(
 
 @pytest.mark.parametrize("valid_until", [2, 2 + 1_000])
 def test_the_first_and_the_last_height_of_validity_count(valid_until: int) -> None:
-    world = opened(make_genesis(Terms(validity_heights=1_000)))
+    world = opened(make_genesis(make_terms(validity_heights=1_000)))
     transaction = world.transaction(SELLER, [make_issue()], valid_until=valid_until)
     assert world.block([transaction]).results[0].code is Code.OK
 
 
 def test_genesis_cannot_lengthen_the_window_past_the_formats_limit() -> None:
-    world = opened(make_genesis(Terms(validity_heights=10**9)))
+    world = opened(make_genesis(make_terms(validity_heights=10**9)))
     transaction = world.transaction(SELLER, [make_issue()], valid_until=2 + 100_001)
     assert world.block([transaction]).results[0].code is Code.VALIDITY_TOO_LONG
 
@@ -499,5 +499,5 @@ PINNED_DIGEST = "03a221ca23155bbc4477b32395dafa05319671cdbbd0e07968f045c1d8222f5
 def test_month_and_date_are_those_of_the_block_time_in_utc(
     time_ms: int, month: int, date: str
 ) -> None:
-    context = BlockContext(bytes(32), 1, time_ms, "CNY", Terms())
+    context = BlockContext(bytes(32), 1, time_ms, "CNY", make_terms())
     assert (context.month, context.date) == (month, date)

@@ -22,21 +22,25 @@ from node.ledger.operation import Shape
 from node.ledger.participants import Scope
 from node.ledger.reads import Reads
 from node.ledger.row_codec import TableKind
-from node.ledger.rulebook import RULEBOOK, Rulebook, RulebookError
+from node.ledger.rulebook import RULEBOOK, Rulebook, RulebookError, rulebook_of
 from node.ledger.spec import Law, OperationSpec, also
 from node.ledger.step import Step
+from tests.ledger.membership.test_keys import adding, fresh, signed_by
 from tests.ledger.world import (
     BUREAU,
     SECOND_BUREAU,
     SELLER,
     World,
     issued,
+    make_genesis,
     make_issue,
     make_red,
     number,
 )
+from tests.terms import make_terms
 
 BLUE = number(0)
+SEED = bytes(31) + b"k"
 KEY = b"made-up"
 LIMIT = 100
 
@@ -239,7 +243,55 @@ def test_it_runs_for_an_issuer_that_has_retired_too() -> None:
     assert tally(world) == Tally(1, 50)
 
 
+# --- Networks without a domain ---
+
+
+def world_without_invoices() -> World:
+    return World(make_genesis(make_terms(("membership",))))
+
+
 def test_an_operation_of_a_domain_that_is_not_there_is_refused() -> None:
-    world = issued()
-    world.rulebook = Rulebook((MEMBERSHIP_LAW,))
-    assert world.code(SELLER, make_issue(1)) is Code.NOT_PERMITTED
+    world = world_without_invoices()
+
+    result = world.run(SELLER, make_issue(1))
+    assert (result.code, result.operation, result.leaf) == (Code.DOMAIN_ABSENT, 0, True)
+    carried, _ = world.by_key(SEED, BUREAU, ops.OfferInvoice(BLUE, BUREAU, 9))
+    assert world.block([carried]).results[0].code is Code.DOMAIN_ABSENT
+    world.ok(BUREAU, Propose(Retire(SELLER), "closed its doors", 0))
+
+
+def test_a_key_of_any_scope_hears_that_the_domain_is_absent() -> None:
+    world = world_without_invoices()
+    world.ok(SELLER, adding(world, 1, scope=int(Scope.KEYS)))
+
+    assert signed_by(world, fresh(1), make_issue(1)) is Code.DOMAIN_ABSENT
+
+
+def test_its_rows_are_not_opened_and_its_tables_not_known() -> None:
+    world = world_without_invoices()
+
+    assert Table.TAX_RATES not in {table for table, _ in world.store}
+    assert Table.INVOICE not in {kind.table for kind in rulebook_of(("membership",)).tables}
+    assert Table.TAX_RATES in {table for table, _ in World().store}
+
+
+def test_the_order_in_which_a_genesis_names_domains_makes_no_other_rules() -> None:
+    assert rulebook_of(("invoices", "membership")) is RULEBOOK
+
+
+def test_what_a_domain_attaches_is_absent_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.ledger.rulebook.LAWS", (MEMBERSHIP_LAW, INVOICES_LAW, MADE_UP))
+    rulebook_of.cache_clear()
+    try:
+        with_it = rulebook_of(("membership", "invoices", MADE_UP.name))
+        assert set(with_it.attached) == {ops.IssueRedLetter}
+        assert rulebook_of(("membership", "invoices")).attached == {}
+        with pytest.raises(RulebookError, match="IssueRedLetter, which no law has"):
+            rulebook_of(("membership", MADE_UP.name))
+    finally:
+        rulebook_of.cache_clear()
+
+
+def test_a_domain_that_this_program_does_not_know_ends_the_start() -> None:
+    with pytest.raises(RulebookError, match="knows no domain 'barter'; it knows invoices, memb"):
+        rulebook_of(("membership", "barter"))

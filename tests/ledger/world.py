@@ -40,7 +40,7 @@ from node.ledger.invoices.register_rows import (
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.participants import decode_participant
-from node.ledger.rulebook import RULEBOOK
+from node.ledger.rulebook import rulebook_of
 from node.ledger.signing import public_key, sign
 from node.ledger.state import State, TableState
 from node.ledger.stored import UnreadableStateError
@@ -51,6 +51,7 @@ from node.ledger.transaction import (
     encode_body,
     encode_wire,
 )
+from tests.terms import make_terms
 
 BUREAU = "91440300MA5DA7AE09"
 SELLER = "91440300MA5DB7AE01"
@@ -114,7 +115,7 @@ def make_genesis(terms: Terms | None = None) -> Genesis:
         tax_rates=(0, 600, 1300),
         governors=(BUREAU, SECOND_BUREAU, THIRD_BUREAU),
         threshold=2,
-        terms=terms or Terms(),
+        terms=terms or make_terms(),
         participants=participants,
         voters=(voter,),
     )
@@ -133,7 +134,7 @@ class World:
 
     def __init__(self, genesis: Genesis | None = None) -> None:
         self.genesis = genesis or make_genesis()
-        self.rulebook = RULEBOOK
+        self.rulebook = rulebook_of(self.genesis.domains)
         self.network_id = self.genesis.network_id
         self.store: dict[tuple[Table, bytes], bytes] = {}
         self.height = 0
@@ -214,7 +215,7 @@ class World:
 
     def _refusals(self, operation: Operation) -> frozenset[Code]:
         """What the rulebook says an operation may be refused with."""
-        every = frozenset({Code.KEY_SCOPE, Code.RULE_FAULT, Code.NOT_PERMITTED})
+        every = frozenset({Code.KEY_SCOPE, Code.RULE_FAULT, Code.NOT_PERMITTED, Code.DOMAIN_ABSENT})
         if isinstance(operation, ByKey):
             inner = inner_operation(operation)
             own = frozenset({Code.MALFORMED, Code.PARTY_SIGNATURE_INVALID})

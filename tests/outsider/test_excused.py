@@ -19,7 +19,8 @@ from node.chain.evidence import (
 from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
 from node.chain.excuse import Excuse
 from node.chain.merkle import leaf_hash
-from node.ledger.genesis import GenesisError, parse_genesis
+from node.ledger.genesis import GenesisError
+from node.ledger.genesis_file import parse_genesis
 from tests.chain import test_excuse as astray
 from tests.chain.mutations import mutations
 from tests.chain.page import PAGE, blocks

@@ -26,7 +26,8 @@ from node.chain.evidence import (
 )
 from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
 from node.chain.verify import verify_proof_file
-from node.ledger.genesis import GenesisError, parse_genesis
+from node.ledger.genesis import GenesisError
+from node.ledger.genesis_file import parse_genesis
 from tests.chain.mutations import mutations
 from tests.chain.network import genesis_text
 from tests.chain.page import PAGE, blocks

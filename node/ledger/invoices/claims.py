@@ -23,6 +23,7 @@ from node.ledger.invoices.rows import (
     Response,
     SubmissionRow,
 )
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.participants import PARTICIPANTS, ParticipantState
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
@@ -173,4 +174,4 @@ def replace_claims(invoice: InvoiceRow, changed: Iterable[ClaimRow]) -> None:
 
 
 def _lapsed(step: Step, claim: ClaimRow) -> bool:
-    return step.now - claim.claimed_at > step.terms.lock_ms
+    return step.now - claim.claimed_at > step.terms.of(InvoicesTerms).lock_ms

@@ -9,6 +9,7 @@ from __future__ import annotations
 from node.ledger.codes import Code
 from node.ledger.invoices.operations import OfferInvoice, RefuseOffer, SignOffer, WithdrawOffer
 from node.ledger.invoices.rows import FormState, InvoiceRow, OfferRow
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.participants import PARTICIPANTS, ParticipantState
 from node.ledger.step import Step
 
@@ -27,7 +28,7 @@ def offer(step: Step, invoice: InvoiceRow, op: OfferInvoice) -> Code:
         return Code.UNKNOWN_PARTY
     if op.expires <= step.now:
         return Code.OFFER_EXPIRED
-    if op.expires - step.now > step.terms.offer_ms_max:
+    if op.expires - step.now > step.terms.of(InvoicesTerms).offer_ms_max:
         return Code.PERIOD_INVALID
     if invoice.open_offer(step.now) is not None:
         return Code.OFFER_OPEN

@@ -32,6 +32,7 @@ from node.ledger.invoices.rows import (
     order_key,
 )
 from node.ledger.invoices.tax import tax_half_up
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.step import Note, Step
 from node.ledger.types import Role
 
@@ -90,7 +91,7 @@ def cancel(step: Step, invoice: InvoiceRow, op: CancelInvoice) -> Code:  # noqa:
         and invoice.response not in _ACCEPTED
     )
     fresh = (
-        step.now - invoice.issued_at <= step.terms.cancel_ms
+        step.now - invoice.issued_at <= step.terms.of(InvoicesTerms).cancel_ms
         and step.context.month_at(invoice.issued_at) == step.month
     )
     if not (untouched and fresh):

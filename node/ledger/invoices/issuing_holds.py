@@ -28,6 +28,7 @@ from node.ledger.invoices.hold_rows import (
     cause_key,
     hold_key,
 )
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.participants import PARTICIPANTS, Scope, find_key
 from node.ledger.signing import verify
 from node.ledger.step import Step
@@ -43,7 +44,7 @@ def put(step: Step, op: HoldIssuing) -> Code:
         return Code.UNKNOWN_PARTY
     if Role.ISSUER not in issuer.roles:
         return Code.NOT_PERMITTED
-    if not step.now < op.until <= step.now + step.terms.hold_ms_max:
+    if not step.now < op.until <= step.now + step.terms.of(InvoicesTerms).hold_ms_max:
         return Code.PERIOD_INVALID
     causes = step.state[HOLD_CAUSES]
     keys = (cause_key(op.issuer, op.cause), cause_key(op.issuer, op.reference.encode()))
@@ -79,7 +80,7 @@ def uphold(step: Step, op: UpholdHold) -> Code:
         return Code.ALREADY_HELD
     if not op.reason:
         return Code.REASON_REQUIRED
-    if not row.until < op.until <= step.now + step.terms.uphold_ms_max:
+    if not row.until < op.until <= step.now + step.terms.of(InvoicesTerms).uphold_ms_max:
         return Code.PERIOD_INVALID
     if not _second_key_agrees(step, op):
         return Code.SECOND_KEY_NEEDED

@@ -41,6 +41,7 @@ from node.ledger.invoices.rows import (
     SHARES,
     DiscrepancyKind,
 )
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.participants import Scope
 from node.ledger.spec import Facts, Law, OpeningRow, OperationSpec, own_blobs
 
@@ -159,4 +160,5 @@ INVOICES_LAW = Law(
         HOLD_CAUSES,
     ),
     opening=_opening,
+    terms=InvoicesTerms,
 )

@@ -42,6 +42,7 @@ from node.ledger.invoices.rows import (
     OrderRow,
     order_key,
 )
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.step import Note, Step
 
 ISSUING_ERROR = 1
@@ -343,8 +344,8 @@ def _requested_of_other(step: Step, invoice: InvoiceRow, number: int) -> FormRow
 
 def _lapsed(step: Step, form: FormRow) -> bool:
     confirmed = form.state is FormState.CONFIRMED
-    term = step.terms.red_issue_ms if confirmed else step.terms.red_confirm_ms
-    return step.now - form.since > term
+    terms = step.terms.of(InvoicesTerms)
+    return step.now - form.since > (terms.red_issue_ms if confirmed else terms.red_confirm_ms)
 
 
 def _replace_form(invoice: InvoiceRow, changed: FormRow) -> None:

@@ -9,6 +9,7 @@ from node.ledger.codes import Code
 from node.ledger.invoices.operations import LapseResponse, RespondInvoice, RuleDispute
 from node.ledger.invoices.paying import owe_back_what_is_over
 from node.ledger.invoices.rows import InvoiceRow, Response
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.step import Step
 from node.ledger.types import Role
 
@@ -67,4 +68,4 @@ def rule(step: Step, invoice: InvoiceRow, op: RuleDispute) -> Code:
 
 def deadline_passed(step: Step, invoice: InvoiceRow) -> bool:
     """Whether the buyer's term for an answer is over at the block's time."""
-    return step.now - invoice.issued_at > step.terms.respond_ms
+    return step.now - invoice.issued_at > step.terms.of(InvoicesTerms).respond_ms

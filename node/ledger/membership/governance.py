@@ -37,6 +37,7 @@ from node.ledger.membership.rows import (
     ProposalRow,
     ProposalState,
 )
+from node.ledger.membership.terms import MembershipTerms
 from node.ledger.participants import PARTICIPANTS, KeyRow, ParticipantRow, ParticipantState
 from node.ledger.step import Step
 from node.ledger.types import Role
@@ -66,7 +67,7 @@ def propose(step: Step, op: Propose) -> Code:
     own = sum(entry.proposer == step.actor for entry in running)
     if len(running) >= PROPOSALS_OPEN_MAX or own >= PROPOSALS_OF_ONE_MAX:
         return Code.TOO_MANY_PROPOSALS
-    expires = step.now + step.terms.proposal_ms
+    expires = step.now + step.terms.of(MembershipTerms).proposal_ms
     governance.open = (*running, OpenRow(identity, step.actor, expires))
     row = ProposalRow(identity, step.actor, op.action, op.reason, step.now, expires, (step.actor,))
     step.state[PROPOSALS].put(identity, row)

@@ -23,6 +23,7 @@ from node.ledger.membership.rows import (
     GovernanceRow,
     GovernorRow,
 )
+from node.ledger.membership.terms import MembershipTerms
 from node.ledger.participants import PARTICIPANTS, KeyRow, ParticipantRow, Scope
 from node.ledger.reads import Reads
 from node.ledger.spec import Law, OpeningRow, OperationSpec
@@ -106,6 +107,8 @@ MEMBERSHIP_LAW = Law(
     name="membership",
     tables=(GOVERNANCE, PROPOSALS),
     opening=_opening,
+    terms=MembershipTerms,
+    needed=True,
     operations=(
         OperationSpec(
             kind=AddKey,

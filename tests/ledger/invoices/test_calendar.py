@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from node.domains.invoices.index.statement_rows import Documents, StatementKind, add_document
 from node.ledger.codes import Code
-from node.ledger.genesis import GenesisError, parse_genesis
+from node.ledger.genesis import GenesisError
+from node.ledger.genesis_file import parse_genesis
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
 from tests.ledger.world import (
@@ -92,6 +93,7 @@ name = "n"
 created = "2026-11-01"
 home_currency = "CNY"
 rules_version = 1
+domains = ["membership", "invoices"]
 tax_rates = []
 governors = ["91440300MA5DA7AE09"]
 threshold = 1

@@ -24,17 +24,19 @@ ROLES = {
     *("forex", "procuratorate", "court", "market_regulator", "auditor"),
 }
 TERMS = {
-    "cancel_ms": 86_400_000,
-    "red_confirm_ms": 259_200_000,
-    "red_issue_ms": 259_200_000,
-    "respond_ms": 1_296_000_000,
-    "lock_ms": 2_592_000_000,
-    "offer_ms_max": 2_592_000_000,
-    "validity_heights": 100_000,
-    "proposal_ms": 2_592_000_000,
-    "hold_ms_max": 259_200_000,
-    "uphold_ms_max": 2_592_000_000,
+    "membership": {"proposal_ms": 2_592_000_000},
+    "invoices": {
+        "cancel_ms": 86_400_000,
+        "red_confirm_ms": 259_200_000,
+        "red_issue_ms": 259_200_000,
+        "respond_ms": 1_296_000_000,
+        "lock_ms": 2_592_000_000,
+        "offer_ms_max": 2_592_000_000,
+        "hold_ms_max": 259_200_000,
+        "uphold_ms_max": 2_592_000_000,
+    },
 }
+VALIDITY_HEIGHTS = 100_000
 ORIGIN_KEY, COSIGN_KEY = 1, 4
 UNSEEN = (
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
@@ -104,10 +106,10 @@ def read_network(document: bytes) -> Network:
     _differ([each[0] for each in voters])
     _differ([key for each in voters for key in each[2:]] + [each[3] for each in participants])
     need(all(each[1] in ids for each in voters), "a voter's participant is none")
-    *network, utc_offset = _network(tables["network"], ids)
+    *network, domains, utc_offset = _network(tables["network"], ids)
     array = [
         *network,
-        _terms(tables.get("terms", {})),
+        _terms(tables.get("terms", {}), domains),
         participants,
         voters,
         utc_offset,
@@ -153,6 +155,7 @@ def _network(table: object, ids: list[str]) -> list[Any]:
         "created",
         "home_currency",
         "rules_version",
+        "domains",
         "tax_rates",
         "governors",
         "threshold",
@@ -161,9 +164,12 @@ def _network(table: object, ids: list[str]) -> list[Any]:
         raise RefusedError("not a table")
     given = {"utc_offset_minutes": 0} | table
     fields = _fields(given, *names, "utc_offset_minutes")
-    name, created, currency, version, rates, governors, threshold, utc_offset = fields
+    name, created, currency, version, domains, rates, governors, threshold, utc_offset = fields
     rates = [integer(rate, 0, 10_000, "a tax rate") for rate in _list(rates)]
     governors = [text(governor, "a governor") for governor in _list(governors)]
+    domains = [text(domain, "a domain") for domain in _list(domains)]
+    need("membership" in domains and set(domains) <= set(TERMS), "other domains")
+    _differ(domains)
     _differ(rates)
     _differ(governors)
     need(all(governor in ids for governor in governors), "a governor is no participant")
@@ -175,14 +181,25 @@ def _network(table: object, ids: list[str]) -> list[Any]:
         rates,
         governors,
         integer(threshold, 1, len(governors), "the threshold"),
+        domains,
         integer(utc_offset, -720, 840, "the offset from UTC"),
     ]
 
 
-def _terms(table: object) -> list[int]:
-    if not isinstance(table, dict) or not set(table) <= set(TERMS):
+def _terms(table: object, domains: list[str]) -> list[Any]:
+    if not isinstance(table, dict) or not set(table) <= {"validity_heights", *domains}:
         raise RefusedError("the terms have other keys")
-    return [integer(table.get(name, default), 0, MAX_SIZE, name) for name, default in TERMS.items()]
+    heights = table.get("validity_heights", VALIDITY_HEIGHTS)
+    of_domains = [[domain, _of_domain(table.get(domain, {}), TERMS[domain])] for domain in domains]
+    return [integer(heights, 0, MAX_SIZE, "validity_heights"), of_domains]
+
+
+def _of_domain(table: object, defaults: dict[str, int]) -> list[int]:
+    if not isinstance(table, dict) or not set(table) <= set(defaults):
+        raise RefusedError("the terms have other keys")
+    return [
+        integer(table.get(name, default), 0, MAX_SIZE, name) for name, default in defaults.items()
+    ]
 
 
 def _participant(table: object) -> list[Any]:

@@ -46,8 +46,8 @@ from node.domains.invoices.index.queries import (
 )
 from node.domains.invoices.index.rows import WaitingKind
 from node.ledger.codes import Table
-from node.ledger.genesis import Terms
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
+from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.rulebook import RULEBOOK
 
 _RESPONSES = {name: response for response, name in RESPONSE_NAMES.items()}
@@ -336,7 +336,7 @@ async def show_inbox(api: Api, request: web.Request) -> web.Response:
         following = encode_cursor(last.invoice.sequence, int(last.kind), last.reference)
     rows = await read_rows(api, [entry.invoice.number for entry in found])
     now_ms = api.time_ms()
-    terms = api.node.terms
+    terms = api.node.terms.of(InvoicesTerms)
     items = []
     for entry, is_own in waiting:
         row = rows[entry.invoice.number]
@@ -355,7 +355,9 @@ def _place(entry: WaitingItem) -> tuple[int, int, int]:
     return entry.invoice.sequence, int(entry.kind), entry.reference
 
 
-def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int, terms: Terms) -> InboxItem | None:
+def _inbox_item(
+    entry: WaitingItem, row: InvoiceRow, now_ms: int, terms: InvoicesTerms
+) -> InboxItem | None:
     view = invoice_view(row, now_ms)
     kind, reference = entry.kind, entry.reference
     if kind is WaitingKind.OFFER and view.offer is None:
@@ -371,7 +373,7 @@ def _inbox_item(entry: WaitingItem, row: InvoiceRow, now_ms: int, terms: Terms) 
     )
 
 
-def _ends(kind: WaitingKind, reference: int, row: InvoiceRow, terms: Terms) -> int | None:
+def _ends(kind: WaitingKind, reference: int, row: InvoiceRow, terms: InvoicesTerms) -> int | None:
     """When the term of what waits ends; None without a term, or when it has just gone."""
     if kind is WaitingKind.OFFER:
         return None if row.offer is None else row.offer.expires

@@ -20,6 +20,8 @@ from node.ledger.invoices.register_rows import (
     decode_segments,
     decode_tax_rates,
 )
+from node.ledger.invoices.terms import InvoicesTerms
+from node.ledger.membership.terms import MembershipTerms
 
 _KEY_BYTES_MAX = 256
 
@@ -187,7 +189,14 @@ def _exchange_rates(_: bytes, value: bytes) -> ExchangeRatesView:
 
 async def show_terms(api: Api, _: web.Request) -> web.Response:
     """The network's terms."""
-    return json_response(TermsView(**msgspec.structs.asdict(api.node.terms)))
+    terms = api.node.terms
+    return json_response(
+        TermsView(
+            validity_heights=terms.validity_heights,
+            proposal_ms=terms.of(MembershipTerms).proposal_ms,
+            **msgspec.structs.asdict(terms.of(InvoicesTerms)),
+        )
+    )
 
 
 def _page(
