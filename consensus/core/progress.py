@@ -1,9 +1,11 @@
 """One follower as its leader sees it. Owns what was sent and matched, and what it waits for; pure.
 
-    probe ──matched──▶ replicate        probe: one append at a time, until the logs match
-      ▲                   │             replicate: a window of messages and bytes
-      └──mismatch, loss───┘             snapshot: what it needs is compacted away
-      └──▶ snapshot ──installed──▶ replicate
+                      the logs match
+          ┌───────────────────────────────────▶ REPLICATE ◀─┐
+        PROBE ◀── mismatch, refusal, another life ──┤       │
+         ▲  └──── what it needs next is ─────────┐  │       │ installed,
+         │        compacted away                 ▼  ▼       │ the logs match
+         └──── refused, another life ────────── SNAPSHOT ───┘
 
 A follower decides by its answers what it is sent, so what it can ask for again has a price: going
 back costs credits, and those come with heartbeats.
@@ -12,6 +14,7 @@ back costs credits, and those come with heartbeats.
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum
 
 import msgspec
 
@@ -23,6 +26,17 @@ _CREDITS = 16
 """For going back between two heartbeats: two windows, or a probe for each of so many terms in which
 the logs differ. An honest follower needs one or two."""
 _WINDOW_COSTS = 8
+
+
+class ProgressState(Enum):
+    """What a follower is being sent."""
+
+    PROBE = "probe"
+    """One append at a time, until its log is known to match."""
+    REPLICATE = "replicate"
+    """Appends, pipelined within a window of messages and bytes."""
+    SNAPSHOT = "snapshot"
+    """A snapshot, since what it needs is compacted away; `snapshot_transfer` feeds it."""
 
 
 class LogRead(msgspec.Struct, frozen=True):
@@ -52,9 +66,9 @@ class Progress:
         "reading",
         "receipt",
         "refused",
-        "replicating",
         "sealed",
         "snapshot",
+        "state",
         "told_commit",
         "unfit",
         "unfit_ticks",
@@ -67,7 +81,7 @@ class Progress:
         """Known to be durable there and equal."""
         self.next = next_index
         """First entry of the next append."""
-        self.replicating = False
+        self.state = ProgressState.PROBE
         self.paused = False
         """Probing, and the probe is on its way; or waiting for a snapshot to be made."""
         self.nudged = False
@@ -90,7 +104,7 @@ class Progress:
         self.told_commit = LogIndex(0)
         self.reading: LogRead | None = None
         self.snapshot: Outgoing | None = None
-        """The snapshot that it is being sent."""
+        """The snapshot that it is being sent, in that state."""
         self.window: deque[tuple[LogIndex, int]] = deque()
         """(last index, bytes) of the appends on their way."""
         self.window_bytes = 0
@@ -102,23 +116,39 @@ class Progress:
         """No member any more: ticks until it is forgotten, meant for telling it so."""
 
     @property
-    def state(self) -> str:
-        """`probe`, `replicate` or `snapshot`."""
-        if self.snapshot is not None:
-            return "snapshot"
-        return "replicate" if self.replicating else "probe"
+    def replicating(self) -> bool:
+        """Whether appends are pipelined to it."""
+        return self.state is ProgressState.REPLICATE
 
     def probe(self, next_index: int) -> None:
         """Forget what is on its way and probe from `next_index`."""
         self.next = LogIndex(max(next_index, self.match + 1))
-        self.replicating = self.paused = False
+        self.state = ProgressState.PROBE
+        self.paused = False
         self.reading = self.snapshot = None
         self.window.clear()
         self.window_bytes = 0
 
+    def replicate(self) -> None:
+        """The logs match up to what is sent next."""
+        self.state = ProgressState.REPLICATE
+        self.paused = False
+        self.snapshot = None
+
+    def send_snapshot(self, snapshot: Outgoing) -> None:
+        """What it needs is compacted away."""
+        self.probe(self.next)
+        self.state = ProgressState.SNAPSHOT
+        self.snapshot = snapshot
+
+    def end_snapshot(self) -> None:
+        """It needs the snapshot no more, or cannot use it."""
+        self.state = ProgressState.PROBE
+        self.snapshot = None
+
     def go_back(self, next_index: int) -> None:
         """As `probe`, because the follower says so; paused when it has said so too often."""
-        self.credits -= _WINDOW_COSTS if self.replicating else 1
+        self.credits -= _WINDOW_COSTS if self.state is ProgressState.REPLICATE else 1
         self.probe(next_index)
         self.paused = self.credits < 0
 
@@ -150,7 +180,7 @@ class Progress:
         assert self.snapshot is not None
         self.unfit_ticks = wait_ticks if self.unfit else 0
         self.unfit = self.snapshot.snapshot.index
-        self.snapshot = None
+        self.end_snapshot()
         self.paused = True
 
     def advance(self, index: LogIndex) -> None:

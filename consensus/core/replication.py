@@ -1,10 +1,7 @@
-"""What a leader knows of its followers. Exists only while this node leads; pure.
+"""What a leader knows of its followers, and what it sends them. Exists only while it leads; pure.
 
-A follower is in one of three states:
-
-- *probe*: one append at a time, until its log is known to match;
-- *replicate*: appends are pipelined within a window of messages and bytes;
-- *snapshot*: what it needs is compacted away; `consensus.core.snapshot_transfer` feeds it.
+Owns the progress of all (`progress` has the states of one), what is proposed and not committed, and
+which quorum follows. Knows no rule of leadership but these.
 
 A lost message shows within a heartbeat: the answer to a heartbeat makes the leader send an append,
 if only an empty one, which the follower cannot match when something before it is missing; the
@@ -20,7 +17,7 @@ import msgspec
 from consensus.config import RaftConfig
 from consensus.core.durability import Addressed
 from consensus.core.log import RaftLog, entry_bytes
-from consensus.core.progress import LogRead, Progress
+from consensus.core.progress import LogRead, Progress, ProgressState
 from consensus.core.snapshot_transfer import ChunkRead, Outgoing
 from consensus.membership import Membership
 from consensus.messages import AppendRequest, AppendResponse, AppendStatus, ChunkResponse
@@ -28,6 +25,7 @@ from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
 from consensus.types import Entry, LogIndex, NodeId, Term
 
+_REPLICATE = ProgressState.REPLICATE
 _UNFIT_WAITS = 32
 """Election timeouts between two snapshots that are made because one follower refused the last."""
 
@@ -40,7 +38,7 @@ class Collected(msgspec.Struct):
     chunk_reads: list[ChunkRead]
 
 
-class Leadership:
+class Replication:
     """Progress of all followers, and what is proposed and not committed."""
 
     def __init__(
@@ -167,11 +165,13 @@ class Leadership:
             peer.go_back(peer.match + 1)
             peer.paused = True  # ask again after the next heartbeat
             return
+        if peer.state is _REPLICATE:
+            return
         if peer.snapshot is not None and response.index >= peer.snapshot.snapshot.index:
-            peer.snapshot = None
-        matched = peer.match + 1 >= peer.next > self._log.base.index
-        if not peer.replicating and matched and peer.credits >= 0:
-            peer.replicating, peer.paused, peer.snapshot = True, False, None
+            peer.end_snapshot()
+        # Who has gone back too often since the last heartbeat is probed until the next.
+        if peer.match + 1 >= peer.next > self._log.base.index and peer.credits >= 0:
+            peer.replicate()
 
     def receipt(self, follower: NodeId) -> Receipt | None:
         """The most that the follower acknowledged to this leader, as it sealed it.
@@ -273,7 +273,7 @@ class Leadership:
             peer.told_commit = commit
             out.messages.append((follower, message))
         told_enough = peer.told_commit >= min(commit, peer.next - 1) and not peer.nudged
-        if len(out.messages) == sent and peer.replicating and not told_enough:
+        if len(out.messages) == sent and peer.state is _REPLICATE and not told_enough:
             out.messages.append((follower, self._append(peer.next, [], commit)))
             peer.told_commit = commit
         peer.nudged = False
@@ -292,21 +292,20 @@ class Leadership:
             self.snapshot_wanted |= peer.leaving_ticks is None and not peer.unfit_ticks
             return
         if not peer.paused:
-            peer.probe(peer.next)
-            peer.snapshot = Outgoing(follower, snapshot)
+            peer.send_snapshot(Outgoing(follower, snapshot))
 
     def _on_mismatch(self, peer: Progress, response: AppendResponse) -> None:
         if response.index <= peer.match:
             return  # answers an append from before the match was known
         if peer.snapshot is not None:
             return  # answers an append from before the snapshot
-        if not peer.replicating and response.index != peer.next - 1:
+        if peer.state is not _REPLICATE and response.index != peer.next - 1:
             return  # answers an earlier probe
         found, _ = self._log.hint(response.hint_index, response.hint_term)
         peer.go_back(min(response.index, found + 1, response.hint_index + 1))
 
     def _may_send(self, peer: Progress) -> bool:
-        if not peer.replicating:
+        if peer.state is not _REPLICATE:
             return not peer.paused
         return (
             peer.next <= self._log.last_index
@@ -315,7 +314,7 @@ class Leadership:
         )
 
     def _note_sent(self, peer: Progress, last: LogIndex, size: int) -> None:
-        if not peer.replicating:
+        if peer.state is not _REPLICATE:
             peer.paused = True
             return
         peer.next = LogIndex(last + 1)

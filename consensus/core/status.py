@@ -63,7 +63,7 @@ def status_of(core: RaftCore, applied: LogIndex) -> RaftStatus:
         core.membership,
         core.membership_index,
         tuple(
-            FollowerStatus(node, peer.match, peer.state, peer.active)
+            FollowerStatus(node, peer.match, peer.state.value, peer.active)
             for node, peer in sorted(core.followers().items())
         ),
     )

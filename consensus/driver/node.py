@@ -19,6 +19,7 @@ from consensus import codec
 from consensus.config import RaftConfig
 from consensus.core.durability import Addressed
 from consensus.core.raft import RaftCore
+from consensus.core.state import Start
 from consensus.core.status import RaftStatus, status_of
 from consensus.driver.applying import Applying
 from consensus.driver.lifetime import Lifetime
@@ -112,17 +113,15 @@ class RaftNode:
         recovered = await self._store.load()
         snapshot = None if self._snapshots is None else await self._snapshots.newest()
         self._lifetime.may_run()
-        core = self._core = RaftCore(
-            self._config,
-            recovered,
-            self._authority,
-            self._rng,
-            self._applier.applied_index,
-            self._protected,
-            snapshot,
-            self._life,
-            self._secret,
+        start = Start(
+            recovered=recovered,
+            applied_index=self._applier.applied_index,
+            protected_index=self._protected,
+            snapshot=snapshot,
+            life=self._life,
+            secret=self._secret,
         )
+        core = self._core = RaftCore(self._config, start, self._authority, self._rng)
         if self._distrusted:
             core.distrust()
         self._applying.begin(core, snapshot)

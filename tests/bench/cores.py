@@ -11,6 +11,7 @@ from random import Random  # noqa: TID251 - seeded
 
 from consensus.config import RaftConfig
 from consensus.core.raft import RaftCore
+from consensus.core.state import Start
 from consensus.ports import NoAuthority, Recovered
 from consensus.types import HardState, LogIndex, NodeId, Role
 
@@ -25,7 +26,7 @@ class Trio:
         self.cores = {
             node: RaftCore(
                 RaftConfig(node=node, voters=_VOTERS),
-                Recovered(HardState(), []),
+                Start(recovered=Recovered(HardState(), [])),
                 NoAuthority(),
                 Random(node),
             )

@@ -244,10 +244,13 @@ class Director:
     def _do_campaign(self, arguments: Arguments, _: list[str]) -> None:
         (member,) = self._members(arguments)
         core = self.stage.running(member.number)
-        before = core._campaign
+        before = core.roles.elections.campaign
         for _tick in range(100):
             self.stage.tick(member)
-            if core._campaign is not None and core._campaign is not before:
+            if (
+                core.roles.elections.campaign is not None
+                and core.roles.elections.campaign is not before
+            ):
                 return
         self.stage.out.append(f"  {member.number}: does not campaign")
 
@@ -265,10 +268,10 @@ class Director:
     def _do_timeout(self, arguments: Arguments, _: list[str]) -> None:
         number, ticks = arguments.numbers()
         core = self.stage.running(number)
-        rng = core._rng
+        rng = core.roles.elections._rng
         assert isinstance(rng, StageRng)
-        rng.shift = ticks - core._config.election_ticks
-        core._timeout = ticks
+        rng.shift = ticks - core.state.config.election_ticks
+        core.roles.elections._timeout = ticks
 
     # --- What members do -----------------------------------------------------------------------
 

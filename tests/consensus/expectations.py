@@ -67,7 +67,7 @@ def _compare(stage: Stage, what: str, words: list[str]) -> list[tuple[str, str]]
         return [(str(len(ends)), "1")]
     if what in {"match", "state"}:
         peer = stage.running(nodes[0]).followers()[NodeId(int(words[1]))]
-        return [(str(peer.match) if what == "match" else peer.state, words[2])]
+        return [(str(peer.match) if what == "match" else peer.state.value, words[2])]
     if what == "read":
         return [(_read(members[0], int(words[1])), words[2])]
     found = [_of_disk(member.disk, what) or _of_member(member, what) for member in members]

@@ -9,6 +9,7 @@ from consensus.config import RaftConfig
 from consensus.core.durability import Write
 from consensus.core.progress import LogRead
 from consensus.core.raft import RaftCore
+from consensus.core.state import Start
 from consensus.messages import AppendRequest, Message
 from consensus.ports import Admission, Recovered
 from consensus.types import ZERO_HASH, Entry, EntryKind, HardState, LogIndex, NodeId, Role, Term
@@ -85,17 +86,20 @@ def make_core(
             voters=tuple(NodeId(n) for n in range(voters)),
             **{**PACE, **(limits or {})},
         ),
-        Recovered(
-            HardState(
-                Term(last_term if term is None else term), None if vote is None else NodeId(vote)
+        Start(
+            recovered=Recovered(
+                HardState(
+                    Term(last_term if term is None else term),
+                    None if vote is None else NodeId(vote),
+                ),
+                [(entry.term, entry.hash) for entry in entries],
+                suspect,
             ),
-            [(entry.term, entry.hash) for entry in entries],
-            suspect,
+            applied_index=LogIndex(applied),
+            protected_index=LogIndex(protected),
         ),
         authority or ScriptedAuthority(),
         ScriptedRng(node),
-        LogIndex(applied),
-        LogIndex(protected),
     )
 
 

@@ -14,6 +14,7 @@ from consensus.config import RaftConfig
 from consensus.core.raft import RaftCore, Ready
 from consensus.core.reads import ReadAnswer
 from consensus.core.snapshot_transfer import ChunkWrite
+from consensus.core.state import Start
 from consensus.membership import Membership
 from consensus.messages import Message
 from consensus.snapshot import Base, Snapshot
@@ -74,13 +75,15 @@ class Stage:
         member.life += 1
         member.core = RaftCore(
             member.config,
-            member.disk.load(),
+            Start(
+                recovered=member.disk.load(),
+                applied_index=member.applied,
+                protected_index=LogIndex(member.protected),
+                snapshot=member.disk.shelf.newest,
+                life=1_000 * member.life,  # who is distrusted begins another one by itself
+            ),
             member.authority,
             StageRng(member.number, member.life),
-            member.applied,
-            LogIndex(member.protected),
-            member.disk.shelf.newest,
-            1_000 * member.life,  # a member that is distrusted begins another one by itself
         )
         member.seen = member.look()
         self.invariants.restarted(member.number, member.disk.hard_state)

@@ -129,7 +129,7 @@ def turn(core: RaftCore, rng: random.Random, writes: list[int], parts: list[Chun
     """What a driver does between messages, its disk and its snapshot store being slow."""
     ready = core.ready()
     for _, message in ready.messages:
-        decode(encode(message), NodeId(0), core._config)
+        decode(encode(message), NodeId(0), core.state.config)
     writes += [] if ready.write is None else [ready.write.seq]
     parts += ready.chunk_writes
     if writes and rng.random() < 0.8:
@@ -172,7 +172,7 @@ def test_a_member_that_says_anything_breaks_nobody(seed: int) -> None:
         if choice < 0.6:
             sender = rng.choice(SENDERS)
             try:
-                message = decode(encode(liar.message(sender)), sender, core._config)
+                message = decode(encode(liar.message(sender)), sender, core.state.config)
             except ProtocolError:
                 continue
             core.step(sender, message)
@@ -183,5 +183,5 @@ def test_a_member_that_says_anything_breaks_nobody(seed: int) -> None:
         else:
             turn(core, rng, writes, parts)
         assert core.commit_index <= core.log.last_index
-        assert core._matched <= core.log.last_index or core.leader is None
+        assert core.roles.follower.matched <= core.log.last_index or core.leader is None
     assert core.term <= first_term + STEPS, "a step each at most"

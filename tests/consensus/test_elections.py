@@ -91,8 +91,8 @@ def test_timeouts_cover_the_whole_interval() -> None:
     seen = set()
     for shift in range(ELECTION):
         core = make_core()
-        core._rng = ScriptedRng(shift)
-        core._reset_timeout()
+        core.roles.elections._rng = ScriptedRng(shift)
+        core.roles.elections.reset_timeout()
         ticks = 0
         while core.role is Role.FOLLOWER:
             core.tick()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus.core.campaign import Campaign
-from consensus.core.progress import LogRead, Progress
+from consensus.core.progress import LogRead, Progress, ProgressState
 from consensus.core.raft import RaftCore
 from consensus.core.snapshot_transfer import ChunkRead
 from consensus.membership import Membership
@@ -212,12 +212,12 @@ def test_a_refusal_of_what_is_known_to_match_is_out_of_date() -> None:
     for index in (1, 2, 3):
         refuse(stage, index, 0, 0)
 
-    assert (progress(stage).match, progress(stage).state) == (3, "replicate")
+    assert (progress(stage).match, progress(stage).state) == (3, ProgressState.REPLICATE)
 
 
 def test_a_refusal_of_an_earlier_probe_does_not_move_the_present_one() -> None:
     stage, _ = reading()
-    assert (progress(stage).state, progress(stage).next) == ("probe", 2)
+    assert (progress(stage).state, progress(stage).next) == (ProgressState.PROBE, 2)
     refuse(stage, 5, 0, 0)
 
     assert progress(stage).next == 2
@@ -227,7 +227,7 @@ def test_a_refusal_from_before_the_snapshot_does_not_end_it() -> None:
     stage = lagging()
     refuse(stage, 4, 1)
 
-    assert progress(stage).state == "snapshot"
+    assert progress(stage).state is ProgressState.SNAPSHOT
 
 
 def test_an_answer_of_a_stranger_is_not_noted() -> None:

@@ -211,7 +211,7 @@ async def test_an_authority_that_cannot_sign_fails_the_node_and_submit_does_not_
         def attest(_: bytes) -> bytes:
             raise OSError("the key is gone")
 
-        lone.node._core._authority.attest = attest  # type: ignore[union-attr, method-assign]
+        lone.node._core.state.authority.attest = attest  # type: ignore[union-attr, method-assign]
         outcome = await lone.node.submit(b"x")
 
         assert isinstance(outcome, Rejected)

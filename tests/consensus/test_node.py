@@ -369,7 +369,7 @@ async def test_a_clean_stop_hands_leadership_over_without_a_timeout() -> None:
         # With timeouts of 20 s and more only an election that somebody asks for can happen.
         core = group.nodes[2]._core
         assert core is not None
-        core._start_campaign(pre=True)
+        core.roles.elections._start(pre=True)
         group.nodes[2]._turns.want()
         assert await group.leader() == 2
         await group.nodes[2].stop()

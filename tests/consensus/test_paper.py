@@ -58,18 +58,21 @@ def of_kind(sent: Sequence[Addressed], kind: type[M]) -> list[tuple[int, M]]:
 
 def time_out(core: RaftCore) -> int:
     """Tick until the core campaigns; how many ticks it took."""
-    before = core._campaign
+    before = core.roles.elections.campaign
     for ticks in range(1, 200):
         core.tick()
-        if core._campaign is not None and core._campaign is not before:
+        if (
+            core.roles.elections.campaign is not None
+            and core.roles.elections.campaign is not before
+        ):
             return ticks
     raise AssertionError("it never campaigns")
 
 
 def grant(core: RaftCore, *voters: int, pre: bool) -> None:
     """These voters give their (pre-)vote to the core's present campaign."""
-    assert core._campaign is not None
-    term = core._campaign.term
+    assert core.roles.elections.campaign is not None
+    term = core.roles.elections.campaign.term
     mine = Term(term - 1) if pre else term
     for voter in voters:
         core.step(NodeId(voter), VoteResponse(mine, term, pre=pre, granted=True, floor=LogIndex(0)))
@@ -349,7 +352,7 @@ def test_a_candidate_that_hears_a_leader_follows_it(role: Role, term: int) -> No
 def test_a_followers_timeouts_are_randomized() -> None:
     """5.2: election timeouts are chosen randomly from a fixed interval; each value occurs."""
     core = make_core()
-    core._rng = Random(5)
+    core.roles.elections._rng = Random(5)
     seen: set[int] = set()
     for round_ in range(1, 501):
         core.step(NodeId(1), heartbeat(round_))
@@ -362,7 +365,7 @@ def test_a_followers_timeouts_are_randomized() -> None:
 def test_a_candidates_timeouts_are_randomized() -> None:
     """5.2: each candidate restarts its randomized timeout at the start of an election."""
     core = in_role(Role.CANDIDATE)
-    core._rng = Random(6)
+    core.roles.elections._rng = Random(6)
     time_out(core)  # that one was drawn before
     seen: set[int] = set()
     for _ in range(500):
@@ -382,7 +385,7 @@ def _rounds_with_a_tie(cores: Sequence[RaftCore], rounds: int) -> int:
         for core in cores:
             core.step(NodeId(9), heartbeat(1_000 + round_))
             work(core)
-        ends = sorted(core._timeout for core in cores)
+        ends = sorted(core.roles.elections._timeout for core in cores)
         ties += ends[0] == ends[1]
     return ties
 
@@ -391,7 +394,7 @@ def test_followers_seldom_time_out_together() -> None:
     """5.2: randomized timeouts ensure that split votes are rare: one server times out alone."""
     cores = [make_core(node, voters=5) for node in range(5)]
     for node, core in enumerate(cores):
-        core._rng = Random(100 + node)
+        core.roles.elections._rng = Random(100 + node)
     ties = _rounds_with_a_tie(cores, 1_000)
 
     assert 0 < ties <= 300
@@ -402,7 +405,7 @@ def test_candidates_seldom_time_out_together() -> None:
     ties = 0
     cores = [make_core(0, voters=5) for _ in range(5)]
     for number, core in enumerate(cores):
-        core._rng = Random(200 + number)
+        core.roles.elections._rng = Random(200 + number)
         become_candidate(core)
     for _ in range(1_000):
         ends: list[int] = []
@@ -412,7 +415,7 @@ def test_candidates_seldom_time_out_together() -> None:
             grant(core, 1, 2, 3, pre=True)
             work(core)
             assert core.role is Role.CANDIDATE
-            ends.append(core._timeout)
+            ends.append(core.roles.elections._timeout)
         ends.sort()
         ties += ends[0] == ends[1]
 

@@ -7,6 +7,7 @@ import pytest
 
 from consensus.config import RaftConfig
 from consensus.core.raft import RaftCore
+from consensus.core.state import Start
 from consensus.messages import AppendResponse, AppendStatus, Heartbeat
 from consensus.ports import Recovered
 from consensus.receipts import SEAL_BYTES, Receipt, Sealer
@@ -23,11 +24,13 @@ def restarted(log: list[Entry], term: int = 2, life: int = 7) -> RaftCore:
     """Member 1 with that log, in a later life than that of the receipts here."""
     return RaftCore(
         RaftConfig(node=NodeId(1), voters=(NodeId(0), NodeId(1), NodeId(2))),
-        Recovered(HardState(Term(term)), [(entry.term, entry.hash) for entry in log]),
+        Start(
+            recovered=Recovered(HardState(Term(term)), [(entry.term, entry.hash) for entry in log]),
+            life=life,
+            secret=SECRET,
+        ),
         ScriptedAuthority(),
         ScriptedRng(1),
-        life=life,
-        secret=SECRET,
     )
 
 

@@ -374,7 +374,7 @@ def test_a_leader_that_replaces_what_it_sent_commits_nothing_beyond_the_end() ->
         core.tick()
     asked = [m for _, m in core.ready().messages if isinstance(m, VoteRequest)]
     assert asked
-    assert all(decode(encode(request), NodeId(0), core._config) for request in asked)
+    assert all(decode(encode(request), NodeId(0), core.state.config) for request in asked)
 
 
 def test_the_match_with_an_earlier_leader_does_not_count_for_the_next() -> None:

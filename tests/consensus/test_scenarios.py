@@ -105,20 +105,22 @@ def test_a_member_that_breaks_a_rule_is_found_out(directives: str, violation: st
     member = stage.members[int(number)]
     core = stage.running(member.number)
     if trick == "forget-vote":
-        core.vote = NodeId(3)
+        core.state.vote = NodeId(3)
     elif trick == "replace-committed":
         entry = chain(1, leader=7)[0]
         core.log.reset(BEGINNING)
         core.log.append(entry)
         member.seen["commit"] = 0
     elif trick == "second-leader":
-        core.role = Role.LEADER
+        core.state.role = Role.LEADER
     elif trick == "promise-unwritten":
         member.disk.entries.clear()
-        core._outgoing.append((NodeId(1), AppendResponse(Term(1), AppendStatus.OK, LogIndex(1))))
+        core.state.outgoing.append(
+            (NodeId(1), AppendResponse(Term(1), AppendStatus.OK, LogIndex(1)))
+        )
     elif trick == "shorten-log":
         core.log.truncate(LogIndex(1))
-        core.commit_index = LogIndex(0)
+        core.state.commit_index = LogIndex(0)
         member.seen["commit"] = 0
     else:
         member.disk.hard_state = HardState(Term(0))

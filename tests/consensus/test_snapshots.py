@@ -7,8 +7,10 @@ import hashlib
 import pytest
 
 from consensus.config import RaftConfig
+from consensus.core.progress import ProgressState
 from consensus.core.raft import RaftCore
 from consensus.core.snapshot_transfer import ChunkWrite, Incoming, Outgoing
+from consensus.core.state import Start
 from consensus.errors import SnapshotError
 from consensus.membership import Membership
 from consensus.messages import (
@@ -54,11 +56,13 @@ def restarted(
     positions = [(entry.term, entry.hash) for entry in entries or []]
     return RaftCore(
         RaftConfig(node=NodeId(1), voters=VOTERS.voters),
-        Recovered(HardState(Term(2)), positions, base=base or Base()),
+        Start(
+            recovered=Recovered(HardState(Term(2)), positions, base=base or Base()),
+            applied_index=LogIndex(applied),
+            snapshot=snapshot,
+        ),
         ScriptedAuthority(),
         ScriptedRng(1),
-        LogIndex(applied),
-        snapshot=snapshot,
     )
 
 
@@ -511,7 +515,7 @@ def test_a_follower_compacts_by_itself() -> None:
 def test_what_follows_a_snapshot_on_its_way_stays() -> None:
     stage = lagging("propose 1 sit", "stabilize 1 2", "snapshot 1")
     core = stage.running(1)
-    assert core.followers()[NodeId(3)].state == "snapshot"
+    assert core.followers()[NodeId(3)].state is ProgressState.SNAPSHOT
     assert core.compact(LogIndex(5)) == 4
 
     act(stage, "crash 3")  # it does not hold up the others for ever
@@ -523,7 +527,7 @@ def test_what_follows_a_snapshot_on_its_way_stays() -> None:
 
 def test_a_suspect_log_is_not_compacted() -> None:
     core = restarted(snapshot_of(LOG, 4), None, LOG, applied=4)
-    core.suspect = True
+    core.state.suspect = True
 
     assert core.compact(LogIndex(4)) == 0
 
@@ -546,7 +550,7 @@ def test_a_follower_whose_entries_are_gone_is_offered_the_newest_snapshot() -> N
     offers = [mail for mail in stage.mail if stage.kind(mail) == "Offer"]
 
     assert [(mail[0], mail[1]) for mail in offers] == [(1, 3)]
-    assert stage.running(1).followers()[NodeId(3)].state == "snapshot"
+    assert stage.running(1).followers()[NodeId(3)].state is ProgressState.SNAPSHOT
 
 
 def test_a_follower_in_a_snapshot_gets_no_appends() -> None:
@@ -559,7 +563,7 @@ def test_replication_goes_on_behind_the_snapshot() -> None:
     stage = lagging("propose 1 sit", "stabilize")
 
     assert stage.members[3].words == ["lorem", "ipsum", "dolor", "sit"]
-    assert stage.running(1).followers()[NodeId(3)].state == "replicate"
+    assert stage.running(1).followers()[NodeId(3)].state is ProgressState.REPLICATE
 
 
 def test_a_snapshot_that_is_gone_is_not_offered_again() -> None:
@@ -597,7 +601,7 @@ def test_an_acknowledgement_beyond_the_base_ends_the_snapshot() -> None:
     leader = stage.running(1)
     leader.step(NodeId(3), AppendResponse(leader.term, AppendStatus.OK, LogIndex(4), life=10**6))
 
-    assert leader.followers()[NodeId(3)].state == "replicate"
+    assert leader.followers()[NodeId(3)].state is ProgressState.REPLICATE
     assert leader.followers()[NodeId(3)].next == 5
 
 
@@ -610,7 +614,7 @@ def test_a_chunk_response_of_no_follower_is_ignored() -> None:
     for sender in (2, 9):
         leader.step(NodeId(sender), ChunkResponse(leader.term, newest.index, newest.checksum, 4))
 
-    assert leader.followers()[NodeId(2)].state == before == "replicate"
+    assert leader.followers()[NodeId(2)].state is before is ProgressState.REPLICATE
 
 
 def test_the_receiver_becomes_leader_with_the_snapshot_it_got() -> None:

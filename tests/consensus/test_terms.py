@@ -222,7 +222,7 @@ def test_a_voter_stuck_in_a_higher_term_comes_back() -> None:
     """It won a pre-vote, and nobody heard its campaign: its answers alone unseat nobody."""
     lab = four()
     stuck = lab.cores[2]
-    stuck._start_campaign(pre=False)  # what a lost campaign leaves behind
+    stuck.roles.elections._start(pre=False)  # what a lost campaign leaves behind
     lab.collect(2)
     lab.mail.clear()
     run(lab, 600)

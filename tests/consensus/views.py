@@ -52,7 +52,7 @@ def show_followers(core: RaftCore) -> list[str]:
             "leaving": peer.leaving_ticks is not None,
             f"inflight={len(peer.window)}": bool(peer.window),
         }
-        line = f"{node}: {peer.state} match={peer.match} next={peer.next}"
+        line = f"{node}: {peer.state.value} match={peer.match} next={peer.next}"
         lines.append(" ".join([line, *(note for note, there in notes.items() if there)]))
     return lines
 

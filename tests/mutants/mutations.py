@@ -14,7 +14,7 @@ MUTATIONS = (
         "An entry of an earlier term is committed by counting and can still be overwritten "
         "(Raft paper, figure 8; PySyncObj 169, canonical/raft 336).",
         "core/leading.py",
-        ((" and self.log.term_at(agreed) == self.term:", ":"),),
+        ((" and state.log.term_at(agreed) == state.term:", ":"),),
     ),
     Mutation(
         "vote-not-persisted",
@@ -23,8 +23,9 @@ MUTATIONS = (
         "core/elections.py",
         (
             (
-                "            self.vote = sender\n            self._durability.touch_hard_state()\n",
-                "            self.vote = sender\n",
+                "            state.vote = sender\n"
+                "            state.durability.touch_hard_state()\n",
+                "            state.vote = sender\n",
             ),
         ),
     ),
@@ -34,10 +35,10 @@ MUTATIONS = (
         "core/state.py",
         (
             (
-                "            self.term = term\n"
-                "            self.vote = None\n"
-                "            self._durability.touch_hard_state()\n",
-                "            self.term = term\n            self.vote = None\n",
+                "        self.term = term\n"
+                "        self.vote = None\n"
+                "        self.durability.touch_hard_state()\n",
+                "        self.term = term\n        self.vote = None\n",
             ),
         ),
     ),
@@ -112,7 +113,7 @@ MUTATIONS = (
         (
             (
                 "            and (request.last_term, request.last_index) >= "
-                "(self.log.last_term, self.log.last_index)\n",
+                "(log.last_term, log.last_index)\n",
                 "",
             ),
         ),
@@ -120,15 +121,11 @@ MUTATIONS = (
     Mutation(
         "step-down-forgets-vote",
         "A node that steps down within a term votes again in it (CCF 8094).",
-        "core/state.py",
+        "core/roles.py",
         (
             (
-                "        if term > self.term:\n"
-                "            self.term = term\n"
-                "            self.vote = None\n",
-                "        if term >= self.term:\n"
-                "            self.term = term\n"
-                "            self.vote = None\n",
+                "        if term > state.term:\n            state.enter_term(term)\n",
+                "        if term >= state.term:\n            state.enter_term(term)\n",
             ),
         ),
     ),
@@ -139,7 +136,7 @@ MUTATIONS = (
         "core/elections.py",
         (
             (
-                "        fresh = self._hears_leader and sender != self._heir\n",
+                "        fresh = self._hears_leader and sender != self.heir\n",
                 "        fresh = False\n",
             ),
         ),
@@ -148,15 +145,15 @@ MUTATIONS = (
         "no-check-quorum",
         "A leader that can send and not receive leads for ever and commits nothing.",
         "core/leading.py",
-        (("            if not leadership.keeps_quorum():\n", "            if False:\n"),),
+        (("            if not self.replication.keeps_quorum():\n", "            if False:\n"),),
     ),
     Mutation(
         "no-disk-watchdog",
         "A leader whose disk hangs goes on sending heartbeats (hashicorp/raft 503).",
-        "core/state.py",
+        "core/watchdog.py",
         (
             (
-                "        return self._disk_elapsed >= self._config.disk_stall_ticks\n",
+                "        return self._elapsed >= self._stall_ticks\n",
                 "        return False\n",
             ),
         ),
@@ -164,14 +161,14 @@ MUTATIONS = (
     Mutation(
         "two-changes-at-once",
         "A second membership change begins before the first is committed.",
-        "core/leading.py",
+        "core/membership_change.py",
         (
             (
-                "        if current.joint or self._memberships.index > self.commit_index:\n",
+                "        if current.joint or state.memberships.index > state.commit_index:\n",
                 "        if current.joint:\n",
             ),
             (
-                "        if self._memberships.index > self.commit_index:\n"
+                "        if state.memberships.index > state.commit_index:\n"
                 "            return\n"
                 "        if membership.joint:\n",
                 "        if membership.joint:\n",
@@ -182,10 +179,10 @@ MUTATIONS = (
         "change-before-own-term",
         "A new leader changes the membership before it has committed anything in its term "
         "(the erratum of the thesis).",
-        "core/leading.py",
+        "core/membership_change.py",
         (
             (
-                "        if not self.leads_safely:\n            raise",
+                "        if not state.leads_safely:\n            raise",
                 "        if False:\n            raise",
             ),
         ),
@@ -218,16 +215,15 @@ MUTATIONS = (
         "membership-not-rolled-back",
         "A truncated membership entry stays in force.",
         "core/following.py",
-        (("            self._memberships.truncate(first.index)\n", ""),),
+        (("            memberships.truncate(first.index)\n", ""),),
     ),
     Mutation(
         "joint-never-left",
         "Nobody ends a joint membership; the old voters can never be switched off.",
-        "core/leading.py",
+        "core/membership_change.py",
         (
             (
-                "            self._create(leadership, EntryKind.MEMBERSHIP, "
-                "membership.left().encode())\n",
+                "            self._create(EntryKind.MEMBERSHIP, membership.left().encode())\n",
                 "            pass\n",
             ),
         ),
@@ -239,9 +235,9 @@ MUTATIONS = (
         "core/elections.py",
         (
             (
-                "            not self.suspect\n            and (free",
-                "            not self.suspect\n"
-                "            and self._config.node in self.membership.voting\n"
+                "            not state.suspect\n            and (free",
+                "            not state.suspect\n"
+                "            and self._config.node in state.membership.voting\n"
                 "            and (free",
             ),
         ),
@@ -249,19 +245,19 @@ MUTATIONS = (
     Mutation(
         "snapshot-over-newer-log",
         "A late snapshot takes committed entries away.",
-        "core/following.py",
+        "core/installing.py",
         (
             (
-                "        if snapshot.index <= self.commit_index:\n",
+                "        if snapshot.index <= state.commit_index:\n",
                 "        if snapshot.index < 0:\n",
             ),
             (
-                "        if self.log.matches(snapshot.index, snapshot.term, snapshot.hash):\n"
-                "            self._matched",
-                "        if False:\n            self._matched",
+                "        if state.log.matches(snapshot.index, snapshot.term, snapshot.hash):\n"
+                "            follower.matched",
+                "        if False:\n            follower.matched",
             ),
             (
-                "        return not self.suspect and snapshot.index <= held\n",
+                "        return not state.suspect and snapshot.index <= held\n",
                 "        return False\n",
             ),
         ),
@@ -269,11 +265,11 @@ MUTATIONS = (
     Mutation(
         "snapshot-over-acknowledged",
         "A snapshot that arrives takes away entries that were acknowledged while it was written.",
-        "core/following.py",
+        "core/installing.py",
         (
             (
                 "        elif not self._holds(write.leader, write.snapshot):\n",
-                "        elif write.snapshot.index > self.commit_index:\n",
+                "        elif write.snapshot.index > state.commit_index:\n",
             ),
         ),
     ),
@@ -281,7 +277,7 @@ MUTATIONS = (
         "suspect-trusted-early",
         "A voter that lost its disk is trusted again by a leader that was deposed with a vote "
         "which the voter has forgotten.",
-        "core/following.py",
+        "core/suspicion.py",
         (
             (
                 "min(heartbeat.last_index + 1, NUMBER_MAX)",
@@ -306,7 +302,7 @@ MUTATIONS = (
     Mutation(
         "snapshot-unchecked",
         "A snapshot whose bytes do not match its checksum is installed.",
-        "core/following.py",
+        "core/installing.py",
         (
             (
                 "        if held < write.snapshot.size or not ok:\n",
@@ -320,8 +316,8 @@ MUTATIONS = (
         "core/following.py",
         (
             (
-                "max(self.commit_index, min(commit, matched))",
-                "max(self.commit_index, min(commit, self.log.last_index))",
+                "max(state.commit_index, min(commit, matched))",
+                "max(state.commit_index, min(commit, self._log.last_index))",
             ),
         ),
     ),
@@ -357,10 +353,10 @@ MUTATIONS = (
     Mutation(
         "read-before-own-term",
         "A new leader answers a read before it knows what is committed (etcd 7331).",
-        "core/leading.py",
+        "core/heartbeats.py",
         (
             (
-                "        begun = self.leads_safely and reads.begin_round",
+                "        begun = state.leads_safely and reads.begin_round",
                 "        begun = reads.begin_round",
             ),
         ),
@@ -396,23 +392,23 @@ MUTATIONS = (
     Mutation(
         "lease-after-hand-over",
         "A leader answers from its lease although it has asked another to lead.",
-        "core/leading.py",
-        (("        self._leader_reads.void_lease()\n", ""),),
+        "core/leadership_transfer.py",
+        (("        self._heartbeats.reads.void_lease()\n", ""),),
     ),
     Mutation(
         "suspect-votes",
         "A voter whose disk lost its vote or its entries votes.",
         "core/elections.py",
-        (("            not self.suspect\n            and (free", "            (free"),),
+        (("            not state.suspect\n            and (free", "            (free"),),
     ),
     Mutation(
         "suspect-counts",
         "What a voter with a damaged disk stores again makes a quorum at once.",
-        "core/state.py",
+        "core/following.py",
         (
             (
-                "self.term, status, index, counted=not self.suspect,",
-                "self.term, status, index, counted=True,",
+                "state.term, status, index, counted=not state.suspect,",
+                "state.term, status, index, counted=True,",
             ),
         ),
     ),
@@ -422,7 +418,7 @@ MUTATIONS = (
         "core/elections.py",
         (
             (
-                "        fresh = self._hears_leader and sender != self._heir\n",
+                "        fresh = self._hears_leader and sender != self.heir\n",
                 "        fresh = self._hears_leader and request.pre\n",
             ),
         ),
@@ -492,8 +488,8 @@ MUTATIONS = (
         "core/elections.py",
         (
             (
-                "        self.leader = self._heir = None  # whom",
-                "        self.leader = None  # whom",
+                "        self.heir = None  # whom",
+                "        pass  # whom",
             ),
         ),
     ),
@@ -504,8 +500,8 @@ MUTATIONS = (
         (
             (
                 "        if campaign is None or not campaign.asks(sender):\n",
-                "        if response.term > self.term:\n"
-                "            self._become_follower(response.term, None)\n"
+                "        if response.term > state.term:\n"
+                "            self._transitions.become_follower(response.term, None)\n"
                 "        if campaign is None or not campaign.asks(sender):\n",
             ),
         ),
@@ -513,11 +509,11 @@ MUTATIONS = (
     Mutation(
         "fresh-again-at-a-timeout",
         "A voter that may not campaign takes a dead leader for fresh at each timeout of its own.",
-        "core/raft.py",
+        "core/elections.py",
         (
             (
-                "                self._timeout = self._election_elapsed + self._draw_timeout()\n",
-                "                self._reset_timeout()\n",
+                "            self._timeout = self.elapsed + self._draw_timeout()\n",
+                "            self.reset_timeout()\n",
             ),
         ),
     ),
@@ -527,8 +523,8 @@ MUTATIONS = (
         "core/following.py",
         (
             (
-                " and not self._terms.is_supported(term, self.membership):\n            self._ask",
-                " and False:\n            self._ask",
+                " and not elections.terms.is_supported(term, state.membership):\n",
+                " and False:\n",
             ),
         ),
     ),
@@ -552,19 +548,19 @@ MUTATIONS = (
     Mutation(
         "terms-are-not-asked-for",
         "Who is behind never learns a term that enough voters hold.",
-        "core/state.py",
+        "core/elections.py",
         (
             (
-                "        if self._terms.wait(sender, message, self.membership):\n",
-                "        if self._terms.wait(sender, message, self.membership) and False:\n",
+                "        if self.terms.wait(sender, message, self._state.membership):\n",
+                "        if self.terms.wait(sender, message, self._state.membership) and False:\n",
             ),
         ),
     ),
     Mutation(
         "heartbeat-of-another-life",
         "What was said before a loss tells the suspect from where on it is trusted again.",
-        "core/following.py",
-        ((" and heartbeat.life == self._life:\n", ":\n"),),
+        "core/suspicion.py",
+        ((" and heartbeat.life == self.life:\n", ":\n"),),
     ),
     Mutation(
         "match-of-an-earlier-life",
@@ -581,13 +577,13 @@ MUTATIONS = (
     Mutation(
         "receipt-without-a-seal",
         "A lying leader puts honest voters out of action with receipts that it made up.",
-        "core/following.py",
-        (("        return self._sealer.made(receipt, self.term)\n", "        return True\n"),),
+        "core/suspicion.py",
+        (("        return self._sealer.made(receipt, state.term)\n", "        return True\n"),),
     ),
     Mutation(
         "receipt-is-ignored",
         "A member with an older copy of its files votes as if it had lost nothing.",
-        "core/following.py",
+        "core/suspicion.py",
         (
             (
                 "        if heartbeat.held is not None and self._forgot(heartbeat.held):\n",
@@ -626,10 +622,10 @@ MUTATIONS = (
     Mutation(
         "transfer-forgotten-by-who-leaves",
         "A leader that is removed while it hands over lets another one lead.",
-        "core/leading.py",
+        "core/membership_change.py",
         (
             (
-                "            if handover is not None and handover.to in membership.voters:\n",
+                "            if self._transfer.heir in membership.voters:\n",
                 "            if False:\n",
             ),
         ),

@@ -13,7 +13,7 @@ RUNTIME = (
         "grant-keeps-the-timer",
         "Who has just voted campaigns against the winner (Raft paper, 5.2).",
         "core/elections.py",
-        (("                self._election_elapsed = 0\n", "                pass\n"),),
+        (("                self.elapsed = 0\n", "                pass\n"),),
     ),
     Mutation(
         "own-vote-before-durable",
@@ -22,8 +22,8 @@ RUNTIME = (
         (
             (
                 "        if pre:  # a pre-vote promises nothing; a vote for itself counts when "
-                "it is durable\n            self._campaign",
-                "        if True:\n            self._campaign",
+                "it is durable\n            self.campaign",
+                "        if True:\n            self.campaign",
             ),
         ),
     ),
@@ -32,7 +32,7 @@ RUNTIME = (
         "A new leader names the heir of the last one for its whole term: with one link cut, that "
         "one deposes it, and leases do not hold.",
         "core/elections.py",
-        (("        self.leader = self._heir = None  #", "        self.leader = None  #"),),
+        (("        self.heir = None  #", "        pass  #"),),
         aimed=True,
     ),
     Mutation(
@@ -43,8 +43,8 @@ RUNTIME = (
             (
                 "        if campaign is None or not campaign.asks(sender):\n",
                 "        if campaign is None or not campaign.asks(sender):\n"
-                "            if response.term > self.term:\n"
-                "                self._become_follower(response.term, None)\n",
+                "            if response.term > state.term:\n"
+                "                self._transitions.become_follower(response.term, None)\n",
             ),
         ),
         aimed=True,
@@ -159,10 +159,10 @@ RUNTIME = (
     Mutation(
         "part-before-its-term",
         "A snapshot is complete on a disk that does not know its term.",
-        "core/raft.py",
+        "core/installing.py",
         (
             (
-                "        if self._incoming.waits and self._durability.hard_state_durable:\n",
+                "        if self._incoming.waits and self._state.durability.hard_state_durable:\n",
                 "        if self._incoming.waits:\n",
             ),
         ),

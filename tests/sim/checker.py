@@ -196,8 +196,8 @@ class Checker:
                 continue
             if node.core.term > elected.core.term:
                 continue
-            reads = node.core._leader_reads
-            held = reads is not None and reads.holds_lease(node.clock.now_ms())
+            leading = node.core.roles.leading
+            held = leading is not None and leading.heartbeats.reads.holds_lease(node.clock.now_ms())
             ensure(not held, "one lease", f"{elected.id} is elected, {node.id} has a lease")
 
     def _check_completeness(self, node: SimNode, core: RaftCore) -> None:

@@ -19,6 +19,7 @@ from random import Random  # noqa: TID251 - seeded
 
 from consensus.config import RaftConfig
 from consensus.core.raft import RaftCore
+from consensus.core.state import Start
 from consensus.messages import AppendRequest, Message
 from consensus.ports import NoAuthority, Recovered
 from consensus.types import HardState, LogIndex, NodeId, Role
@@ -43,10 +44,9 @@ class Trial:
         self.cores = {
             node: RaftCore(
                 RaftConfig(node=node, voters=numbers, liars_max=(voters - 1) // 3),
-                Recovered(HardState(), []),
+                Start(recovered=Recovered(HardState(), []), life=1),
                 NoAuthority(),
                 Random(f"{seed} {node}"),
-                life=1,
             )
             for node in numbers
         }
