@@ -248,7 +248,8 @@ async def lie(liar: Liar, seconds: float) -> None:
         course = first.pop() if first else liar.rng.choice(COURSES)
         liar.courses[course.__name__] += 1
         await course(liar)
-        await liar.settle()
+        await liar.arrivals.settle()
+    await liar.arrivals.finish(seconds)
 
 
 def say(liar: Liar, said: Said, names: Sequence[str]) -> None:

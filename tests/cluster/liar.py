@@ -38,6 +38,7 @@ from node.chain.entry import MalformedHeaderError, decode_header
 from node.chain.run import LeafRun
 from node.ledger.signing import secret_key
 from node.peers.messages import (
+    AnswerMessage,
     BlocksMessage,
     BlocksWantedMessage,
     CertificateMessage,
@@ -45,6 +46,7 @@ from node.peers.messages import (
     EvidenceMessage,
     Kind,
     MalformedControlError,
+    QuestionMessage,
     StatementMessage,
     StatusMessage,
     decode_control,
@@ -53,6 +55,7 @@ from node.peers.messages import (
 from node.peers.router import RAFT_MESSAGE
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip
 from p2p.types import MESSAGE_BYTES_MAX, Link, PeerId
+from tests.cluster.arrivals import Arrivals
 from tests.cluster.cluster import Cluster
 from tests.cluster.impostor import Impostor, end_of_log
 from tests.cluster.menu import Known, Menu, Said
@@ -87,8 +90,7 @@ class Liar(Impostor):
         """Roots that it signed, by tree size, likewise."""
         self.chosen = False
         """A leader asked it to campaign."""
-        self._claimed: list[tuple[str, Link, int, set[bytes], bytes]] = []
-        """What was signed and sent, until it is certain that it arrived."""
+        self.arrivals = Arrivals(self.closed_count, self._ask)
         self.votes: set[int] = set()
         self.campaign = 0
         self.matched: dict[int, int] = {}
@@ -180,7 +182,10 @@ class Liar(Impostor):
 
     def note(self, name: str, link: Link, said: set[bytes], statement: bytes) -> None:
         """A signed statement went into a link."""
-        self._claimed.append((name, link, self.closed_count(name, link), said, statement))
+        self.arrivals.sent(name, link, said, statement)
+
+    def _ask(self, name: str, question: QuestionMessage) -> bool:
+        return self.tell(name, (Link.GOSSIP, *encode_control(question)))
 
     def note_control(self, name: str, link: Link, kind: int, body: bytes) -> None:
         """Statements of its own that went into a link within a control message."""
@@ -201,14 +206,6 @@ class Liar(Impostor):
                     fields = decode_header(header)
                     if fields.leader == self.me.number:
                         self.note(name, link, self.entries[fields.term, fields.index], header)
-
-    async def settle(self) -> None:
-        """Count what was signed where its link outlived it: that has arrived."""
-        await asyncio.sleep(0.4)
-        for name, link, closed, said, statement in self._claimed:
-            if self.closed_count(name, link) == closed:
-                said.add(statement)
-        self._claimed.clear()
 
     # --- Listening ---------------------------------------------------------------------------
 
@@ -239,6 +236,8 @@ class Liar(Impostor):
                 known.heads[message.height] = (message.size, message.root)
                 if len(known.heads) > LOG_MAX:
                     del known.heads[min(known.heads)]
+            case AnswerMessage():
+                self.arrivals.answered(message.nonce)
             case EvidenceMessage():
                 known.evidence = [*known.evidence[-20:], message.body]
             case BlocksWantedMessage():

@@ -147,7 +147,8 @@ def check_evidence(cluster: Cluster, liar: Liar) -> None:
         "entries": {place for place, said in liar.entries.items() if len(said) > 1},
         "roots": {(size,) for size, said in liar.roots.items() if len(said) > 1},
     }
-    print({kind: len(places) for kind, places in expected.items()}, "pairs signed")
+    print({kind: len(places) for kind, places in expected.items()}, "pairs came")
+    print(f"{liar.arrivals.lost} statements were lost on the way, and count for nothing")
     for member in cluster.living:
         for kind, places in expected.items():
             wait_until(
