@@ -18,6 +18,7 @@ from pathlib import Path
 
 from node.audit.faults import AuditError, fail, first_difference
 from node.storage.damage import SET_ASIDE
+from node.storage.database import application_id
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
 WALLET = "wallet.db"
@@ -102,6 +103,8 @@ class Folder:
             if report != "ok":
                 raise _structure(connection, name, report)
             _check_schema(connection, name, schema)
+            if name != RAFT:  # consensus' own file, which opens with a check of its own
+                _check_kind(connection, name)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise fail(f"SQLite cannot read it: {error}", name, offset=0) from error
 
@@ -180,6 +183,12 @@ def _structure(connection: sqlite3.Connection, name: str, report: str) -> AuditE
     offset = (int(found[1]) - 1) * page_bytes if found else 0
     text = " ".join(report.replace("*** in database main ***", "").split())
     return fail(f"SQLite's structure is broken: {text}", name, offset=offset)
+
+
+def _check_kind(connection: sqlite3.Connection, name: str) -> None:
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    if found != application_id(Path(name).stem):
+        raise fail("its head names another kind of file", name, offset=68)
 
 
 def _check_schema(connection: sqlite3.Connection, name: str, schema: str) -> None:

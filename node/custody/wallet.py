@@ -88,7 +88,7 @@ class Wallet:
         """
         file_key = hashlib.blake2b(digest_size=32, key=node_secret, person=_FILE_PERSON).digest()
         try:
-            database = await open_writer(path, SCHEMA, synchronous="FULL")
+            database = await open_writer(path, "wallet", SCHEMA, synchronous="FULL")
         except sqlite3.DatabaseError as error:
             raise WalletError(f"{path} does not open ({error}): {_REMEDY}") from error
 

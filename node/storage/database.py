@@ -8,6 +8,7 @@ corrupt a WAL when two connections write and checkpoint at once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -69,13 +70,19 @@ class Database(aiosqlite.Connection):
             await asyncio.sleep(FULL_RETRY_S)
 
 
+def application_id(kind: str) -> int:
+    """What SQLite keeps in the head of each file of a kind, so that no other is taken for it."""
+    return int.from_bytes(hashlib.sha256(b"piaolian/file/" + kind.encode()).digest()[:4]) >> 1
+
+
 async def open_writer(
-    path: Path, schema: str, *, synchronous: str = "FULL", page_bytes: int = PAGE_BYTES
+    path: Path, kind: str, schema: str, *, synchronous: str = "FULL", page_bytes: int = PAGE_BYTES
 ) -> Database:
     """Open `path` for writing and apply `schema`.
 
     Args:
         path: The database file; its folder must exist.
+        kind: What it is to this program: `ledger`, `index` and so on.
         schema: `CREATE … IF NOT EXISTS` statements.
         synchronous: `FULL` where an acknowledgement depends on the commit, else `NORMAL`
             (nothing is lost when a process dies; a power cut may lose the newest commits).
@@ -83,12 +90,14 @@ async def open_writer(
 
     Raises:
         UnusableFileError: it cannot be opened, or not be written.
+        DamagedFileError: it is no database, or one of another program or kind; it stays as it is.
     """
     database = Database(path, read_only=False)
     with opening(path):
         await database
 
     def prepare(connection: sqlite3.Connection) -> None:
+        _refuse_foreign(connection, path, kind)
         for pragma in (
             f"page_size={page_bytes}",
             "journal_mode=WAL",
@@ -99,6 +108,7 @@ async def open_writer(
             "trusted_schema=OFF",
             "temp_store=MEMORY",
             "cache_size=-65536",
+            f"application_id={application_id(kind)}",
         ):
             # To its last step: a change of the journal can fail after it was reported.
             connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -111,6 +121,14 @@ async def open_writer(
         await database.close()  # else its thread keeps the process
         raise
     return database
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path, kind: str) -> None:
+    """Before anything is set: whatever another program keeps in a file, it finds it again."""
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if found != application_id(kind) and (tables or found):
+        raise DamagedFileError(path, f"it is a database of something else, no {kind} of a node")
 
 
 async def open_reader(path: Path) -> Database:

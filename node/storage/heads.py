@@ -50,7 +50,7 @@ class HeadStore:
     @classmethod
     async def open(cls, path: Path, voters: VoterSet) -> HeadStore:
         """Open the file at `path`, or make it."""
-        return cls(await open_writer(path, SCHEMA), voters)
+        return cls(await open_writer(path, "heads", SCHEMA), voters)
 
     async def close(self) -> None:
         """Close the file."""

@@ -61,11 +61,11 @@ class QueryIndex:
             ValueError: two of the parts have a name in common.
         """
         check_parts(parts)
-        writer = await open_writer(path, "", synchronous="NORMAL")
+        writer = await open_writer(path, "index", "", synchronous="NORMAL")
         if await writer.run(_layout) not in {0, LAYOUT_VERSION}:
             await writer.close()
             discard(path)
-            writer = await open_writer(path, "", synchronous="NORMAL")
+            writer = await open_writer(path, "index", "", synchronous="NORMAL")
 
         def prepare(connection: sqlite3.Connection) -> dict[str, int]:
             connection.execute(f"PRAGMA user_version={LAYOUT_VERSION}")

@@ -162,7 +162,7 @@ class Ledger:
             DamagedFileError: it does not hold what this program wrote.
         """
         database = await open_writer(
-            path, SCHEMA, synchronous="NORMAL", page_bytes=LEDGER_PAGE_BYTES
+            path, "ledger", SCHEMA, synchronous="NORMAL", page_bytes=LEDGER_PAGE_BYTES
         )
         ledger = cls(database, genesis, voters_hash, verified)
         try:

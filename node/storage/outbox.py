@@ -81,7 +81,7 @@ class Outbox:
     @classmethod
     async def open(cls, path: Path) -> Outbox:
         """Open or create the outbox at `path`."""
-        database = await open_writer(path, SCHEMA, synchronous="FULL")
+        database = await open_writer(path, "outbox", SCHEMA, synchronous="FULL")
         # Some builds overwrite what is deleted: a second full write. The ledger has it anyway.
         await database.run(lambda connection: connection.execute("PRAGMA secure_delete=OFF"))
         return cls(database)

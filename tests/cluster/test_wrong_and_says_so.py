@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,15 @@ def delete(path: Path) -> None:
     path.unlink()
 
 
+def take_foreign(path: Path) -> None:
+    """Another program's database in its place."""
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+        connection.execute("INSERT INTO bookmarks VALUES ('about:blank')")
+        connection.commit()
+
+
 DATABASES = ("ledger.db", "index.db", "heads.db", "outbox.db", "raft.db")
 
 
@@ -112,10 +123,12 @@ DATABASES = ("ledger.db", "index.db", "heads.db", "outbox.db", "raft.db")
     [
         *((name, overwrite_head) for name in DATABASES),
         ("ledger.db", delete),
+        ("ledger.db", take_foreign),
+        ("raft.db", take_foreign),
         *(
             pytest.param(name, harm, marks=pytest.mark.soak)
             for name in DATABASES
-            for harm in (overwrite_all, cut_half, empty, delete)
+            for harm in (overwrite_all, cut_half, empty, delete, take_foreign)
         ),
     ],
 )
@@ -136,7 +149,7 @@ def test_a_damaged_file_is_set_aside_and_made_again(
     cluster.wait_equal()
     assert victim.business_rows() == cluster["issuer"].business_rows()
     log = victim.log_text()[said:]
-    if harm in {overwrite_head, overwrite_all}:
+    if harm in {overwrite_head, overwrite_all, take_foreign}:
         assert "damaged file set aside" in log
         assert name in log
         assert [p for p in victim.data.glob(f"{name}.damaged-*") if p.name.endswith("Z")]

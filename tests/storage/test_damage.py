@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import errno
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from node.storage.damage import (
     set_aside,
     telling,
 )
-from node.storage.database import open_writer
+from node.storage.database import application_id, open_writer
 from node.storage.ledger import Ledger, WrongNetworkError
 from tests.ledger.world import BUREAU
 from tests.node.chronicle import Chronicle, found, write_history
@@ -41,12 +42,28 @@ async def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 1_000)
 
     with pytest.raises(DamagedFileError, match=r"things\.db is damaged: file is not a database"):
-        await open_writer(path, SCHEMA)
+        await open_writer(path, "things", SCHEMA)
+
+
+async def test_a_database_of_something_else_is_named_and_stays_as_it_is(tmp_path: Path) -> None:
+    foreign, other = tmp_path / "places.db", tmp_path / "others.db"
+    with closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    await (await open_writer(other, "others", SCHEMA)).close()
+    for path in (foreign, other):
+        before = path.read_bytes()
+
+        with pytest.raises(DamagedFileError, match="a database of something else, no things"):
+            await open_writer(path, "things", SCHEMA)
+
+        assert path.read_bytes() == before
+    await (await open_writer(other, "others", SCHEMA)).close()
+    assert len({application_id(kind) for kind in ("ledger", "index", "outbox", "heads")}) == 4
 
 
 async def test_a_page_that_is_damaged_later_is_named(tmp_path: Path) -> None:
     path = tmp_path / "things.db"
-    database = await open_writer(path, SCHEMA)
+    database = await open_writer(path, "things", SCHEMA)
     await database.run(
         lambda c: c.executemany(
             "INSERT INTO things VALUES (?, ?)", [(str(n), b"x" * 900) for n in range(200)]
@@ -57,7 +74,7 @@ async def test_a_page_that_is_damaged_later_is_named(tmp_path: Path) -> None:
     for page in range(3, len(content) // 4_096):
         content[page * 4_096 : page * 4_096 + 64] = b"\xff" * 64
     path.write_bytes(content)
-    database = await open_writer(path, SCHEMA)
+    database = await open_writer(path, "things", SCHEMA)
 
     with pytest.raises(DamagedFileError) as raised:
         await database.run(lambda c: c.execute("SELECT sum(length(value)) FROM things").fetchall())
@@ -102,7 +119,7 @@ def test_set_aside_with_its_companions_and_not_without_end(tmp_path: Path) -> No
 
 
 async def test_what_has_no_room_leaves_no_open_transaction_and_waits(tmp_path: Path) -> None:
-    database = await open_writer(tmp_path / "things.db", SCHEMA)
+    database = await open_writer(tmp_path / "things.db", "things", SCHEMA)
 
     def job(connection: sqlite3.Connection) -> int:
         connection.execute("BEGIN IMMEDIATE")
