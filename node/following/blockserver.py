@@ -7,9 +7,9 @@ at most: whoever asks more gets no more. Reading is one job of the ledger's read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 
-from node.chain.run import LeafRun
+from node.peers.messages import BlocksMessage, BlocksWantedMessage, Kind
+from node.peers.ports import Routing, Sending
 from node.storage.ledger_reader import LedgerReader
 from node.system.clock import Clock
 
@@ -20,29 +20,32 @@ INTERVAL_MS = 100
 class BlockServer:
     """The serving side."""
 
-    def __init__(
-        self,
-        peers: Iterable[int],
-        reader: LedgerReader,
-        clock: Clock,
-        answer: Callable[[int, int, LeafRun | None], None],
-    ) -> None:
+    def __init__(self, sending: Sending, reader: LedgerReader, clock: Clock) -> None:
         """Put it together; `serve` is the work.
 
         Args:
-            peers: Numbers of the voters that may ask.
+            sending: To those that may ask.
             reader: Where blocks are.
             clock: Its monotonic time sets the pace.
-            answer: Sends a run, or that there is none, to a peer under its request's number.
         """
+        self._sending = sending
         self._reader = reader
         self._clock = clock
-        self._answer = answer
         self._wanted: dict[int, tuple[int, int]] = {}
-        self._next_ms = dict.fromkeys(peers, 0)
+        self._next_ms = dict.fromkeys(sending.peers, 0)
         self._links = dict.fromkeys(self._next_ms, 0)
         """Counts the links of each peer: what it asked on an older one is not answered."""
         self._asked = asyncio.Event()
+
+    def attach(self, routes: Routing) -> None:
+        """Take requests from now on."""
+        routes.on(
+            Kind.BLOCKS_WANTED,
+            BlocksWantedMessage,
+            lambda peer, message: self.want(peer, message.number, message.first),
+            price=3.0,
+        )
+        routes.when_down(self.forget)
 
     def want(self, peer: int, number: int, first: int) -> None:
         """A peer asks for the leaves from `first` on."""
@@ -70,4 +73,4 @@ class BlockServer:
             link = self._links[peer]
             run = await self._reader.run(first)
             if self._links[peer] == link:
-                self._answer(peer, number, run)
+                self._sending.send(peer, BlocksMessage(number, run))

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
+from node.peers.messages import DishonestError
+
 ANSWER_MS = 8_000
 """A run is at most a few mebibytes; a peer that takes longer is passed over."""
 REST_MS = 500
@@ -22,7 +24,7 @@ FALSE_MS = 60_000
 FALSE_MS_MAX = 3_600_000
 
 
-class UnaskedError(ValueError):
+class UnaskedError(DishonestError):
     """An answer without a request: no honest node sends one."""
 
 

@@ -2,14 +2,13 @@
 
 Owns the loop: ask a peer for the next run of leaves, let it be proven, let its blocks be done again
 on this ledger, until the named head is reached. Whom to ask is `node.following.blocksync`, what is
-true `node.chain.run`. Knows neither consensus nor p2p.
+true `node.chain.run`. Knows no consensus.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -24,8 +23,12 @@ from node.chain.run import (
     ProvenRun,
 )
 from node.chain.voters import VoterSet
-from node.following.applier import Engine, FalseLedgerError, HaltedError
-from node.following.blocksync import BlockSync, Request
+from node.following.applier import Applier
+from node.following.blocksync import BlockSync
+from node.following.finality import Finality
+from node.following.halt import FalseLedgerError, HaltedError
+from node.peers.messages import BlocksMessage, BlocksWantedMessage, Kind
+from node.peers.ports import Neighbours, Routing
 from node.storage.ledger import Ledger
 from node.system.clock import Clock
 
@@ -34,32 +37,37 @@ PROGRESS_MS = 2_000
 _log = structlog.get_logger("node.following.catchup")
 
 
-class Carrier(Protocol):
-    """What catching up needs of the links."""
-
-    def final_heights(self) -> Mapping[int, int]:
-        """The final height of each peer that is connected, as it says."""
-        ...
-
-    def want_blocks(self, request: Request) -> bool:
-        """Send a request; False when it cannot be sent."""
-        ...
-
-
 class CatchUp:
     """The asking side of block exchange."""
 
     def __init__(
-        self, voters: VoterSet, number: int, ledger: Ledger, engine: Engine, clock: Clock
+        self,
+        voters: VoterSet,
+        ledger: Ledger,
+        applier: Applier,
+        finality: Finality,
+        neighbours: Neighbours,
+        clock: Clock,
     ) -> None:
         self._voters = voters
         self._ledger = ledger
-        self._engine = engine
+        self._applier = applier
+        self._finality = finality
+        self._neighbours = neighbours
         self._clock = clock
-        self._sync = BlockSync(v.number for v in voters.voters if v.number != number)
+        self._sync = BlockSync(neighbours.peers)
         self._answer: asyncio.Future[LeafRun | None] | None = None
         self._logged_ms = 0
-        self.carrier: Carrier | None = None
+
+    def attach(self, routes: Routing) -> None:
+        """Take answers from now on. They cost nothing: only what was asked for is taken."""
+        routes.on(
+            Kind.BLOCKS,
+            BlocksMessage,
+            lambda peer, message: self.receive(peer, message.number, message.run),
+            price=0.0,
+        )
+        routes.when_down(self.link_down)
 
     async def reach(self, head: NamedHead, index: int) -> None:
         """Adopt blocks until the ledger's head is `head`, which stands for a Raft index.
@@ -130,10 +138,9 @@ class CatchUp:
 
     async def _next_run(self, first: int, but: Collection[int]) -> LeafRun | None:
         """A run from some peer, not judged yet; None: there is nobody, or no answer."""
-        carrier, sync = self.carrier, self._sync
-        assert carrier is not None, "set by the wiring"
+        sync = self._sync
         height = self._ledger.head.height + 1
-        heights = carrier.final_heights()
+        heights = self._neighbours.final_heights()
         wait_ms = sync.ask(self._clock.monotonic_ms(), first, heights, height, but)
         if wait_ms is not None:
             if not but:
@@ -143,7 +150,8 @@ class CatchUp:
         assert request is not None
         self._answer = asyncio.get_running_loop().create_future()
         try:
-            if not carrier.want_blocks(request):
+            wanted = BlocksWantedMessage(request.number, request.first)
+            if not self._neighbours.send(request.peer, wanted):
                 raise TimeoutError
             async with asyncio.timeout(sync.left_ms(self._clock.monotonic_ms()) / 1_000):
                 run = await self._answer
@@ -181,7 +189,7 @@ class CatchUp:
             if isinstance(error, OtherHistoryError):
                 strangers.add(peer)
                 for certificate in error.certificates:
-                    self._engine.doubt(certificate)
+                    self._finality.doubt(certificate)
             if len(strangers) > self._voters.f:
                 raise HaltedError("the certified history does not continue this ledger") from error
             return None
@@ -192,7 +200,7 @@ class CatchUp:
     async def _adopt(self, blocks: Sequence[CertifiedBlock], head: NamedHead, index: int) -> None:
         for block in blocks:
             last = block.seal.index + 1 == head.size
-            await self._engine.adopt(block, index, last=last)
+            await self._applier.adopt(block, index, last=last)
             if last:
                 return
         now = self._clock.monotonic_ms()

@@ -31,8 +31,10 @@ from node.chain.evidence import (
 from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.following.evidence_keeper import EvidenceKeeper
+from node.ledger.codes import Code
 from node.peers.messages import STATEMENTS_MAX, DissentMessage
-from node.storage.ledger import Head
+from node.peers.ports import Links
+from node.storage.ledger import AppliedBlock, Head
 from node.system.clock import Clock
 
 INDEXES_MAX = 4_096
@@ -48,6 +50,9 @@ STILL_MS = 2_000
 """When nothing was applied for so long, what waits in the log may be no part of any history."""
 TRANSACTIONS_MAX = 512
 """Of a payload, in the search for one that is badly signed: more do not fit into evidence."""
+
+MISPROPOSED = frozenset({Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
+"""Of transactions that left no leaf: their leader cannot have verified them."""
 
 Log = Callable[[int, int], Awaitable[Sequence[tuple[EntryStatement, bytes]]]]
 """Applied entries first..last with their payloads; none where the log was cut."""
@@ -94,12 +99,26 @@ class Dissent:
         """Raft indexes of blocks with a transaction that no leader may propose."""
         self._recent: deque[DissentMessage] = deque(maxlen=RECENT_MAX)
 
+    def attach(self, links: Links) -> None:
+        """Tell each peer that comes what was told lately."""
+        links.when_up(lambda number: self._tell_recent(links, number))
+
+    def _tell_recent(self, links: Links, number: int) -> None:
+        for message in self.recent():
+            links.send(number, message)
+
     @property
     def doubts(self) -> Doubts:
         """Where cosignatures of other histories are."""
         return self._keeper.doubts
 
     # --- What this node sees ------------------------------------------------------------------
+
+    def on_block(self, block: AppliedBlock) -> None:
+        """A block is stored: note its place, and whether its leader cannot have verified it."""
+        self.applied(block.height, block.raft_index)
+        if any(code in MISPROPOSED for _, code in block.skipped):
+            self.misproposed(block.raft_index)
 
     def applied(self, height: int, raft_index: int) -> None:
         """A block of the log is stored."""

@@ -33,6 +33,8 @@ from node.chain.watch import EvidenceWatch
 from node.following.evidence_views import EvidenceSummary
 from node.following.excuses import Excuses
 from node.following.finality import DivergedError
+from node.peers.messages import EvidenceMessage, Kind
+from node.peers.ports import Links
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.system.clock import Clock
@@ -81,6 +83,20 @@ class EvidenceKeeper:
         self._kept: dict[bytes, Kept] = {}
         self._known: set[bytes] = set()
         self._offences: Counter[tuple[str, str]] = Counter()
+
+    def attach(self, links: Links) -> None:
+        """Take evidence from now on, and tell all of it to each peer that comes."""
+        links.on(
+            Kind.EVIDENCE,
+            EvidenceMessage,
+            lambda _, message: self.receive(message.body),
+            price=4.0,  # two signatures and two paths
+        )
+        links.when_up(lambda number: self._tell_all(links, number))
+
+    def _tell_all(self, links: Links, number: int) -> None:
+        for body in self.bodies():
+            links.send(number, EvidenceMessage(body))
 
     # --- What voters sign --------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ from node.chain.excuse import (
     verify_resumption,
 )
 from node.chain.voters import VoterSet
+from node.peers.messages import Kind, ResumptionMessage
+from node.peers.ports import Links
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 
@@ -56,6 +58,20 @@ class Excuses:
         """To be stored and passed on."""
         self._held: deque[Evidence] = deque(maxlen=HELD_MAX)
         """True evidence that may be excused."""
+
+    def attach(self, links: Links) -> None:
+        """Take resumptions from now on, and tell all of them to each peer that comes."""
+        links.on(
+            Kind.RESUMPTION,
+            ResumptionMessage,
+            lambda _, message: self.receive(message.body),
+            price=9.0,  # a certificate, and the voter's signature
+        )
+        links.when_up(lambda number: self._tell_all(links, number))
+
+    def _tell_all(self, links: Links, number: int) -> None:
+        for body in self.bodies():
+            links.send(number, ResumptionMessage(body))
 
     async def load(self) -> None:
         """Remember what is stored; once, at the start."""

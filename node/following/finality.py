@@ -65,7 +65,13 @@ class Witness(Protocol):
 class Finality:
     """Counts cosignatures for the heights that are not final yet."""
 
-    def __init__(self, voters: VoterSet, final_height: int, witness: Witness) -> None:
+    def __init__(
+        self,
+        voters: VoterSet,
+        final_height: int,
+        witness: Witness,
+        on_dissent: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._voters = voters
         self._witness = witness
         self.final_height = final_height
@@ -83,7 +89,7 @@ class Finality:
         """The newest late statement of each voter about a head of ours, not verified."""
         self._known: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         """Roots and heights of our newest heads by size."""
-        self.on_dissent: Callable[[int], None] = lambda _: None
+        self.on_dissent = on_dissent
         """Told the height at which another root is signed than ours."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -20,7 +20,8 @@ from node.chain.certificate import Certificate, parse_certificate
 from node.chain.merkle import verify_consistency
 from node.chain.voters import VoterSet
 from node.following.finality import DivergedError, Finality
-from node.peers.messages import HistoryMessage, HistoryWantedMessage
+from node.peers.messages import DishonestError, HistoryMessage, HistoryWantedMessage, Kind
+from node.peers.ports import Neighbours, Routing
 from node.storage.ledger import Head
 from node.storage.ledger_reader import LedgerReader
 from node.system.clock import Clock
@@ -47,13 +48,29 @@ class HistoryCheck:
         reader: LedgerReader,
         clock: Clock,
         on_diverged: Callable[[DivergedError], None],
+        neighbours: Neighbours,
+        certified: Callable[[], str | None],
     ) -> None:
+        """Put it together; `run` is the work.
+
+        Args:
+            voters: Who certifies.
+            finality: What of the own ledger is final.
+            head: Of the own ledger.
+            reader: Where the tree is.
+            clock: Its monotonic time sets the pace.
+            on_diverged: Told that another history is certified.
+            neighbours: Who is asked, and answered.
+            certified: The newest certificate of this ledger, as a note.
+        """
         self._voters = voters
         self._finality = finality
         self._head = head
         self._reader = reader
         self._clock = clock
         self._on_diverged = on_diverged
+        self._neighbours = neighbours
+        self._certified = certified
         self._final_height = -1
         self._final_since_ms = clock.monotonic_ms()
         self._asked: dict[int, deque[tuple[int, bytes]]] = {}
@@ -61,12 +78,16 @@ class HistoryCheck:
         self._told = False
         self._wanted: dict[int, int] = {}
         self._answered_ms: dict[int, int] = {}
-        self.final_heights: Callable[[], Mapping[int, int]] = dict
-        """Of each peer that is connected, as it says."""
-        self.ask: Callable[[int, HistoryWantedMessage], object] = lambda _, __: None
-        self.answer: Callable[[int, HistoryMessage], object] = lambda _, __: None
-        self.certified: Callable[[], str | None] = lambda: None
-        """The newest certificate of this ledger, as a note."""
+
+    def attach(self, routes: Routing) -> None:
+        """Take questions and answers from now on."""
+        routes.on(
+            Kind.HISTORY_WANTED,
+            HistoryWantedMessage,
+            lambda peer, message: self.want(peer, message.size),
+            price=3.0,
+        )
+        routes.on(Kind.HISTORY, HistoryMessage, self._on_answer, price=8.0)
 
     async def run(self) -> None:
         """Ask and answer; runs until cancelled."""
@@ -94,11 +115,17 @@ class HistoryCheck:
             return
         self._final_since_ms = now
         head = self._head()
-        for peer, height in self.final_heights().items():
+        for peer, height in self._neighbours.final_heights().items():
             if height >= head.height:
                 asked = self._asked.setdefault(peer, deque(maxlen=UNANSWERED_MAX))
                 asked.append((head.tree_size, head.root()))
-                self.ask(peer, HistoryWantedMessage(head.tree_size))
+                self._neighbours.send(peer, HistoryWantedMessage(head.tree_size))
+
+    def _on_answer(self, peer: int, message: HistoryMessage) -> None:
+        try:
+            self.receive(peer, message)
+        except ValueError as error:
+            raise DishonestError(str(error)) from error
 
     def receive(self, peer: int, message: HistoryMessage) -> None:
         """An answer.
@@ -142,7 +169,7 @@ class HistoryCheck:
         self._wanted[peer] = size
 
     async def _tell(self, peer: int, size: int) -> None:
-        note = self.certified()
+        note = self._certified()
         if note is None:
             return
         told = parse_certificate(note).checkpoint
@@ -150,7 +177,8 @@ class HistoryCheck:
             return
         prefix = await self._reader.prefix(size, told.size)
         if prefix is not None:
-            self.answer(peer, HistoryMessage(size, prefix[0], tuple(prefix[1]), note))
+            answer = HistoryMessage(size, prefix[0], tuple(prefix[1]), note)
+            self._neighbours.send(peer, answer)
 
 
 def _holds(certificate: Certificate, message: HistoryMessage) -> bool:

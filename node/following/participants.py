@@ -14,6 +14,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.participants import ParticipantRow, ParticipantState, decode_participant, find_key
 from node.ledger.types import Role
+from node.storage.ledger import AppliedBlock
 from node.storage.ledger_reader import LedgerReader
 
 SEALING_KEYS_OF_ONE = 2
@@ -46,6 +47,10 @@ class Members:
         self.height = height
         if changed:
             self._take(changed)
+
+    def on_block(self, block: AppliedBlock) -> None:
+        """A block is stored."""
+        self.applied(block.height, block.participants)
 
     def get(self, participant: str) -> ParticipantRow | None:
         """The row of a participant, to read only: a changed one is another object."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from node.ledger.codes import Code
+from node.storage.ledger import AppliedBlock
 
 OUTCOMES_MAX = 65_536
 WAITERS_MAX = 50_000
@@ -52,6 +53,16 @@ class Tracker:
             for txid, _ in outcomes:
                 self._wake(txid)
         self._wake_heights()
+
+    def on_block(self, block: AppliedBlock) -> None:
+        """A block is stored: note what became of its transactions."""
+        self.applied(
+            block.height,
+            [
+                (t.txid, Outcome(block.height, t.index, t.code, t.operation))
+                for t in block.transactions
+            ],
+        )
 
     def finalised(self, height: int) -> None:
         """Everything up to `height` is final."""

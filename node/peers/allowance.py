@@ -1,7 +1,8 @@
-"""What one peer may cost this node on the gossip link. Owns the prices of messages, and the rate.
+"""What one peer may cost this node on the gossip link. Owns the account of each, and the rate.
 
 A price is counted in signature checks, of about 60 µs each, and is paid before anything is done:
-it is the most that a message of its kind can cause, whether it is true or not. Who is in debt is
+it is the most that a message of its kind can cause, whether it is true or not, and stands where the
+kind is registered. Who is in debt is
 read on later, so that a flood fills its sender's socket and nothing here, and nothing of an honest
 peer is lost. Transactions are not priced: their first bad signature costs the sender its link.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from node.peers.messages import STATEMENTS_MAX, Kind
 from node.system.clock import Clock
 from p2p.limits import TokenBucket
 
@@ -23,19 +23,6 @@ CHECKS_BURST = 600
 ENTRIES_PER_S = 500
 """Entries of a peer that are compared before consensus judges them. Those above the rate are
 judged when they are taken in, which is where a follower that is behind has most of them."""
-_PRICES = {
-    Kind.STATUS: 0.5,  # none, but perhaps the newest certificate as an answer
-    Kind.COSIGNED: 1.0,
-    Kind.CERTIFICATE: 8.0,  # seven voters and the origin
-    Kind.EVIDENCE: 4.0,  # two signatures and two paths
-    Kind.BLOCKS_WANTED: 3.0,
-    Kind.QUESTION: 0.5,
-    Kind.ANSWER: 9.0,  # a certificate, and one of our own signatures
-    Kind.DISSENT: 2.0 * STATEMENTS_MAX,
-    Kind.HISTORY_WANTED: 3.0,
-    Kind.HISTORY: 8.0,
-    Kind.RESUMPTION: 9.0,  # a certificate, and the voter's signature
-}
 
 
 class Allowance:
@@ -49,10 +36,9 @@ class Allowance:
             peer: TokenBucket(ENTRIES_PER_S, ENTRIES_PER_S, now_s) for peer in self._buckets
         }
 
-    async def pay(self, peer: int, kind: int) -> None:
-        """Charge a message of `kind`; returns once the peer is out of debt."""
-        price = _PRICES.get(kind)  # type: ignore[call-overload]  # a stranger's number
-        if price is None:
+    async def pay(self, peer: int, price: float) -> None:
+        """Charge a message; returns once the peer is out of debt."""
+        if not price:
             return
         wait_s = self._buckets[peer].spend(price, self._now_s())
         if wait_s:

@@ -5,8 +5,10 @@ Owns kinds and shapes; knows no connection. Item kinds (transactions) belong to 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, cast
 
 import msgspec
 
@@ -189,7 +191,7 @@ ControlMessage = (
     | AnswerMessage
 )
 
-_SHAPES: dict[int, type[ControlMessage]] = {
+SHAPES: Mapping[int, type[ControlMessage]] = {
     Kind.STATUS: StatusMessage,
     Kind.COSIGNED: StatementMessage,
     Kind.CERTIFICATE: CertificateMessage,
@@ -203,18 +205,65 @@ _SHAPES: dict[int, type[ControlMessage]] = {
     Kind.QUESTION: QuestionMessage,
     Kind.ANSWER: AnswerMessage,
 }
-_KINDS = {shape: kind for kind, shape in _SHAPES.items()}
-_encoder = msgspec.msgpack.Encoder()
-_decoders = {kind: msgspec.msgpack.Decoder(shape) for kind, shape in _SHAPES.items()}
+"""What stands on the wire under each kind of the node's own. A number is never used again."""
 
 
-class MalformedControlError(ValueError):
+class DishonestError(ValueError):
+    """No honest node sends this: it costs its sender the link."""
+
+
+class MalformedControlError(DishonestError):
     """A control message that no honest node sends."""
 
 
+class Codec:
+    """Kinds and their shapes, one to one: from messages to bytes and back."""
+
+    def __init__(self, shapes: Mapping[int, type[msgspec.Struct]] = MappingProxyType({})) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._kinds: dict[type[msgspec.Struct], int] = {}
+        self._decoders: dict[int, msgspec.msgpack.Decoder[msgspec.Struct]] = {}
+        for kind, shape in shapes.items():
+            self.add(kind, shape)
+
+    def add(self, kind: int, shape: type[msgspec.Struct]) -> None:
+        """Let messages of `kind` have this shape.
+
+        Raises:
+            ValueError: one of the two is taken, or another shape stands on the wire.
+        """
+        if kind in self._decoders or shape in self._kinds or SHAPES.get(kind, shape) is not shape:
+            raise ValueError(f"kind {kind} is not {shape.__name__}, or not only that")
+        self._kinds[shape] = kind
+        self._decoders[kind] = msgspec.msgpack.Decoder(shape)
+
+    def encode(self, message: msgspec.Struct) -> tuple[int, bytes]:
+        """Kind and body of `message`."""
+        return self._kinds[type(message)], self._encoder.encode(message)
+
+    def decode(self, kind: int, body: bytes) -> msgspec.Struct:
+        """The message of a body.
+
+        Raises:
+            MalformedControlError: unknown kind, wrong types or sizes.
+        """
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            raise MalformedControlError(f"unknown kind {kind}")
+        if len(body) > BLOCKS_BYTES_MAX:
+            raise MalformedControlError(f"{len(body)} bytes are too many")
+        try:
+            return decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
+            raise MalformedControlError(str(error)) from error
+
+
+_control = Codec(SHAPES)
+
+
 def encode_control(message: ControlMessage) -> tuple[int, bytes]:
-    """Kind and body of `message`."""
-    return _KINDS[type(message)], _encoder.encode(message)
+    """Kind and body of a message of the node's own, for who speaks without a router."""
+    return _control.encode(message)
 
 
 def decode_control(kind: int, body: bytes) -> ControlMessage:
@@ -223,12 +272,4 @@ def decode_control(kind: int, body: bytes) -> ControlMessage:
     Raises:
         MalformedControlError: unknown kind, wrong types or sizes.
     """
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        raise MalformedControlError(f"unknown kind {kind}")
-    if len(body) > BLOCKS_BYTES_MAX:
-        raise MalformedControlError(f"{len(body)} bytes are too many")
-    try:
-        return decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
-        raise MalformedControlError(str(error)) from error
+    return cast("ControlMessage", _control.decode(kind, body))

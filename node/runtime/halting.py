@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from node.chain.certificate import Certificate
 from node.chain.certified import CertifiedHead
-from node.following.applier import FalseLedgerError
 from node.following.finality import DivergedError
+from node.following.halt import FalseLedgerError, Halt
 from node.storage import rebuilt
 from node.storage.damage import DamagedFileError
 from node.voting import astray
@@ -26,37 +25,23 @@ RETRY_S = 10.0
 _log = structlog.get_logger("node.runtime.halting")
 
 
-class Halted(Protocol):
-    """What stops applying (`node.following.applier.Engine`)."""
-
-    halted: str | None
-    """Why, when it did."""
-
-
 class Halting:
     """One node's way out when its ledger cannot go on."""
 
     def __init__(
         self,
         folder: Path,
-        engine: Halted,
+        halt: Halt,
         certified: Callable[[], CertifiedHead | None],
         fail: Callable[[BaseException], None],
         spawn: Callable[[Coroutine[object, object, None]], None],
     ) -> None:
         self._folder = folder
-        self._engine = engine
+        self._halt = halt
         self._certified = certified
         self._fail = fail
         self._spawn = spawn
-
-    def halt(self, error: Exception) -> None:
-        """Stop applying, keep the evidence, raise the alarm; reads go on, marked as such."""
-        if self._engine.halted is not None:
-            return
-        self._engine.halted = str(error)
-        _log.critical("halted", reason=str(error))
-        self._make_again(error)
+        halt.listen(self._make_again)
 
     def _make_again(self, error: Exception) -> None:
         try:
@@ -85,7 +70,7 @@ class Halting:
         if not rebuilt.is_repeated(self._folder, reason):
             rebuilt.note(self._folder, reason)
             return True
-        self._engine.halted = f"{self._engine.halted}; {rebuilt.REPEATED}"
+        self._halt.add(rebuilt.REPEATED)
         _log.critical("not made again", reason=rebuilt.REPEATED)
         return False
 

@@ -98,6 +98,10 @@ class Admission:
         self._cache = cache
         self._knows = knows
 
+    def forget(self, wires: Sequence[bytes]) -> None:
+        """Applied transactions are not needed again."""
+        self._cache.forget(wires)
+
     def judge(self, wires: Sequence[bytes], height: int) -> list[Judged]:
         """Judge each of `wires` at ledger height `height`."""
         return [self._judge(wire, height) for wire in wires]

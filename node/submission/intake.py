@@ -2,14 +2,14 @@
 
 Local submissions are admitted, fsynced in the outbox and only then pooled and gossiped; gossiped
 ones are admitted and pooled. What is in the outbox is sent again until it is final or expired.
-Knows no p2p and no consensus: `Carrier` is what it needs of the network.
+Knows no p2p and no consensus: sending is handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 import structlog
@@ -35,18 +35,6 @@ RESEND_AFTER_MS = 1_500
 RESEND_BYTES_MAX = 2 * 1024 * 1024
 
 _log = structlog.get_logger("node.submission.intake")
-
-
-class Carrier(Protocol):
-    """The network as the intake needs it."""
-
-    def spread(self, transactions: Sequence[Transaction]) -> None:
-        """Push to the leader and enough voters, announce to the others."""
-        ...
-
-    def work(self) -> None:
-        """The pool has work."""
-        ...
 
 
 class History(Protocol):
@@ -77,7 +65,21 @@ class Intake:
         tracker: Tracker,
         clock: Clock,
         outbox_max: int,
+        spread: Callable[[Sequence[Transaction]], None],
+        on_work: Callable[[], None],
     ) -> None:
+        """Put it together; `resume` begins.
+
+        Args:
+            admission: Judges what comes.
+            pool: Where admitted transactions wait.
+            outbox: Keeps what is promised.
+            tracker: What became of transactions.
+            clock: Paces repeated sending.
+            outbox_max: Transactions promised at a time.
+            spread: Sends transactions to others.
+            on_work: The pool has something new.
+        """
         self._admission = admission
         self._pool = pool
         self._outbox = outbox
@@ -92,7 +94,13 @@ class Intake:
         self._applied: deque[tuple[int, bytes]] = deque()
         """Own transactions that wait for their height to become final, in order."""
         self._examined_ms = 0
-        self.carrier: Carrier | None = None
+        self._spread = spread
+        self._on_work = on_work
+
+    @property
+    def pool(self) -> Pool:
+        """What waits for a block."""
+        return self._pool
 
     @property
     def promised(self) -> int:
@@ -111,11 +119,16 @@ class Intake:
         """Why an own transaction will never be applied: EXPIRED, or refused without a leaf."""
         return self._given_up.get(txid)
 
-    async def resume(self) -> None:
+    async def resume(self, applied: Sequence[bytes]) -> None:
         """Pool again what the outbox promised before a restart.
 
         The pool knows what the ledger holds already and does not take it; `settle` drops that.
+
+        Args:
+            applied: The newest transactions of the ledger. Else they would wait here, for good: no
+                leader proposes them again.
         """
+        self._pool.applied(applied)
         for item in await self._outbox.load():
             self._promised[item.txid] = (item, 0)
             self._pool_again(item)
@@ -173,8 +186,7 @@ class Intake:
         for item in items:
             self._promised[item.txid] = (item, now)
         self._enter(transactions)
-        if self.carrier is not None:
-            self.carrier.spread(transactions)
+        self._spread(transactions)
 
     def _check_room(self, wires: Sequence[bytes]) -> None:
         room = self._pool.has_room(len(wires), sum(map(len, wires)))
@@ -187,14 +199,12 @@ class Intake:
 
     def _enter(self, transactions: Sequence[Transaction]) -> list[Transaction]:
         entered = [transaction for transaction in transactions if self._pool.add(transaction)]
-        if entered and self.carrier is not None:
-            self.carrier.work()
+        if entered:
+            self._on_work()
         return entered
 
     def resend(self, *, at_once: bool = False) -> None:
         """Send again what was promised and is still waiting, a bounded amount at a time."""
-        if self.carrier is None:
-            return
         now = self._clock.monotonic_ms()
         late: list[Transaction] = []
         size = 0
@@ -210,10 +220,13 @@ class Intake:
             if size > RESEND_BYTES_MAX:
                 break
         if late:
-            self.carrier.spread(late)
+            self._spread(late)
 
     def applied(self, block: AppliedBlock) -> None:
-        """A block was applied: own transactions in it need only become final."""
+        """A block was applied: its transactions wait no more; own ones need only become final."""
+        self._pool.applied([t.txid for t in block.transactions])
+        self._pool.applied([txid for txid, _ in block.skipped])
+        self._admission.forget([t.wire for t in block.transactions])
         promised = self._promised
         for transaction in block.transactions:
             if transaction.txid in promised:

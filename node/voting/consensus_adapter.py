@@ -27,12 +27,13 @@ from node.chain.entry import attest, decode_header, verify_attestation
 from node.chain.evidence import EntryStatement, Evidence
 from node.chain.head import FalseHeadError, parse_head
 from node.chain.voters import VoterSet
-from node.following.applier import Engine
+from node.following.applier import Applier
 from node.following.catchup import CatchUp
 from node.following.dissent import find_payload_breach
 from node.ledger.signing import secret_key
 from node.storage.ledger import CommittedEntry, Head, Ledger
 from node.system.clock import Clock
+from node.voting.proposing import InFlight
 from node.voting.snapshots import Naming, NotNamedError
 
 AHEAD_MS_MAX = 5_000
@@ -277,39 +278,46 @@ class RaftSender:
 
 
 class RaftApplier:
-    """Hands committed entries to the engine: implements `consensus.ports.SnapshotApplier`.
+    """Hands committed entries to the applier: implements `consensus.ports.SnapshotApplier`.
 
     A snapshot is the name of a final head; who restores one gets the blocks from its peers.
     """
 
     def __init__(
-        self, voters: VoterSet, engine: Engine, ledger: Ledger, naming: Naming, catch_up: CatchUp
+        self,
+        voters: VoterSet,
+        ledger: Ledger,
+        applier: Applier,
+        in_flight: InFlight,
+        naming: Naming,
+        catch_up: CatchUp,
     ) -> None:
         self._voters = voters
-        self._engine = engine
         self._ledger = ledger
+        self._applier = applier
+        self._in_flight = in_flight
         self._naming = naming
         self._catch_up = catch_up
 
     @property
     def applied_index(self) -> LogIndex:
         """The last entry whose effects are durable."""
-        return LogIndex(self._engine.applied_index)
+        return LogIndex(self._ledger.head.raft_index)
 
     async def apply(self, entries: Sequence[Entry]) -> None:
         """Apply the entries that have a payload; a leader's opening entry has no height."""
-        await self._engine.apply(
-            [
-                CommittedEntry(entry.index, entry.term, entry.leader, entry.payload, entry.hash)
-                for entry in entries
-                if entry.kind is EntryKind.DATA
-            ]
-        )
+        committed = [
+            CommittedEntry(entry.index, entry.term, entry.leader, entry.payload, entry.hash)
+            for entry in entries
+            if entry.kind is EntryKind.DATA
+        ]
+        await self._applier.apply(committed)
+        self._in_flight.settled(committed)
 
     @property
     def captured_index(self) -> LogIndex:
         """The entry of the newest block: its seal vouches for that place, and for no later one."""
-        return LogIndex(self._engine.applied_index)
+        return LogIndex(self._ledger.head.raft_index)
 
     async def capture(self) -> AsyncIterator[bytes]:
         """The name of the present head; reading it waits until the head is final."""

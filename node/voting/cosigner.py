@@ -44,7 +44,7 @@ class Cosigner:
         self._key = secret_key(cosign_seed)
         self._marker = marker
         self._clock_s = clock_s
-        self._rules = rules
+        self.rules = rules
         self._memory = marker.memory
         self._lock = threading.Lock()
         self.held_back = False
@@ -52,6 +52,11 @@ class Cosigner:
 
         self.lacks_room = False
         """A signature was not made for want of room on the disk."""
+
+    @property
+    def voter(self) -> Voter:
+        """Who signs."""
+        return self._voter
 
     @property
     def memory(self) -> SigningMemory:
@@ -77,7 +82,7 @@ class Cosigner:
         """The last height that may be signed with this certificate; the last signed if none may."""
         if self._memory.rejoining or self.held_back:
             return self.signed_height
-        return self._certified_height(certified) + self._rules.window
+        return self._certified_height(certified) + self.rules.window
 
     def stored(self) -> Cosigned | None:
         """The newest statement, to be sent again after a restart."""
@@ -150,7 +155,7 @@ class Cosigner:
                 return self.stored() if height == signed.height else None
             if signed is not None and size < decode_frontier(signed.frontier).size:
                 raise SigningHaltedError(f"height {height} is smaller than the tree signed before")
-            if not self._rules.may_sign(height, self._certified_height(certified)):
+            if not self.rules.may_sign(height, self._certified_height(certified)):
                 return None
             time_s = self._clock_s()
             checkpoint = Checkpoint(self._voter.origin, size, root)

@@ -40,6 +40,18 @@ class Word(NamedTuple):
     """Why a height that stands there does not count."""
 
 
+class Vouch(NamedTuple):
+    """What an operator says for this start."""
+
+    folder: Path
+    height: int | None
+    """Nothing above it was signed; None: nobody vouches."""
+
+    def consume(self) -> None:
+        """Take the word away, durably: what it allowed is about to be done, once."""
+        consume(self.folder)
+
+
 def read_word(folder: Path) -> Word:
     """What an operator says of this voter.
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -25,61 +24,37 @@ from node.chain.excuse import Resumption
 from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
 from node.following.finality import Finality
-from node.peers.messages import AnswerMessage, HeldSignature
+from node.peers.messages import AnswerMessage, HeldSignature, Kind
+from node.peers.ports import Routing
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader, OtherTreeError
-from node.storage.marker import Condition, Marker, MarkerFullError
+from node.storage.marker import MarkerFullError
 from node.system.clock import Clock
 from node.voting.cosigner import Cosigner
-from node.voting.rejoin_word import FILE, SAY_AGAIN, RejoinFileError, consume, read_word
-from node.voting.resumption import Answer, Inquiry, Rules, is_base
+from node.voting.rejoin_word import Vouch
+from node.voting.resumption import Answer, Inquiry, is_base
 from node.voting.signing_view import SigningView
 
 LOOK_S = 0.25
 ASK_MS = 1_000
 """A voter that did not answer is asked again so often."""
-ANSWER_MS_MIN = 200
-"""No peer is answered more often."""
 
 _log = structlog.get_logger("node.voting.rejoining")
 
 
-class Carrier(Protocol):
-    """What rejoining needs of the links."""
+class Effects(NamedTuple):
+    """What the way back does, and takes, outside of the voter's memory."""
 
-    def ask(self, number: int, nonce: bytes) -> bool:
-        """Ask a voter what it knows; False when that cannot be sent."""
-        ...
-
-
-def recall(folder: Path, marker: Marker, cosigner: Cosigner) -> int | None:
-    """Decide at start whether this voter knows what it signed, before anything uses the answer.
-
-    Returns:
-        The height that an operator vouches for: this voter signed nothing above it.
-
-    Raises:
-        RejoinFileError: the file `rejoin` is malformed, or below what is known to be signed.
-    """
-    asked, vouched, void = read_word(folder)
-    if void:
-        _log.error("an operator's word of another time is not taken", reason=void, remedy=SAY_AGAIN)
-    if vouched is not None and vouched < cosigner.signed_height:
-        raise RejoinFileError(
-            f"{folder / FILE}: this voter signed height {cosigner.signed_height}, above {vouched}"
-        )
-    if marker.condition in (Condition.MISSING, Condition.DAMAGED):
-        cosigner.forget()
-    elif cosigner.rejoining:
-        pass  # since an earlier start
-    elif asked:
-        cosigner.forget()
-    elif marker.condition is Condition.TORN:
-        # The other slot is whole and at most one write older, and a write carries one height.
-        cosigner.forget(above=cosigner.signed_height + 1)
-    if cosigner.rejoining:
-        _log.warning("signing suspended", signed=cosigner.signed_height, vouched=vouched)
-    return vouched
+    make_nonce: Callable[[], bytes]
+    """Draws one that was never used."""
+    ask: Callable[[int, bytes], bool]
+    """Ask a voter what it knows; False when that cannot be sent."""
+    publish: Callable[[Resumption], Awaitable[None]]
+    """Make a resumption durable and tell it, which excuses what was signed before."""
+    on_forgotten: Callable[[], None]
+    """More was signed than is remembered."""
+    on_signing: Callable[[], None]
+    """What had to wait may be signed now."""
 
 
 class Rejoining:
@@ -87,33 +62,38 @@ class Rejoining:
 
     def __init__(
         self,
-        folder: Path,
-        vouched: int | None,
+        vouch: Vouch,
         voters: VoterSet,
-        number: int,
         cosigner: Cosigner,
-        rules: Rules,
         finality: Finality,
         ledger: Ledger,
         reader: LedgerReader,
         clock: Clock,
-        make_nonce: Callable[[], bytes],
-        on_forgotten: Callable[[], None],
-        on_signing: Callable[[], None],
+        effects: Effects,
     ) -> None:
-        self._folder = folder
-        self._vouched = vouched
+        """Put it together; `run` is the work.
+
+        Args:
+            vouch: An operator's word.
+            voters: Who is asked.
+            cosigner: This voter's memory of what it signed.
+            finality: Shows what others hold of this voter's signatures, and what is certified.
+            ledger: Its own, in whose thread it resumes.
+            reader: Of the same.
+            clock: Paces the asking.
+            effects: What happens outside.
+        """
+        self._vouch = vouch
+        self._vouched = vouch.height
         self._voters = voters
-        self._number = number
+        self._number = cosigner.voter.number
         self._cosigner = cosigner
         self._finality = finality
         self._ledger = ledger
         self._reader = reader
         self._clock = clock
-        self._make_nonce = make_nonce
-        self._on_forgotten = on_forgotten
-        self._on_signing = on_signing
-        self._rules = rules
+        self._effects = effects
+        self._rules = cosigner.rules
         self._inquiry: Inquiry | None = self._new_inquiry()
         self._cosigner.held_back = not cosigner.rejoining and voters.q > 1
         self._own_size = 0
@@ -121,45 +101,21 @@ class Rejoining:
         self._settled_size = 0
         """Up to there it is known what it is shown to have signed, and it may sign again."""
         self._asked_ms: dict[int, int] = {}
-        self._answered_ms: dict[int, int] = {}
         self._strangers: set[int] = set()
         """Voters whose certificates are of another history than this ledger's."""
         self._misused = False
         self._lacked_room = False
-        self.carrier: Carrier | None = None
-        self.publish: Callable[[Resumption], Awaitable[None]] | None = None
-        """Makes a resumption durable and tells it, which excuses what was signed before."""
+
+    def attach(self, routes: Routing) -> None:
+        """Take answers from now on, and ask each peer that comes."""
+        # A certificate, and one of our own signatures.
+        routes.on(Kind.ANSWER, AnswerMessage, self.receive, price=9.0)
+        routes.when_up(self.link_up)
 
     @property
     def waits(self) -> bool:
         """It needs blocks above those it may have signed, so some must be made."""
         return self._cosigner.rejoining
-
-    # --- Answering ---------------------------------------------------------------------------
-
-    def answer(self, number: int, nonce: bytes) -> AnswerMessage | None:
-        """The answer to a voter; None while this one cannot give one, which is asked again."""
-        now = self._clock.monotonic_ms()
-        if now - self._answered_ms.get(number, -ANSWER_MS_MIN) < ANSWER_MS_MIN:
-            return None
-        signed = self._cosigner.signed_height  # read first: certificates only get newer
-        head = self._certified()
-        certified = 0 if head is None else head.height
-        rejoining = self._cosigner.rejoining
-        if not self._rules.may_answer(rejoining=rejoining, signed=signed, certified=certified):
-            return None
-        self._answered_ms[number] = now
-        note = "" if head is None else head.certificate(self._voters).encode()
-        newest = self._finality.newest_of(number)
-        held = None
-        if newest is not None:
-            held = HeldSignature(newest.size, newest.root, newest.cosignature)
-        return AnswerMessage(nonce, signed, note, held)
-
-    def _certified(self) -> CertifiedHead | None:
-        remembered, held = self._cosigner.memory.certified, self._finality.certified
-        heads = [head for head in (remembered, held) if head is not None]
-        return max(heads, key=lambda head: head.height, default=None)
 
     # --- Asking ------------------------------------------------------------------------------
 
@@ -193,11 +149,11 @@ class Rejoining:
         return verify_cosignature(checkpoint, me.cosigner, me.cosign_key, held.cosignature)
 
     def _ask(self, inquiry: Inquiry, number: int) -> None:
-        if self.carrier is not None and self.carrier.ask(number, inquiry.nonce):
+        if self._effects.ask(number, inquiry.nonce):
             self._asked_ms[number] = self._clock.monotonic_ms()
 
     def _new_inquiry(self) -> Inquiry:
-        return Inquiry(self._rules, self._voters, self._number, self._make_nonce())
+        return Inquiry(self._rules, self._voters, self._number, self._effects.make_nonce())
 
     # --- Deciding ----------------------------------------------------------------------------
 
@@ -218,7 +174,7 @@ class Rejoining:
             self._lacked_room = True
         else:
             if self._lacked_room or self._cosigner.lacks_room:
-                self._on_signing()
+                self._effects.on_signing()
             self._lacked_room = False
 
     async def _step(self) -> None:
@@ -247,11 +203,11 @@ class Rejoining:
             self._inquiry = self._new_inquiry()
             self._asked_ms.clear()
             _log.critical("signed more than is remembered", size=self._own_size)
-            self._on_forgotten()
+            self._effects.on_forgotten()
         elif self._inquiry is not None and self._has_asked:
             self._inquiry = None
             self._cosigner.held_back = False
-            self._on_signing()
+            self._effects.on_signing()
 
     async def _place(self) -> None:
         """Find the told certificates in the own ledger, as far as it has come."""
@@ -291,11 +247,11 @@ class Rejoining:
                 self._misused = True
                 _log.critical("what was final is not of this history", reason=str(error))
             return
-        if self.publish is not None and not base.is_signed_by(self._number):
-            await self.publish(self._cosigner.sign_resumption(self._voters, base))
+        if not base.is_signed_by(self._number):
+            await self._effects.publish(self._cosigner.sign_resumption(self._voters, base))
 
         # Before it takes effect: after a crash in between, the voter is still rejoining, and asks.
-        await asyncio.to_thread(consume, self._folder)
+        await asyncio.to_thread(self._vouch.consume)
 
         def note(_: int, frontier: Frontier) -> None:
             self._cosigner.resume_above(base, frontier)
@@ -306,7 +262,7 @@ class Rejoining:
         self._vouched = self._inquiry = None
         self._strangers.clear()
         _log.warning("signing resumed", above=base.height)
-        self._on_signing()
+        self._effects.on_signing()
 
     def _height_min(self) -> int | None:
         """The least height of a base. Each of these is safe, so the least of them is enough."""

@@ -264,7 +264,7 @@ class Menu:
 
     def control(self, kind: Kind) -> Said:
         """A control message of this kind."""
-        shape = gossip._SHAPES[kind]
+        shape = gossip.SHAPES[kind]
         message: ControlMessage = self.struct(shape)
         if kind is Kind.EVIDENCE:
             message = self.evidence()

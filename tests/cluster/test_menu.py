@@ -28,13 +28,9 @@ from node.chain.judgement import judge
 from node.chain.voters import VoterSet
 from node.following.evidence_keeper import OFFENCES_MAX
 from node.ledger.signing import secret_key
-from node.peers.allowance import Allowance
-from node.peers.messages import ControlMessage, Kind, decode_control
-from node.peers.router import Links
-from node.submission.intake import Intake
-from node.system.clock import SystemClock
+from node.peers.messages import SHAPES, ControlMessage, Kind, decode_control
+from node.peers.router import Router
 from p2p.errors import RemoteProtocolError
-from p2p.gossip import Gossip
 from p2p.types import Link, PeerId
 from tests.chain.network import make_genesis, seed
 from tests.cluster.cluster import FOUR, Cluster, Member, running_cluster, wait_until
@@ -45,6 +41,7 @@ from tests.cluster.load import Load, signed_invoices
 from tests.cluster.menu import Known, Menu
 from tests.cluster.reigns import inherit, reign
 from tests.cluster.test_kills import check_acknowledged
+from tests.runtime.voters import built_voter
 
 SECONDS = float(os.environ.get("MENU_SECONDS", "12"))
 SOAK_ROUNDS = int(os.environ.get("MENU_ROUNDS", "5"))
@@ -174,8 +171,8 @@ def has_pairs(
 # --- The menu --------------------------------------------------------------------------------
 
 
-async def test_the_menu_offers_every_kind_of_message() -> None:
-    """A kind that exists, in a union or in the dispatch of a link, and is not drawn fails here."""
+async def test_the_menu_offers_every_kind_of_message(tmp_path: Path) -> None:
+    """A kind that exists, in a union or at the router of a voter, and is not drawn fails here."""
     voters = VoterSet.from_genesis(make_genesis())
     known = Known(voters, voters.voters[0], secret_key(seed("bureau/identity")), bytes(64))
     menu = Menu(random.Random(1), known)
@@ -194,23 +191,21 @@ async def test_the_menu_offers_every_kind_of_message() -> None:
         type(decode_control(k, b)) for n, k, b in drawn if k in set(Kind) and n is not Link.RAFT
     }
     assert control == set(typing.get_args(ControlMessage))
-    taken = {(link, kind) for link in Link for kind in range(256) if await is_taken(link, kind)}
+    async with built_voter(tmp_path) as parts:
+        assert set(parts.router._routes) == set(SHAPES)
+        taken = {
+            (link, kind)
+            for link in Link
+            for kind in range(256)
+            if await is_taken(parts.router, PeerId(voters.voters[1].identity_key), link, kind)
+        }
     assert taken == {(link, kind) for link, kind, _ in drawn}
 
 
-async def is_taken(link: Link, kind: int) -> bool:
+async def is_taken(router: Router, sender: PeerId, link: Link, kind: int) -> bool:
     """Whether a node looks at the body of such a message at all."""
-    sender = PeerId(bytes(32))
-    links = Links.__new__(Links)
-    links._numbers = {sender: 0}
-    links.allowance = Allowance([0], SystemClock())
-    links._gossip = Gossip(lambda _: None, lambda _: False)
-    links._clock = SystemClock()
-    links._intake = Intake.__new__(Intake)
-    links.network = None
-    links._on_raft = lambda _number, _body: None
     try:
-        await links.on_message(sender, link, kind, b"\xc1")
+        await router.on_message(sender, link, kind, b"\xc1")
     except RemoteProtocolError as error:
         return "unknown kind" not in str(error)
     return True

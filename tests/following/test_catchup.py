@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,20 +14,22 @@ from node.chain.head import NamedHead, name_head, parse_head
 from node.chain.merkle import Frontier
 from node.chain.run import LeafRun
 from node.following import blocksync
-from node.following.applier import Engine, HaltedError
+from node.following.applier import Applier
 from node.following.blockserver import BlockServer
-from node.following.blocksync import Request, UnaskedError
+from node.following.blocksync import UnaskedError
 from node.following.catchup import CatchUp
+from node.following.certificates import Certificates
 from node.following.evidence_keeper import EvidenceKeeper
 from node.following.excuses import Excuses
 from node.following.finality import Finality
+from node.following.halt import Halt, HaltedError
 from node.following.tracker import Tracker
+from node.peers.messages import BlocksMessage, BlocksWantedMessage
 from node.storage import runs
 from node.storage.marker import Marker
-from node.submission.admission import VerifiedCache
-from node.submission.pool import Pool, PoolLimits
 from node.system.clock import SystemClock
 from node.voting.cosigner import Cosigner, SigningHaltedError
+from node.voting.signing import Signing
 from node.voting.snapshots import Naming, NotNamedError
 from tests.chain.network import TIME_S, seed
 from tests.node.chronicle import Chronicle, write_history
@@ -48,22 +50,56 @@ class Behind:
     """A node that is behind, with peers that answer as a test wants."""
 
     chronicle: Chronicle
-    engine: Engine
+    certificates: Certificates
     tracker: Tracker
-    pool: Pool
     cosigner: Cosigner
-    finality: Finality
     catch_up: CatchUp
-    server: BlockServer
-    liars: dict[int, Liar] = field(default_factory=dict)
-    asked: list[int] = field(default_factory=list)
+    others: Others
+
+    @property
+    def asked(self) -> list[int]:
+        return self.others.asked
+
+    @property
+    def finality(self) -> Finality:
+        return self.certificates.finality
+
+
+class Others:
+    """The peers of a node that is behind: a real server, and liars in front of it."""
+
+    peers = (1, 2, 3)
+
+    def __init__(self, source: Chronicle) -> None:
+        self.source = source
+        self.liars: dict[int, Liar] = {}
+        self.asked: list[int] = []
+        self.late: Callable[[int, Callable[[], None]], None] = lambda _, deliver: deliver()
+        """Delivers an answer of a peer, perhaps later."""
 
     def final_heights(self) -> Mapping[int, int]:
-        return {1: CERTIFIED, 2: CERTIFIED, 3: CERTIFIED}
+        return dict.fromkeys(self.peers, CERTIFIED)
 
-    def want_blocks(self, request: Request) -> bool:
-        self.asked.append(request.peer)
-        self.server.want(request.peer, request.number, request.first)
+    def linked(self, number: int) -> bool:
+        return True
+
+    def rtt_ms(self, number: int) -> float | None:
+        return None
+
+    def broadcast(self, message: msgspec.Struct) -> None:
+        raise AssertionError("nobody tells all")
+
+    def between(self, catch_up: CatchUp, server: BlockServer) -> None:
+        self.catch_up, self.server = catch_up, server
+
+    def send(self, number: int, message: msgspec.Struct) -> bool:
+        if isinstance(message, BlocksWantedMessage):
+            self.asked.append(number)
+            self.server.want(number, message.number, message.first)
+        else:
+            assert isinstance(message, BlocksMessage)
+            told = message
+            self.late(number, lambda: self.answer(number, told.number, told.run))
         return True
 
     def answer(self, peer: int, number: int, run: LeafRun | None) -> None:
@@ -99,29 +135,20 @@ async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
     )
     me = voters.voters[ME]
     cosigner = Cosigner(me, seed(f"{me.node}/cosign"), marker, lambda: TIME_S)
-    finality, pool = Finality(voters, 0, keeper), Pool(PoolLimits())
-    engine = Engine(
-        voters,
-        ME,
-        seed(f"{me.node}/origin"),
-        chronicle.ledger,
-        pool,
-        VerifiedCache(),
-        cosigner,
-        finality,
-        tracker,
-        clock,
-    )
-    catch_up = CatchUp(voters, ME, chronicle.ledger, engine, clock)
-    node = Behind(chronicle, engine, tracker, pool, cosigner, finality, catch_up, None)  # type: ignore[arg-type]
-    node.server = BlockServer([1, 2, 3], source.reader, clock, node.answer)
-    catch_up.carrier = node
+    finality, others = Finality(voters, 0, keeper), Others(source)
+    certificates = Certificates(voters, finality, chronicle.ledger, tracker, clock)
+    signing = Signing(ME, cosigner, certificates, chronicle.ledger, others)
+    applier = Applier(chronicle.ledger, certificates, Halt(), signing)
+    applier.listen(tracker.on_block, signing.applied)
+    catch_up = CatchUp(voters, chronicle.ledger, applier, finality, others, clock)
+    server = BlockServer(others, source.reader, clock)
+    others.between(catch_up, server)
     async with asyncio.TaskGroup() as tasks:
         loops = [
-            tasks.create_task(node.server.serve()),
-            tasks.create_task(engine.keep_certificates()),
+            tasks.create_task(server.serve()),
+            tasks.create_task(certificates.keep()),
         ]
-        yield node
+        yield Behind(chronicle, certificates, tracker, cosigner, catch_up, others)
         for loop in loops:
             loop.cancel()
     await chronicle.close()
@@ -150,11 +177,9 @@ async def test_it_reaches_the_head_and_everything_that_follows_it(
     assert behind.tracker.height == behind.finality.final_height == CERTIFIED
     await behind.tracker.wait_heights(2**62, CERTIFIED - 1, 5.0)
     assert behind.tracker.final_height == CERTIFIED
-    assert behind.engine.backlog == (0, 0)
-    assert behind.engine.applied_index == INDEX
+    assert behind.certificates.backlog == (0, 0)
     assert await behind.chronicle.reader.newest_certificate() is not None
     for applied in block.transactions:
-        assert behind.pool.knows(applied.txid)
         assert behind.tracker.outcome(applied.txid) is not None
     assert len(set(behind.asked)) == 3
 
@@ -166,7 +191,7 @@ async def test_a_head_without_a_certificate_of_its_own_is_reached_too(
     await behind.catch_up.reach(await head_of(source, 4), INDEX)
     head = behind.chronicle.ledger.head
     assert (head.height, head.root()) == (4, source.blocks[3].root)
-    assert (behind.finality.final_height, behind.engine.backlog[0]) == (3, 1)
+    assert (behind.finality.final_height, behind.certificates.backlog[0]) == (3, 1)
     await behind.catch_up.reach(await head_of(source), INDEX + 9)
     assert behind.chronicle.ledger.head.raft_index == INDEX + 9
 
@@ -214,13 +239,15 @@ async def test_one_honest_peer_is_enough(
     monkeypatch.setattr(runs, "RUN_BYTES", 4_000)
     monkeypatch.setattr(blocksync, "ANSWER_MS", 1_000)
     # At most f of the voters lie about the history itself.
-    behind.liars = {1: liar} if liar in (other_bytes, withheld) else {1: liar, 2: liar}
+    behind.others.liars = {1: liar} if liar in (other_bytes, withheld) else {1: liar, 2: liar}
     await behind.catch_up.reach(await head_of(source), INDEX)
     head = behind.chronicle.ledger.head
     assert head.root() == source.blocks[CERTIFIED - 1].root
-    assert {peer for peer in behind.asked if peer in behind.liars} == set(behind.liars)
+    assert {peer for peer in behind.asked if peer in behind.others.liars} == set(
+        behind.others.liars
+    )
     if liar is not nothing:  # who has not got a block yet may have it later
-        assert all(behind.asked.count(peer) == 1 for peer in behind.liars)
+        assert all(behind.asked.count(peer) == 1 for peer in behind.others.liars)
 
 
 def without_blobs(run: LeafRun | None) -> LeafRun | None:
@@ -244,7 +271,7 @@ def with_some_blobs(run: LeafRun | None) -> LeafRun | None:
 async def test_blobs_that_a_peer_keeps_back_come_from_another(
     source: Chronicle, behind: Behind, liars: dict[int, Liar], whole: bool
 ) -> None:
-    behind.liars = liars
+    behind.others.liars = liars
     await behind.catch_up.reach(await head_of(source), INDEX)
     blobs = behind.chronicle.contents()["blobs"]
     every = source.contents()["blobs"]
@@ -257,17 +284,15 @@ async def test_a_peer_that_becomes_slow_gives_way(
 ) -> None:
     """One that answers each time just within the deadline is not asked while others are faster."""
     monkeypatch.setattr(runs, "RUN_BYTES", 1_500)
-    answer = behind.answer
     late: list[asyncio.TimerHandle] = []
 
-    def slowly(peer: int, number: int, run: LeafRun | None) -> None:
+    def slowly(peer: int, deliver: Callable[[], None]) -> None:
         if peer == 1:
-            loop = asyncio.get_running_loop()
-            late.append(loop.call_later(0.3, lambda: answer(peer, number, run)))
+            late.append(asyncio.get_running_loop().call_later(0.3, deliver))
         else:
-            answer(peer, number, run)
+            deliver()
 
-    behind.server._answer = slowly
+    behind.others.late = slowly
     await behind.catch_up.reach(await head_of(source), INDEX)
     assert behind.asked.count(1) == 1
     assert len(behind.asked) > 8
@@ -289,11 +314,11 @@ async def test_a_lost_link_is_noticed_at_once(
     monkeypatch.setattr(blocksync, "ANSWER_MS", 3_600_000)
 
     def gone(run: LeafRun | None) -> LeafRun | None:
-        behind.server.forget(behind.asked[-1])
+        behind.others.server.forget(behind.asked[-1])
         behind.catch_up.link_down(behind.asked[-1])
         raise SilentError
 
-    behind.liars = {1: gone, 2: gone}
+    behind.others.liars = {1: gone, 2: gone}
     await behind.catch_up.reach(await head_of(source), INDEX)
     assert behind.chronicle.ledger.head.height == CERTIFIED
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Node:
     answers: list[HistoryMessage] = field(default_factory=list)
     halts: list[DivergedError] = field(default_factory=list)
     note: str | None = None
-    peers: dict[int, int] = field(default_factory=dict)
+    heights: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         chronicle = self.witness.chronicle
@@ -51,18 +51,31 @@ class Node:
             chronicle.reader,
             self.clock,
             self.halts.append,
+            self,
+            lambda: self.note,
         )
-        self.check.ask = lambda peer, message: self.asked.append((peer, message.size))
-        self.check.answer = lambda _, message: self.answers.append(_travelled(message))
-        self.check.final_heights = lambda: self.peers
-        self.check.certified = lambda: self.note
+
+    @property
+    def peers(self) -> Sequence[int]:
+        return tuple(self.heights)
+
+    def final_heights(self) -> Mapping[int, int]:
+        return self.heights
+
+    def send(self, number: int, message: msgspec.Struct) -> bool:
+        if isinstance(message, HistoryWantedMessage):
+            self.asked.append((number, message.size))
+        else:
+            self.answers.append(_travelled(message))
+        return True
 
     async def later(self, ms: int = STUCK_MS) -> None:
         self.clock.now_ms += ms
         await self.check.step()
 
 
-def _travelled(message: HistoryMessage) -> HistoryMessage:
+def _travelled(message: msgspec.Struct) -> HistoryMessage:
+    assert isinstance(message, HistoryMessage)
     again = decode_control(*encode_control(message))
     assert isinstance(again, HistoryMessage)
     return again
@@ -79,7 +92,7 @@ async def nodes(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
         await ahead.witness.apply(serial)
     last = chronicles[1].blocks[-1]
     ahead.note = chronicles[1].certificate(last, (1, 2, 3)).encode()
-    astray.peers[PEER] = last.height
+    astray.heights[PEER] = last.height
     for node in (astray, ahead):
         await node.check.step()
     yield astray, ahead
@@ -131,7 +144,7 @@ async def test_who_is_only_behind_in_finality_hears_that_all_is_well(
     nodes: tuple[Node, Node],
 ) -> None:
     _, ahead = nodes
-    ahead.peers[PEER] = 4
+    ahead.heights[PEER] = 4
     message = await answer(ahead, ahead)
     ahead.check.receive(PEER, message)
     assert ahead.halts == []
@@ -146,7 +159,7 @@ async def test_nobody_is_asked_while_heights_become_final_or_peers_are_behind(
         astray.witness.finality.final_height += 1
         astray.witness.finality.applied_height += 1
     assert astray.asked == []
-    astray.peers[PEER] = 1
+    astray.heights[PEER] = 1
     await astray.later()
     await astray.later()
     assert astray.asked == []

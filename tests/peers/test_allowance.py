@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -15,17 +17,18 @@ from node.ledger.codes import Code
 from node.ledger.transaction import encode_wire
 from node.peers.allowance import CHECKS_BURST, CHECKS_PER_S, Allowance
 from node.peers.messages import Kind
-from node.peers.router import DISHONEST
 from node.storage.outbox import Outbox
 from node.submission.admission import Admission, VerifiedCache
 from node.submission.intake import SLICE, Intake
 from node.submission.pool import Pool, PoolLimits
+from node.submission.spreading import DISHONEST
 from node.system.clock import SystemClock
 from tests.chain.network import seed
 from tests.following.test_finality import Fixture
 from tests.ledger.world import SELLER
 from tests.node.chronicle import found
 from tests.node.transactions import make_transaction
+from tests.runtime.voters import built_voter
 
 NO_OUTBOX = cast("Outbox", None)
 """Nothing is promised."""
@@ -44,51 +47,73 @@ class Hands:
         return self.now_ms
 
 
-async def waits(allowance: Allowance, peer: int, kind: int) -> bool:
+@pytest.fixture
+async def prices(tmp_path: Path) -> Mapping[int, float]:
+    """What a message of each kind costs at a voter."""
+    async with built_voter(tmp_path) as parts:
+        return {kind: route.price for kind, route in parts.router._routes.items()}
+
+
+async def waits(allowance: Allowance, peer: int, price: float) -> bool:
     """Whether the next message of a peer is not taken at once."""
-    paying = asyncio.ensure_future(allowance.pay(peer, kind))
+    paying = asyncio.ensure_future(allowance.pay(peer, price))
     await asyncio.sleep(0)
     late = not paying.done()
     paying.cancel()
     return late
 
 
-async def test_an_honest_voter_at_the_fastest_pace_never_waits() -> None:
+async def test_an_honest_voter_at_the_fastest_pace_never_waits(
+    prices: Mapping[int, float],
+) -> None:
     clock = Hands()
     allowance = Allowance([1], clock)
     for turn in range(60 * 20):
         clock.now_ms = turn * 50
         for _ in range(5):  # a hundred blocks a second
-            assert not await waits(allowance, 1, Kind.COSIGNED)
+            assert not await waits(allowance, 1, prices[Kind.COSIGNED])
         if turn % 10 == 0:  # each half second
             for kind in (*[Kind.COSIGNED] * 64, Kind.STATUS, Kind.CERTIFICATE):
-                assert not await waits(allowance, 1, kind)
+                assert not await waits(allowance, 1, prices[kind])
 
 
 @pytest.mark.parametrize(
     "kind", [Kind.STATUS, Kind.COSIGNED, Kind.CERTIFICATE, Kind.EVIDENCE, Kind.BLOCKS_WANTED]
 )
-async def test_a_flood_of_any_kind_waits_and_nobody_else_does(kind: Kind) -> None:
-    clock = Hands()
+async def test_a_flood_of_any_kind_waits_and_nobody_else_does(
+    kind: Kind, prices: Mapping[int, float]
+) -> None:
+    clock, price = Hands(), prices[kind]
     allowance = Allowance([1, 2], clock)
     taken = 0
-    while not await waits(allowance, 1, kind):
+    while not await waits(allowance, 1, price):
         taken += 1
         assert taken <= 2 * CHECKS_BURST
-    assert not await waits(allowance, 2, kind)
+    assert not await waits(allowance, 2, price)
     clock.now_ms = 1_000
     again = 0
-    while not await waits(allowance, 1, kind):
+    while not await waits(allowance, 1, price):
         again += 1
     assert again <= 2 * CHECKS_PER_S
-    assert not await waits(allowance, 1, Kind.BLOCKS), "an answer that was asked for is free"
+    assert not await waits(allowance, 1, prices[Kind.BLOCKS]), (
+        "an answer that was asked for is free"
+    )
 
 
 async def test_the_first_bad_signature_ends_a_batch() -> None:
     genesis = found()
     cache, height = VerifiedCache(), Tracker()
     admission = Admission(genesis, Members(genesis), cache, lambda _: False)
-    intake = Intake(admission, Pool(PoolLimits()), NO_OUTBOX, height, SystemClock(), outbox_max=1)
+    intake = Intake(
+        admission,
+        Pool(PoolLimits()),
+        NO_OUTBOX,
+        height,
+        SystemClock(),
+        outbox_max=1,
+        spread=lambda _: None,
+        on_work=lambda: None,
+    )
     made = [
         make_transaction(n, network=genesis.network_id, author=SELLER, seed=seed(SELLER))
         for n in range(2 * SLICE)

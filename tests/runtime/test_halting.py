@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from node.following.applier import FalseLedgerError
 from node.following.finality import DivergedError
+from node.following.halt import FalseLedgerError, Halt
 from node.runtime import halting
 from node.runtime.halting import Halting
 from node.storage import rebuilt
@@ -27,12 +27,12 @@ class Node:
     """What stops, and how it fails."""
 
     folder: Path
-    halted: str | None = None
+    halt: Halt = field(default_factory=Halt)
     failures: list[BaseException] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.halting = Halting(self.folder, self, lambda: None, self.failures.append, self._spawn)
+        Halting(self.folder, self.halt, lambda: None, self.failures.append, self._spawn)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
@@ -43,14 +43,14 @@ async def test_once_a_reason_whatever_came_between_the_note_and_the_new_ledger(
 ) -> None:
     for _ in range(2):  # the second time after a power cut: the old ledger is still there
         node = Node(tmp_path)
-        node.halting.halt(FALSE)
-        node.halting.halt(FALSE)
+        node.halt.stop(FALSE)
+        node.halt.stop(FALSE)
         assert [type(failure) for failure in node.failures] == [DamagedFileError]
     rebuilt.begun(tmp_path)
     node = Node(tmp_path)
-    node.halting.halt(FALSE)
+    node.halt.stop(FALSE)
     assert node.failures == []
-    assert rebuilt.REPEATED in (node.halted or "")
+    assert rebuilt.REPEATED in (node.halt.reason or "")
 
 
 @pytest.mark.parametrize("full", [rebuilt, astray])
@@ -69,7 +69,7 @@ async def test_who_has_no_room_is_set_right_when_there_is(
     node = Node(tmp_path)
     with monkeypatch.context() as while_full:
         while_full.setattr(full, "note", no_room)
-        node.halting.halt(error)
+        node.halt.stop(error)
         assert node.failures == []
         await node.tasks[0]
         assert node.failures == []

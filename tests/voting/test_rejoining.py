@@ -12,6 +12,7 @@ import pytest
 
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.excuse import Resumption
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.following.finality import Finality
@@ -19,9 +20,11 @@ from node.peers.messages import AnswerMessage, HeldSignature
 from node.storage.ledger import AppliedBlock
 from node.storage.marker import MARKER_FILE, Marker
 from node.system.clock import SystemClock
+from node.voting.answering import Answering
 from node.voting.cosigner import Cosigner
+from node.voting.recall import recall
 from node.voting.rejoin_word import FILE, RejoinFileError, read_word, write_word
-from node.voting.rejoining import Rejoining, recall
+from node.voting.rejoining import Effects, Rejoining
 from node.voting.resumption import Rules
 from tests.chain.network import TIME_S, make_genesis, seed
 from tests.node.chronicle import Chronicle
@@ -47,23 +50,24 @@ class Voter:
         self.asked: list[tuple[int, bytes]] = []
         self.events: list[str] = []
         self.nonces = 0
-        vouched = recall(folder, self.marker, self.cosigner)
+        self.published: list[Resumption] = []
+        self.answering = Answering(self.voters, self.cosigner, self.finality, SystemClock())
         self.rejoining = Rejoining(
-            folder,
-            vouched,
+            recall(folder, self.marker, self.cosigner),
             self.voters,
-            ME,
             self.cosigner,
-            self.rules,
             self.finality,
             chronicle.ledger,
             chronicle.reader,
             SystemClock(),
-            make_nonce=self.nonce,
-            on_forgotten=lambda: self.events.append("forgotten"),
-            on_signing=lambda: self.events.append("signing"),
+            Effects(
+                make_nonce=self.nonce,
+                ask=self.ask,
+                publish=self.publish,
+                on_forgotten=lambda: self.events.append("forgotten"),
+                on_signing=lambda: self.events.append("signing"),
+            ),
         )
-        self.rejoining.carrier = self
 
     def nonce(self) -> bytes:
         self.nonces += 1
@@ -72,6 +76,9 @@ class Voter:
     def ask(self, number: int, nonce: bytes) -> bool:
         self.asked.append((number, nonce))
         return True
+
+    async def publish(self, resumption: Resumption) -> None:
+        self.published.append(resumption)
 
     async def grow(self, count: int, signers: tuple[int, ...] = OTHERS) -> None:
         """Blocks that these voters make final."""
@@ -234,11 +241,11 @@ async def test_rejoining_holds_over_restarts_and_asks_anew(lost: Voter) -> None:
 
 
 async def test_who_rejoins_answers_nobody(lost: Voter, chronicle: Chronicle, folder: Path) -> None:
-    assert lost.rejoining.answer(1, bytes(16)) is None
+    assert lost.answering.answer(1, bytes(16)) is None
     voter = Voter(chronicle, folder)
-    answer = voter.rejoining.answer(1, b"n" * 16)
+    answer = voter.answering.answer(1, b"n" * 16)
     assert answer == AnswerMessage(b"n" * 16, 0, "", None)
-    assert voter.rejoining.answer(1, b"n" * 16) is None  # not so soon again
+    assert voter.answering.answer(1, b"n" * 16) is None  # not so soon again
     voter.marker.close()
 
 

@@ -1,0 +1,85 @@
+"""What puts blocks in order and brings them in: consensus, and the parts around it.
+
+Owns their construction. Consensus and what follows a ledger meet here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from consensus.config import RaftConfig
+from consensus.driver.node import RaftNode
+from consensus.types import NodeId
+from node.following.applier import Applier
+from node.following.catchup import CatchUp
+from node.following.parts import Following
+from node.peers.router import Router
+from node.runtime.files import VoterFiles
+from node.runtime.given import Given
+from node.voting.consensus_access import ConsensusAccess, ConsensusNews
+from node.voting.consensus_adapter import EntryAuthority, RaftApplier, RaftSender, receipts_secret
+from node.voting.proposing import InFlight
+from node.voting.signing import Signing
+from node.voting.snapshots import Naming
+
+FORGED = "sent an entry that no leader may sign"
+
+
+class Ordering(NamedTuple):
+    """The parts."""
+
+    signing: Signing
+    applier: Applier
+    catch_up: CatchUp
+    raft: RaftNode
+    news: ConsensusNews
+    consensus: ConsensusAccess
+
+
+def build_ordering(
+    given: Given, files: VoterFiles, router: Router, following: Following, in_flight: InFlight
+) -> Ordering:
+    """Put the parts together; nothing runs yet."""
+    voters, (ledger, reader, _) = given.identity.voters, files.books
+    certificates = following.certificates
+    signing = Signing(given.identity.number, files.cosigner, certificates, ledger, router)
+    applier = Applier(ledger, certificates, following.halt, signing)
+    catch_up = CatchUp(voters, ledger, applier, following.finality, following.peers, given.clock)
+    authority = EntryAuthority(
+        voters,
+        given.keys.identity,
+        given.clock,
+        following.keeper,
+        following.dissent,
+        router.allowance.takes_entry,
+        lambda number: router.strike_raft(number, FORGED),
+    )
+    naming = Naming(voters.network_id, ledger, reader, following.tracker)
+    news = ConsensusNews()
+    raft = RaftNode(
+        raft_config(given),
+        files.log_store,
+        RaftSender(router.send_raft),
+        RaftApplier(voters, ledger, applier, in_flight, naming, catch_up),
+        authority,
+        given.rng,
+        news,
+        files.heads,
+        secret=receipts_secret(given.keys.identity),
+    )
+    consensus = ConsensusAccess(raft, authority, following.halt)
+    return Ordering(signing, applier, catch_up, raft, news, consensus)
+
+
+def raft_config(given: Given) -> RaftConfig:
+    """Pace and limits of consensus."""
+    voters, limits = given.identity.voters, given.config.raft
+    return RaftConfig(
+        node=NodeId(given.identity.number),
+        voters=tuple(NodeId(voter.number) for voter in voters.voters),
+        liars_max=voters.f,
+        snapshot_entries=limits.snapshot_entries,
+        snapshot_bytes=limits.snapshot_bytes,
+        trailing_entries=limits.trailing_entries,
+        trailing_bytes=limits.trailing_bytes,
+    )

@@ -1,0 +1,125 @@
+"""What programs ask of a voter: its health, what domains do for them, and the API in front of both.
+
+Owns their construction over the parts of the node. Nothing in the node waits for what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import prometheus_client
+
+from node.api.config import ApiConfig
+from node.api.security import TokenFiles
+from node.domains.description import NodeParts, Serving
+from node.runtime.domains import domains_of
+from node.runtime.files import VoterFiles
+from node.runtime.given import Given
+from node.runtime.installed import InstalledDomains
+from node.runtime.parts import VoterParts
+from node.runtime.server import ApiServer
+from node.sealing.recipients import Readers
+from node.services.health import NodeVitals
+from node.services.submitter import Submitter
+from node.system.config import ApiSection, split_address
+from node.system.disk import DiskRoom
+
+
+class Services(NamedTuple):
+    """What the API sees of the node."""
+
+    disk: DiskRoom
+    vitals: NodeVitals
+    submitter: Submitter
+    domains: Serving
+
+    def loops(self) -> tuple[Coroutine[object, object, None], ...]:
+        """What domains do by themselves."""
+        return tuple(loop() for loop in self.domains.loops)
+
+
+def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Services:
+    """Put the services together; nothing runs yet."""
+    identity, following = given.identity, parts.following
+    disk = DiskRoom(files.folder)
+    vitals = NodeVitals(
+        identity,
+        following,
+        parts.ordering.applier,
+        parts.intake,
+        parts.ordering.consensus,
+        parts.rejoining,
+        parts.router,
+        disk,
+    )
+    domains = InstalledDomains(
+        domains_of(identity.genesis), _parts_for_domains(given, files, parts)
+    )
+    submitter = Submitter(
+        identity.genesis,
+        identity.voters,
+        identity.participant,
+        parts.signer,
+        files.wallet,
+        parts.intake,
+        files.outbox,
+        following.tracker,
+        files.books.reader,
+        following.indexer,
+        vitals,
+        domains.discloser,
+        domains.companions,
+    )
+    return Services(disk, vitals, submitter, domains.serve(submitter))
+
+
+def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> NodeParts:
+    following = parts.following
+    return NodeParts(
+        network_id=given.identity.voters.network_id,
+        participant=given.identity.participant,
+        data_dir=files.folder,
+        members=following.members,
+        signer=parts.signer,
+        keyring=given.keyring,
+        readers=Readers(following.members),
+        outbox=files.outbox,
+        reader=files.books.reader,
+        tracker=following.tracker,
+        monotonic_s=lambda: given.clock.monotonic_ms() / 1000,
+    )
+
+
+def build_api(
+    given: Given, files: VoterFiles, services: Services, token_files: TokenFiles
+) -> ApiServer:
+    """The HTTP server over these services; it listens once it is started."""
+    return ApiServer(
+        _api_config(given.config.api),
+        services.submitter,
+        services.domains.services,
+        files.books.query_index,
+        token_files.load(),
+        prometheus_client.CollectorRegistry(),
+        given.clock,
+        domains_of(given.identity.genesis),
+    )
+
+
+def _api_config(section: ApiSection) -> ApiConfig:
+    host, port = split_address(section.listen)
+    public_url = section.public_url
+    return ApiConfig(
+        host=host,
+        port=port,
+        allowed_hosts=(
+            *ApiConfig().allowed_hosts,
+            *section.allowed_hosts,
+            *([] if public_url is None else [urlsplit(public_url).netloc.lower()]),
+        ),
+        allowed_origins=section.allowed_origins,
+        public_url=public_url,
+        public_read=section.public_read,
+    )
