@@ -23,7 +23,8 @@ import consensus
 from tests.consensus.test_readme import IN_MEMORY, ON_DISK
 
 PACKAGE = Path(consensus.__file__).parent
-ROOT = PACKAGE.parent
+ROOT = Path(__file__).resolve().parents[2]
+"""Not the package's parent: `tests.mutants` runs this against a copy that stands alone."""
 EMBEDDER = Path(__file__).with_name("embedder.py")
 
 pytestmark = pytest.mark.slow

@@ -24,6 +24,8 @@ from tests.mutants.mutation import Mutation
 from tests.mutants.mutations import MUTATIONS
 from tests.mutants.runtime import RUNTIME
 
+_NOT_RUN = (3, 4, 5)
+"""What pytest ends with after an error of its own, a wrong use, or no test at all."""
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL = Mutation("(none)", "The control.", "core/raft.py", ())
 
@@ -67,7 +69,11 @@ def plant(mutation: Mutation, folder: Path) -> None:
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:
-    """Whether `command` succeeds with the copy in `folder`, and what it printed."""
+    """Whether `command` succeeds with the copy in `folder`, and what it printed.
+
+    Raises:
+        RuntimeError: it could not be run, which says nothing of the copy.
+    """
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -81,7 +87,10 @@ def run(command: list[str], folder: Path, timeout_s: float) -> tuple[bool, str]:
         )
     except subprocess.TimeoutExpired:
         return False, "never ended"
-    return done.returncode == 0, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    if done.returncode in _NOT_RUN:
+        raise RuntimeError(output[-2_000:])
+    return done.returncode == 0, output
 
 
 def first_test(folder: Path) -> str | None:
