@@ -34,6 +34,11 @@ _PREFIX = "PIAOLIAN_"
 _NAME_MAX = 64
 _OTHER_VARIABLES = frozenset({"PIAOLIAN_CONFIG", "PIAOLIAN_TRACEBACK"})
 """Variables of the command line, which are no settings of a node."""
+_SERVICE_LINK = re.compile(
+    r"PIAOLIAN(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)"
+    r"(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes and Docker's links set in a container beside a service named `piaolian…`."""
 CONFIG_BYTES_MAX = 1 << 20
 PEERS_MAX = 64
 
@@ -204,6 +209,8 @@ def _check_environment() -> None:
     for name in os.environ:
         upper = name.upper()
         if not upper.startswith(_PREFIX) or upper in _OTHER_VARIABLES:
+            continue
+        if _SERVICE_LINK.fullmatch(name):  # settings have two underscores in a row
             continue
         section, _, key = upper.removeprefix(_PREFIX).lower().partition("__")
         model = sections[section].annotation if section in sections else None

@@ -87,6 +87,11 @@ def test_the_environment_overrides_the_file(
     monkeypatch.setenv("PIAOLIAN_API__LISTEN", "127.0.0.1:9000")
     monkeypatch.setenv("PIAOLIAN_KEYS__PASSPHRASE_FILE", "/run/secret")
     monkeypatch.setenv("PIAOLIAN_CONFIG", "/elsewhere/node.toml")  # the command's, no section
+    # An orchestrator's, beside a service of this name.
+    monkeypatch.setenv("PIAOLIAN_PORT", "tcp://10.0.0.7:8101")
+    monkeypatch.setenv("PIAOLIAN_PORT_8101_TCP_ADDR", "10.0.0.7")
+    monkeypatch.setenv("PIAOLIAN_API_SERVICE_HOST", "10.0.0.7")
+    monkeypatch.setenv("PIAOLIAN_SERVICE_PORT_P2P", "7101")
 
     config = load_config(write(tmp_path, MINIMAL))
 
