@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from node.api.pages import PAGES
 from node.command import app
-from node.runtime.routes import ROUTES
+from node.runtime.routes import PAGES, ROUTES
 
 PROMISED: Any = tomllib.loads(
     (Path(__file__).parent / "data" / "interface.toml").read_text("utf-8")

@@ -60,8 +60,9 @@ def test_the_wheel_holds_the_three_packages_and_the_command(tmp_path: Path) -> N
         "p2p",
     }
     assert b"piaolian = node.command:main" in entry_points
-    static = ROOT / "node" / "api" / "static"
-    pages = {str(path.relative_to(ROOT)) for path in static.rglob("*") if path.is_file()}
+    folders = [ROOT / "node" / "api" / "static", *ROOT.glob("node/domains/*/pages")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    pages = {str(path.relative_to(ROOT)) for path in files}
     assert len(pages) > 30
     assert pages <= set(names)
     assert {f"{package}/py.typed" for package in ("consensus", "node", "p2p")} <= set(names)

@@ -1,13 +1,14 @@
 """Routes of the web page: its files, the way in by a one-time link, and the way out.
 
-Owns which paths are pages and the headers that fence them in. What a page shows comes from the
-public API, read by the browser; no page is made here.
+Owns the headers that fence pages in, and how files of domains come among its own: scripts in a
+folder of the domain's name, texts together in one file a language. What a page shows comes from
+the public API, read by the browser; no page is made here. Knows no domain.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from aiohttp import hdrs, web
 from node.api.body import SessionBody
 from node.api.errors import ApiError, not_found
 from node.api.requests import read_json, time_text
-from node.api.routing import ACCESS_KEY, Api, Route, json_response
+from node.api.routing import ACCESS_KEY, Api, Asset, Handler, Route, json_response
 from node.api.security import Scope
 from node.api.sessions import LIFE_S, LINK_S
 
@@ -43,30 +44,17 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".LICENSE": "text/plain",
 }
+_LANGUAGES = ("en", "zh")
+_DOMAINS = "domains.js"
+"""Names the scripts of the network's domains for `app.js`; made here."""
 PAGE_PATHS = (
     "/",
     "/blocks/{height:[0-9]+}",
     "/transactions/{id:[0-9a-f]+}",
-    "/invoices",
-    "/invoices/{number:[0-9]+}",
-    "/accountant",
-    "/wallet",
-    "/expenses",
-    "/bureau",
-    "/participants",
-    "/proposals",
     "/evidence",
     "/docs",
 )
 """Answered with the shell, which draws the page that its path names."""
-
-
-class Asset(msgspec.Struct, frozen=True):
-    """A file of the web page."""
-
-    body: bytes
-    content_type: str
-    etag: str
 
 
 class LinkAnswer(msgspec.Struct, frozen=True):
@@ -87,31 +75,69 @@ class SessionView(msgspec.Struct, frozen=True):
     """When it ends unless it is used before."""
 
 
-@lru_cache(maxsize=1)
-def assets() -> Mapping[str, Asset]:
-    """Every file of the page by its path below `/static/`; read once."""
-    found = {}
-    for path in sorted(_FOLDER.rglob("*")):
-        if path.is_file() and path.suffix in _TYPES:
-            body = path.read_bytes()
-            etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            name = path.relative_to(_FOLDER).as_posix()
-            found[name] = Asset(body, _TYPES[path.suffix], etag)
+@lru_cache(maxsize=4)
+def assets(domains: tuple[tuple[str, Path], ...]) -> Mapping[str, Asset]:
+    """Every file of the page by its path below `/static/`; read once.
+
+    Args:
+        domains: By name: folders of domains' pages, each with an `index.js`.
+
+    Raises:
+        ValueError: two of them have a text of the same key.
+    """
+    found = _files(_FOLDER, "")
+    texts = {name: [found.pop(f"lang/{name}.json")] for name in _LANGUAGES}
+    for domain, folder in domains:
+        files = _files(folder, f"{domain}/")
+        for name in _LANGUAGES:
+            texts[name].append(files.pop(f"{domain}/lang/{name}.json"))
+        found |= files
+    found[_DOMAINS] = _domains_script([domain for domain, _ in domains])
+    for name, parts in texts.items():
+        found[f"lang/{name}.json"] = _joined(parts)
     return found
 
 
-async def shell(_: Api, request: web.Request) -> web.Response:
+def _files(folder: Path, prefix: str) -> dict[str, Asset]:
+    return {
+        prefix + path.relative_to(folder).as_posix(): _asset(path.read_bytes(), path.suffix)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in _TYPES
+    }
+
+
+def _asset(body: bytes, suffix: str) -> Asset:
+    return Asset(body, _TYPES[suffix], f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _domains_script(domains: Sequence[str]) -> Asset:
+    lines = [f'import * as {name} from "./{name}/index.js";' for name in domains]
+    lines += ["", f"export const domains = [{', '.join(domains)}];", ""]
+    return _asset("\n".join(lines).encode(), ".js")
+
+
+def _joined(parts: Sequence[Asset]) -> Asset:
+    texts: dict[str, str] = {}
+    for part in parts:
+        more = msgspec.json.decode(part.body, type=dict[str, str])
+        if twice := texts.keys() & more.keys():
+            raise ValueError(f"texts of the pages stand twice: {', '.join(sorted(twice))}")
+        texts |= more
+    return _asset(msgspec.json.encode(texts), ".json")
+
+
+async def shell(api: Api, request: web.Request) -> web.Response:
     """The one HTML file; its script reads the path."""
-    return _asset_response("index.html", request)
+    return _asset_response(api, "index.html", request)
 
 
-async def asset(_: Api, request: web.Request) -> web.Response:
+async def asset(api: Api, request: web.Request) -> web.Response:
     """A script, style or text of the page."""
-    return _asset_response(request.match_info["name"], request)
+    return _asset_response(api, request.match_info["name"], request)
 
 
-def _asset_response(name: str, request: web.Request) -> web.Response:
-    file = assets().get(name)
+def _asset_response(api: Api, name: str, request: web.Request) -> web.Response:
+    file = api.assets.get(name)
     if file is None:
         raise not_found("the page has no such file")
     # Asked for anew each time and answered 304: an update of the node is seen at once.
@@ -127,7 +153,7 @@ async def sign_in(api: Api, request: web.Request) -> web.Response:
     """Change the code of a link into a cookie and go to the first page."""
     code = request.query.get("code")
     if code is None:
-        return _asset_response("index.html", request)
+        return _asset_response(api, "index.html", request)
     token = api.sessions.redeem(code)
     if token is None:
         return _redirect("/login?failed=1")
@@ -212,9 +238,15 @@ ROUTES = (
 )
 """What programs may call too; described with the rest of the API."""
 
-PAGES = (
-    *(Route("GET", path, shell, "A page", "web page", None) for path in PAGE_PATHS),
-    Route("GET", "/login", sign_in, "The way in", "web page", None),
-    Route("GET", "/static/{name:.+}", asset, "A file of the page", "web page", None),
-)
-"""What only browsers ask for; no part of the API's description."""
+
+def pages_of(paths: Iterable[str]) -> tuple[Route, ...]:
+    """What only browsers ask for, with the pages of domains; no part of the API's description."""
+    return (
+        *(_page(path, shell, "A page") for path in (*PAGE_PATHS, *paths)),
+        _page("/login", sign_in, "The way in"),
+        _page("/static/{name:.+}", asset, "A file of the page"),
+    )
+
+
+def _page(path: str, handler: Handler, summary: str) -> Route:
+    return Route("GET", path, handler, summary, "web page", None, any_query=True)

@@ -24,6 +24,14 @@ from node.storage.index import QueryIndex
 _json = msgspec.json.Encoder()
 
 
+class Asset(msgspec.Struct, frozen=True):
+    """A file of the web page."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
 @dataclass(slots=True)
 class Api:
     """What every handler works with."""
@@ -47,6 +55,8 @@ class Api:
     """Held while a bundle of leaves is read and compressed: one at a time."""
     closing: bool = False
     """Set on shutdown, before the streams are cancelled."""
+    assets: Mapping[str, Asset] = field(default_factory=dict)
+    """Every file of the pages by its path below `/static/`."""
     document: bytes = b""
     """The OpenAPI document, encoded."""
     services: Mapping[str, object] = field(default_factory=dict)
@@ -101,6 +111,8 @@ class Route:
     """Without a token: asked by strangers, so all of them together are held to a rate."""
     public_read: bool = False
     """Without a token where the configuration makes the log public (`ApiConfig.public_read`)."""
+    any_query: bool = False
+    """Whether it takes query parameters that it does not name: links to pages are passed on."""
     operation_id: str | None = None
     """In the description, where the path makes none of its own."""
     refusals: tuple[int, ...] = ()

@@ -100,5 +100,10 @@ class Domain:
     """What stands in the paths of its routes, by name, for the API's description."""
     index_parts: Callable[[Genesis], Sequence[IndexPart]] = _no_parts
     install: Callable[[NodeParts], Installed] = _install_nothing
+    pages: Path | None = None
+    """Folder of its web pages: `index.js` (pages, menu, what is read before the first of them), and
+    `lang/en.json` and `zh.json` with the texts that pages say of it."""
+    page_paths: tuple[str, ...] = ()
+    """Addresses of its pages."""
     position_files: tuple[str, ...] = ()
     """Files in the data folder that say how far its loops followed the ledger."""

@@ -1,4 +1,4 @@
-"""All routes of the API: the core's and those of domains. Owns no route."""
+"""All routes, and files of pages: the core's and those of domains. Owns none of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from node.api import chain, events, pages, public_log, system, transactions
 from node.api.openapi import PathParameter, openapi_document
-from node.api.routing import Route
+from node.api.routing import Asset, Route
 from node.domains.description import Domain
 from node.runtime.domains import DOMAINS
 
@@ -45,6 +45,17 @@ def _join(
     parameters.update(more)
 
 
+def pages_of(domains: Sequence[Domain]) -> tuple[Route, ...]:
+    """What only browsers ask for."""
+    return pages.pages_of(path for domain in domains for path in domain.page_paths)
+
+
+def assets_of(domains: Sequence[Domain]) -> Mapping[str, Asset]:
+    """Every file of the pages, by its path below `/static/`."""
+    folders = [(domain.name, domain.pages) for domain in domains if domain.pages is not None]
+    return pages.assets(tuple(folders))
+
+
 @lru_cache(maxsize=4)
 def document(domains: tuple[Domain, ...], version: str) -> bytes:
     """As `description`, encoded; made once."""
@@ -53,3 +64,5 @@ def document(domains: tuple[Domain, ...], version: str) -> bytes:
 
 ROUTES = routes_of(DOMAINS)
 """Of every domain that this program knows."""
+PAGES = pages_of(DOMAINS)
+PAGE_PATHS = tuple(route.path for route in PAGES if route.summary == "A page")

@@ -20,7 +20,6 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
-from node.api import pages
 from node.api.config import ApiConfig
 from node.api.errors import HTTP_CODES, ApiError, bad_request, write_refused
 from node.api.listening import ApiRunner
@@ -32,7 +31,7 @@ from node.domains.description import Domain
 from node.following.outcomes import WriteRefusal
 from node.ledger.codes import Code
 from node.runtime.domains import DOMAINS, absent_from
-from node.runtime.routes import document, routes_of
+from node.runtime.routes import assets_of, document, pages_of, routes_of
 from node.services.ports import NodeFacade
 from node.storage.damage import is_full
 from node.storage.index import QueryIndex
@@ -92,6 +91,7 @@ def create_app(
     sessions = Sessions(f"{status.network_id}/{status.node}", monotonic_s)
     api = Api(config, node, index, registry, sessions, clock.time_ms, services=services)
     api.document = document(domains, status.version)
+    api.assets = assets_of(domains)
     registry.register(StatusCollector(node, clock.time_ms))
     gate = Gate(config, tokens, monotonic_s, sessions.scope)
     app = web.Application(
@@ -102,7 +102,7 @@ def create_app(
     absent = [
         _absent(domain, route) for domain in absent_from(domains) for route in domain.routes()
     ]
-    for route in (*routes_of(domains), *pages.PAGES, *absent):
+    for route in (*routes_of(domains), *pages_of(domains), *absent):
         bound = _bind(api, gate, route)
         app.router.add_route(route.method, route.path, bound)
         if route.method == "GET" and route.answers.get(200) != "text/event-stream":
@@ -236,7 +236,7 @@ def _strict(route: Route) -> Handler:
     A misspelt one would be ignored, of a repeated one the first would count, without a word. Pages
     take any: links to them are passed on, and get parameters on their way.
     """
-    if "text/html" in {*route.answers.values()} or route in pages.PAGES:
+    if "text/html" in {*route.answers.values()} or route.any_query:
         return route.handler
     often = {query.name: query.often for query in route.query}
 

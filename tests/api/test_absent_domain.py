@@ -81,3 +81,14 @@ def test_the_index_has_no_tables_of_it() -> None:
     names = {part.name for part in index_parts(GENESIS)}
 
     assert {part.name for part in index_parts(make_genesis())} - names == {"invoices"}
+
+
+async def test_its_pages_and_their_texts_are_absent(alone: ApiClient) -> None:
+    script = (await alone.get("/static/domains.js", scope=None)).content.decode()
+    assert script.splitlines()[-1] == "export const domains = [membership];"
+    texts = (await alone.get("/static/lang/zh.json", scope=None)).json
+    assert "nav.participants" in texts
+    assert "nav.invoices" not in texts
+    for path, status in (("/participants", 200), ("/invoices", 404)):
+        assert (await alone.get(path, scope=None)).status == status
+    assert (await alone.get("/static/invoices/index.js", scope=None)).status == 404

@@ -9,7 +9,6 @@ from typing import get_args
 
 import pytest
 
-from node.api.pages import assets
 from node.domains.invoices.api.discrepancies import KIND_NAMES
 from node.domains.invoices.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
 from node.domains.invoices.api.invoices import _WAITING_NAMES
@@ -19,15 +18,16 @@ from node.ledger.invoices.rows import FormState
 from node.ledger.participants import ParticipantState
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.types import Role
-from node.runtime.routes import ROUTES
+from node.runtime.domains import DOMAINS
+from node.runtime.routes import ROUTES, assets_of
 from node.services.status import RaftView
 
 SCRIPTS = {
     name: file.body.decode()
-    for name, file in assets().items()
+    for name, file in assets_of(DOMAINS).items()
     if name.endswith(".js") and not name.startswith("vendor/")
 }
-TEXTS = {name: json.loads(assets()[f"lang/{name}.json"].body) for name in ("en", "zh")}
+TEXTS = {name: json.loads(assets_of(DOMAINS)[f"lang/{name}.json"].body) for name in ("en", "zh")}
 NAMED = {
     "operation": set(RULEBOOK.names.values()),
     "state": {*DOCUMENT_NAMES.values(), "frozen", "offered", "red"},
@@ -94,7 +94,7 @@ def test_the_pages_count_minor_units_as_the_node_does() -> None:
 
 
 def test_the_pages_import_the_columns_of_the_command_line() -> None:
-    code = SCRIPTS["pages/importing.js"]
+    code = SCRIPTS["invoices/importing.js"]
     table = code[code.index("export const COLUMNS") : code.index("};")]
     found = dict(re.findall(r'(\w+): "([^"]+)"', table))
 
@@ -112,6 +112,9 @@ def test_the_pages_import_the_columns_of_the_command_line() -> None:
     ],
 )
 def test_the_vendored_library_is_the_released_one(name: str, digest: str) -> None:
-    assert hashlib.sha256(assets()[name].body).hexdigest() == digest
+    assert hashlib.sha256(assets_of(DOMAINS)[name].body).hexdigest() == digest
     licence = name.replace("hooks", "preact").replace(".js", ".LICENSE")
-    assert b"License" in assets()[licence].body or b"Permission" in assets()[licence].body
+    assert (
+        b"License" in assets_of(DOMAINS)[licence].body
+        or b"Permission" in assets_of(DOMAINS)[licence].body
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.api import pages
 from node.api import sessions as limits
-from node.api.pages import PAGE_PATHS, assets
 from node.api.security import PAGE_HEADER, Scope
 from node.api.sessions import Sessions
+from node.runtime.domains import DOMAINS
+from node.runtime.routes import PAGE_PATHS, assets_of
 from tests.api.client import Answer, ApiClient
 from tests.api.fake_node import FakeNode
 
@@ -256,19 +259,29 @@ async def test_only_the_pages_own_files_are_served(api: ApiClient, name: str) ->
 
 
 def test_no_file_names_another_host_or_runs_inline() -> None:
-    for name, file in assets().items():
+    for name, file in assets_of(DOMAINS).items():
         if name.startswith("vendor/"):
             continue
         content = file.body.decode()
         found = set(re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z0-9.-]+", content))
         assert found <= {"http://www.w3.org"}, name
-    shell = assets()["index.html"].body.decode()
+    shell = assets_of(DOMAINS)["index.html"].body.decode()
     assert not re.search(r"<script(?![^>]* src=)|<style| on\w+=|style=", shell)
 
 
 async def test_every_file_the_shell_names_exists(api: ApiClient) -> None:
-    shell: Any = assets()["index.html"].body.decode()
+    shell: Any = assets_of(DOMAINS)["index.html"].body.decode()
     names = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
     assert len(names) >= 3
     for name in names:
         assert (await api.get(name, scope=None)).status == 200, name
+
+
+def test_two_domains_do_not_say_the_same_text(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "lang").mkdir(parents=True)
+        for language in ("en", "zh"):
+            (tmp_path / name / "lang" / f"{language}.json").write_text('{"same.key": "x"}')
+
+    with pytest.raises(ValueError, match=r"same\.key"):
+        pages.assets((("a", tmp_path / "a"), ("b", tmp_path / "b")))

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 
-from tests.api.recording import PARTS, parts
+import pytest
+
+from node.domains.description import Domain
+from node.runtime.domains import DOMAINS
+from tests.api.recording import kept_file, parts
 
 
-def test_the_description_is_as_kept() -> None:
+@pytest.mark.parametrize("domain", [None, *DOMAINS], ids=lambda d: d.name if d else "core")
+def test_the_description_is_as_kept(domain: Domain | None) -> None:
     """What is meant to differ is written anew by `python -m tests.api.recording`."""
-    assert parts() == json.loads(PARTS.read_text())
+    kept = kept_file(None if domain is None else domain.name)
+
+    assert parts(domain) == json.loads(kept.read_text())

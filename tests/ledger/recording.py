@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
+import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from inspect import getclosurevars
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -24,19 +26,24 @@ from node.ledger.execution import CheckedTransaction
 from node.ledger.footprint import footprint
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau_operations import PublishExchangeRate, PublishTaxRates
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.membership.operations import KeyKind, RotateKey
-from node.ledger.operations import ByKey, DirectOperation, Operation
-from node.ledger.rulebook import RULEBOOK, tag_of
+from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.rulebook import LAWS, RULEBOOK, tag_of
+from node.ledger.spec import Law
 from node.ledger.transaction import Transaction, decode_transaction
 from tests.ledger.history import SigningWorld, random_history
 from tests.ledger.moves import invoices
 from tests.ledger.world import BUREAU, BUYER, STRANGER, World, key_of
 
 FOLDER = Path(__file__).parent / "recorded"
-HISTORY, TABLES, SAMPLES = (
-    FOLDER / name for name in ("history.msgpack.gz", "tables.json", "samples.json")
-)
+
+
+def kept_file(domain: str, name: str) -> Path:
+    """Where what is kept of a domain's operations stands: beside the tests of its law."""
+    return Path(__file__).parent / domain / "recorded" / f"{name}.json"
+
+
+HISTORY = FOLDER / "history.msgpack.gz"
 SEED, BLOCKS = 12, 250
 
 
@@ -100,17 +107,6 @@ def rare(world: SigningWorld) -> Iterator[Transaction]:
     yield world.signed(BUREAU, PublishExchangeRate("EUR", 8_000_000, "2026-08-31"))
 
 
-def later(number: str) -> Iterator[DirectOperation]:
-    """Operations that are younger than the history."""
-    yield ops.PayInvoice(number, 5, "wire 1")
-    yield ops.DeductInvoice(number)
-    yield ops.UndeductInvoice(number)
-    yield HoldIssuing(BUYER, "case 1", bytes(32), 9, (bytes(32),))
-    yield UpholdHold(BUYER, "case 1", 99, "why", bytes(32), bytes(64))
-    yield LiftHold(BUYER, "case 1")
-    yield AppealHold("case 1", bytes(32), (bytes(32),))
-
-
 def samples(kept: Recorded) -> dict[str, Any]:
     """The first operation of each kind in the history: what it reads, and what its trace keeps."""
     found: dict[str, Any] = {}
@@ -129,11 +125,28 @@ def samples(kept: Recorded) -> dict[str, Any]:
                 name += f" {type(inner.operation).__name__}"
             if name not in found:
                 found[name] = sample(world, transaction, inner)
-    number = next(iter(invoices(world)), "26440000000000000001")
-    for operation in later(number):
-        transaction = world.transaction(BUREAU, [operation])
-        found[type(operation).__name__] = sample(world, transaction, operation)
+    for law in LAWS:
+        for operation in later(law.name, world):
+            transaction = world.transaction(BUREAU, [operation])
+            found[type(operation).__name__] = sample(world, transaction, operation)
     return dict(sorted(found.items()))
+
+
+def later(domain: str, world: World) -> Sequence[DirectOperation]:
+    """Operations of a domain that are younger than the history."""
+    name = f"tests.ledger.{domain}.samples"
+    module = importlib.import_module(name) if importlib.util.find_spec(name) else None
+    return () if module is None else tuple(module.later(world))
+
+
+def of_domain(domain: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """Those entries that begin with the name of one of the domain's operations."""
+    own = {kind.__name__ for law in LAWS if law.name == domain for kind in kinds_of(law)}
+    return {name: value for name, value in kept.items() if name.split()[0] in own}
+
+
+def kinds_of(law: Law) -> list[type]:
+    return [spec.kind for spec in law.operations]
 
 
 def sample(world: World, transaction: Transaction, inner: Any) -> dict[str, Any]:
@@ -156,7 +169,7 @@ def sample(world: World, transaction: Transaction, inner: Any) -> dict[str, Any]
 
 def tables() -> dict[str, Any]:
     """What stands of each operation, by the name of its type."""
-    return {kind.__name__: entry(kind) for kind in get_args(Operation)}
+    return {kind.__name__: entry(kind) for kind in RULEBOOK.specs}
 
 
 def entry(kind: Any) -> dict[str, Any]:
@@ -198,8 +211,10 @@ def main() -> None:
     kept = recorded_history()
     world, kept.digests, kept.root = replay(kept)
     _store(kept)
-    write_json(TABLES, tables())
-    write_json(SAMPLES, samples(kept))
+    for law in LAWS:
+        for name, value in (("tables", tables()), ("samples", samples(kept))):
+            kept_file(law.name, name).parent.mkdir(exist_ok=True)
+            write_json(kept_file(law.name, name), of_domain(law.name, value))
     print(f"{world.height} blocks, root {kept.root.hex()}")
 
 

@@ -7,13 +7,16 @@ stay. So a change of any table that is derived from the rules shows as a differe
 from __future__ import annotations
 
 import json
-from typing import get_args
+
+import pytest
 
 from node.ledger.codes import Table
-from node.ledger.operations import Operation
+from node.ledger.rulebook import LAWS
+from node.ledger.spec import Law
 from tests.ledger.recording import (
-    SAMPLES,
-    TABLES,
+    kept_file,
+    kinds_of,
+    of_domain,
     recorded_history,
     replay,
     samples,
@@ -31,12 +34,18 @@ def test_a_kept_history_comes_to_the_same_digests_and_root() -> None:
     assert root == kept.root
 
 
-def test_what_stands_of_each_operation() -> None:
-    assert tables() == json.loads(TABLES.read_text())
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_what_stands_of_each_operation(law: Law) -> None:
+    kept = json.loads(kept_file(law.name, "tables").read_text())
+
+    assert of_domain(law.name, tables()) == kept
+    assert kept.keys() == {kind.__name__ for kind in kinds_of(law)}
 
 
 def test_what_each_operation_reads_names_and_leaves_in_a_trace() -> None:
-    kept = json.loads(SAMPLES.read_text())
-    assert json.loads(json.dumps(samples(recorded_history()))) == kept
-    shown = {name.split()[0] for name in kept}
-    assert shown == {kind.__name__ for kind in get_args(Operation)} - {"ByKey"}
+    made = json.loads(json.dumps(samples(recorded_history())))
+    for law in LAWS:
+        kept = json.loads(kept_file(law.name, "samples").read_text())
+        assert of_domain(law.name, made) == kept
+        # Also the next one: a domain has a sample of each (`samples.later`).
+        assert {name.split()[0] for name in kept} == {kind.__name__ for kind in kinds_of(law)}

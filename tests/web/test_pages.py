@@ -11,7 +11,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from node.api.pages import PAGE_PATHS
+from node.runtime.routes import PAGE_PATHS
 from tests.cluster.cluster import Cluster
 from tests.web.browser import DESKTOP, PHONE, Page
 

@@ -8,18 +8,11 @@ import { have, loadRegistry, self } from "./core/registry.js";
 import { go, place } from "./core/router.js";
 import { useStore } from "./core/store.js";
 import { Empty, Failure, Heading, Loading, Notice } from "./core/ui.js";
-import { Accountant } from "./pages/accountant.js";
-import { Bureau } from "./pages/bureau.js";
+import { domains } from "./domains.js";
 import { Docs } from "./pages/docs.js";
 import { Entrance } from "./pages/entrance.js";
-import { Expenses } from "./pages/expenses.js";
-import { Governance } from "./pages/governance.js";
-import { Invoice } from "./pages/invoice.js";
-import { Invoices } from "./pages/invoices.js";
 import { Block, Transaction } from "./pages/ledger.js";
 import { Evidence, Overview } from "./pages/overview.js";
-import { Participants } from "./pages/participants.js";
-import { Wallet } from "./pages/wallet.js";
 
 // [pattern, page, its arguments, key in the menu, whether it needs no sign-in]
 const PAGES = [
@@ -27,21 +20,12 @@ const PAGES = [
   [/^\/blocks\/(\d+)$/, Block, ([, height]) => ({ height }), "overview"],
   [/^\/transactions\/([0-9a-f]{64})$/, Transaction, ([, id]) => ({ id }), "overview"],
   [/^\/evidence$/, Evidence, () => ({}), "overview"],
-  [/^\/invoices$/, Invoices, () => ({}), "invoices"],
-  [/^\/invoices\/(\d{20})$/, Invoice, ([, number]) => ({ number }), "invoices"],
-  [/^\/accountant$/, Accountant, () => ({}), "accountant"],
-  [/^\/wallet$/, Wallet, () => ({}), "wallet"],
-  [/^\/expenses$/, Expenses, () => ({}), "expenses"],
-  [/^\/bureau$/, Bureau, () => ({}), "bureau"],
-  [/^\/participants$/, Participants, () => ({}), "participants"],
-  [/^\/proposals$/, Governance, () => ({}), "proposals"],
+  ...domains.flatMap((domain) => domain.pages),
   [/^\/docs$/, Docs, () => ({}), "docs", true],
 ];
 // [key, path, role without which it is left out of the menu]
-const MENU = [
-  ["overview", "/"], ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
-  ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"], ["participants", "/participants"], ["proposals", "/proposals"], ["docs", "/docs"],
-];
+// What a network is for comes first; who takes part, which every network has, behind it.
+const MENU = [["overview", "/"], ...[...domains].reverse().flatMap((domain) => domain.menu), ["docs", "/docs"]];
 
 function App() {
   const who = useStore(session);
@@ -53,7 +37,7 @@ function App() {
 
   const start = () => {
     setFailure(null);
-    loadRegistry().catch(setFailure);
+    loadRegistry(domains.map((domain) => domain.load).filter(Boolean)).catch(setFailure);
   };
   useEffect(() => {
     if (scope) start();

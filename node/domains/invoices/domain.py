@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.domains.description import Domain, Installed, NodeParts
@@ -53,5 +54,14 @@ DOMAIN = Domain(
     parameters=_parameters,
     index_parts=_index_parts,
     install=_install,
+    pages=Path(__file__).parent / "pages",
+    page_paths=(
+        "/invoices",
+        "/invoices/{number:[0-9]+}",
+        "/accountant",
+        "/wallet",
+        "/expenses",
+        "/bureau",
+    ),
     position_files=("examined",),
 )

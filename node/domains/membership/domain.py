@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.domains.description import Domain
@@ -41,4 +42,6 @@ DOMAIN = Domain(
     commands=_commands,
     routes=_routes,
     parameters=_parameters,
+    pages=Path(__file__).parent / "pages",
+    page_paths=("/participants", "/proposals"),
 )

@@ -5,21 +5,18 @@ import { Store } from "./store.js";
 export const parties = new Store(new Map());
 export const texts = new Store(new Map());
 export const keys = new Store([]); // bare keys of this node's wallet, in hex, oldest first
-export const terms = new Store(null); // milliseconds
 export const self = new Store(null); // { node, participant, roles, network_id, version }
 
-export async function loadRegistry() {
-  const [codes, participants, status, found, wallet] = await Promise.all([
+// `loads`: what the pages of domains read before the first of them is drawn.
+export async function loadRegistry(loads) {
+  const [codes, participants, status] = await Promise.all([
     get("/v1/codes"),
     getAll("/v1/participants", "participants"),
     get("/v1/status"),
-    get("/v1/terms"),
-    get("/v1/wallet/keys"),
+    ...loads.map((load) => load()),
   ]);
   texts.set(new Map(codes.codes.map((code) => [code.name, code])));
   parties.set(new Map(participants.rows.map((row) => [row.id, row])));
-  keys.set(wallet.keys);
-  terms.set(found);
   self.set(status);
 }
 

@@ -1,9 +1,10 @@
 // What a participant may do with an invoice now: the ledger's table (rows 2 to 17, but for the holds of issuers) as buttons. This
 // only decides what is offered; the node decides what is allowed, and says why not.
 import { creditable, isClosed, openForms } from "./facets.js";
-import { named, t } from "./language.js";
-import { toMajor } from "./money.js";
-import { keys, parties, self, terms } from "./registry.js";
+import { named, t } from "../core/language.js";
+import { toMajor } from "../core/money.js";
+import { keys, parties, self } from "../core/registry.js";
+import { terms } from "./terms.js";
 import { RedIssueForm, RedRequestForm } from "./redforms.js";
 
 const WORDS = ["received", "accepted", "partly_accepted", "rejected", "disputed"];

@@ -6,7 +6,7 @@ import { html, useRef, useState } from "../core/html.js";
 import { Field } from "../core/forms.js";
 import { language, t } from "../core/language.js";
 import { withRole } from "../core/registry.js";
-import { writeCsv } from "../core/table.js";
+import { writeCsv } from "./table.js";
 import { Notice, Section, Table, number } from "../core/ui.js";
 
 const BYTES_MAX = 8 * 1024 * 1024;

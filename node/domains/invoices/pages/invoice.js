@@ -5,8 +5,9 @@ import { html, useState } from "../core/html.js";
 import { Actions } from "../core/forms.js";
 import { known, language, named, t } from "../core/language.js";
 import { percent, taxOf } from "../core/money.js";
-import { operationsFor } from "../core/operations.js";
-import { parties, self, terms } from "../core/registry.js";
+import { operationsFor } from "./operations.js";
+import { parties, self } from "../core/registry.js";
+import { terms } from "./terms.js";
 import { Amount, Badge, Empty, Facts, Failure, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
 import { States } from "./invoices.js";
 

@@ -4,7 +4,7 @@ import { Loaded, useData } from "../core/data.js";
 import { html, useState } from "../core/html.js";
 import { Actions, Field } from "../core/forms.js";
 import { named, t } from "../core/language.js";
-import { operationsFor } from "../core/operations.js";
+import { operationsFor } from "./operations.js";
 import { keys, self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";

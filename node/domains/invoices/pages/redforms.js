@@ -1,12 +1,12 @@
 // Red letters: by line where this participant can read the lines, else by amount.
-import { html, useState } from "./html.js";
-import { get } from "./api.js";
-import { Loaded, useData } from "./data.js";
+import { html, useState } from "../core/html.js";
+import { get } from "../core/api.js";
+import { Loaded, useData } from "../core/data.js";
 import { RED_REASONS, creditable } from "./facets.js";
-import { ActionForm, newId } from "./forms.js";
-import { named, t } from "./language.js";
-import { format, percent, taxOf, toMajor, toMinor } from "./money.js";
-import { Notice, Table } from "./ui.js";
+import { ActionForm, newId } from "../core/forms.js";
+import { named, t } from "../core/language.js";
+import { format, percent, taxOf, toMajor, toMinor } from "../core/money.js";
+import { Notice, Table } from "../core/ui.js";
 
 // The lines of an invoice with what is taken back of each. `taken` is { position: typed net }.
 function RedLines({ invoice, taken, setTaken }) {

@@ -1,0 +1,25 @@
+// The pages of invoices, as the frame sees them.
+import { Accountant } from "./accountant.js";
+import { Bureau } from "./bureau.js";
+import { Expenses } from "./expenses.js";
+import { Invoice } from "./invoice.js";
+import { Invoices } from "./invoices.js";
+import { Wallet } from "./wallet.js";
+
+export { load } from "./terms.js";
+
+// [pattern, page, its arguments, key in the menu]
+export const pages = [
+  [/^\/invoices$/, Invoices, () => ({}), "invoices"],
+  [/^\/invoices\/(\d{20})$/, Invoice, ([, number]) => ({ number }), "invoices"],
+  [/^\/accountant$/, Accountant, () => ({}), "accountant"],
+  [/^\/wallet$/, Wallet, () => ({}), "wallet"],
+  [/^\/expenses$/, Expenses, () => ({}), "expenses"],
+  [/^\/bureau$/, Bureau, () => ({}), "bureau"],
+];
+
+// [key, path, role without which it is left out of the menu]
+export const menu = [
+  ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
+  ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"],
+];
