@@ -59,7 +59,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class EvidenceKeeper:
-    """Compares statements; implements `finality.Witness`."""
+    """Compares statements; implements `comparing.StatementObserver`."""
 
     def __init__(
         self,

@@ -5,29 +5,24 @@ earlier heights. A cosignature of a height that is not applied here yet is verif
 with another root at a height of ours is dissent. Another root that is certified shows that this
 node's ledger is wrong, and it must stop applying; fewer than q dissenters show nothing, since one
 liar can lead honest voters astray.
-Nothing here signs: what this voter signed is handed in after it was persisted.
+Nothing here signs: what this voter signed is handed in after it was persisted. Comparing
+statements, whether they count or not, is `node.following.comparing`.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
 
 from node.chain.certificate import Certificate, certify
 from node.chain.certified import CertifiedHead
-from node.chain.checkpoint import Checkpoint, verify_cosignature
+from node.chain.checkpoint import Checkpoint
 from node.chain.cosigned import Cosigned
-from node.chain.doubts import Doubts
 from node.chain.evidence import RootStatement
 from node.chain.voters import VoterSet
+from node.following.comparing import Comparison, StatementObserver
 
 AHEAD_MAX = 4_096
 """Cosignatures further ahead of the applied height are not held; their sender repeats them."""
-LATE_MAX = 4_096
-"""Of each voter: one that states many sizes forgets its own, and nobody else's."""
-KNOWN_MAX = 16_384
-"""Own heads remembered, so that ordinary statements about them need no look at the disk."""
 RESEND_MAX = 64
 """Own cosignatures repeated to a peer at a time, oldest first."""
 
@@ -43,25 +38,6 @@ class DivergedError(RuntimeError):
         """Verified; it contradicts this ledger."""
 
 
-class Witness(Protocol):
-    """Whoever compares what voters signed (`node.chain.watch`)."""
-
-    @property
-    def doubts(self) -> Doubts:
-        """What is not known to be of our history."""
-        ...
-
-    def observe_cosignature(
-        self, voter: int, checkpoint: Checkpoint, cosignature: bytes
-    ) -> object | None:
-        """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
-        ...
-
-    def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
-        """True if the voter is known to have cosigned another root of this size."""
-        ...
-
-
 class Finality:
     """Counts cosignatures for the heights that are not final yet."""
 
@@ -69,11 +45,12 @@ class Finality:
         self,
         voters: VoterSet,
         final_height: int,
-        witness: Witness,
+        observer: StatementObserver,
         on_dissent: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._voters = voters
-        self._witness = witness
+        self.comparison = Comparison(voters, observer, on_dissent)
+        """Of all statements, whether they count or not."""
         self.final_height = final_height
         self.applied_height = final_height
         self._applied: dict[int, Checkpoint] = {}
@@ -82,22 +59,11 @@ class Finality:
         self._own: dict[int, Cosigned] = {}
         self._dissent: dict[int, dict[Checkpoint, dict[int, bytes]]] = {}
         """By height: other roots, with the verified cosignatures of each."""
-        self._late: list[OrderedDict[int, Cosigned]] = [OrderedDict() for _ in voters.voters]
-        """The first statement of each voter about a tree size that was final before it came, or
-        that is too far ahead to wait for. Compared when the voter states another root."""
-        self._agreed: dict[int, Cosigned] = {}
-        """The newest late statement of each voter about a head of ours, not verified."""
-        self._known: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
-        """Roots and heights of our newest heads by size."""
-        self.on_dissent = on_dissent
-        """Told the height at which another root is signed than ours."""
         self._certified: Certificate | None = None
         """The verified certificate of the largest tree that is not applied here yet."""
         self.certified: CertifiedHead | None = None
         """The newest certificate that fits this ledger: it makes `final_height` final. Replaced
         whole, so another thread may read it."""
-        self._newest: dict[int, Cosigned] = {}
-        """Of each voter, its verified statement about the largest tree."""
 
     def resume(self, final_height: int, certified: CertifiedHead | None = None) -> None:
         """Start counting above a height that is known to be final.
@@ -112,7 +78,8 @@ class Finality:
             return
         certificate = certified.certificate(self._voters)
         for number, cosignature in certified.cosignatures:
-            self._note(number, certified.size, certified.root, cosignature, certified.height)
+            said = Cosigned(certified.height, certified.size, certified.root, cosignature)
+            self.comparison.note(said, number)
         if certified.height <= final_height:
             self.certified = certified
         else:
@@ -135,10 +102,7 @@ class Finality:
             DivergedError: another root is certified.
         """
         self.applied_height = height
-        self._known[checkpoint.size] = (checkpoint.root, height)
-        if len(self._known) > KNOWN_MAX:
-            self._known.popitem(last=False)
-        self._witness.doubts.grown(checkpoint.size)
+        self.comparison.grown(height, checkpoint)
         certificate = self._certified
         if certificate is not None and certificate.checkpoint.size <= checkpoint.size:
             self._certified = None
@@ -169,7 +133,7 @@ class Finality:
         height = statement.height
         if not self.final_height < height <= self.applied_height + AHEAD_MAX:
             # Too far ahead: its sender repeats it, if it is true.
-            if not self._compare_late(number, statement):
+            if not self.comparison.compare_late(number, statement):
                 raise ValueError("cosignature does not verify")
             return None
         if height > self.applied_height:
@@ -177,15 +141,15 @@ class Finality:
             if held.get(number) == statement:
                 return None
             # Verified here, where it is known who sent it: later there is nobody to refuse.
-            if not self._is_signed(number, statement):
+            if not self.comparison.is_signed(number, statement):
                 raise ValueError("cosignature does not verify")
             first = self._held.setdefault(height, held).setdefault(number, statement)
             if (first.size, first.root) != (statement.size, statement.root):
                 for said in (first, statement):
-                    self._compare(number, self._stated(said), said.cosignature)
+                    self.comparison.compare(number, self.comparison.stated(said), said.cosignature)
             return None
         ours = self._applied.get(height)
-        if number in self._verified.get(height, {}) and self._stated(statement) == ours:
+        if number in self._verified.get(height, {}) and self.comparison.stated(statement) == ours:
             return None
         if not self._count(number, statement):
             raise ValueError("cosignature does not verify")
@@ -202,16 +166,15 @@ class Finality:
             DivergedError: it certifies another root than ours.
         """
         checkpoint = certificate.checkpoint
-        root, known = self._known.get(checkpoint.size, (b"", 0))
-        if root == checkpoint.root and (known <= self.final_height or known != height):
-            return (
-                False  # it says nothing new, whatever height stands beside it: nothing is verified
-            )
+        known = self.comparison.height_of(checkpoint)
+        if known is not None and (known <= self.final_height or known != height):
+            # It says nothing new, whatever height stands beside it: nothing is verified.
+            return False
         held = self._certified
         if held is not None and held.checkpoint == checkpoint:
             return False
         certificate.verify(self._voters)
-        self.doubt(certificate)
+        self.comparison.doubt(certificate)
         if height <= self.final_height:
             return False
         ours = self._applied.get(height)
@@ -221,22 +184,11 @@ class Finality:
                 self._certified = certificate
             return False
         if not self._certifies(certificate, height, ours):
-            self.on_dissent(height)  # a false height, or this ledger is false: its tree will tell
+            self.comparison.on_dissent(
+                height
+            )  # a false height, or this ledger is false: its tree will tell
             return False
         self._finalise(height, certificate)
-        return True
-
-    def hear(self, number: int, said: RootStatement) -> bool:
-        """A peer tells what a voter signed; False if it did not sign that."""
-        voter = self._voters.get(number)
-        checkpoint = Checkpoint(self._voters.origin, said.size, said.root)
-        if voter is None:
-            return False
-        if self._is_ours(checkpoint):
-            return True  # nothing to prove
-        if not verify_cosignature(checkpoint, voter.cosigner, voter.cosign_key, said.cosignature):
-            return False
-        self._compare(number, checkpoint, said.cosignature, told=True)
         return True
 
     def signed(self, number: int, statement: Cosigned) -> Certificate | None:
@@ -246,21 +198,25 @@ class Finality:
             The certificate, when this makes the height final.
         """
         height = statement.height
-        if height <= self.final_height or self._applied.get(height) != self._stated(statement):
+        if height <= self.final_height or self._applied.get(height) != self.comparison.stated(
+            statement
+        ):
             return None
         self._own[height] = statement
         self._verified.setdefault(height, {})[number] = statement.cosignature
         return self._complete(height)
 
-    def newest_of(self, number: int) -> Cosigned | None:
-        """What this voter signed over the largest tree, as far as it came here.
+    def hear(self, number: int, said: RootStatement) -> bool:
+        """A peer tells what a voter signed; False if it did not sign that."""
+        return self.comparison.hear(number, said)
 
-        Verified, unless the statement came after its tree was final: then only its sender's word.
-        """
-        newest, late = self._newest.get(number), self._agreed.get(number)
-        if newest is None or (late is not None and late.size > newest.size):
-            return late
-        return newest
+    def newest_of(self, number: int) -> Cosigned | None:
+        """What this voter signed over the largest tree, as far as it came here (`Comparison`)."""
+        return self.comparison.newest_of(number)
+
+    def doubt(self, certificate: Certificate) -> None:
+        """A verified certificate is of another history than ours, as it seems."""
+        self.comparison.doubt(certificate)
 
     def repeat(self, after: int) -> list[Cosigned]:
         """Own statements above height `after` that are not final here, oldest first."""
@@ -272,7 +228,7 @@ class Finality:
         if certificate.checkpoint.size != ours.size:
             return False
         if certificate.checkpoint != ours:
-            self.on_dissent(height)
+            self.comparison.on_dissent(height)
             reason = f"height {height} is certified with another root"
             raise DivergedError(reason, certificate, ours.root)
         return True
@@ -282,17 +238,17 @@ class Finality:
         if voter is None:
             return False
         ours = self._applied[statement.height]
-        stated = self._stated(statement)
+        stated = self.comparison.stated(statement)
         if stated == ours and len(self._verified.get(statement.height, ())) >= self._voters.q:
-            return self._compare_late(number, statement)  # nothing more to prove
+            return self.comparison.compare_late(number, statement)  # nothing more to prove
         if verified:
-            self._compare(number, stated, statement.cosignature)
-        elif not self._observe(number, statement):
+            self.comparison.compare(number, stated, statement.cosignature)
+        elif not self.comparison.observe(number, statement):
             return False
         if stated == ours:
             self._verified.setdefault(statement.height, {})[number] = statement.cosignature
             return True
-        self.on_dissent(statement.height)
+        self.comparison.on_dissent(statement.height)
         others = self._dissent.setdefault(statement.height, {})
         if any(number in signed for root, signed in others.items() if root != stated):
             return True  # it has signed a third root: that is evidence, and counts for nothing
@@ -307,85 +263,6 @@ class Finality:
             )
         return True
 
-    def _compare_late(self, number: int, statement: Cosigned) -> bool:
-        """What is final needs no more cosignatures, but a second root is evidence at any time.
-
-        Returns:
-            False if it had to be verified, and its voter did not sign it.
-        """
-        if self._voters.get(number) is None:
-            return False
-        stated = self._stated(statement)
-        late = self._late[number]
-        first = late.setdefault(statement.size, statement)
-        if len(late) > LATE_MAX:
-            late.popitem(last=False)
-        ours = self._is_ours(stated)
-        if ours:
-            newest = self._agreed.setdefault(number, statement)
-            if newest.size < statement.size:
-                self._agreed[number] = statement
-        known = self._witness.contradicts(number, stated)
-        if ours and first.root == statement.root and not known:
-            # The ordinary case is not worth a verification.
-            return not self._witness.doubts.suspects(number) or self._observe(number, statement)
-        if first is not statement and self._observe(number, first) and not ours:
-            self.on_dissent(statement.height)
-        signed = self._observe(number, statement)
-        if signed and not ours:
-            self.on_dissent(statement.height)
-        return signed
-
-    def _observe(self, number: int, statement: Cosigned) -> bool:
-        """Let the witness compare a statement; False if its signature does not verify."""
-        if not self._is_signed(number, statement):
-            return False
-        self._compare(number, self._stated(statement), statement.cosignature)
-        return True
-
-    def _is_signed(self, number: int, statement: Cosigned) -> bool:
-        voter, stated = self._voters.voters[number], self._stated(statement)
-        return verify_cosignature(stated, voter.cosigner, voter.cosign_key, statement.cosignature)
-
-    def doubt(self, certificate: Certificate) -> None:
-        """Let the witness compare all that is in a verified certificate."""
-        checkpoint = certificate.checkpoint
-        if not self._is_ours(checkpoint):
-            self._witness.doubts.question(certificate)
-        for line in certificate.cosignatures:
-            number = self._voters.by_cosigner[line.cosigner].number
-            self._compare(number, checkpoint, line.blob)
-
-    def _note(
-        self, number: int, size: int, root: bytes, cosignature: bytes, height: int = 0
-    ) -> None:
-        newest = self._newest.get(number)
-        if newest is None or newest.size < size:
-            self._newest[number] = Cosigned(height, size, root, cosignature)
-
-    def _compare(
-        self, number: int, checkpoint: Checkpoint, cosignature: bytes, *, told: bool = False
-    ) -> None:
-        """With what the same voter signed for this size, and with our history."""
-        self._note(number, checkpoint.size, checkpoint.root, cosignature)
-        if self._witness.observe_cosignature(number, checkpoint, cosignature) is not None:
-            return
-        said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
-        doubts = self._witness.doubts
-        if self._is_ours(checkpoint):
-            doubts.agree(number, said)
-            return
-        doubts.doubt(number, said, told=told)
-        agreed = self._agreed.pop(number, None)
-        if agreed is not None:  # it may be the other half of a lie, so it is verified now
-            self._observe(number, agreed)
-
-    def _is_ours(self, checkpoint: Checkpoint) -> bool:
-        return self._known.get(checkpoint.size, (b"", 0))[0] == checkpoint.root
-
-    def _stated(self, statement: Cosigned) -> Checkpoint:
-        return Checkpoint(self._voters.origin, statement.size, statement.root)
-
     def _complete(self, height: int) -> Certificate | None:
         cosignatures = self._verified.get(height, {})
         if len(cosignatures) < self._voters.q:
@@ -399,7 +276,7 @@ class Finality:
         self.certified = CertifiedHead.of(height, certificate, self._voters)
         for old in [h for h in self._held if h <= height]:  # the certificate came before them
             for number, statement in self._held.pop(old).items():
-                self._compare_late(number, statement)
+                self.comparison.compare_late(number, statement)
         for kept in (self._applied, self._verified, self._own, self._dissent):
             for old in [h for h in kept if h <= height]:
                 del kept[old]

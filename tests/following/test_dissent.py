@@ -60,7 +60,7 @@ class Node:
             self.told.append,
             self.clock,
         )
-        self.witness.finality.on_dissent = self.dissent.notice
+        self.witness.finality.comparison.on_dissent = self.dissent.notice
         self.authority = EntryAuthority(
             self.witness.chronicle.voters,
             seed("bureau/identity"),

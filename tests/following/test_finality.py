@@ -107,7 +107,7 @@ def test_statements_far_ahead_are_not_held(fixture: Fixture) -> None:
 def test_q_dissenters_stop_the_node_and_are_the_certificate(fixture: Fixture) -> None:
     """Fewer do not: a liar may have led one honest voter astray, and both dissent."""
     told: list[int] = []
-    fixture.finality.on_dissent = told.append
+    fixture.finality.comparison.on_dissent = told.append
     fixture.apply(1)
     for number in (1, 2):
         assert fixture.finality.receive(number, fixture.statement(number, 1, OTHER)) is None
@@ -123,7 +123,7 @@ def test_q_dissenters_stop_the_node_and_are_the_certificate(fixture: Fixture) ->
 def test_a_certificate_of_another_size_for_a_height_of_ours_is_dissent(fixture: Fixture) -> None:
     """Nobody signs a height, so it may be the height that is false: the tree will tell."""
     told: list[int] = []
-    fixture.finality.on_dissent = told.append
+    fixture.finality.comparison.on_dissent = told.append
     fixture.apply(1)
     assert not fixture.finality.receive_certificate(1, fixture.certificate(2, OTHER))
     assert told == [1]
