@@ -16,7 +16,7 @@ from node.runtime.files import VoterFiles
 from node.runtime.parts import VoterParts
 from node.runtime.server import ApiServer
 from node.system.disk import DiskRoom
-from node.voting.consensus_adapter import observe_stored, recorded_statements
+from node.voting.signed_log import observe_stored, recorded_statements
 
 TICK_S = 0.05
 STATUS_TICKS = 10

@@ -17,7 +17,8 @@ from node.peers.router import Router
 from node.runtime.files import VoterFiles
 from node.runtime.given import Given
 from node.voting.consensus_access import ConsensusAccess, ConsensusNews
-from node.voting.consensus_adapter import EntryAuthority, RaftApplier, RaftSender, receipts_secret
+from node.voting.consensus_adapter import RaftApplier, RaftSender, receipts_secret
+from node.voting.entry_authority import EntryAuthority
 from node.voting.proposing import InFlight
 from node.voting.signing import Signing
 from node.voting.snapshots import Naming

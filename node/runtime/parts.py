@@ -30,9 +30,9 @@ from node.submission.intake import Intake
 from node.submission.pool import Pool, PoolLimits
 from node.submission.spreading import Spreading
 from node.voting.answering import Answering
-from node.voting.consensus_adapter import read_signed
 from node.voting.proposing import InFlight, Proposer
 from node.voting.rejoining import Effects, Rejoining
+from node.voting.signed_log import read_signed
 
 
 class VoterParts(NamedTuple):

@@ -19,8 +19,8 @@ from node.following.finality import DivergedError
 from node.following.halt import Halt, HaltedError
 from node.peers.messages import DishonestError
 from node.storage.ledger import AppliedBlock
-from node.voting.consensus_adapter import EntryAuthority
 from node.voting.cosigner import SigningHaltedError
+from node.voting.entry_authority import EntryAuthority
 from node.voting.proposing import Leadership
 
 _NOT_STARTED = RaftStatus(

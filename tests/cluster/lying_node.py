@@ -18,7 +18,8 @@ from consensus import codec
 from consensus.types import Entry, EntryKind
 from node.chain.block import Block, decode_block, encode_block
 from node.command import main
-from node.voting.consensus_adapter import EntryAuthority, RaftSender
+from node.voting.consensus_adapter import RaftSender
+from node.voting.entry_authority import EntryAuthority
 
 FILE = "victim"
 LIES = 3

@@ -40,8 +40,9 @@ from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import Marker
 from node.storage.raft_log import open_raft_log
 from node.system.clock import SystemClock
-from node.voting.consensus_adapter import EntryAuthority, observe_stored
 from node.voting.cosigner import Cosigner
+from node.voting.entry_authority import EntryAuthority
+from node.voting.signed_log import observe_stored
 from p2p.types import Link
 from tests.chain.network import TIME_S, make_genesis, make_leaf, seed
 from tests.cluster.cluster import Cluster, Member, wait_until

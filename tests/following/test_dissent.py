@@ -22,7 +22,7 @@ from node.following.dissent import STILL_MS, Dissent
 from node.ledger.transaction import encode_wire
 from node.peers.messages import DissentMessage, decode_control, encode_control
 from node.system.clock import SystemClock
-from node.voting.consensus_adapter import EntryAuthority
+from node.voting.entry_authority import EntryAuthority
 from tests.chain.network import TIME_S, make_leaf, seed
 from tests.following.test_evidence_keeper import Witness, statement
 from tests.node.chronicle import TERM, Chronicle, found

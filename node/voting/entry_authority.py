@@ -1,0 +1,173 @@
+"""Who may have proposed what: signs this leader's entries, and judges those of others.
+
+Owns the rule of each entry that comes: signed by its leader, not stamped ahead of time, no change
+of voters. What is verified is handed to those that compare it. Knows consensus, and no p2p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from consensus.ports import Admission as EntryAdmission
+from consensus.types import Entry, EntryKind, NodeId
+from node.chain.block import MalformedBlockError, decode_block
+from node.chain.entry import attest, decode_header, verify_attestation
+from node.chain.evidence import EntryStatement, Evidence
+from node.chain.voters import VoterSet
+from node.following.dissent import find_payload_breach
+from node.ledger.signing import secret_key
+from node.system.clock import Clock
+from node.voting.signed_log import signed_entries, statement_of
+
+AHEAD_MS_MAX = 5_000
+"""An entry stamped further ahead of our clock is not acknowledged."""
+CONFLICT_MS = 10_000
+"""Between two lines in the log about leaders that ask to replace what is protected."""
+
+_log = structlog.get_logger("node.voting.entry_authority")
+
+
+class Observer(Protocol):
+    """Whoever compares what leaders signed (`node.following.evidence_keeper`)."""
+
+    def knows_entry(self, said: EntryStatement) -> bool:
+        """Whether it was taken note of before, byte for byte."""
+        ...
+
+    def observe_entry(self, header: bytes, attestation: bytes) -> None:
+        """Take note of a verified header."""
+        ...
+
+    def report(self, evidence: Evidence | None) -> None:
+        """Keep what was found."""
+        ...
+
+
+class Exchange(Protocol):
+    """Where headers are compared with the log and those of others (`node.following.dissent`)."""
+
+    def observed(self, said: EntryStatement) -> None:
+        """A verified header came."""
+        ...
+
+    def look_up(self, said: EntryStatement) -> None:
+        """Compare it with what the log holds in its place."""
+        ...
+
+
+class EntryAuthority:
+    """Signs and judges entries: implements `consensus.ports.Authority`."""
+
+    def __init__(
+        self,
+        voters: VoterSet,
+        identity_seed: bytes,
+        clock: Clock,
+        observer: Observer,
+        exchange: Exchange,
+        takes_entry: Callable[[int], bool],
+        on_forged: Callable[[int], None],
+    ) -> None:
+        """Put it together.
+
+        Args:
+            voters: Who may sign entries.
+            identity_seed: This node's key.
+            clock: Bounds the time of entries.
+            observer: Compares verified headers.
+            exchange: Compares them with the log and with those of other nodes.
+            takes_entry: Whether one more entry of a peer may be verified at its arrival.
+            on_forged: A peer sent what no honest node sends.
+        """
+        self._voters = voters
+        self._key = secret_key(identity_seed)
+        self._clock = clock
+        self._observer = observer
+        self._exchange = exchange
+        self._takes_entry = takes_entry
+        self._on_forged = on_forged
+        self._told_ms = -CONFLICT_MS
+
+    def attest(self, header: bytes) -> bytes:
+        """This node's signature over an entry header."""
+        return attest(self._voters.network_id, header, self._key)
+
+    def offered(self, sender: NodeId, entries: Sequence[Entry]) -> None:
+        """Take note of what was signed, also where consensus will not take it in."""
+        for entry in entries:
+            self._offered(sender, statement_of(entry), entry.payload)
+
+    def salvage(self, sender: NodeId, message: bytes) -> None:
+        """Take note of what is signed in a message that consensus cannot take in."""
+        for said, payload in signed_entries(message):
+            self._offered(sender, said, payload)
+
+    def _offered(self, sender: NodeId, said: EntryStatement, payload: bytes) -> None:
+        if self._observer.knows_entry(said) or not self._takes_entry(sender):
+            return
+        if not verify_attestation(self._voters, said.header, said.attestation):
+            self._on_forged(sender)
+            return
+        self._observe(said)
+        if _is_broken(said, payload):
+            self._observer.report(find_payload_breach(said, payload, self._voters))
+
+    def _observe(self, said: EntryStatement) -> None:
+        self._observer.observe_entry(said.header, said.attestation)
+        self._exchange.observed(said)
+
+    def admit(self, sender: NodeId, entry: Entry) -> EntryAdmission:
+        """Verify the leader's signature, keep it for comparison, check the entry's time.
+
+        Whoever sends a forged one pays, also if another signed it: an honest node has in its log
+        what it admitted itself, and nothing else.
+        """
+        said = statement_of(entry)
+        if not self._observer.knows_entry(said):
+            if not verify_attestation(self._voters, said.header, said.attestation):
+                self._on_forged(sender)
+                return EntryAdmission.FORGED
+            self._observe(said)
+        if entry.kind is EntryKind.MEMBERSHIP:
+            self._on_forged(sender)  # no leader chooses the voters: the genesis does
+            return EntryAdmission.FORGED
+        if entry.kind is EntryKind.DATA:
+            try:
+                block = decode_block(entry.payload)
+            except MalformedBlockError:
+                return EntryAdmission.REFUSE
+            if block.time_ms > self._clock.time_ms() + AHEAD_MS_MAX:
+                return EntryAdmission.REFUSE
+        return EntryAdmission.ACCEPT
+
+    def conflicting(self, held_hash: bytes, held: Entry | None, offered: Entry) -> None:
+        """A leader asked to replace what is final here: compare what was signed."""
+        if held is None:
+            self._exchange.look_up(statement_of(offered))
+        else:
+            self._observer.observe_entry(held.header, held.attestation)
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._told_ms >= CONFLICT_MS:  # who repeats it fills no disk
+            self._told_ms = now_ms
+            _log.error(
+                "a leader asks to replace protected entries",
+                leader=offered.leader,
+                term=offered.term,
+                index=offered.index,
+                held=held_hash.hex(),
+                offered=offered.hash.hex(),
+            )
+
+
+def _is_broken(said: EntryStatement, payload: bytes) -> bool:
+    """Whether the payload as a whole is none that its leader may sign; cheap."""
+    header = decode_header(said.header)
+    if header.kind != EntryKind.DATA:
+        return False
+    try:
+        return decode_block(payload).expected_term != header.term
+    except MalformedBlockError:
+        return True
