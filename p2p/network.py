@@ -1,8 +1,9 @@
 """All links of a node: who is connected, who dials whom, which of two connections stays.
 
-Owns the table of links, the handshakes on the wire and the dialling. Must not know what messages
-mean. Invariants: at most one session per (peer, link); the handler hears of a link's end before it
-hears of its successor; both nodes of a pair keep the same one of two crossing connections.
+Owns the table of links (`p2p.places`), who is dialled when, and what goes up and down. Must not
+know what messages mean. Invariants: at most one session per (peer, link); the handler hears of a
+link's end before it hears of its successor; both nodes of a pair keep the same one of two crossing
+connections.
 
 Both nodes dial, so that whichever of them was restarted reconnects at once. When two dials cross,
 the one by the lower identity stays: the lower node refuses the other's from the moment it has sent
@@ -13,7 +14,6 @@ connection replaces the old one: a peer dials only when it believes it has no li
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
@@ -29,9 +29,11 @@ from p2p.errors import (
     RemoteProtocolError,
 )
 from p2p.frames import ACCEPT, Opener, Sealer, session_piece
-from p2p.handshake import KEY_BYTES, Dialler, Listener, Local, Secrets
+from p2p.handshake import Secrets
+from p2p.handshaking import Handshakes
 from p2p.identity import Identity
-from p2p.limits import Backoff, Penalty, TokenBucket
+from p2p.limits import TokenBucket
+from p2p.places import Place, status_of
 from p2p.session import Ending, Session
 from p2p.transport import Listener as WebSocketListener
 from p2p.transport import WebSocketDialler, WebSocketStream
@@ -47,35 +49,6 @@ _REFUSALS_LOGGED = (1.0, 20.0)
 """Per second, and burst: strangers do not fill the log."""
 
 _log = structlog.get_logger("p2p.network")
-
-
-class _Place:
-    """What is known of one link of one peer."""
-
-    def __init__(self, known: KnownPeer, link: Link, config: P2PConfig) -> None:
-        self.known = known
-        self.link = link
-        self.session: Session | None = None
-        self.remote_static = b""
-        """Of the present session, or of the dial that has sent its last handshake message."""
-        self.dialled = False
-        """The present session is our own dial."""
-        self.up_at = 0.0
-        self.committed = False
-        """Our dial has sent its last handshake message and awaits the answer."""
-        self.down = asyncio.Event()
-        self.down.set()
-        self.addressed = asyncio.Event()
-        if known.address is not None:
-            self.addressed.set()
-        self.backoff = Backoff(config.backoff_initial_s, config.backoff_max_s)
-        # A voter is slowed down on the Raft link, never shut out of it.
-        penalty_max_s = config.penalty_max_s if link is Link.GOSSIP else config.penalty_initial_s
-        self.penalty = Penalty(config.penalty_initial_s, penalty_max_s, config.penalty_memory_s)
-        self.comings = TokenBucket(config.links_per_s, config.links_burst, 0.0)
-        """Connections by the peer: one that comes and goes must cost little."""
-        self.strikes = 0
-        self.last_error: str | None = None
 
 
 class PeerNetwork:
@@ -105,14 +78,14 @@ class PeerNetwork:
         self._identity = Identity(signing_key)
         self._handler = handler
         self._rng = rng
-        self._static_secret = secrets.token_bytes(KEY_BYTES)
         self._places = {
-            (known.peer, link): _Place(known, link, config)
+            (known.peer, link): Place(known, link, config)
             for known in peers
             if known.peer != self._identity.peer
             for link in Link
         }
-        self._known = {peer for peer, _ in self._places}
+        known_peers = {peer for peer, _ in self._places}
+        self._handshakes = Handshakes(self._identity, config.network_id, known_peers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Future[None]] = set()
         """One for each session that is served; done once its goodbye is said."""
@@ -211,7 +184,7 @@ class PeerNetwork:
     def statuses(self) -> list[PeerStatus]:
         """A snapshot per known peer, in the order given."""
         return [
-            _status(place, self._places[peer, Link.RAFT])
+            status_of(place, self._places[peer, Link.RAFT])
             for (peer, link), place in self._places.items()
             if link is Link.GOSSIP
         ]
@@ -236,7 +209,7 @@ class PeerNetwork:
         if place.session is not None:
             place.session.end(Ending(reason, CloseCode.PROTOCOL))
 
-    def _strike(self, place: _Place, reason: str) -> None:
+    def _strike(self, place: Place, reason: str) -> None:
         place.strikes += 1
         place.penalty.strike(asyncio.get_running_loop().time())
         _log.warning(
@@ -249,7 +222,7 @@ class PeerNetwork:
     # --- Links up and down -------------------------------------------------------------------
 
     def _put_up(
-        self, place: _Place, stream: WebSocketStream, keys: Secrets, codec: tuple[Sealer, Opener]
+        self, place: Place, stream: WebSocketStream, keys: Secrets, codec: tuple[Sealer, Opener]
     ) -> Session:
         """Make the session the link of its place, in place of an older one."""
         if place.session is not None:
@@ -269,7 +242,7 @@ class PeerNetwork:
             session.end(Ending(f"internal error: {type(error).__name__}", CloseCode.INTERNAL))
         return session
 
-    def _put_down(self, place: _Place, reason: str) -> None:
+    def _put_down(self, place: Place, reason: str) -> None:
         if place.session is None:
             return
         place.session = None
@@ -282,7 +255,7 @@ class PeerNetwork:
         except Exception:  # noqa: BLE001 - as above
             _log.exception("handler failed at link down", peer=place.known.name)
 
-    async def _run(self, place: _Place, session: Session) -> None:
+    async def _run(self, place: Place, session: Session) -> None:
         """Serve a session from up to down."""
         served = asyncio.get_running_loop().create_future()
         self._serving.add(served)
@@ -307,11 +280,12 @@ class PeerNetwork:
     ) -> None:
         """Serve one inbound connection to its end; the door holds the deadline."""
         try:
-            handshake = Listener(self._local(link), self._known)
-            await stream.send(handshake.answer(await stream.receive()))
-            keys = handshake.finish(await stream.receive())
+            keys = await self._handshakes.listen(stream, link)
             place = self._places[keys.peer, link]
-            self._check_claim(place, keys)
+            if self._stopping:
+                raise HandshakeError("stopping", CloseCode.GOING_AWAY)
+            now = asyncio.get_running_loop().time()
+            place.check_claim(keys, self._identity.peer, now, self._config.crossing_s)
         except HandshakeError as error:
             now = asyncio.get_running_loop().time()
             routine = error.code is CloseCode.REPLACED or not self._refusals_logged.take(1, now)
@@ -332,33 +306,6 @@ class PeerNetwork:
             session.end(Ending(str(error), polite=False))
         await self._run(place, session)
 
-    def _check_claim(self, place: _Place, keys: Secrets) -> None:
-        """Whether a new inbound connection may take this place.
-
-        Raises:
-            HandshakeError: our own dial stays, or the peer has to wait.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._stopping:
-            raise HandshakeError("stopping", CloseCode.GOING_AWAY)
-        if place.penalty.remaining(now) > 0:
-            raise HandshakeError(
-                f"{place.known.name} broke the rules a moment ago", CloseCode.PENALISED
-            )
-        ours_crosses = place.committed or (
-            place.session is not None
-            and place.dialled
-            and now - place.up_at < self._config.crossing_s
-        )
-        if (
-            ours_crosses
-            and self._identity.peer < keys.peer
-            and place.remote_static == keys.remote_static  # not a dial to a killed predecessor
-        ):
-            raise HandshakeError("two dials crossed", CloseCode.REPLACED)
-        if not place.comings.take(1, now):
-            raise HandshakeError(f"{place.known.name} connects too often", CloseCode.PENALISED)
-
     async def _refuse(self, stream: WebSocketStream, code: CloseCode) -> None:
         try:
             await stream.close(code)
@@ -369,7 +316,7 @@ class PeerNetwork:
 
     # --- Dialling ----------------------------------------------------------------------------
 
-    async def _keep_dialled(self, place: _Place) -> None:
+    async def _keep_dialled(self, place: Place) -> None:
         """Dial whenever there is no link, with growing waits, for as long as the node runs."""
         delay_s = 0.0
         while True:
@@ -394,7 +341,7 @@ class PeerNetwork:
                 _log.exception("dialling failed", peer=place.known.name)
                 delay_s = self._config.backoff_max_s
 
-    def _redial_s(self, place: _Place) -> float:
+    def _redial_s(self, place: Place) -> float:
         """The wait after a link was lost."""
         if asyncio.get_running_loop().time() - place.up_at < _LASTING_S:
             return place.backoff.next(self._rng)
@@ -402,7 +349,18 @@ class PeerNetwork:
         step = _REDIAL_LOWER_S if lower else _REDIAL_HIGHER_S
         return step * (0.5 + self._rng.random() / 2)
 
-    async def _dial_and_run(self, place: _Place) -> None:
+    @staticmethod
+    def _commit(place: Place, keys: Secrets) -> None:
+        """Our dial is about to send its last handshake message.
+
+        Raises:
+            DialError: a connection from the other side came first.
+        """
+        if place.session is not None:
+            raise DialError("connected from the other side meanwhile")
+        place.committed, place.remote_static = True, keys.remote_static
+
+    async def _dial_and_run(self, place: Place) -> None:
         address = place.known.address
         assert self._dialler is not None, "dialling begins in start"
         assert address is not None, "only what has an address is dialled"
@@ -411,7 +369,9 @@ class PeerNetwork:
         try:
             async with asyncio.timeout(self._config.handshake_timeout_s):
                 stream = await self._dialler.open(address, place.link)
-                keys, codec = await self._initiate(place, stream)
+                keys, codec = await self._handshakes.dial(
+                    stream, place.link, place.known.peer, partial(self._commit, place)
+                )
             if place.session is not None:
                 raise DialError("connected from the other side meanwhile")
             place.dialled = True
@@ -423,48 +383,3 @@ class PeerNetwork:
             if session is None and stream is not None:
                 stream.abort()
         await self._run(place, session)
-
-    async def _initiate(
-        self, place: _Place, stream: WebSocketStream
-    ) -> tuple[Secrets, tuple[Sealer, Opener]]:
-        """The dialler's side of the handshake, up to the listener's confirmation.
-
-        Raises:
-            P2PError: it failed, or a connection from the other side came first.
-        """
-        handshake = Dialler(self._local(place.link), place.known.peer)
-        await stream.send(handshake.hello())
-        message, keys = handshake.finish(await stream.receive())
-        if place.session is not None:
-            raise DialError("connected from the other side meanwhile")
-        place.committed, place.remote_static = True, keys.remote_static
-        await stream.send(message)
-        sealer, opener = Sealer(keys.send_key), Opener(keys.receive_key)
-        if opener.open(await stream.receive()) != session_piece(ACCEPT):
-            raise RemoteProtocolError("the link was not confirmed")
-        return keys, (sealer, opener)
-
-    def _local(self, link: Link) -> Local:
-        return Local(
-            identity=self._identity,
-            network_id=self._config.network_id,
-            link=link,
-            static_secret=self._static_secret,
-            ephemeral_secret=secrets.token_bytes(KEY_BYTES),
-        )
-
-
-def _status(gossip: _Place, raft: _Place) -> PeerStatus:
-    sessions = [place.session for place in (gossip, raft) if place.session is not None]
-    rtts = [s.rtt_ms for s in sessions if s.rtt_ms is not None]
-    return PeerStatus(
-        peer=gossip.known.peer,
-        name=gossip.known.name,
-        connected=gossip.session is not None and raft.session is not None,
-        gossip=gossip.session is not None,
-        raft=raft.session is not None,
-        rtt_ms=rtts[0] if rtts else None,
-        queued_bytes=sum(s.queued_bytes for s in sessions),
-        last_error=gossip.last_error or raft.last_error,
-        strikes=gossip.strikes + raft.strikes,
-    )
