@@ -137,7 +137,9 @@ class Comparison:
         if ours and first.root == statement.root and not known:
             # The ordinary case is not worth a verification.
             return not self._observer.doubts.suspects(number) or self.observe(number, statement)
-        if first is not statement and self.observe(number, first) and not ours:
+        # Once a contradicting root is remembered the first adds nothing: a message costs its sender
+        # the price of one signature, so no more are checked for it, however many roots it signs.
+        if first is not statement and not known and self.observe(number, first) and not ours:
             self.on_dissent(statement.height)
         signed = self.observe(number, statement)
         if signed and not ours:

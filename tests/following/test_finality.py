@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from node.chain.certificate import Certificate, CertificateError, certify
-from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.checkpoint import Checkpoint, cosign, verify_cosignature
 from node.chain.cosigned import Cosigned
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
@@ -217,3 +217,25 @@ def test_two_roots_for_one_size_are_compared_at_whatever_height_they_stand(
             fixture.finality.receive(3, told)
     fixture.apply(2)
     assert [evidence for evidence in seen if evidence is not None]
+
+
+def test_many_roots_of_one_size_cost_one_check_each(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for voter in (1, 2, 3):
+        fixture.finality.receive(voter, fixture.statement(voter, 1))
+    fixture.apply(1)
+    fixture.finality.receive(1, fixture.statement(1, 1))
+    fixture.finality.receive(1, fixture.statement(1, 1, OTHER))
+    checked: list[Checkpoint] = []
+
+    def verify(checkpoint: Checkpoint, *rest: object) -> bool:
+        checked.append(checkpoint)
+        return verify_cosignature(checkpoint, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("node.following.comparing.verify_cosignature", verify)
+    for number in range(20):
+        root = hashlib.sha256(b"another %d" % number).digest()
+        fixture.finality.receive(1, fixture.statement(1, 1, root))
+
+    assert len(checked) == 20
