@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from node.ledger.codes import Code
-from node.ledger.invoices.law import INVOICES_LAW
-from node.ledger.invoices.on_invoice import OPEN_INVOICE
-from node.ledger.membership.law import MEMBERSHIP_LAW
-from node.ledger.participants import SCOPE_NAMES
 from tests import modules
 from tests.test_interface import COMMANDS, PATHS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {"node_modules", "dist"}
 RULE_BOOK = "node/domains/invoices/README.md"
-MEMBERS = "node/domains/membership/README.md"
 PROGRAM = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
@@ -111,53 +105,6 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
             continue
         named = re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text(document), re.MULTILINE)
         assert set(named) <= targets, document
-
-
-# --- Rule books -------------------------------------------------------------------------------
-
-
-def table(document: str) -> Mapping[str, list[str]]:
-    """Every table of a document as one: the cells of a line by its first."""
-    lines = re.findall(r"^\| (.*) \|$", text(document), re.MULTILINE)
-    return {cells[0].strip("`"): cells for cells in (line.split(" | ") for line in lines)}
-
-
-def codes(cell: str) -> set[Code]:
-    return {Code[name] for name in re.findall(r"[A-Z][A-Z_]{3,}", cell)}
-
-
-@pytest.mark.parametrize("row", range(1, 18))
-def test_the_rule_book_names_what_an_operation_is_refused_with(row: int) -> None:
-    """But for what all refuse, which stands above the table."""
-    specs = [spec for spec in INVOICES_LAW.operations if spec.row == row]
-    assert specs
-    named = codes(table(RULE_BOOK)[str(row)][-1])
-    listed = {code for spec in specs for code in spec.refusals}
-    assert listed - OPEN_INVOICE <= named <= listed
-
-
-def test_the_rule_book_says_which_rows_a_frozen_invoice_refuses() -> None:
-    """Row 12: the consent; row 14 refuses it in its own way, row 17 asks for an open document."""
-    refusing = {
-        spec.row
-        for spec in INVOICES_LAW.operations
-        if spec.refusals >= OPEN_INVOICE and spec.row is not None
-    }
-    assert refusing == {2, 4, 5, 7, 8, 9, 10, 12}
-    assert "Those in rows 2, 4, 5, 7 to 10 and the consent of row 12" in text(RULE_BOOK)
-
-
-def test_the_rule_book_says_where_bare_keys_act() -> None:
-    rows = {spec.row for spec in INVOICES_LAW.operations if spec.by_key}
-    assert rows == {2, 3, 4, 5, 6, 8, 10, 11, 17, None}
-    assert "Bare keys may act in rows 2 to 6, 8, 10, 11, 17 and share." in text(RULE_BOOK)
-
-
-def test_the_rule_book_of_participants_names_refusals_and_scopes() -> None:
-    lines = table(MEMBERS)
-    for spec in MEMBERSHIP_LAW.operations:
-        assert codes(lines[spec.name][-1]) == set(spec.refusals), spec.name
-    assert SCOPE_NAMES.keys() <= lines.keys()
 
 
 # --- ARCHITECTURE and DECISIONS ---------------------------------------------------------------
