@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import typer
+from typing_extensions import ParamSpec
 
 from node.cli.client import ApiClient, ProblemError
 from node.cli.context import Scope, connect
 from node.cli.errors import REFUSED
-from node.cli.options import Until
+from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait
 from node.cli.output import message, print_fields, print_json
 from node.ledger.codes import refusal_text
 
+P = ParamSpec("P")
 _WAIT_S_MAX = 60.0
 """Longest wait of one request; the API cuts at this."""
 ACTOR: ContextVar[str | None] = ContextVar("actor", default=None)
@@ -108,19 +113,87 @@ def _seconds(value: float | None) -> str | None:
     return None if value is None else f"{max(value, 0.001):.3f}"
 
 
-def operate(
-    path: str,
-    body: object,
-    config: Path | None,
-    until: Until,
-    timeout_s: float,
-    as_json: bool,
-    *,
-    scope: Scope = "operate",
-) -> None:
+class Write(NamedTuple):
+    """What a writing command wants to be written."""
+
+    path: str
+    body: object = {}
+    told: Mapping[str, object] = {}
+    """Printed with what becomes of it."""
+
+
+def write_command(
+    app: typer.Typer, name: str | None = None, *, epilog: str, scope: Scope = "operate"
+) -> Callable[[Callable[P, Write]], Callable[..., None]]:
+    """Make a command of a function from its own arguments to the write that they ask for.
+
+    Every writing command is made here: it takes --config, --wait, --timeout and --json behind its
+    own options, posts as the bare key that the command acts as, waits, prints what became of it,
+    and ends with 1 when that is not as far as was asked. A function with a parameter `config` is
+    handed it, to ask the node before it writes.
+
+    Args:
+        app: The group that it joins.
+        name: The function's own when left out.
+        epilog: Of its help.
+        scope: Of the token that it needs.
+    """
+
+    def make(function: Callable[P, Write]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True)
+
+        @wraps(function)
+        def command(*args: P.args, **given: P.kwargs) -> None:
+            waiting = _Waiting(
+                *(
+                    cast("dict[str, Any]", given).pop(name)
+                    for name in ("wait", "timeout", "as_json")
+                )
+            )
+            config = given["config"] if "config" in own.parameters else given.pop("config")
+            operate(function(*args, **given), cast("Path | None", config), waiting, scope)
+
+        _add_parameters(command, own)
+        app.command(name, epilog=epilog)(command)
+        return command
+
+    return make
+
+
+class _Waiting(NamedTuple):
+    until: Until
+    timeout_s: float
+    as_json: bool
+
+
+def _add_parameters(command: Callable[..., None], own: inspect.Signature) -> None:
+    """Give a command the options of every write behind its own, as Typer reads them."""
+    shared: list[tuple[str, object, object]] = [("config", Config, None)]
+    shared += [
+        ("wait", Wait, Until.FINAL),
+        ("timeout", Timeout, TIMEOUT_S),
+        ("as_json", Json, False),
+    ]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [p for p in own.parameters.values() if p.name != "config"]
+    parameters += [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, annotation, default in shared
+    ]
+    del command.__wrapped__  # type: ignore[attr-defined]
+    command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+
+
+def operate(write: Write, config: Path | None, waiting: _Waiting, scope: Scope) -> None:
     """Post one write, wait and report."""
     with connect(config, scope) as client:
         result = post_and_wait(
-            client, path, body, until=until, timeout_s=timeout_s, actor=ACTOR.get()
+            client,
+            write.path,
+            write.body,
+            until=waiting.until,
+            timeout_s=waiting.timeout_s,
+            actor=ACTOR.get(),
         )
-    report(result, until=until, as_json=as_json)
+    report({**write.told, **result}, until=waiting.until, as_json=waiting.as_json)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 def _commands(app: typer.Typer) -> None:
     from node.cli.options import example
+    from node.cli.writes import write_command
     from node.domains.membership.cli import keys, members
 
     app.add_typer(keys.key, name="key")
     app.add_typer(members.participant, name="participant")
     app.command(epilog=example("piaolian proposals --state open"))(members.proposals)
-    app.command(epilog=example("piaolian vote 5b1f…e2 yes"))(members.vote)
+    write_command(app, scope="admin", epilog=example("piaolian vote 5b1f…e2 yes"))(members.vote)
 
 
 def _routes() -> Sequence[Route]:

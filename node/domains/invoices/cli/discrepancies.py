@@ -9,18 +9,14 @@ import typer
 
 from node.cli.context import connect
 from node.cli.options import (
-    TIMEOUT_S,
     Config,
     Json,
     Number,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_option,
 )
 from node.cli.output import message, print_json, print_table
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 from node.domains.invoices.cli.invoices import Reason
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong in sealed details.")
@@ -72,20 +68,17 @@ def list_discrepancies(
         message(f"more: --cursor {page['next_cursor']}")
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian discrepancy resolve 26310000000000000001 net_mismatch --reason 'credited'"
-    )
+    ),
 )
 def resolve(
     number: Number,
     kind: Annotated[Kind, typer.Argument(help="Which one.")],
     reason: Reason,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Close a discrepancy (tax bureau). Everyone can read the reason."""
     body = {"kind": kind.value, "reason": reason}
-    operate(f"/v1/invoices/{number}/resolve", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/resolve", body)

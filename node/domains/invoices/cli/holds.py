@@ -13,9 +13,9 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.options import TIMEOUT_S, Config, Id, Json, Timeout, Until, Wait, example
+from node.cli.options import Config, Id, Json, example
 from node.cli.output import print_fields, print_json
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 
 app = typer.Typer()
 
@@ -48,11 +48,12 @@ def show_hold(identity: Id, config: Config = None, as_json: Json = False) -> Non
         print_fields(fields)
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian participant hold 91310115337099624K --reference SZ-2026-17 "
         "--until 2026-12-03T09:00:00Z --cause-file cause.txt --proof-file proof.txt"
-    )
+    ),
 )
 def hold(
     identity: Id,
@@ -62,67 +63,53 @@ def hold(
     proof_file: Annotated[
         Path | None, typer.Option(help="A proof file, sealed with the cause.")
     ] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Hold an issuer's blue invoices until a time, at most 72 h (tax bureau)."""
     body: dict[str, object] = {"reference": reference, "until": until, "cause": _text(cause_file)}
     body |= {} if proof_file is None else {"proof": _text(proof_file)}
-    operate(f"/v1/issuers/{identity}/hold", body, config, wait, timeout, as_json)
+    return Write(f"/v1/issuers/{identity}/hold", body)
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian participant uphold 91310115337099624K --reference SZ-2026-17 "
         "--until 2026-12-30T09:00:00Z --reason 'books not shown'"
-    )
+    ),
 )
 def uphold(
     identity: Id,
     reference: Reference,
     until: UntilTime,
     reason: Annotated[str, typer.Option(help="Everyone can read it.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Lengthen a hold to at most 30 days, by two keys of this node (tax bureau)."""
     body = {"reference": reference, "until": until, "reason": reason}
-    operate(f"/v1/issuers/{identity}/hold/uphold", body, config, wait, timeout, as_json)
+    return Write(f"/v1/issuers/{identity}/hold/uphold", body)
 
 
-@app.command(
-    epilog=example("piaolian participant lift-hold 91310115337099624K --reference SZ-2026-17")
+@write_command(
+    app, epilog=example("piaolian participant lift-hold 91310115337099624K --reference SZ-2026-17")
 )
 def lift_hold(
     identity: Id,
     reference: Reference,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """End a hold before its time (tax bureau)."""
     body = {"reference": reference}
-    operate(f"/v1/issuers/{identity}/hold/lift", body, config, wait, timeout, as_json)
+    return Write(f"/v1/issuers/{identity}/hold/lift", body)
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian participant appeal-hold --reference SZ-2026-17 --grounds-file grounds.txt"
-    )
+    ),
 )
 def appeal_hold(
     reference: Reference,
     grounds_file: Annotated[Path, typer.Option(help="Sealed to this firm and the bureau.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Appeal against a hold on this node's participant."""
     body = {"reference": reference, "grounds": _text(grounds_file)}
-    operate("/v1/issuers/self/hold/appeal", body, config, wait, timeout, as_json)
+    return Write("/v1/issuers/self/hold/appeal", body)

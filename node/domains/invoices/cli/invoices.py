@@ -13,18 +13,14 @@ from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError, reason_of
 from node.cli.options import (
-    TIMEOUT_S,
     Config,
     Json,
     Number,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_option,
 )
 from node.cli.output import message, print_fields, print_json, print_table
-from node.cli.writes import ACTOR, operate
+from node.cli.writes import ACTOR, Write, write_command
 from node.domains.invoices.cli import exporting
 from node.domains.invoices.cli.imports import register as register_imports
 from node.domains.invoices.cli.invoice_list import register as register_list
@@ -71,11 +67,12 @@ def read_json_input(file: Path) -> object:
         raise UsageError(f"{file}: {reason_of(error)}") from error
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice issue --order-id SO-1 --buyer 91310115337099624K --net 25000 --rate 1300",
         "piaolian invoice issue invoice.json --wait final",
-    )
+    ),
 )
 def issue(
     file: Annotated[
@@ -92,11 +89,7 @@ def issue(
     rate: Annotated[int | None, whole_option(least=0, about="Basis points: 1300 is 13 %.")] = None,
     currency: Annotated[str, typer.Option(help="ISO 4217.")] = "CNY",
     special: Annotated[bool, typer.Option("--special", help="A special invoice.")] = False,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Issue an invoice from a JSON file or from options; the node draws its number."""
     body: object
     if file is not None:
@@ -112,9 +105,8 @@ def issue(
             "groups": [{"rate": rate, "net": net}],
         }
     if isinstance(body, list):
-        operate("/v1/invoices:batch", {"invoices": body}, config, wait, timeout, as_json)
-    else:
-        operate("/v1/invoices", body, config, wait, timeout, as_json)
+        return Write("/v1/invoices:batch", {"invoices": body})
+    return Write("/v1/invoices", body)
 
 
 app.command(
@@ -188,120 +180,94 @@ def read_trace(client: ApiClient, number: str) -> dict[str, object]:
     return trace
 
 
-@app.command(epilog=example("piaolian invoice offer 26310000000000000001 --to 91310115358051750H"))
+@write_command(
+    app, epilog=example("piaolian invoice offer 26310000000000000001 --to 91310115358051750H")
+)
 def offer(
     number: Number,
     to: Annotated[str, typer.Option(help="The next holder.")],
     expires: Annotated[str | None, typer.Option(help="RFC 3339 time; default 7 days.")] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Offer the invoice to another holder."""
     body = {"to": to} | ({"expires": expires} if expires else {})
-    operate(f"/v1/invoices/{number}/offer", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/offer", body)
 
 
-@app.command(epilog=example("piaolian invoice share 26310000000000000001 --to 91310115358051750H"))
+@write_command(
+    app, epilog=example("piaolian invoice share 26310000000000000001 --to 91310115358051750H")
+)
 def share(
     number: Number,
     to: Annotated[str, typer.Option(help="Who may read the details: participant, or bare key.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Let one more party read the sealed details; it cannot be taken back."""
-    operate(f"/v1/invoices/{number}/share", {"to": to}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/share", {"to": to})
 
 
-@app.command(epilog=example("piaolian invoice sign 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice sign 26310000000000000001"))
 def sign(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Take an offered invoice."""
-    operate(f"/v1/invoices/{number}/sign", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/sign")
 
 
-@app.command(epilog=example("piaolian invoice refuse 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice refuse 26310000000000000001"))
 def refuse(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Refuse an offered invoice."""
-    operate(f"/v1/invoices/{number}/refuse", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/refuse")
 
 
-@app.command(epilog=example("piaolian invoice withdraw 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice withdraw 26310000000000000001"))
 def withdraw(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Take an open offer back."""
-    operate(f"/v1/invoices/{number}/withdraw", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/withdraw")
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice submit 26310000000000000001 --to 91310115402233445X --amount 28250"
-    )
+    ),
 )
 def submit(
     number: Number,
     to: Annotated[str, typer.Option(help="The reimburser.")],
     amount: Amount,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Submit an amount to a reimburser; a later one replaces it, 0 ends it."""
     body = {"to": to, "amount": amount}
-    operate(f"/v1/invoices/{number}/submit", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/submit", body)
 
 
-@app.command(epilog=example("piaolian invoice claim 26310000000000000001 --amount 28250"))
+@write_command(app, epilog=example("piaolian invoice claim 26310000000000000001 --amount 28250"))
 def claim(
     number: Number,
     amount: Amount,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Claim part or all of what was submitted: it is locked for this reimburser."""
-    operate(f"/v1/invoices/{number}/claim", {"amount": amount}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/claim", {"amount": amount})
 
 
-@app.command(epilog=example("piaolian invoice release 26310000000000000001 --claim 0"))
+@write_command(app, epilog=example("piaolian invoice release 26310000000000000001 --claim 0"))
 def release(
     number: Number,
     claim: Claim,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Give up what a claim still locks."""
-    operate(f"/v1/invoices/{number}/release", {"claim": claim}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/release", {"claim": claim})
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice reimburse 26310000000000000001 --claim 0 --amount 28250 "
         "--booking V-88 --payment P-88"
-    )
+    ),
 )
 def reimburse(
     number: Number,
@@ -309,51 +275,39 @@ def reimburse(
     amount: Amount,
     booking: Annotated[str, typer.Option(help="Reference of the booking.")],
     payment: Annotated[str, typer.Option(help="Reference of the payment.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Pay an amount of a claim, for good; the rest of its lock is released."""
     body = {"claim": claim, "amount": amount, "booking": booking, "payment": payment}
-    operate(f"/v1/invoices/{number}/reimburse", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/reimburse", body)
 
 
-@app.command(epilog=example("piaolian invoice book 26310000000000000001 --reference V-88"))
+@write_command(app, epilog=example("piaolian invoice book 26310000000000000001 --reference V-88"))
 def book(
     number: Number,
     reference: Annotated[str, typer.Option(help="Reference in your books.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Enter the invoice in your books."""
     body = {"reference": reference}
-    operate(f"/v1/invoices/{number}/book", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/book", body)
 
 
-@app.command(epilog=example('piaolian invoice unbook 26310000000000000001 --reason "wrong year"'))
+@write_command(
+    app, epilog=example('piaolian invoice unbook 26310000000000000001 --reason "wrong year"')
+)
 def unbook(
     number: Number,
     reason: Reason,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Take a booking back."""
-    operate(f"/v1/invoices/{number}/unbook", {"reason": reason}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/unbook", {"reason": reason})
 
 
-@app.command(epilog=example('piaolian invoice cancel 26310000000000000001 --reason "typing error"'))
+@write_command(
+    app, epilog=example('piaolian invoice cancel 26310000000000000001 --reason "typing error"')
+)
 def cancel(
     number: Number,
     reason: Reason,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Cancel a fresh invoice that nobody has touched."""
-    operate(f"/v1/invoices/{number}/cancel", {"reason": reason}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/cancel", {"reason": reason})

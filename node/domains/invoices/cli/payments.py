@@ -10,59 +10,42 @@ from typing import Annotated
 import typer
 
 from node.cli.options import (
-    TIMEOUT_S,
-    Config,
-    Json,
     Number,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_option,
 )
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 
 app = typer.Typer()
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice pay 26310000000000000001 --amount 11300 --reference 'wire 7731'"
-    )
+    ),
 )
 def pay(
     number: Number,
     amount: Annotated[int, whole_option(least=1, about="Gross, in minor units.")],
     reference: Annotated[str, typer.Option(help="Of the payment; counts once.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Attest that an amount of the invoice was paid (issuer, or a bank)."""
     body = {"amount": amount, "reference": reference}
-    operate(f"/v1/invoices/{number}/pay", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/pay", body)
 
 
-@app.command(epilog=example("piaolian invoice deduct 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice deduct 26310000000000000001"))
 def deduct(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Use the tax of a special invoice that is accepted (buyer)."""
-    operate(f"/v1/invoices/{number}/deduct", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/deduct")
 
 
-@app.command(epilog=example("piaolian invoice undeduct 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice undeduct 26310000000000000001"))
 def undeduct(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Take a deduction back (buyer)."""
-    operate(f"/v1/invoices/{number}/undeduct", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/undeduct")

@@ -10,18 +10,12 @@ import typer
 
 from node.cli.errors import UsageError
 from node.cli.options import (
-    TIMEOUT_S,
-    Config,
-    Json,
     Number,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_argument,
     whole_option,
 )
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 from node.domains.invoices.cli.invoices import Claim, read_json_input
 from node.domains.invoices.importing.cells import CellError, line_number
 
@@ -39,11 +33,12 @@ class RedReason(StrEnum):
     ALLOWANCE = "allowance"
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice red request 26310000000000000001 --amount 11300 --reason return",
         "piaolian invoice red request 26310000000000000001 --line 1:2 --line 4 --reason return",
-    )
+    ),
 )
 def request(
     number: Number,
@@ -57,18 +52,14 @@ def request(
     ] = None,
     *,
     reason: Annotated[RedReason, typer.Option(help="issuing_error: in full only.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Open a form for a gross amount, or for lines of the invoice."""
     if amount is None and not line:
         raise UsageError("give --amount or --line")
     body: dict[str, object] = {"reason": reason.value}
     body |= {} if amount is None else {"amount": amount}
     body |= {"lines": [_line(text) for text in line]} if line else {}
-    operate(f"/v1/invoices/{number}/red", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red", body)
 
 
 def _line(text: str) -> dict[str, object]:
@@ -82,60 +73,45 @@ def _line(text: str) -> dict[str, object]:
     return {"line": position} | ({"quantity": quantity} if quantity else {})
 
 
-@app.command(epilog=example("piaolian invoice red confirm 26310000000000000001 0"))
+@write_command(app, epilog=example("piaolian invoice red confirm 26310000000000000001 0"))
 def confirm(
     number: Number,
     form: Form,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Confirm the counterparty's form."""
-    operate(f"/v1/invoices/{number}/red/{form}/confirm", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/confirm")
 
 
-@app.command(epilog=example("piaolian invoice red deny 26310000000000000001 0"))
+@write_command(app, epilog=example("piaolian invoice red deny 26310000000000000001 0"))
 def deny(
     number: Number,
     form: Form,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Deny the counterparty's form."""
-    operate(f"/v1/invoices/{number}/red/{form}/deny", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/deny")
 
 
-@app.command(epilog=example("piaolian invoice red withdraw 26310000000000000001 0"))
+@write_command(app, epilog=example("piaolian invoice red withdraw 26310000000000000001 0"))
 def withdraw(
     number: Number,
     form: Form,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Withdraw your own form."""
-    operate(f"/v1/invoices/{number}/red/{form}/withdraw", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/withdraw")
 
 
-@app.command(epilog=example("piaolian invoice red lapse 26310000000000000001 0"))
+@write_command(app, epilog=example("piaolian invoice red lapse 26310000000000000001 0"))
 def lapse(
     number: Number,
     form: Form,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Close a form whose term has passed; anyone may."""
-    operate(f"/v1/invoices/{number}/red/{form}/lapse", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/lapse")
 
 
-@app.command(
-    epilog=example("piaolian invoice red consent 26310000000000000001 0 --claim 0 --locked 11300")
+@write_command(
+    app,
+    epilog=example("piaolian invoice red consent 26310000000000000001 0 --claim 0 --locked 11300"),
 )
 def consent(
     number: Number,
@@ -143,17 +119,15 @@ def consent(
     claim: Claim,
     locked: Annotated[int, whole_option(least=0, about="Taken from what it locks.")] = 0,
     reimbursed: Annotated[int, whole_option(least=0, about="Taken from what it paid.")] = 0,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Let a form take from your claim, as its reimburser."""
     body = {"claim": claim, "locked": locked, "reimbursed": reimbursed}
-    operate(f"/v1/invoices/{number}/red/{form}/consent", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/consent", body)
 
 
-@app.command(epilog=example("piaolian invoice red issue 26310000000000000001 0 --order-id CN-1"))
+@write_command(
+    app, epilog=example("piaolian invoice red issue 26310000000000000001 0 --order-id CN-1")
+)
 def issue(
     number: Number,
     form: Form,
@@ -161,13 +135,9 @@ def issue(
     file: Annotated[
         Path | None, typer.Option(help="JSON with order_id, lines or groups, details.")
     ] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Issue the red invoice of a confirmed form."""
     if (order_id is None) == (file is None):
         raise UsageError("give either --order-id or --file")
     body = {"order_id": order_id} if file is None else read_json_input(file)
-    operate(f"/v1/invoices/{number}/red/{form}/issue", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/red/{form}/issue", body)

@@ -12,18 +12,14 @@ import typer
 from node.cli.context import connect
 from node.cli.errors import UsageError
 from node.cli.options import (
-    TIMEOUT_S,
     Config,
     Json,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_argument,
     whole_option,
 )
 from node.cli.output import message, print_json, print_table
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 
 quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
@@ -81,10 +77,11 @@ def _rows(page: dict[str, object], field: str) -> list[dict[str, object]]:
     return rows if isinstance(rows, list) else []
 
 
-@quota.command(
+@write_command(
+    quota,
     epilog=example(
         "piaolian quota grant --issuer 91310115337099624K --month 2026-11 --net 100000000"
-    )
+    ),
 )
 def grant(
     issuer: Issuer,
@@ -92,11 +89,7 @@ def grant(
     net: Annotated[int, whole_option(least=0, about="Net in fen: the home currency's minor unit.")],
     valid_from: Annotated[str | None, typer.Option(help="Default: start of the month.")] = None,
     valid_to: Annotated[str | None, typer.Option(help="Default: start of the next.")] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Set an issuer's net quota of a month (tax bureau)."""
     first, after = month_bounds(month)
     body = {
@@ -106,7 +99,7 @@ def grant(
         "valid_from": valid_from or first,
         "valid_to": valid_to or after,
     }
-    operate("/v1/quotas", body, config, wait, timeout, as_json)
+    return Write("/v1/quotas", body)
 
 
 def month_bounds(month: str) -> tuple[str, str]:
@@ -141,24 +134,21 @@ def show_quota(
         _show("/v1/quotas", "quotas", columns, config, as_json, limit=limit, cursor=cursor)
 
 
-@segment.command(
+@write_command(
+    segment,
     epilog=example(
         "piaolian segment allot --issuer 91310115337099624K --first 26310000000000000001 "
         "--count 100000"
-    )
+    ),
 )
 def allot(
     issuer: Issuer,
     first: Annotated[str, typer.Option(help="First number, 20 digits.")],
     count: Annotated[int, whole_option(least=1, about="How many numbers.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Allot consecutive invoice numbers to an issuer (tax bureau)."""
     body = {"issuer": issuer, "first": first, "count": count}
-    operate("/v1/segments", body, config, wait, timeout, as_json)
+    return Write("/v1/segments", body)
 
 
 @segment.command("list", epilog=example("piaolian segment list --issuer 91310115337099624K"))
@@ -177,7 +167,8 @@ def list_segments(
         _show("/v1/segments", "segments", columns, config, as_json, limit=limit, cursor=cursor)
 
 
-@region.command(
+@write_command(
+    region,
     "allot",
     epilog=example(
         "piaolian segment region allot --bureau 11310115337099624K --first 26310000000000000001 "
@@ -188,14 +179,10 @@ def allot_region(
     bureau: Annotated[str, typer.Option(help="The regional bureau's unified social credit code.")],
     first: Annotated[str, typer.Option(help="First number, 20 digits.")],
     count: Annotated[int, whole_option(least=1, about="How many numbers.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Allot consecutive numbers to a regional bureau, for its issuers (head bureau)."""
     body = {"bureau": bureau, "first": first, "count": count}
-    operate("/v1/regions", body, config, wait, timeout, as_json)
+    return Write("/v1/regions", body)
 
 
 @region.command("list", epilog=example("piaolian segment region list"))
@@ -207,35 +194,27 @@ def list_regions(
     _show("/v1/regions", "regions", columns, config, as_json, limit=limit, cursor=cursor)
 
 
-@rates.command(epilog=example("piaolian rates publish 0 300 600 900 1300"))
+@write_command(rates, epilog=example("piaolian rates publish 0 300 600 900 1300"))
 def publish(
     rate: Annotated[list[int], whole_argument(least=0, most=10_000, about="Basis points.")],
     issuer: Annotated[str | None, typer.Option(help="Only for this issuer.")] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Set the tax rates in force, for one issuer or for all (tax bureau)."""
     body = {"issuer": issuer, "rates": rate}
-    operate("/v1/tax-rates", body, config, wait, timeout, as_json)
+    return Write("/v1/tax-rates", body)
 
 
-@rates.command(epilog=example("piaolian rates exchange GBP 9150000 --date 2026-11-23"))
+@write_command(rates, epilog=example("piaolian rates exchange GBP 9150000 --date 2026-11-23"))
 def exchange(
     currency: Annotated[str, typer.Argument(help="ISO 4217.")],
     micro: Annotated[
         int, whole_argument(least=1, about="Home minor units for 10^6 of the currency's.")
     ],
     date: Annotated[str, typer.Option(help="In force from, YYYY-MM-DD.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Publish an exchange rate (tax bureau)."""
     body = {"currency": currency, "micro": micro, "date": date}
-    operate("/v1/exchange-rates", body, config, wait, timeout, as_json)
+    return Write("/v1/exchange-rates", body)
 
 
 @rates.command("list", epilog=example("piaolian rates list --json"))

@@ -11,17 +11,11 @@ from typing import Annotated
 import typer
 
 from node.cli.options import (
-    TIMEOUT_S,
-    Config,
-    Json,
     Number,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_option,
 )
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 from node.domains.invoices.cli.invoices import Reason
 
 app = typer.Typer()
@@ -46,12 +40,13 @@ class Ruling(StrEnum):
     REJECTED = "rejected"
 
 
-@app.command(
+@write_command(
+    app,
     epilog=example(
         "piaolian invoice respond 26310000000000000001 accepted",
         "piaolian invoice respond 26310000000000000001 partly_accepted --amount 9000 "
         "--reason 'two boxes missing'",
-    )
+    ),
 )
 def respond(
     number: Number,
@@ -62,68 +57,49 @@ def respond(
     reason: Annotated[
         str | None, typer.Option(help="Needed unless received or accepted. Everyone can read it.")
     ] = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Say what the buyer thinks of the invoice."""
     body: dict[str, object] = {"response": response.value}
     body |= {} if amount is None else {"amount": amount}
     body |= {} if reason is None else {"reason": reason}
-    operate(f"/v1/invoices/{number}/respond", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/respond", body)
 
 
-@app.command(epilog=example("piaolian invoice lapse 26310000000000000001"))
+@write_command(app, epilog=example("piaolian invoice lapse 26310000000000000001"))
 def lapse(
     number: Number,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """State that the buyer's term has passed without an answer: deemed accepted."""
-    operate(f"/v1/invoices/{number}/lapse", {}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/lapse")
 
 
-@app.command(
-    epilog=example("piaolian invoice rule 26310000000000000001 accepted --reason 'was delivered'")
+@write_command(
+    app,
+    epilog=example("piaolian invoice rule 26310000000000000001 accepted --reason 'was delivered'"),
 )
 def rule(
     number: Number,
     ruling: Annotated[Ruling, typer.Argument(help="Which side is right.")],
     reason: Reason,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """End a dispute (tax bureau)."""
     body = {"accepted": ruling is Ruling.ACCEPTED, "reason": reason}
-    operate(f"/v1/invoices/{number}/rule", body, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/rule", body)
 
 
-@app.command(epilog=example("piaolian invoice freeze 26310000000000000001 --case 2026-17"))
+@write_command(app, epilog=example("piaolian invoice freeze 26310000000000000001 --case 2026-17"))
 def freeze(
     number: Number,
     case: Case,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Hold the invoice for a case (tax bureau)."""
-    operate(f"/v1/invoices/{number}/freeze", {"case": case}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/freeze", {"case": case})
 
 
-@app.command(epilog=example("piaolian invoice unfreeze 26310000000000000001 --case 2026-17"))
+@write_command(app, epilog=example("piaolian invoice unfreeze 26310000000000000001 --case 2026-17"))
 def unfreeze(
     number: Number,
     case: Case,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Let a held invoice go (tax bureau)."""
-    operate(f"/v1/invoices/{number}/unfreeze", {"case": case}, config, wait, timeout, as_json)
+    return Write(f"/v1/invoices/{number}/unfreeze", {"case": case})

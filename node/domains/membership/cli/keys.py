@@ -15,9 +15,9 @@ import typer
 from node.cli.client import ApiClient
 from node.cli.context import client_of, connect, load
 from node.cli.errors import UsageError
-from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait, example, whole_option
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
-from node.cli.writes import operate, post_and_wait, report
+from node.cli.writes import Write, write_command
 
 if TYPE_CHECKING:
     from node.custody.keystore import KeyFile
@@ -109,8 +109,10 @@ def list_keys(
         print_table(keys, ["kind", "key", "scopes", "not_after", "revoked_height", "live"])
 
 
-@key.command(
-    epilog=example("piaolian key rotate", "piaolian key rotate --kind sealing --ends-after 100000")
+@write_command(
+    key,
+    scope="admin",
+    epilog=example("piaolian key rotate", "piaolian key rotate --kind sealing --ends-after 100000"),
 )
 def rotate(
     kind: OfKind = Kind.SIGNING,
@@ -122,10 +124,7 @@ def rotate(
         whole_option(least=100, most=1_000_000, about="Heights for which the old one counts."),
     ] = ENDS_AFTER,
     config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Make a new key, put it in the place of an old one, and sign with it from then on.
 
     The node takes up the new key by itself; no restart is needed.
@@ -137,13 +136,13 @@ def rotate(
         entries = _listed(row, kind)
         replaced = old or _newest_held(file, kind, entries)
         new, proof = _new_key(file, kind, entries, status)
-        body = {"kind": kind.value, "new": new, "ends_after": ends_after, "proof": proof}
-        path = f"{_SELF}/{replaced}/rotate"
-        result = post_and_wait(client, path, body, until=wait, timeout_s=timeout)
-    report({"old": replaced, "new": new, **result}, until=wait, as_json=as_json)
+    body = {"kind": kind.value, "new": new, "ends_after": ends_after, "proof": proof}
+    return Write(f"{_SELF}/{replaced}/rotate", body, {"old": replaced, "new": new})
 
 
-@key.command(epilog=example("piaolian key add --scope issue --not-after 2000000"))
+@write_command(
+    key, scope="admin", epilog=example("piaolian key add --scope issue --not-after 2000000")
+)
 def add(
     kind: OfKind = Kind.SIGNING,
     scope: Annotated[
@@ -159,41 +158,33 @@ def add(
         str | None, typer.Option(help="Of a signing key held elsewhere: its own signature.")
     ] = None,
     config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Add a key of this node's participant: a new one in the key file, or one held elsewhere."""
     scopes = [] if kind is Kind.SEALING else [str(s) for s in scope or KeyScope]
     loaded = load(config)
-    with client_of(loaded, "admin") as client:
-        if public is None:
+    if public is None:
+        with client_of(loaded, "admin") as client:
             status, row = _own(client)
-            file = _open(loaded.keys.file, loaded.keys.passphrase_file)
-            public, proof = _new_key(file, kind, _listed(row, kind), status)
-        body = {
-            "kind": kind.value,
-            "key": public,
-            "scopes": scopes,
-            "not_after": not_after,
-            "proof": proof,
-        }
-        result = post_and_wait(client, _SELF, body, until=wait, timeout_s=timeout)
-    report({"key": public, **result}, until=wait, as_json=as_json)
+        file = _open(loaded.keys.file, loaded.keys.passphrase_file)
+        public, proof = _new_key(file, kind, _listed(row, kind), status)
+    body = {
+        "kind": kind.value,
+        "key": public,
+        "scopes": scopes,
+        "not_after": not_after,
+        "proof": proof,
+    }
+    return Write(_SELF, body, {"key": public})
 
 
-@key.command(epilog=example("piaolian key revoke 3b6a…29 --kind signing"))
+@write_command(key, scope="admin", epilog=example("piaolian key revoke 3b6a…29 --kind signing"))
 def revoke(
     public: Annotated[str, typer.Argument(metavar="KEY", help="Public key, hex.")],
     kind: OfKind = Kind.SIGNING,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """End a key at once, on every node; what it has signed and is not applied yet is refused."""
     path = f"{_SELF}/{public}/revoke"
-    operate(path, {"kind": kind.value}, config, wait, timeout, as_json, scope="admin")
+    return Write(path, {"kind": kind.value})
 
 
 # --- The key file -----------------------------------------------------------------------------

@@ -11,18 +11,14 @@ import typer
 from node.cli.context import connect
 from node.cli.errors import UsageError, reason_of
 from node.cli.options import (
-    TIMEOUT_S,
     Config,
     Id,
     Json,
-    Timeout,
-    Until,
-    Wait,
     example,
     whole_option,
 )
 from node.cli.output import message, print_fields, print_json, print_table
-from node.cli.writes import operate
+from node.cli.writes import Write, write_command
 
 participant = typer.Typer(no_args_is_help=True, help="Members of the network.")
 
@@ -103,12 +99,14 @@ def _print_page(page: dict[str, object], field: str, columns: list[str], as_json
 # --- Proposing and voting ---------------------------------------------------------------------
 
 
-@participant.command(
+@write_command(
+    participant,
+    scope="admin",
     epilog=example(
         "piaolian participant propose-admit --card card.toml",
         "piaolian participant propose-admit 91310115337099624K --name 'Paper Ltd' --role issuer "
         "--signing-key 3b6a…29 --sealing-key 77c1…0d",
-    )
+    ),
 )
 def propose_admit(
     identity: Annotated[
@@ -125,11 +123,7 @@ def propose_admit(
     ] = None,
     reason: Why = "",
     nonce: Again = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Propose to admit a participant (governors)."""
     body: dict[str, object] = {
         "participant": identity,
@@ -146,7 +140,7 @@ def propose_admit(
     if missing:
         raise UsageError(f"missing: {', '.join(missing)}")
     body |= {"action": "admit", "reason": reason} | _given(nonce)
-    operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
+    return Write(_PROPOSALS, body)
 
 
 def _card_fields(path: Path) -> dict[str, object]:
@@ -166,79 +160,68 @@ def _card_fields(path: Path) -> dict[str, object]:
     }
 
 
-def _propose(
-    action: str,
-    identity: str,
-    reason: str,
-    nonce: int | None,
-    config: Path | None,
-    wait: Until,
-    timeout: float,
-    as_json: bool,
-) -> None:
+def _proposal(action: str, identity: str, reason: str, nonce: int | None) -> Write:
     body = {"action": action, "participant": identity, "reason": reason} | _given(nonce)
-    operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
+    return Write(_PROPOSALS, body)
 
 
 def _given(nonce: int | None) -> dict[str, object]:
     return {} if nonce is None else {"nonce": nonce}
 
 
-@participant.command(epilog=example("piaolian participant propose-suspend 91310115337099624K"))
+@write_command(
+    participant,
+    scope="admin",
+    epilog=example("piaolian participant propose-suspend 91310115337099624K"),
+)
 def propose_suspend(
     identity: Id,
     reason: Why = "",
     nonce: Again = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Propose to suspend a participant: it cannot act until reinstated (governors)."""
-    _propose("suspend", identity, reason, nonce, config, wait, timeout, as_json)
+    return _proposal("suspend", identity, reason, nonce)
 
 
-@participant.command(epilog=example("piaolian participant propose-reinstate 91310115337099624K"))
+@write_command(
+    participant,
+    scope="admin",
+    epilog=example("piaolian participant propose-reinstate 91310115337099624K"),
+)
 def propose_reinstate(
     identity: Id,
     reason: Why = "",
     nonce: Again = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Propose to make a suspended participant active again (governors)."""
-    _propose("reinstate", identity, reason, nonce, config, wait, timeout, as_json)
+    return _proposal("reinstate", identity, reason, nonce)
 
 
-@participant.command(epilog=example("piaolian participant propose-retire 91310115337099624K"))
+@write_command(
+    participant,
+    scope="admin",
+    epilog=example("piaolian participant propose-retire 91310115337099624K"),
+)
 def propose_retire(
     identity: Id,
     reason: Why = "",
     nonce: Again = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Propose to retire a participant for good; its invoices stay (governors)."""
-    _propose("retire", identity, reason, nonce, config, wait, timeout, as_json)
+    return _proposal("retire", identity, reason, nonce)
 
 
-@participant.command(
-    epilog=example("piaolian participant propose-roles 91310115337099624K --role issuer")
+@write_command(
+    participant,
+    scope="admin",
+    epilog=example("piaolian participant propose-roles 91310115337099624K --role issuer"),
 )
 def propose_roles(
     identity: Id,
     role: Roles,
     reason: Why = "",
     nonce: Again = None,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Propose other roles for a participant: those named, and no others (governors)."""
     body: dict[str, object] = {
         "action": "change_roles",
@@ -247,54 +230,42 @@ def propose_roles(
         "reason": reason,
     }
     body |= _given(nonce)
-    operate(_PROPOSALS, body, config, wait, timeout, as_json, scope="admin")
+    return Write(_PROPOSALS, body)
 
 
 def vote(
     proposal: Annotated[str, typer.Argument(metavar="ID", help="Proposal id, 32 hex digits.")],
     word: Annotated[Word, typer.Argument(help="yes, no; withdraw, for its proposer.")],
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Vote on a proposal (governors); it takes effect with the vote that reaches the threshold."""
     path = f"{_PROPOSALS}/{proposal}"
     if word is Word.WITHDRAW:
-        operate(f"{path}/withdraw", {}, config, wait, timeout, as_json, scope="admin")
-    else:
-        body = {"approve": word is Word.YES}
-        operate(f"{path}/vote", body, config, wait, timeout, as_json, scope="admin")
+        return Write(f"{path}/withdraw")
+    return Write(f"{path}/vote", {"approve": word is Word.YES})
 
 
 # --- The tax bureau ---------------------------------------------------------------------------
 
 
-@participant.command(
-    epilog=example("piaolian participant suspend-issuing 91310115337099624K --case 2026-117")
+@write_command(
+    participant,
+    epilog=example("piaolian participant suspend-issuing 91310115337099624K --case 2026-117"),
 )
 def suspend_issuing(
     identity: Id,
     case: Case,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Stop an issuer's blue invoices; red letters stay possible (tax bureau)."""
-    operate(f"/v1/issuers/{identity}/suspend", {"case": case}, config, wait, timeout, as_json)
+    return Write(f"/v1/issuers/{identity}/suspend", {"case": case})
 
 
-@participant.command(
-    epilog=example("piaolian participant resume-issuing 91310115337099624K --case 2026-117")
+@write_command(
+    participant,
+    epilog=example("piaolian participant resume-issuing 91310115337099624K --case 2026-117"),
 )
 def resume_issuing(
     identity: Id,
     case: Case,
-    config: Config = None,
-    wait: Wait = Until.FINAL,
-    timeout: Timeout = TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
+) -> Write:
     """Let an issuer issue again (tax bureau)."""
-    operate(f"/v1/issuers/{identity}/resume", {"case": case}, config, wait, timeout, as_json)
+    return Write(f"/v1/issuers/{identity}/resume", {"case": case})
