@@ -36,13 +36,13 @@ from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
 from node.custody.wallet import SCHEMA as WALLET_SCHEMA
 from node.ledger.genesis import Genesis
-from node.storage.heads import SCHEMA as HEADS_SCHEMA
 from node.storage.index_heads import index_schema
 from node.storage.index_part import IndexPart
 from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
 from node.storage.ledger_rows import Head
 from node.storage.marker import SignedCheckpoint
 from node.storage.outbox import SCHEMA as OUTBOX_SCHEMA
+from node.storage.snapshots import SCHEMA as HEADS_SCHEMA
 
 _SCHEMAS = {
     LEDGER: LEDGER_SCHEMA,

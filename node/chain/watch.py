@@ -14,7 +14,6 @@ from typing import TypeAlias, TypeVar
 from node.chain.breaches import header_breach, size_breach
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint
-from node.chain.doubts import Doubts
 from node.chain.entry import MalformedHeaderError, decode_header
 from node.chain.evidence import (
     EntryEvidence,
@@ -33,6 +32,7 @@ from node.chain.evidence import (
 from node.chain.judgement import judge
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.merkle import leaf_hash
+from node.chain.pending_statements import PendingStatements
 from node.chain.proof import Proof
 from node.chain.voters import VoterSet
 
@@ -57,7 +57,7 @@ class EvidenceWatch:
         self._roots: list[OrderedDict[int, RootStatement]] = [OrderedDict() for _ in voters.voters]
         self._entries: list[_Entries] = [OrderedDict() for _ in voters.voters]
         self._heard: list[_Entries] = [OrderedDict() for _ in voters.voters]
-        self.doubts = Doubts(voters)
+        self.pending = PendingStatements(voters)
         """Statements that no other of the same size contradicts, and that may still be false."""
 
     def observe_cosignature(
@@ -74,7 +74,7 @@ class EvidenceWatch:
         before = _remember(self._roots[voter], checkpoint.size, said, self._places_max)
         if before.root == said.root:
             # Of a tree that ours has not reached, the first statement outlives its place here.
-            before = self.doubts.at(voter, said.size) or before
+            before = self.pending.at(voter, said.size) or before
         if before.root == said.root:
             return None
         return self._judged(RootEvidence(voter, *sorted((before, said))))

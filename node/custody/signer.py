@@ -15,7 +15,7 @@ import structlog
 from node.custody.keyring import Keyring
 from node.custody.keystore import KeyFile, KeystoreError
 from node.following.outcomes import RefusedError
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.ledger.codes import Code
 from node.ledger.operations import Operation
 from node.ledger.participants import KeyRow, ParticipantRow, ParticipantState
@@ -29,12 +29,12 @@ class Signer:
     """Signs for one participant at one node."""
 
     def __init__(
-        self, key_file: KeyFile, participant: str, members: Members, keyring: Keyring
+        self, key_file: KeyFile, participant: str, participants: Participants, keyring: Keyring
     ) -> None:
         self._key_file = key_file
         self._keyring = keyring
         self._participant = participant
-        self._members = members
+        self._participants = participants
         self._seen: ParticipantRow | None = None
         self._signing: dict[bytes, bytes] = {}
         """Secret key by public key."""
@@ -47,7 +47,7 @@ class Signer:
             RefusedError: AUTHOR_NOT_ACTIVE when suspended or retired, UNKNOWN_AUTHOR when no key
                 held is live, KEY_SCOPE when none permits them.
         """
-        row = self._members.get(self._participant)
+        row = self._participants.get(self._participant)
         if row is not None and row.state is not ParticipantState.ACTIVE:
             # Else it would wait, unapplied, and count if the participant is reinstated in time.
             raise RefusedError(Code.AUTHOR_NOT_ACTIVE, "this node's participant is not active")
@@ -78,11 +78,11 @@ class Signer:
 
     def follow(self) -> None:
         """Read the key file again when the participant's row has a live key that is not held."""
-        row = self._members.get(self._participant)
+        row = self._participants.get(self._participant)
         if row is None or row is self._seen:
             return
         self._seen = row
-        height = self._members.height + 1
+        height = self._participants.height + 1
         held = self._signing.keys() | self._keyring.keys.keys()
         listed = (*row.signing_keys, *row.sealing_keys)
         if any(key.lives(height) and key.key not in held for key in listed):
@@ -90,8 +90,8 @@ class Signer:
 
     def _held(self) -> list[KeyRow]:
         """The participant's live keys whose seeds are held, newest first."""
-        row = self._members.get(self._participant)
-        height = self._members.height + 1
+        row = self._participants.get(self._participant)
+        height = self._participants.height + 1
         live = [] if row is None else [key for key in row.signing_keys if key.lives(height)]
         return [key for key in reversed(live) if key.key in self._signing]
 

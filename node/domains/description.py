@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from node.api.routing import Route
     from node.custody.keyring import Keyring
     from node.custody.signer import Signer
-    from node.following.participants import Members
+    from node.following.participants import Participants
     from node.following.tracker import Tracker
     from node.ledger.genesis import Genesis
-    from node.sealing.recipients import Readers
+    from node.sealing.recipients import Recipients
     from node.services.ledger_service import Discloser
     from node.services.submitter import Companions, Submitter
     from node.storage.index_part import IndexPart
@@ -40,10 +40,10 @@ class NodeParts:
     participant: str
     """For which this node signs."""
     data_dir: Path
-    members: Members
+    participants: Participants
     signer: Signer
     keyring: Keyring
-    readers: Readers
+    recipients: Recipients
     outbox: Outbox
     reader: LedgerReader
     tracker: Tracker

@@ -189,7 +189,7 @@ class CatchUp:
             if isinstance(error, OtherHistoryError):
                 strangers.add(peer)
                 for certificate in error.certificates:
-                    self._finality.doubt(certificate)
+                    self._finality.compare_certificate(certificate)
             if len(strangers) > self._voters.f:
                 raise HaltedError("the certified history does not continue this ledger") from error
             return None

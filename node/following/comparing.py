@@ -14,8 +14,8 @@ from typing import Protocol
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.cosigned import Cosigned
-from node.chain.doubts import Doubts
 from node.chain.evidence import RootStatement
+from node.chain.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 
 LATE_MAX = 4_096
@@ -28,7 +28,7 @@ class StatementObserver(Protocol):
     """Whoever compares what voters signed (`node.chain.watch`)."""
 
     @property
-    def doubts(self) -> Doubts:
+    def pending(self) -> PendingStatements:
         """What is not known to be of our history."""
         ...
 
@@ -70,7 +70,7 @@ class Comparison:
         self._known[checkpoint.size] = (checkpoint.root, height)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
-        self._observer.doubts.grown(checkpoint.size)
+        self._observer.pending.grown(checkpoint.size)
 
     def height_of(self, checkpoint: Checkpoint) -> int | None:
         """The height of a head of ours, while it is remembered."""
@@ -106,11 +106,11 @@ class Comparison:
         if self._observer.observe_cosignature(number, checkpoint, cosignature) is not None:
             return
         said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
-        doubts = self._observer.doubts
+        pending = self._observer.pending
         if self._is_ours(checkpoint):
-            doubts.agree(number, said)
+            pending.agree(number, said)
             return
-        doubts.doubt(number, said, told=told)
+        pending.add(number, said, told=told)
         agreed = self._agreed.pop(number, None)
         if agreed is not None:  # it may be the other half of a lie, so it is verified now
             self.observe(number, agreed)
@@ -136,7 +136,7 @@ class Comparison:
         known = self._observer.contradicts(number, stated)
         if ours and first.root == statement.root and not known:
             # The ordinary case is not worth a verification.
-            return not self._observer.doubts.suspects(number) or self.observe(number, statement)
+            return not self._observer.pending.suspects(number) or self.observe(number, statement)
         # Once a contradicting root is remembered the first adds nothing: a message costs its sender
         # the price of one signature, so no more are checked for it, however many roots it signs.
         if first is not statement and not known and self.observe(number, first) and not ours:
@@ -159,11 +159,11 @@ class Comparison:
         self.compare(number, checkpoint, said.cosignature, told=True)
         return True
 
-    def doubt(self, certificate: Certificate) -> None:
+    def compare_certificate(self, certificate: Certificate) -> None:
         """Compare all that is in a verified certificate."""
         checkpoint = certificate.checkpoint
         if not self._is_ours(checkpoint):
-            self._observer.doubts.question(certificate)
+            self._observer.pending.question(certificate)
         for line in certificate.cosignatures:
             number = self._voters.by_cosigner[line.cosigner].number
             self.compare(number, checkpoint, line.blob)

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from node.chain.doubts import Doubts
 from node.chain.entry import decode_header, verify_attestation
 from node.chain.evidence import (
     PAYLOAD_BYTES_MAX,
@@ -29,6 +28,7 @@ from node.chain.evidence import (
     PayloadEvidence,
 )
 from node.chain.judgement import judge
+from node.chain.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 from node.following.evidence_keeper import EvidenceKeeper
 from node.ledger.codes import Code
@@ -108,9 +108,9 @@ class Dissent:
             links.send(number, message)
 
     @property
-    def doubts(self) -> Doubts:
+    def pending(self) -> PendingStatements:
         """Where cosignatures of other histories are."""
-        return self._keeper.doubts
+        return self._keeper.pending
 
     # --- What this node sees ------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ class Dissent:
         return [said for said, _ in await self._log(first, last)][:STATEMENTS_MAX]
 
     def _foreign_roots(self) -> tuple[tuple[int, int, bytes, bytes], ...]:
-        fresh = self.doubts.fresh(STATEMENTS_MAX)
+        fresh = self.pending.fresh(STATEMENTS_MAX)
         return tuple(
             (voter, said.size, said.root, said.cosignature)
             for voter, said in fresh

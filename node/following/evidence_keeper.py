@@ -1,9 +1,9 @@
 """Evidence against liars: noticed, judged, stored, passed on. Owns what this node has found.
 
-Comparing is `node.chain.watch`, statements about sizes that are none of ours `node.chain.doubts`;
-judging is `node.chain.evidence`. Evidence is kept once by its id, and only so much against one
-voter: a liar can make as many lies as it likes. It travels on its own, also to a peer that comes
-later, so a node that saw only one half of a lie still learns of it.
+Comparing is `node.chain.watch`, statements about sizes that are none of ours are
+`node.chain.pending_statements`; judging is `node.chain.evidence`. Evidence is kept once by its id,
+and only so much against one voter: a liar can make as many lies as it likes. It travels on its own,
+also to a peer that comes later, so a node that saw only one half of a lie still learns of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import structlog
 
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
-from node.chain.doubts import Doubt, Doubts
 from node.chain.evidence import (
     EntryStatement,
     Evidence,
@@ -28,6 +27,7 @@ from node.chain.evidence import (
     encode_evidence,
 )
 from node.chain.judgement import judge
+from node.chain.pending_statements import PendingStatement, PendingStatements
 from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.following.evidence_views import EvidenceSummary
@@ -101,9 +101,9 @@ class EvidenceKeeper:
     # --- What voters sign --------------------------------------------------------------------
 
     @property
-    def doubts(self) -> Doubts:
+    def pending(self) -> PendingStatements:
         """What is not known to be of our history."""
-        return self._watch.doubts
+        return self._watch.pending
 
     def observe_cosignature(
         self, voter: int, checkpoint: Checkpoint, cosignature: bytes
@@ -178,7 +178,7 @@ class EvidenceKeeper:
         for line in certificate.cosignatures:
             number = self._voters.by_cosigner[line.cosigner].number
             said = RootStatement(checkpoint.size, checkpoint.root, line.blob)
-            self.doubts.agree(number, said)
+            self.pending.agree(number, said)
 
     async def keep(self) -> None:
         """Store and pass on what is found; runs until cancelled."""
@@ -218,7 +218,7 @@ class EvidenceKeeper:
     # --- Other histories ---------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Compare doubts with our tree as it grows; runs until cancelled."""
+        """Compare pending statements with our tree as it grows; runs until cancelled."""
         while True:
             await asyncio.sleep(SETTLE_S)
             await self.settle_now()
@@ -226,10 +226,10 @@ class EvidenceKeeper:
     async def settle_now(self) -> None:
         """Compare what our tree can tell of by now."""
         await self._excuse()
-        for certificate in self.doubts.due_certificates():
+        for certificate in self.pending.due_certificates():
             checkpoint = certificate.checkpoint
             root = await self._root(checkpoint.size)
-            if root is not None and self.doubts.certificate_told(certificate, root):
+            if root is not None and self.pending.certificate_told(certificate, root):
                 names = ", ".join(certificate.cosigner_nodes(self._voters))
                 self._on_diverged(
                     DivergedError(
@@ -239,8 +239,8 @@ class EvidenceKeeper:
                     )
                 )
         for _ in range(2):  # what is told in the first pass may be proven at once
-            for doubt in self.doubts.due():
-                await self._settle(doubt)
+            for statement in self.pending.due():
+                await self._settle(statement)
 
     async def _excuse(self) -> None:
         """Decide what a resumption may excuse, and drop what one excuses that came later."""
@@ -258,15 +258,15 @@ class EvidenceKeeper:
                 del self._kept[identity]
                 await self._ledger.drop_evidence(identity)
 
-    async def _settle(self, doubt: Doubt) -> None:
-        said, under = doubt.said, doubt.under
+    async def _settle(self, statement: PendingStatement) -> None:
+        said, under = statement.said, statement.under
         prefix = await self._reader.prefix(said.size, said.size if under is None else under.size)
         if prefix is None:
             return
         if under is not None:
-            self.report(self.doubts.prove(doubt, *prefix))
-        elif self.doubts.told(doubt, prefix[0]):
-            voter = self._voters.voters[doubt.voter].node
+            self.report(self.pending.prove(statement, *prefix))
+        elif self.pending.told(statement, prefix[0]):
+            voter = self._voters.voters[statement.voter].node
             _log.error("another history", voter=voter, size=said.size, root=said.root.hex())
 
     async def _root(self, size: int) -> bytes | None:

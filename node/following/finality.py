@@ -174,7 +174,7 @@ class Finality:
         if held is not None and held.checkpoint == checkpoint:
             return False
         certificate.verify(self._voters)
-        self.comparison.doubt(certificate)
+        self.comparison.compare_certificate(certificate)
         if height <= self.final_height:
             return False
         ours = self._applied.get(height)
@@ -214,9 +214,9 @@ class Finality:
         """What this voter signed over the largest tree, as far as it came here (`Comparison`)."""
         return self.comparison.newest_of(number)
 
-    def doubt(self, certificate: Certificate) -> None:
+    def compare_certificate(self, certificate: Certificate) -> None:
         """A verified certificate is of another history than ours, as it seems."""
-        self.comparison.doubt(certificate)
+        self.comparison.compare_certificate(certificate)
 
     def repeat(self, after: int) -> list[Cosigned]:
         """Own statements above height `after` that are not final here, oldest first."""

@@ -30,7 +30,7 @@ BYTES_PER_BATCH = 2 * 1024 * 1024
 _log = structlog.get_logger("node.following.index_follower")
 
 
-class Indexer:
+class IndexFollower:
     """Follows the ledger; implements `intake.History`."""
 
     def __init__(self, index: QueryIndex, reader: LedgerReader, tracker: Tracker) -> None:

@@ -24,7 +24,7 @@ _END = b"\xff"
 """Past every participant's id."""
 
 
-class Members:
+class Participants:
     """Participants by id, at `height`."""
 
     def __init__(self, genesis: Genesis) -> None:

@@ -21,8 +21,8 @@ from node.following.finality import Finality
 from node.following.halt import Halt
 from node.following.history import HistoryCheck
 from node.following.identity import NodeIdentity
-from node.following.index_follower import Indexer
-from node.following.participants import Members
+from node.following.index_follower import IndexFollower
+from node.following.participants import Participants
 from node.following.peer_states import PeerStates
 from node.following.standing import Standing
 from node.following.statements import Statements
@@ -68,7 +68,7 @@ class Following(NamedTuple):
     books: Books
     halt: Halt
     tracker: Tracker
-    members: Members
+    participants: Participants
     excuses: Excuses
     keeper: EvidenceKeeper
     dissent: Dissent
@@ -77,7 +77,7 @@ class Following(NamedTuple):
     peers: PeerStates
     history: HistoryCheck
     server: BlockServer
-    indexer: Indexer
+    indexer: IndexFollower
 
     def attach(self, links: Links) -> None:
         """Take messages from now on. Resumptions are told before what they may excuse."""
@@ -94,7 +94,7 @@ class Following(NamedTuple):
         """Those that hear of every stored block, in this order."""
         return (
             self.tracker.on_block,
-            self.members.on_block,
+            self.participants.on_block,
             self.dissent.on_block,
             self.indexer.applied,
         )
@@ -145,7 +145,7 @@ def build_following(
         books=books,
         halt=halt,
         tracker=tracker,
-        members=Members(identity.genesis),
+        participants=Participants(identity.genesis),
         excuses=excuses,
         keeper=keeper,
         dissent=dissent,
@@ -154,5 +154,5 @@ def build_following(
         peers=peers,
         history=history,
         server=BlockServer(links, reader, clock),
-        indexer=Indexer(query_index, reader, tracker),
+        indexer=IndexFollower(query_index, reader, tracker),
     )

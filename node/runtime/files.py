@@ -17,13 +17,13 @@ from node.following.parts import Books
 from node.runtime.domains import index_parts, position_files
 from node.runtime.given import Given
 from node.storage import rebuilt
-from node.storage.heads import HeadStore
 from node.storage.index import QueryIndex
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.marker import MARKER_FILE, Marker
 from node.storage.outbox import Outbox
 from node.storage.raft_log import SqliteStore, open_raft_log
+from node.storage.snapshots import SnapshotStore
 from node.voting import astray
 from node.voting.cosigner import Cosigner
 from node.voting.recall import recall
@@ -40,7 +40,7 @@ class VoterFiles(NamedTuple):
     outbox: Outbox
     wallet: Wallet
     log_store: SqliteStore
-    heads: HeadStore
+    snapshots: SnapshotStore
 
 
 async def open_files(given: Given, closing: AsyncExitStack) -> VoterFiles:
@@ -62,10 +62,10 @@ async def open_files(given: Given, closing: AsyncExitStack) -> VoterFiles:
     forgot = cosigner.rejoining and cosigner.memory.above is None
     log_store = await open_raft_log(folder / "raft.db", marker, rejoin=forgot)
     closing.push_async_callback(log_store.close)
-    heads = await HeadStore.open(folder / "heads.db", identity.voters)
-    closing.push_async_callback(heads.close)
+    snapshots = await SnapshotStore.open(folder / "heads.db", identity.voters)
+    closing.push_async_callback(snapshots.close)
     books = Books(ledger, reader, index)
-    return VoterFiles(folder, cosigner, vouch, books, outbox, wallet, log_store, heads)
+    return VoterFiles(folder, cosigner, vouch, books, outbox, wallet, log_store, snapshots)
 
 
 async def _open_ledger(

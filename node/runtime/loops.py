@@ -36,7 +36,7 @@ async def resume(files: VoterFiles, parts: VoterParts) -> None:
     newest = await reader.newest_certificate()
     head = ledger.head
     following.tracker.height = head.height
-    await following.members.load(reader, head.height)
+    await following.participants.load(reader, head.height)
     following.certificates.resume(newest, cosigner.memory.certified)
     await ledger.check_signed(cosigner.check)
     final_height = following.finality.final_height

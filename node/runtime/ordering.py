@@ -21,7 +21,7 @@ from node.voting.consensus_adapter import RaftApplier, RaftSender, receipts_secr
 from node.voting.entry_authority import EntryAuthority
 from node.voting.proposing import InFlight
 from node.voting.signing import Signing
-from node.voting.snapshots import Naming
+from node.voting.snapshots import Snapshots
 
 FORGED = "sent an entry that no leader may sign"
 
@@ -55,17 +55,17 @@ def build_ordering(
         router.allowance.takes_entry,
         lambda number: router.strike_raft(number, FORGED),
     )
-    naming = Naming(voters.network_id, ledger, reader, following.tracker)
+    snapshots = Snapshots(voters.network_id, ledger, reader, following.tracker)
     news = ConsensusNews()
     raft = RaftNode(
         raft_config(given),
         files.log_store,
         RaftSender(router.send_raft),
-        RaftApplier(voters, ledger, applier, in_flight, naming, catch_up),
+        RaftApplier(voters, ledger, applier, in_flight, snapshots, catch_up),
         authority,
         given.rng,
         news,
-        files.heads,
+        files.snapshots,
         secret=receipts_secret(given.keys.identity),
     )
     consensus = ConsensusAccess(raft, authority, following.halt)

@@ -61,7 +61,7 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
     consensus = ordering.consensus
     spreading = Spreading(identity.voters, identity.number, pool, router, consensus.leader, clock)
     intake = Intake(
-        Admission(identity.genesis, following.members, given.verified, pool.knows),
+        Admission(identity.genesis, following.participants, given.verified, pool.knows),
         pool,
         files.outbox,
         following.tracker,
@@ -95,7 +95,7 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
             lambda: has_work() or following.peers.work_reported,
             clock,
         ),
-        signer=Signer(given.key_file, identity.participant, following.members, given.keyring),
+        signer=Signer(given.key_file, identity.participant, following.participants, given.keyring),
     )
     _route(parts)
     _listen(parts, in_flight, due)

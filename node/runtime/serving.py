@@ -20,8 +20,8 @@ from node.runtime.given import Given
 from node.runtime.installed import InstalledDomains
 from node.runtime.parts import VoterParts
 from node.runtime.server import ApiServer
-from node.sealing.recipients import Readers
-from node.services.health import NodeVitals
+from node.sealing.recipients import Recipients
+from node.services.health import NodeHealth
 from node.services.submitter import Submitter
 from node.system.config import ApiSection, split_address
 from node.system.disk import DiskRoom
@@ -31,7 +31,7 @@ class Services(NamedTuple):
     """What the API sees of the node."""
 
     disk: DiskRoom
-    vitals: NodeVitals
+    health: NodeHealth
     submitter: Submitter
     domains: Serving
 
@@ -44,7 +44,7 @@ def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Servic
     """Put the services together; nothing runs yet."""
     identity, following = given.identity, parts.following
     disk = DiskRoom(files.folder)
-    vitals = NodeVitals(
+    health = NodeHealth(
         identity,
         following,
         parts.ordering.applier,
@@ -68,11 +68,11 @@ def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Servic
         following.tracker,
         files.books.reader,
         following.indexer,
-        vitals,
+        health,
         domains.discloser,
         domains.companions,
     )
-    return Services(disk, vitals, submitter, domains.serve(submitter))
+    return Services(disk, health, submitter, domains.serve(submitter))
 
 
 def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> NodeParts:
@@ -81,10 +81,10 @@ def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> No
         network_id=given.identity.voters.network_id,
         participant=given.identity.participant,
         data_dir=files.folder,
-        members=following.members,
+        participants=following.participants,
         signer=parts.signer,
         keyring=given.keyring,
-        readers=Readers(following.members),
+        recipients=Recipients(following.participants),
         outbox=files.outbox,
         reader=files.books.reader,
         tracker=following.tracker,

@@ -90,7 +90,7 @@ class Node:
         """Stop in the opposite order; files are closed last."""
         self._stopping = True
         if self._built is not None:
-            self._built[1].vitals.stopping = True
+            self._built[1].health.stopping = True
         await self._ends.aclose()
 
     def reload(self, config: NodeConfig) -> None:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.sealing.format import reader_of_bare
 
 
-class Readers:
+class Recipients:
     """The keys of parties, as the newest block left them."""
 
-    def __init__(self, members: Members) -> None:
-        self._members = members
+    def __init__(self, participants: Participants) -> None:
+        self._participants = participants
 
     def keys_of(self, party: str) -> list[bytes]:
         """Every key of a party to which one may seal now; empty when it has none."""
         if len(party) == 64:
             key = reader_of_bare(bytes.fromhex(party))
             return [] if key is None else [key]
-        return self._members.sealing_keys(party)
+        return self._participants.sealing_keys(party)
 
     def keys_of_all(self, parties: Sequence[str]) -> list[bytes]:
         """The keys of several parties, each once, in their order."""
@@ -34,4 +34,4 @@ class Readers:
 
     def bureaus(self) -> Sequence[str]:
         """The ids of every tax bureau, head bureaus first: each reads all details."""
-        return self._members.bureaus
+        return self._participants.bureaus

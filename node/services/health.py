@@ -1,6 +1,6 @@
 """How the node is: status, readiness, and whether it may take writes. Owns no decision of others.
 
-Implements `submitter.Vitals`. Nothing here is read by what the node decides.
+Implements `submitter.Health`. Nothing here is read by what the node decides.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RAFT_STATES: dict[Role, Literal["leader", "follower", "candidate", "observer"]]
 }
 
 
-class NodeVitals:
+class NodeHealth:
     """Snapshots of a node. Cheap enough for every request."""
 
     def __init__(
@@ -63,7 +63,7 @@ class NodeVitals:
         """A snapshot of the whole node."""
         identity, following, raft = self._identity, self._following, self._consensus.status()
         head = following.books.ledger.head
-        row = following.members.get(identity.participant)
+        row = following.participants.get(identity.participant)
         pool = self._intake.pool
         return NodeStatus(
             node=identity.me.node,

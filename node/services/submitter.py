@@ -54,7 +54,7 @@ VALIDITY_HEIGHTS = 20_000
 """Own transactions are valid for so many heights: over three minutes at the fastest pace."""
 
 
-class Vitals(Protocol):
+class Health(Protocol):
     """What only the wiring can tell."""
 
     def status(self) -> NodeStatus:
@@ -121,7 +121,7 @@ class Submitter(LedgerService):
         tracker: Tracker,
         reader: LedgerReader,
         history: History,
-        vitals: Vitals,
+        health: Health,
         discloser: Discloser,
         companions: Sequence[Companions],
     ) -> None:
@@ -131,7 +131,7 @@ class Submitter(LedgerService):
         self._signer = signer
         self._wallet = wallet
         self._outbox = outbox
-        self._vitals = vitals
+        self._health = health
         self._companions = companions
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
@@ -155,15 +155,15 @@ class Submitter(LedgerService):
 
     def status(self) -> NodeStatus:
         """A snapshot."""
-        return self._vitals.status()
+        return self._health.status()
 
     def checks(self) -> Sequence[Check]:
         """All readiness conditions."""
-        return self._vitals.checks()
+        return self._health.checks()
 
     def write_refusal(self) -> WriteRefusal | None:
         """Why writes are refused now, or None."""
-        return self._vitals.write_refusal()
+        return self._health.write_refusal()
 
     # --- Writes ------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Submitter(LedgerService):
 
     def check_writable(self) -> None:
         """Raise WriteRefusedError if this node takes no write now."""
-        refusal = self._vitals.write_refusal()
+        refusal = self._health.write_refusal()
         if refusal is not None:
             raise WriteRefusedError(refusal)
 

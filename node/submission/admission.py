@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.ledger.codes import Code
 from node.ledger.execution import travelling_blobs
 from node.ledger.genesis import Genesis
@@ -88,12 +88,12 @@ class Admission:
     def __init__(
         self,
         genesis: Genesis,
-        members: Members,
+        participants: Participants,
         cache: VerifiedCache,
         knows: Callable[[bytes], bool],
     ) -> None:
         self._network_id = genesis.network_id
-        self._members = members
+        self._participants = participants
         self._window = genesis.terms.validity_heights
         self._cache = cache
         self._knows = knows
@@ -112,7 +112,7 @@ class Admission:
             if self._knows(known.txid):
                 return Judged(None, Code.DUPLICATE, known=known.txid)
             # Its signature is good for ever, its key is not.
-            return Judged(known, self._members.refusal(known.body.author, known.body.key))
+            return Judged(known, self._participants.refusal(known.body.author, known.body.key))
         try:
             # Most of what gossip brings twice has been applied meanwhile.
             envelope, txid = open_wire(wire)
@@ -124,7 +124,7 @@ class Admission:
         body = transaction.body
         if body.network != self._network_id:
             return Judged(transaction, Code.WRONG_NETWORK)
-        refusal = self._members.refusal(body.author, body.key)
+        refusal = self._participants.refusal(body.author, body.key)
         if refusal:
             return Judged(transaction, refusal)
         if body.valid_until <= height:

@@ -19,7 +19,7 @@ from node.following.applier import Applier
 from node.following.catchup import CatchUp
 from node.storage.ledger import CommittedEntry, Head, Ledger
 from node.voting.proposing import InFlight
-from node.voting.snapshots import Naming, NotNamedError
+from node.voting.snapshots import NoSnapshotError, Snapshots
 
 _log = structlog.get_logger("node.voting.consensus_adapter")
 
@@ -52,14 +52,14 @@ class RaftApplier:
         ledger: Ledger,
         applier: Applier,
         in_flight: InFlight,
-        naming: Naming,
+        snapshots: Snapshots,
         catch_up: CatchUp,
     ) -> None:
         self._voters = voters
         self._ledger = ledger
         self._applier = applier
         self._in_flight = in_flight
-        self._naming = naming
+        self._snapshots = snapshots
         self._catch_up = catch_up
 
     @property
@@ -102,8 +102,8 @@ class RaftApplier:
 
     async def _name(self, head: Head) -> AsyncIterator[bytes]:
         try:
-            name = await self._naming.name(head)
-        except NotNamedError as error:
+            name = await self._snapshots.make(head)
+        except NoSnapshotError as error:
             _log.warning("no snapshot", reason=str(error))
             raise SnapshotError(str(error)) from error
         _log.info("snapshot", height=head.height, index=head.raft_index)

@@ -12,11 +12,11 @@ FINAL_S = 10.0
 _ANY_HEIGHT = 2**62
 
 
-class NotNamedError(Exception):
+class NoSnapshotError(Exception):
     """The head cannot be named now."""
 
 
-class Naming:
+class Snapshots:
     """Makes names of heads."""
 
     def __init__(
@@ -27,20 +27,20 @@ class Naming:
         self._reader = reader
         self._tracker = tracker
 
-    async def name(self, head: Head) -> bytes:
+    async def make(self, head: Head) -> bytes:
         """The name of a head of this ledger, which may have moved on meanwhile.
 
         Everything up to it is durable when this returns: the log that made it may be cut then.
 
         Raises:
-            NotNamedError: it is not final after `FINAL_S`, or there is no block yet.
+            NoSnapshotError: it is not final after `FINAL_S`, or there is no block yet.
         """
         if head.height == 0:
-            raise NotNamedError("there is no block yet")
+            raise NoSnapshotError("there is no block yet")
         await self._tracker.wait_heights(_ANY_HEIGHT, head.height - 1, FINAL_S)
         proof = await self._reader.inclusion(head.tree_size - 1)
         if proof is None:
-            raise NotNamedError(f"height {head.height} is not final")
+            raise NoSnapshotError(f"height {head.height} is not final")
         await self._ledger.sync()
         return name_head(
             self._network_id,

@@ -506,7 +506,7 @@ def test_a_second_root_for_a_tree_to_come_is_noticed_however_much_was_signed_bet
     watch = EvidenceWatch(VOTERS, places_max=2)
     first = RootStatement(12, TRUE.checkpoint.root, TRUE.cosign(LIAR, TRUE.checkpoint))
     assert watch.observe_cosignature(LIAR, TRUE.checkpoint, first.cosignature) is None
-    watch.doubts.doubt(LIAR, first)
+    watch.pending.add(LIAR, first)
     for size in (20, 21, 22):
         between = Checkpoint(TRUE.checkpoint.origin, size, bytes(32))
         assert watch.observe_cosignature(LIAR, between, TRUE.cosign(LIAR, between)) is None

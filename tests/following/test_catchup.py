@@ -30,7 +30,7 @@ from node.storage.marker import Marker
 from node.system.clock import SystemClock
 from node.voting.cosigner import Cosigner, SigningHaltedError
 from node.voting.signing import Signing
-from node.voting.snapshots import Naming, NotNamedError
+from node.voting.snapshots import NoSnapshotError, Snapshots
 from tests.chain.network import TIME_S, seed
 from tests.node.chronicle import Chronicle, write_history
 
@@ -371,7 +371,7 @@ async def test_a_restore_that_is_cut_off_goes_on(
     assert behind.chronicle.ledger.head.root() == source.blocks[CERTIFIED - 1].root
 
 
-# --- Naming ------------------------------------------------------------------------------------
+# --- Snapshots ------------------------------------------------------------------------------------
 
 
 async def test_a_head_is_named_once_it_is_final(
@@ -379,13 +379,13 @@ async def test_a_head_is_named_once_it_is_final(
 ) -> None:
     monkeypatch.setattr("node.voting.snapshots.FINAL_S", 0.05)
     tracker = Tracker()
-    naming = Naming(source.voters.network_id, source.ledger, source.reader, tracker)
+    snapshots = Snapshots(source.voters.network_id, source.ledger, source.reader, tracker)
     head = source.ledger.head
-    with pytest.raises(NotNamedError, match="height 7 is not final"):
-        await naming.name(head)
+    with pytest.raises(NoSnapshotError, match="height 7 is not final"):
+        await snapshots.make(head)
 
     monkeypatch.setattr("node.voting.snapshots.FINAL_S", 60.0)
-    naming_it = asyncio.ensure_future(naming.name(head))
+    naming_it = asyncio.ensure_future(snapshots.make(head))
     await asyncio.sleep(0)
     await source.certify(source.blocks[-1])
     later = await source.add()  # it may go on meanwhile
@@ -398,6 +398,6 @@ async def test_a_head_is_named_once_it_is_final(
 
 async def test_before_the_first_block_there_is_nothing_to_name(behind: Behind) -> None:
     chronicle = behind.chronicle
-    naming = Naming(bytes(32), chronicle.ledger, chronicle.reader, behind.tracker)
-    with pytest.raises(NotNamedError, match="no block"):
-        await naming.name(chronicle.ledger.head)
+    snapshots = Snapshots(bytes(32), chronicle.ledger, chronicle.reader, behind.tracker)
+    with pytest.raises(NoSnapshotError, match="no block"):
+        await snapshots.make(chronicle.ledger.head)

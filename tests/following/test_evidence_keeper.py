@@ -14,7 +14,6 @@ import pytest
 from node.chain.certificate import certify
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.cosigned import Cosigned
-from node.chain.doubts import DOUBTS_MAX
 from node.chain.evidence import (
     Evidence,
     PrefixEvidence,
@@ -25,6 +24,7 @@ from node.chain.evidence import (
 )
 from node.chain.excuse import ExcuseError, encode_resumption, sign_resumption
 from node.chain.judgement import judge
+from node.chain.pending_statements import PENDING_MAX
 from node.following.evidence_keeper import NEWEST, OFFENCES_MAX, EvidenceKeeper
 from node.following.excuses import RESUMPTIONS_MAX, Excuses
 from node.following.finality import DivergedError, Finality
@@ -254,7 +254,7 @@ async def test_a_stored_certificate_is_a_half_from_before_the_restart(
     again = Witness.of(node.chronicle)
     await again.keeper.load()
     again.finality.resume(2)
-    again.keeper.doubts.grown(block.size)
+    again.keeper.pending.grown(block.size)
     again.finality.receive(LIAR, statement(node.chronicle, LIAR, fork[0], height=2))
     assert await again.settled() == [("issuer", "roots")]
 
@@ -277,14 +277,14 @@ async def test_a_flood_of_false_sizes_stays_bounded(node: Witness) -> None:
     await node.hear(block, 2, 3, LIAR)
     assert node.finality.final_height == 1
     voter = voters.voters[LIAR]
-    for number in range(3 * DOUBTS_MAX):
+    for number in range(3 * PENDING_MAX):
         root = hashlib.sha256(number.to_bytes(4, "big")).digest()
         checkpoint = Checkpoint(voters.origin, 1_000 - number, root)
         blob = cosign(checkpoint, voter.cosigner, seed("issuer/cosign"), TIME_S)
         node.finality.receive(LIAR, Cosigned(1, checkpoint.size, root, blob))
-    doubts = node.keeper.doubts
-    assert len(doubts._open[LIAR]) == DOUBTS_MAX
-    assert max(doubts._open[LIAR]) < 1_000 - DOUBTS_MAX, "what our tree reaches last is forgotten"
+    pending = node.keeper.pending
+    assert len(pending._open[LIAR]) == PENDING_MAX
+    assert max(pending._open[LIAR]) < 1_000 - PENDING_MAX, "what our tree reaches last is forgotten"
     assert await node.settled() == []
 
 

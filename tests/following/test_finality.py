@@ -127,7 +127,7 @@ def test_a_certificate_of_another_size_for_a_height_of_ours_is_dissent(fixture: 
     fixture.apply(1)
     assert not fixture.finality.receive_certificate(1, fixture.certificate(2, OTHER))
     assert told == [1]
-    assert fixture.watch.doubts.due_certificates() == []
+    assert fixture.watch.pending.due_certificates() == []
 
 
 def test_two_roots_of_one_voter_are_noticed_also_after_finality(fixture: Fixture) -> None:

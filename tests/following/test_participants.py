@@ -12,7 +12,7 @@ from node.custody.keyring import Keyring
 from node.custody.keystore import INTERACTIVE, KeyFile, NodeKeys, generate_keys, save_keys
 from node.custody.signer import Signer
 from node.following.outcomes import RefusedError
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis
 from node.ledger.invoices import operations as ops
@@ -21,7 +21,7 @@ from node.ledger.row_codec import encode_row
 from node.ledger.signing import public_key
 from node.ledger.types import Role
 from node.sealing.format import sealing_key
-from node.sealing.recipients import Readers
+from node.sealing.recipients import Recipients
 from node.submission.admission import Admission, VerifiedCache
 from tests.chain.network import AUTHOR, make_genesis
 from tests.node.transactions import make_transaction
@@ -54,11 +54,11 @@ def genesis() -> Genesis:
 
 
 @pytest.fixture
-def members(genesis: Genesis) -> Members:
-    return Members(genesis)
+def members(genesis: Genesis) -> Participants:
+    return Participants(genesis)
 
 
-def test_keys_count_for_the_next_block(members: Members) -> None:
+def test_keys_count_for_the_next_block(members: Participants) -> None:
     members.applied(9, [encode_row(row(key(OLD, not_after=10), key(NEW, revoked=9)))])
     assert members.refusal(AUTHOR, public_key(OLD)) is Code.OK
     assert members.refusal(AUTHOR, public_key(NEW)) is Code.UNKNOWN_AUTHOR
@@ -68,13 +68,15 @@ def test_keys_count_for_the_next_block(members: Members) -> None:
 
 
 @pytest.mark.parametrize("state", [ParticipantState.SUSPENDED, ParticipantState.RETIRED])
-def test_who_is_not_active_is_refused_by_name(members: Members, state: ParticipantState) -> None:
+def test_who_is_not_active_is_refused_by_name(
+    members: Participants, state: ParticipantState
+) -> None:
     members.applied(1, [encode_row(row(key(OLD), state=state))])
     assert members.refusal(AUTHOR, public_key(OLD)) is Code.AUTHOR_NOT_ACTIVE
 
 
 def test_a_verified_transaction_is_refused_once_its_key_is_revoked(
-    genesis: Genesis, members: Members
+    genesis: Genesis, members: Participants
 ) -> None:
     admission = Admission(genesis, members, VerifiedCache(), lambda _: False)
     wire = make_transaction(1, network=genesis.network_id, author=AUTHOR, seed=OLD).wire
@@ -85,21 +87,21 @@ def test_a_verified_transaction_is_refused_once_its_key_is_revoked(
     assert codes == [Code.OK, Code.UNKNOWN_AUTHOR]
 
 
-def test_details_are_sealed_to_the_newest_live_keys(members: Members) -> None:
+def test_details_are_sealed_to_the_newest_live_keys(members: Participants) -> None:
     sealing = [KeyRow(bytes([n]) * 32, 0, 1_000, 5 if n == 3 else 0) for n in range(5)]
     members.applied(9, [encode_row(row(key(OLD), sealing=sealing))])
     assert members.sealing_keys(AUTHOR) == [bytes([4]) * 32, bytes([2]) * 32]
     assert members.sealing_keys("ab" * 32) == []
 
 
-def test_bureaus_follow_roles_and_states_heads_first(members: Members) -> None:
+def test_bureaus_follow_roles_and_states_heads_first(members: Participants) -> None:
     region = row(key(OLD), roles=(Role.TAX_BUREAU,))
     head = replace(region, id="9" * 18, head_bureau=True)
-    assert Readers(members).bureaus() == []
+    assert Recipients(members).bureaus() == []
     members.applied(1, [encode_row(region), encode_row(head)])
-    assert Readers(members).bureaus() == ["9" * 18, AUTHOR]
+    assert Recipients(members).bureaus() == ["9" * 18, AUTHOR]
     members.applied(2, [encode_row(replace(region, state=ParticipantState.RETIRED))])
-    assert Readers(members).bureaus() == ["9" * 18]
+    assert Recipients(members).bureaus() == ["9" * 18]
 
 
 # --- Which key signs --------------------------------------------------------------------------
@@ -111,11 +113,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def signer_of(path: Path, members: Members) -> Signer:
+def signer_of(path: Path, members: Participants) -> Signer:
     return opened(path, members)[0]
 
 
-def opened(path: Path, members: Members) -> tuple[Signer, Keyring]:
+def opened(path: Path, members: Participants) -> tuple[Signer, Keyring]:
     file = KeyFile.open(path, PASSPHRASE)
     keyring = Keyring(file.keys.sealing_seeds[::-1])
     return Signer(file, AUTHOR, members, keyring), keyring
@@ -128,7 +130,7 @@ def add_to_file(path: Path, **more: tuple[bytes, ...]) -> NodeKeys:
     return file.keys
 
 
-def test_a_rotated_key_signs_once_it_is_on_the_ledger(path: Path, members: Members) -> None:
+def test_a_rotated_key_signs_once_it_is_on_the_ledger(path: Path, members: Participants) -> None:
     signer = signer_of(path, members)
     members.applied(1, [encode_row(row(key(OLD)))])
     add_to_file(path, more_signing=(NEW,))
@@ -139,14 +141,14 @@ def test_a_rotated_key_signs_once_it_is_on_the_ledger(path: Path, members: Membe
 
 
 def test_a_node_that_stopped_between_file_and_ledger_signs_with_the_old_key(
-    path: Path, members: Members
+    path: Path, members: Participants
 ) -> None:
     members.applied(1, [encode_row(row(key(OLD)))])
     add_to_file(path, more_signing=(NEW,))
     assert signer_of(path, members).signing_key([ISSUE])[32:] == public_key(OLD)
 
 
-def test_the_newest_key_in_scope_signs(path: Path, members: Members) -> None:
+def test_the_newest_key_in_scope_signs(path: Path, members: Participants) -> None:
     add_to_file(path, more_signing=(NEW,))
     signer = signer_of(path, members)
     members.applied(1, [encode_row(row(key(OLD), key(NEW, scope=int(Scope.ISSUE))))])
@@ -159,7 +161,7 @@ def test_the_newest_key_in_scope_signs(path: Path, members: Members) -> None:
     assert refused.value.code is Code.KEY_SCOPE
 
 
-def test_a_node_that_is_not_active_signs_nothing(path: Path, members: Members) -> None:
+def test_a_node_that_is_not_active_signs_nothing(path: Path, members: Participants) -> None:
     signer = signer_of(path, members)
     members.applied(1, [encode_row(replace(row(key(OLD)), state=ParticipantState.SUSPENDED))])
     with pytest.raises(RefusedError) as refused:
@@ -169,7 +171,7 @@ def test_a_node_that_is_not_active_signs_nothing(path: Path, members: Members) -
     assert signer.signing_key([ISSUE])[32:] == public_key(OLD)
 
 
-def test_without_a_live_key_nothing_is_signed(path: Path, members: Members) -> None:
+def test_without_a_live_key_nothing_is_signed(path: Path, members: Participants) -> None:
     signer = signer_of(path, members)
     members.applied(1, [encode_row(row(key(OLD, revoked=1)))])
     with pytest.raises(RefusedError) as refused:
@@ -177,7 +179,9 @@ def test_without_a_live_key_nothing_is_signed(path: Path, members: Members) -> N
     assert refused.value.code is Code.UNKNOWN_AUTHOR
 
 
-def test_an_unreadable_key_file_leaves_the_keys_that_are_held(path: Path, members: Members) -> None:
+def test_an_unreadable_key_file_leaves_the_keys_that_are_held(
+    path: Path, members: Participants
+) -> None:
     signer = signer_of(path, members)
     path.unlink()
     members.applied(1, [encode_row(row(key(OLD), key(NEW)))])
@@ -185,7 +189,7 @@ def test_an_unreadable_key_file_leaves_the_keys_that_are_held(path: Path, member
 
 
 def test_a_seed_put_into_the_file_after_the_ledger_lists_it_is_found(
-    path: Path, members: Members
+    path: Path, members: Participants
 ) -> None:
     signer = signer_of(path, members)
     members.applied(1, [encode_row(row(key(NEW)))])
@@ -195,7 +199,7 @@ def test_a_seed_put_into_the_file_after_the_ledger_lists_it_is_found(
 
 
 def test_a_rotated_sealing_key_opens_and_the_salt_secret_stays(
-    path: Path, members: Members
+    path: Path, members: Participants
 ) -> None:
     signer, keyring = opened(path, members)
     first = keyring.salt_secret

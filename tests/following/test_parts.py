@@ -133,7 +133,7 @@ async def test_it_follows_to_the_newest_final_head(source: Chronicle, follower: 
     assert follower.chronicle.ledger.head.root() == block.root
     assert following.tracker.final_height == following.finality.final_height == CERTIFIED
     assert following.tracker.outcome(block.transactions[0].txid) is not None
-    assert following.members.height == CERTIFIED
+    assert following.participants.height == CERTIFIED
     assert following.certificates.backlog == (0, 0)
     async with asyncio.timeout(5):
         while following.indexer.height < CERTIFIED:

@@ -11,7 +11,7 @@ import pytest
 
 from node.chain.certificate import Certificate
 from node.chain.voters import VoterSet
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.following.tracker import Tracker
 from node.ledger.codes import Code
 from node.ledger.transaction import encode_wire
@@ -103,7 +103,7 @@ async def test_a_flood_of_any_kind_waits_and_nobody_else_does(
 async def test_the_first_bad_signature_ends_a_batch() -> None:
     genesis = found()
     cache, height = VerifiedCache(), Tracker()
-    admission = Admission(genesis, Members(genesis), cache, lambda _: False)
+    admission = Admission(genesis, Participants(genesis), cache, lambda _: False)
     intake = Intake(
         admission,
         Pool(PoolLimits()),

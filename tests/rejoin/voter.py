@@ -20,8 +20,8 @@ import msgspec
 from node.chain.certificate import Certificate, Cosignature
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import COSIGNATURE_BYTES, Checkpoint
-from node.chain.doubts import Doubts
 from node.chain.merkle import Frontier
+from node.chain.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 from node.following.finality import Finality
 from node.storage.marker import SigningMemory
@@ -130,7 +130,7 @@ class Witness:
     """Evidence is no matter of the model."""
 
     def __init__(self, voters: VoterSet) -> None:
-        self.doubts = Doubts(voters)
+        self.pending = PendingStatements(voters)
 
     def observe_cosignature(self, *_: object) -> None:
         return None

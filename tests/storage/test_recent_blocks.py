@@ -14,7 +14,7 @@ from node.chain.block import Block, encode_block
 from node.chain.voters import VoterSet
 from node.domains.invoices.index.part import InvoicesPart
 from node.following import index_follower as indexing
-from node.following.index_follower import Indexer
+from node.following.index_follower import IndexFollower
 from node.following.tracker import Tracker
 from node.storage import recent_blocks
 from node.storage.index import QueryIndex
@@ -39,7 +39,7 @@ class Followed:
         self.reader = reader
         self.index = index
         self.tracker = Tracker()
-        self.indexer = Indexer(index, reader, self.tracker)
+        self.indexer = IndexFollower(index, reader, self.tracker)
 
     @classmethod
     async def open(

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.following.tracker import Tracker
 from node.storage.outbox import Outbox, Promise
 from node.submission.admission import Admission, VerifiedCache
@@ -24,7 +24,7 @@ async def test_a_full_outbox_refuses_promises_and_stores_nothing(tmp_path: Path)
     outbox = await Outbox.open(tmp_path / "outbox.db")
     pool = Pool(PoolLimits())
     genesis = make_genesis()
-    admission = Admission(genesis, Members(genesis), VerifiedCache(), pool.knows)
+    admission = Admission(genesis, Participants(genesis), VerifiedCache(), pool.knows)
     spread: list[bytes] = []
     intake = Intake(
         admission,
@@ -56,7 +56,7 @@ async def test_a_stored_block_frees_what_waited_for_it(tmp_path: Path) -> None:
     """Pool and cache let go of what it holds, and of what it left out for good."""
     chronicle = await Chronicle.open(tmp_path / "ledger")
     pool, cache, genesis = Pool(PoolLimits()), VerifiedCache(), chronicle.genesis
-    admission = Admission(genesis, Members(genesis), cache, pool.knows)
+    admission = Admission(genesis, Participants(genesis), cache, pool.knows)
     intake = Intake(
         admission,
         pool,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.following.participants import Members
+from node.following.participants import Participants
 from node.ledger.codes import Table
 from node.ledger.invoices.operations import ActForRetired, RetiredOperation
 from node.ledger.invoices.rows import decode_invoice
@@ -18,17 +18,17 @@ from node.ledger.types import Role
 from node.storage.ledger_reader import LedgerReader
 
 
-class StandIn:
+class ActingForRetired:
     """Wraps operations of one participant."""
 
-    def __init__(self, participant: str, members: Members, reader: LedgerReader) -> None:
+    def __init__(self, participant: str, participants: Participants, reader: LedgerReader) -> None:
         self._participant = participant
-        self._members = members
+        self._participants = participants
         self._reader = reader
 
     async def wrap(self, operations: Sequence[Operation]) -> list[Operation]:
         """The operations, those for a retired issuer wrapped if this is a tax bureau."""
-        row = self._members.get(self._participant)
+        row = self._participants.get(self._participant)
         if row is None or Role.TAX_BUREAU not in row.roles:
             return list(operations)
         return [await self._wrap(operation) for operation in operations]
@@ -41,7 +41,7 @@ class StandIn:
         if key not in rows:
             return operation
         invoice = decode_invoice(rows[key])
-        issuer = self._members.get(invoice.issuer)
+        issuer = self._participants.get(invoice.issuer)
         retired = issuer is not None and issuer.state is ParticipantState.RETIRED
         # What the bureau asks as the buyer, it asks for itself.
         if not retired or self._participant == invoice.buyer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.domains.invoices.service.act_for_retired import StandIn
+from node.domains.invoices.service.act_for_retired import ActingForRetired
 from node.domains.invoices.service.unsealing import Unsealer
 from node.ledger.invoices.operations import OfferInvoice, SubmitInvoice
 from node.ledger.operations import Operation
@@ -17,9 +17,9 @@ from node.ledger.operations import Operation
 class InvoiceCompanions:
     """Completes operations of one participant; implements `node.services.submitter.Companions`."""
 
-    def __init__(self, unsealer: Unsealer, stand_in: StandIn) -> None:
+    def __init__(self, unsealer: Unsealer, acting: ActingForRetired) -> None:
         self._unsealer = unsealer
-        self._stand_in = stand_in
+        self._acting = acting
 
     async def complete(
         self, operations: Sequence[Operation], party: str, *, by_key: bool
@@ -32,5 +32,5 @@ class InvoiceCompanions:
             ):
                 shares += await self._unsealer.share(operation.invoice, party, (operation.to,))
         if not by_key:
-            operations = await self._stand_in.wrap(operations)
+            operations = await self._acting.wrap(operations)
         return [*operations, *shares]

@@ -70,7 +70,7 @@ _log = structlog.get_logger("node.domains.invoices.service.examiner")
 
 
 class Signer(Protocol):
-    """What signs and sends for the participant: the desk."""
+    """What signs and sends for the participant: the submitter."""
 
     async def submit_operations(self, operations: Sequence[Operation]) -> Submission:
         """Sign one transaction and store it in the outbox."""

@@ -26,7 +26,7 @@ from node.ledger.signing import sign
 from node.sealing.format import RANDOM_BYTES, BlobSealer, Sealed
 from node.sealing.opener import BlobOpener
 from node.sealing.padding import padded, unpadded
-from node.sealing.recipients import Readers
+from node.sealing.recipients import Recipients
 from node.services.submitter import Submitter
 from node.storage.ledger_reader import LedgerReader
 
@@ -40,14 +40,14 @@ class HoldService:
         submitter: Submitter,
         signer: Signer,
         keyring: Keyring,
-        readers: Readers,
+        recipients: Recipients,
         reader: LedgerReader,
     ) -> None:
         self._network_id = network_id
         self._submitter = submitter
         self._signer = signer
         self._keyring = keyring
-        self._readers = readers
+        self._recipients = recipients
         self._reader = reader
 
     async def put(
@@ -106,7 +106,7 @@ class HoldService:
     def _seal(self, other: str, text: bytes) -> tuple[bytes, Sealed]:
         sealer = BlobSealer(self._keyring.present, os.urandom(RANDOM_BYTES))
         # Of both sides alone: another bureau is a bystander here, as everybody is.
-        readers = self._readers.keys_of_all((self._submitter.participant, other))
+        readers = self._recipients.keys_of_all((self._submitter.participant, other))
         # Causes are a few usual sentences: by their lengths a bystander would tell them apart.
         commitment, _ = sealer.add(padded(text), readers, os.urandom(32))
         return commitment, sealer.seal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.domains.description import Installed, NodeParts, Serving
-from node.domains.invoices.service.act_for_retired import StandIn
+from node.domains.invoices.service.act_for_retired import ActingForRetired
 from node.domains.invoices.service.companions import InvoiceCompanions
 from node.domains.invoices.service.examiner import POSITION_FILE, Examiner, Position
 from node.domains.invoices.service.hold_service import HoldService
@@ -17,16 +17,16 @@ from node.services.submitter import Submitter
 
 def install(node: NodeParts) -> Installed:
     """Invoices in one node."""
-    unsealer = Unsealer(node.keyring, node.readers, node.reader)
-    stand_in = StandIn(node.participant, node.members, node.reader)
+    unsealer = Unsealer(node.keyring, node.recipients, node.reader)
+    acting = ActingForRetired(node.participant, node.participants, node.reader)
 
     def serve(submitter: Submitter) -> Serving:
         files = WaitingFiles(node.monotonic_s)
         issuance = Issuance(
-            node.participant, node.keyring, node.readers, node.outbox, node.reader, files
+            node.participant, node.keyring, node.recipients, node.outbox, node.reader, files
         )
         holds = HoldService(
-            node.network_id, submitter, node.signer, node.keyring, node.readers, node.reader
+            node.network_id, submitter, node.signer, node.keyring, node.recipients, node.reader
         )
         examiner = Examiner(
             node.participant,
@@ -40,5 +40,7 @@ def install(node: NodeParts) -> Installed:
         return Serving(services={SERVICE: invoices, HOLDS: holds}, loops=(examiner.run,))
 
     return Installed(
-        companions=(InvoiceCompanions(unsealer, stand_in),), discloser=unsealer, serve=serve
+        companions=(InvoiceCompanions(unsealer, acting),),
+        discloser=unsealer,
+        serve=serve,
     )

@@ -22,7 +22,7 @@ from node.ledger.invoices.rows import decode_invoice
 from node.ledger.operations import Operation
 from node.sealing.attachments import WaitingFiles, seal_attachment
 from node.sealing.format import RANDOM_BYTES, READERS_MAX, BlobSealer, Sealed, details_salt
-from node.sealing.recipients import Readers
+from node.sealing.recipients import Recipients
 from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox
 
@@ -39,14 +39,14 @@ class Issuance:
         self,
         participant: str,
         keyring: Keyring,
-        readers: Readers,
+        recipients: Recipients,
         outbox: Outbox,
         reader: LedgerReader,
         files: WaitingFiles,
     ) -> None:
         self._participant = participant
         self._keyring = keyring
-        self._readers = readers
+        self._recipients = recipients
         self._outbox = outbox
         self._reader = reader
         self._files = files
@@ -161,8 +161,8 @@ class Issuance:
 
     def _readers_of(self, parties: Sequence[str]) -> list[bytes]:
         """Keys of this node, the first party, the bureaus and the others, as many as fit."""
-        parties = [self._participant, parties[0], *self._readers.bureaus(), *parties[1:]]
-        return self._readers.keys_of_all(parties)[: READERS_MAX - 1]
+        parties = [self._participant, parties[0], *self._recipients.bureaus(), *parties[1:]]
+        return self._recipients.keys_of_all(parties)[: READERS_MAX - 1]
 
     async def _parties(self, number: str) -> list[str]:
         """Who reads a red letter of this invoice beside the issuer: all whom it takes from."""

@@ -1,7 +1,7 @@
 """Opening sealed details of the ledger, passing their key on, and disclosing single items.
 
 Owns where the blob and the wraps of an invoice are found. Knows no HTTP and signs nothing; the
-operations that it makes are for the desk to sign.
+operations that it makes are for the submitter to sign.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from node.ledger.transaction import MalformedTransactionError, TransactionBody
 from node.sealing.attachments import named_attachments, open_attachment
 from node.sealing.format import NONCE_BYTES, LaterWrap, wrap_later
 from node.sealing.opener import BlobOpener, Opened
-from node.sealing.recipients import Readers
+from node.sealing.recipients import Recipients
 from node.storage.ledger_reader import LedgerReader
 
 _SHARES_READ_MAX = SHARERS_MAX * SHARES_OF_ONE_MAX
@@ -51,9 +51,9 @@ class MissingBlobError(LookupError):
 class Unsealer:
     """Opens what is sealed to this node."""
 
-    def __init__(self, keyring: Keyring, readers: Readers, reader: LedgerReader) -> None:
+    def __init__(self, keyring: Keyring, recipients: Recipients, reader: LedgerReader) -> None:
         self._keyring = keyring
-        self._readers = readers
+        self._recipients = recipients
         self._reader = reader
 
     async def open(self, number: str) -> Opened | None:
@@ -133,7 +133,7 @@ class Unsealer:
         row = await self._row(number)
         if row is None or row.details is None:
             return []
-        readers = self._readers.keys_of_all(parties)
+        readers = self._recipients.keys_of_all(parties)
         wanted = [key for key in readers if again or not await self._reads(row, key, actor)]
         made = next((sharer.readers for sharer in row.sharers if sharer.party == actor), 0)
         others = sum(sharer.party != actor for sharer in row.sharers)

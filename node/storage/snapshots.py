@@ -39,8 +39,8 @@ _KEPT = 2
 _log = structlog.get_logger("node.heads")
 
 
-class HeadStore:
-    """A `consensus.ports.SnapshotStore`. Made by `HeadStore.open`."""
+class SnapshotStore:
+    """A `consensus.ports.SnapshotStore`. Made by `SnapshotStore.open`."""
 
     def __init__(self, database: Database, voters: VoterSet) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class HeadStore:
         self._members = Membership(tuple(NodeId(v.number) for v in voters.voters))
 
     @classmethod
-    async def open(cls, path: Path, voters: VoterSet) -> HeadStore:
+    async def open(cls, path: Path, voters: VoterSet) -> SnapshotStore:
         """Open the file at `path`, or make it."""
         return cls(await open_writer(path, "heads", SCHEMA), voters)
 

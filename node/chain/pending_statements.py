@@ -24,7 +24,7 @@ from node.chain.evidence import (
 )
 from node.chain.voters import VoterSet
 
-DOUBTS_MAX = 64
+PENDING_MAX = 64
 """Statements a voter. Over it the largest tree is forgotten: ours reaches it last, if ever."""
 CERTIFICATES_MAX = 64
 FRESH_MAX = 64
@@ -35,7 +35,7 @@ SETTLED_MAX = 8
 _Said = TypeVar("_Said")
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class PendingStatement(msgspec.Struct, frozen=True):
     """What a voter signed, and what is to be compared with it."""
 
     voter: int
@@ -44,7 +44,7 @@ class Doubt(msgspec.Struct, frozen=True):
     """A head of ours at least as large that the voter signed too; None: it signed none yet."""
 
 
-class Doubts:
+class PendingStatements:
     """The memory of one node. Sizes are those of its own tree."""
 
     def __init__(self, voters: VoterSet) -> None:
@@ -67,7 +67,7 @@ class Doubts:
         if newest is None or newest.size < said.size:
             self._newest[voter] = said
 
-    def doubt(self, voter: int, said: RootStatement, *, told: bool = False) -> None:
+    def add(self, voter: int, said: RootStatement, *, told: bool = False) -> None:
         """A voter signed what is not known to be ours.
 
         Args:
@@ -79,7 +79,7 @@ class Doubts:
         if known is None or known.root != said.root:
             if not told and said.size not in self._open[voter]:
                 self._fresh.append((voter, said))
-            _keep(self._open[voter], said.size, said, DOUBTS_MAX)
+            _keep(self._open[voter], said.size, said, PENDING_MAX)
 
     def at(self, voter: int, size: int) -> RootStatement | None:
         """What a voter signed for this size and is kept here, longer than newer places push out."""
@@ -96,7 +96,7 @@ class Doubts:
         for line in certificate.cosignatures:
             number = self._voters.by_cosigner[line.cosigner].number
             said = RootStatement(checkpoint.size, checkpoint.root, line.blob)
-            self.doubt(number, said, told=True)
+            self.add(number, said, told=True)
 
     def suspects(self, voter: int) -> bool:
         """Whether there is anything open against a voter: then its signatures are of use."""
@@ -104,14 +104,20 @@ class Doubts:
 
     # --- Settling ----------------------------------------------------------------------------
 
-    def due(self) -> list[Doubt]:
+    def due(self) -> list[PendingStatement]:
         """Statements whose root our tree can tell, or that can be proven false, now."""
         found = []
         for voter, (unknown, foreign) in enumerate(zip(self._open, self._foreign, strict=True)):
             newest = self._newest[voter]
-            told = [Doubt(voter, s, None) for s in unknown.values() if s.size <= self._size]
+            told = [
+                PendingStatement(voter, s, None) for s in unknown.values() if s.size <= self._size
+            ]
             if newest is not None:
-                told += [Doubt(voter, s, newest) for s in foreign.values() if s.size <= newest.size]
+                told += [
+                    PendingStatement(voter, s, newest)
+                    for s in foreign.values()
+                    if s.size <= newest.size
+                ]
             found += told[:SETTLED_MAX]
         return found
 
@@ -119,34 +125,34 @@ class Doubts:
         """Certificates whose root our tree can tell now."""
         return [c for size, c in self._certificates.items() if size <= self._size]
 
-    def told(self, doubt: Doubt, root: bytes) -> bool:
+    def told(self, pending: PendingStatement, root: bytes) -> bool:
         """Our root at the statement's size is known.
 
         Returns:
             Whether the statement is of another history.
         """
-        said = doubt.said
-        self._open[doubt.voter].pop(said.size, None)
+        said = pending.said
+        self._open[pending.voter].pop(said.size, None)
         if said.root == root:
-            self.agree(doubt.voter, said)
+            self.agree(pending.voter, said)
             return False
-        _keep(self._foreign[doubt.voter], said.size, said, DOUBTS_MAX)
+        _keep(self._foreign[pending.voter], said.size, said, PENDING_MAX)
         return True
 
-    def prove(self, doubt: Doubt, root: bytes, path: Sequence[bytes]) -> Evidence:
+    def prove(self, pending: PendingStatement, root: bytes, path: Sequence[bytes]) -> Evidence:
         """Evidence of a foreign statement, which is settled so.
 
         Args:
-            doubt: With a head of ours that the voter signed.
+            pending: With a head of ours that the voter signed.
             root: Our root at the statement's size.
             path: The consistency proof from there to that head.
         """
-        said, under = doubt.said, doubt.under
+        said, under = pending.said, pending.under
         assert under is not None
-        self._foreign[doubt.voter].pop(said.size, None)
+        self._foreign[pending.voter].pop(said.size, None)
         if said.size == under.size:
-            return RootEvidence(doubt.voter, *sorted((said, under)))
-        return PrefixEvidence(doubt.voter, said, PrefixStatement(root, tuple(path), under))
+            return RootEvidence(pending.voter, *sorted((said, under)))
+        return PrefixEvidence(pending.voter, said, PrefixStatement(root, tuple(path), under))
 
     def certificate_told(self, certificate: Certificate, root: bytes) -> bool:
         """As `told`, of a certificate."""

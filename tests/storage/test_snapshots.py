@@ -17,7 +17,7 @@ from consensus.types import LogIndex, NodeId, Term
 from node.chain.head import FalseHeadError, name_head, parse_head
 from node.chain.leaf import SealLeaf, decode_leaf, encode_leaf
 from node.chain.voters import VoterSet
-from node.storage.heads import HeadStore
+from node.storage.snapshots import SnapshotStore
 from tests.chain.network import Network, make_genesis
 
 MEMBERS = Membership(tuple(NodeId(n) for n in range(4)))
@@ -61,13 +61,13 @@ async def parts(*data: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[HeadStore]:
-    made = await HeadStore.open(tmp_path / "heads.db", network().voters)
+async def store(tmp_path: Path) -> AsyncIterator[SnapshotStore]:
+    made = await SnapshotStore.open(tmp_path / "heads.db", network().voters)
     yield made
     await made.close()
 
 
-async def arrive(store: HeadStore, snapshot: Snapshot, body: bytes, chunk: int = 100) -> bool:
+async def arrive(store: SnapshotStore, snapshot: Snapshot, body: bytes, chunk: int = 100) -> bool:
     """As a leader sends it."""
     held = await store.write_chunk(snapshot, 0, b"")
     while held < snapshot.size:
@@ -137,7 +137,7 @@ FALSE = [foreign, minority, other_height, no_seal, padded, cut, not_canonical, t
 
 @pytest.mark.parametrize("lie", FALSE, ids=lambda lie: lie.__name__)
 async def test_a_false_name_is_refused_and_forgotten(
-    store: HeadStore, lie: Callable[[Network], bytes]
+    store: SnapshotStore, lie: Callable[[Network], bytes]
 ) -> None:
     made = network()
     body = lie(made)
@@ -161,7 +161,7 @@ async def test_a_false_name_is_refused_and_forgotten(
         Membership(MEMBERS.voters, MEMBERS.voters),
     ],
 )
-async def test_no_snapshot_brings_other_members(store: HeadStore, members: Membership) -> None:
+async def test_no_snapshot_brings_other_members(store: SnapshotStore, members: Membership) -> None:
     body = name(network())
     snapshot = snapshot_of(body, members=members)
     assert not await arrive(store, snapshot, body)
@@ -180,7 +180,7 @@ async def test_no_snapshot_brings_other_members(store: HeadStore, members: Membe
     ],
 )
 async def test_a_true_head_stands_where_its_seal_says_and_nowhere_else(
-    store: HeadStore, elsewhere: dict[str, Any]
+    store: SnapshotStore, elsewhere: dict[str, Any]
 ) -> None:
     """A log that begins where no other log can follow would be lost for good."""
     body = name(network())
@@ -192,7 +192,7 @@ async def test_a_true_head_stands_where_its_seal_says_and_nowhere_else(
     assert await arrive(store, snapshot_of(body), body)
 
 
-async def test_bytes_are_those_of_the_name(store: HeadStore) -> None:
+async def test_bytes_are_those_of_the_name(store: SnapshotStore) -> None:
     made = network()
     promised, other = name(made), name(made, leaf=3)[: len(name(made))]
     assert len(promised) == len(other)
@@ -209,12 +209,12 @@ async def test_an_arriving_one_survives_a_restart_and_gives_way_to_another(tmp_p
     made = network()
     body, path = name(made), tmp_path / "heads.db"
     first, second = snapshot_of(body), snapshot_of(body, index=NEWEST + 1)
-    store = await HeadStore.open(path, made.voters)
+    store = await SnapshotStore.open(path, made.voters)
     assert await store.write_chunk(first, 0, body[:200]) == 200
     assert await store.write_chunk(first, 100, body[100:300]) == 200  # not where the held ends
     await store.close()
 
-    store = await HeadStore.open(path, made.voters)
+    store = await SnapshotStore.open(path, made.voters)
     assert await store.write_chunk(first, 0, b"") == 200
     assert await store.newest() is None
     assert await store.write_chunk(second, 0, body[:10]) == 10
@@ -222,14 +222,14 @@ async def test_an_arriving_one_survives_a_restart_and_gives_way_to_another(tmp_p
     assert await arrive(store, first, body)
     await store.close()
 
-    store = await HeadStore.open(path, made.voters)
+    store = await SnapshotStore.open(path, made.voters)
     assert await store.newest() == first
     assert await store.write_chunk(first, 0, b"") == first.size
     assert await store.complete(first)
     await store.close()
 
 
-async def test_the_newest_two_are_kept(store: HeadStore) -> None:
+async def test_the_newest_two_are_kept(store: SnapshotStore) -> None:
     chain = network()
     made = []
     for height in range(1, 4):
@@ -244,7 +244,7 @@ async def test_the_newest_two_are_kept(store: HeadStore) -> None:
         assert await store.read_chunk(kept, len(body) - 3, 10) == body[-3:]
 
 
-async def test_data_that_cannot_be_had_leaves_nothing(store: HeadStore) -> None:
+async def test_data_that_cannot_be_had_leaves_nothing(store: SnapshotStore) -> None:
     async def failing() -> AsyncIterator[bytes]:
         yield b"part"
         raise SnapshotError("not final")
