@@ -58,19 +58,14 @@ def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Servic
         domains_of(identity.genesis), _parts_for_domains(given, files, parts)
     )
     submitter = Submitter(
-        identity.genesis,
-        identity.voters,
-        identity.participant,
-        parts.signer,
-        files.wallet,
+        identity,
+        following,
         parts.intake,
         files.outbox,
-        following.tracker,
-        files.books.reader,
-        following.indexer,
+        parts.signer,
+        files.wallet,
         health,
-        domains.discloser,
-        domains.companions,
+        domains,
     )
     return Services(disk, health, submitter, domains.serve(submitter))
 

@@ -18,8 +18,8 @@ from node.chain.evidence_file import encode_evidence_file
 from node.chain.judgement import judge
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import TooMuchDisclosedError, build_proof
-from node.chain.voters import VoterSet
 from node.following.evidence_views import EvidenceItem
+from node.following.identity import NodeIdentity
 from node.following.outcomes import (
     Heights,
     NotFinalError,
@@ -27,12 +27,12 @@ from node.following.outcomes import (
     TransactionState,
     TransactionStatus,
 )
-from node.following.tracker import Outcome, Tracker
+from node.following.parts import Following
+from node.following.tracker import Outcome
 from node.ledger.codes import Code, Table
 from node.ledger.transaction import TransactionBody, decode_body
 from node.storage.block import StoredBlock
-from node.storage.ledger_reader import LedgerReader
-from node.submission.intake import History, Intake
+from node.submission.intake import Intake
 
 
 class Discloser(Protocol):
@@ -54,18 +54,16 @@ class LedgerService:
 
     def __init__(
         self,
-        voters: VoterSet,
+        identity: NodeIdentity,
+        following: Following,
         intake: Intake,
-        tracker: Tracker,
-        reader: LedgerReader,
-        history: History,
         discloser: Discloser,
     ) -> None:
-        self._voters = voters
+        self._voters = identity.voters
         self._intake = intake
-        self._tracker = tracker
-        self._reader = reader
-        self._history = history
+        self._tracker = following.tracker
+        self._reader = following.books.reader
+        self._history = following.indexer
         self._discloser = discloser
 
     def heights(self) -> Heights:

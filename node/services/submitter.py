@@ -14,9 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from node.chain.voters import VoterSet
 from node.custody.signer import Signer
 from node.custody.wallet import Wallet, WalletError, parse_claim_text
+from node.following.identity import NodeIdentity
 from node.following.outcomes import (
     BusyError,
     Idempotency,
@@ -28,10 +28,10 @@ from node.following.outcomes import (
     WriteRefusal,
     WriteRefusedError,
 )
-from node.following.tracker import Tracker
+from node.following.parts import Following
 from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.codes import Code
-from node.ledger.genesis import Genesis, Terms
+from node.ledger.genesis import Terms
 from node.ledger.operations import ByKey, Operation
 from node.ledger.signing import sign
 from node.ledger.transaction import (
@@ -46,9 +46,8 @@ from node.ledger.transaction import (
 )
 from node.services.ledger_service import Discloser, LedgerService
 from node.services.status import Check, NodeStatus
-from node.storage.ledger_reader import LedgerReader
 from node.storage.outbox import Outbox, Promise, RememberedAnswer
-from node.submission.intake import History, Intake, OutboxFullError
+from node.submission.intake import Intake, OutboxFullError
 
 VALIDITY_HEIGHTS = 20_000
 """Own transactions are valid for so many heights: over three minutes at the fastest pace."""
@@ -106,33 +105,42 @@ class Companions(Protocol):
         ...
 
 
+class DomainPieces(Protocol):
+    """What the domains of a network add to writing and reading."""
+
+    @property
+    def companions(self) -> Sequence[Companions]:
+        """What is added to operations, in this order."""
+        ...
+
+    @property
+    def discloser(self) -> Discloser:
+        """Shows items of sealed details."""
+        ...
+
+
 class Submitter(LedgerService):
     """Implements `NodeFacade` for one participant."""
 
     def __init__(
         self,
-        genesis: Genesis,
-        voters: VoterSet,
-        participant: str,
-        signer: Signer,
-        wallet: Wallet,
+        identity: NodeIdentity,
+        following: Following,
         intake: Intake,
         outbox: Outbox,
-        tracker: Tracker,
-        reader: LedgerReader,
-        history: History,
+        signer: Signer,
+        wallet: Wallet,
         health: Health,
-        discloser: Discloser,
-        companions: Sequence[Companions],
+        domains: DomainPieces,
     ) -> None:
-        super().__init__(voters, intake, tracker, reader, history, discloser)
-        self._genesis = genesis
-        self._participant = participant
+        super().__init__(identity, following, intake, domains.discloser)
+        self._genesis = identity.genesis
+        self._participant = identity.participant
         self._signer = signer
         self._wallet = wallet
         self._outbox = outbox
         self._health = health
-        self._companions = companions
+        self._companions = domains.companions
         self._one_at_a_time = asyncio.Lock()
         """Each number is drawn once, and each Idempotency-Key answered by one request."""
 
