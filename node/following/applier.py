@@ -15,7 +15,8 @@ import structlog
 from node.chain.run import CertifiedBlock
 from node.following.certificates import Certificates
 from node.following.halt import FalseLedgerError, Halt
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger, NotReproducedError
+from node.storage.ledger import Ledger
+from node.storage.ledger_values import AppliedBlock, CommittedEntry, NotReproducedError
 
 APPLY_ENTRIES_MAX = 4
 """Entries applied in one job: few, so that their cosignatures leave soon."""

@@ -18,7 +18,8 @@ from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
 from node.following.finality import Finality
 from node.following.tracker import Tracker
-from node.storage.ledger import AppliedBlock, Ledger
+from node.storage.ledger import Ledger
+from node.storage.ledger_values import AppliedBlock
 from node.system.clock import Clock
 
 Own = tuple[int, Cosigned]

@@ -34,7 +34,8 @@ from node.following.evidence_keeper import EvidenceKeeper
 from node.ledger.codes import Code
 from node.peers.messages import STATEMENTS_MAX, DissentMessage
 from node.peers.ports import Links
-from node.storage.ledger import AppliedBlock, Head
+from node.storage.ledger import Head
+from node.storage.ledger_values import AppliedBlock
 from node.system.clock import Clock
 
 INDEXES_MAX = 4_096

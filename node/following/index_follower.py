@@ -17,8 +17,8 @@ from node.ledger.faults import FAULTS_KEPT_MAX
 from node.storage.index import QueryIndex
 from node.storage.index_heads import IndexBatch
 from node.storage.index_part import LedgerBlock, OpenedBlock, StoredRows
-from node.storage.ledger import AppliedBlock
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock
 from node.storage.recent_blocks import RecentBlocks
 from node.storage.transactions_part import TransactionQueries
 

@@ -14,8 +14,8 @@ from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.participants import ParticipantRow, ParticipantState, decode_participant, find_key
 from node.ledger.types import Role
-from node.storage.ledger import AppliedBlock
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock
 
 SEALING_KEYS_OF_ONE = 2
 """Newest keys of a participant that details are sealed to: across a rotation, both still open."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from node.ledger.codes import Code
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 
 OUTCOMES_MAX = 65_536
 WAITERS_MAX = 50_000

@@ -40,7 +40,7 @@ from node.storage.damage import (
     missing,
     set_aside,
 )
-from node.storage.ledger import WrongNetworkError
+from node.storage.ledger_values import WrongNetworkError
 from node.system.config import ConfigError, NodeConfig
 from node.system.logs import set_log_level, set_up_logging
 from node.system.loop import GC_THRESHOLDS, run_loop

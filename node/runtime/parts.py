@@ -24,7 +24,7 @@ from node.runtime.files import VoterFiles
 from node.runtime.given import Given
 from node.runtime.links import build_router
 from node.runtime.ordering import Ordering, build_ordering
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.submission.admission import Admission
 from node.submission.intake import Intake
 from node.submission.pool import Pool, PoolLimits

@@ -10,31 +10,25 @@ Knows no peer, no clock and no voter's key. Reading is `node.storage.ledger_read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from node.chain.block import Block, MalformedBlockError, decode_block
-from node.chain.leaf import Origin
+from node.chain.block import MalformedBlockError, decode_block
 from node.chain.merkle import Frontier, frontier_of, leaf_hashes
 from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
-from node.ledger.codes import Code, Table
+from node.ledger.codes import Table
 from node.ledger.digest import StateDigest
-from node.ledger.execution import CheckedTransaction, RowChange, RuleFault, named_blobs
+from node.ledger.execution import RowChange
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.signing import verify
 from node.ledger.stored import UnreadableStateError
-from node.ledger.transaction import (
-    MalformedTransactionError,
-    Transaction,
-    decode_transaction,
-    encode_wire,
-)
+from node.ledger.transaction import Transaction
+from node.storage.checking import check_block, check_leaves
 from node.storage.damage import is_full, telling
 from node.storage.database import Database, open_writer
 from node.storage.ledger_rows import (
@@ -48,78 +42,19 @@ from node.storage.ledger_rows import (
     write_certificates,
     write_head,
 )
-from node.storage.making import AppliedTransaction, BlockMaker, MadeBlock
+from node.storage.ledger_values import (
+    AppliedBlock,
+    CommittedEntry,
+    LedgerError,
+    NotReproducedError,
+    WrongNetworkError,
+)
+from node.storage.making import BlockMaker, MadeBlock
 from node.storage.state_rows import prefetch, write_rows
 
 T = TypeVar("T")
 
-__all__ = [
-    "AppliedBlock",
-    "AppliedTransaction",
-    "CommittedEntry",
-    "Head",
-    "Ledger",
-    "LedgerError",
-    "NotReproducedError",
-    "WrongNetworkError",
-]
-
-
-class LedgerError(RuntimeError):
-    """The stored ledger does not fit the network, the log or itself. The node must stop."""
-
-
-class WrongNetworkError(RuntimeError):
-    """The file is a ledger of another network."""
-
-
-class NotReproducedError(LedgerError):
-    """A certified block comes to something else here. Nothing of it was stored.
-
-    Its leaves are what the voters signed, so the fault is in this ledger or in this program, or
-    more than f voters lie.
-    """
-
-
-class AppliedBlock(msgspec.Struct, frozen=True):
-    """What applying one entry made."""
-
-    height: int
-    raft_index: int
-    time_ms: int
-    first_index: int
-    size: int
-    root: bytes
-    frontier: Frontier
-    state_digest: bytes
-    transactions: Sequence[AppliedTransaction]
-    skipped: Sequence[tuple[bytes, Code]]
-    """Txids that left no leaf, and why (duplicates, expired …)."""
-    payload_bytes: int
-    participants: Sequence[bytes] = ()
-    """Rows of participants that the block changed, as it left them."""
-    rows: Mapping[Table, Mapping[bytes, object]] = {}
-    """Decoded rows of the state that the block wrote, as it left them, by table and key: those
-    that the query index is made from."""
-    rows_bytes: int = 0
-    """Size of all rows that it changed."""
-    faults: Sequence[RuleFault] = ()
-    """Transactions over which the rules failed."""
-
-
-class CommittedEntry(msgspec.Struct, frozen=True):
-    """A committed Raft entry with a payload, as the ledger needs it."""
-
-    index: int
-    term: int
-    leader: int
-    payload: bytes
-    hash: bytes
-
-    @property
-    def origin(self) -> Origin:
-        """What the seal of its block says of it."""
-        return Origin(self.term, self.leader, self.index, self.hash)
+__all__ = ["Head", "Ledger"]
 
 
 class Ledger:
@@ -362,7 +297,7 @@ class Ledger:
         if block.expected_term != entry.term:
             return None
         time_ms = max(block.time_ms, self.head.time_ms)
-        checked = self._check(block)
+        checked = check_block(block, self._verified)
         connection.execute("BEGIN IMMEDIATE")
         made = self._maker.make(
             partial(prefetch, connection), self.head, time_ms, checked, entry.origin
@@ -377,7 +312,7 @@ class Ledger:
         seal, head = block.seal, self.head
         if seal.height != head.height + 1 or seal.time_ms < head.time_ms:
             raise NotReproducedError(f"height {seal.height} does not follow height {head.height}")
-        checked = _check_leaves(block)
+        checked = check_leaves(block)
         connection.execute("BEGIN IMMEDIATE")
         try:
             made = self._maker.make(
@@ -396,21 +331,6 @@ class Ledger:
                 connection.execute("ROLLBACK")
             raise
         return applied
-
-    def _check(self, block: Block) -> list[CheckedTransaction]:
-        checked: list[CheckedTransaction] = []
-        for wire in block.transactions:
-            transaction = self._verified(wire)
-            if transaction is not None:
-                checked.append(CheckedTransaction(transaction, True))
-                continue
-            try:
-                transaction = decode_transaction(wire)
-            except MalformedTransactionError:
-                continue
-            valid = verify(transaction.body.key, transaction.signed_bytes, transaction.signature)
-            checked.append(CheckedTransaction(transaction, valid))
-        return checked
 
     def _write(
         self,
@@ -454,20 +374,3 @@ class Ledger:
             rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
             faults=made.faults,
         )
-
-
-def _check_leaves(block: CertifiedBlock) -> list[CheckedTransaction]:
-    """The transactions of certified leaves, with what is held of their blobs."""
-    checked = []
-    for leaf in block.transactions:
-        try:
-            transaction = decode_transaction(encode_wire(leaf.body, leaf.signature))
-            blobs = [block.blobs.get(name) for name in named_blobs(transaction.body)]
-            held = tuple(blob for blob in blobs if blob is not None)
-            if held and leaf.code == Code.OK:
-                transaction = decode_transaction(encode_wire(leaf.body, leaf.signature, held))
-        except MalformedTransactionError as error:
-            raise NotReproducedError(f"height {leaf.height}: {error}") from error
-        valid = verify(transaction.body.key, transaction.signed_bytes, transaction.signature)
-        checked.append(CheckedTransaction(transaction, valid, certified=True))
-    return checked

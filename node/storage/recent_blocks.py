@@ -11,7 +11,7 @@ from collections import deque
 
 from node.ledger.codes import Code
 from node.storage.index_part import OpenedBlock, OpenedTransaction
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 
 BLOCKS_MAX = 256
 BYTES_MAX = 8 * 1024 * 1024

@@ -17,7 +17,7 @@ import structlog
 from node.following.tracker import Outcome, Tracker
 from node.ledger.codes import Code
 from node.ledger.transaction import Transaction
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.storage.outbox import Outbox, OutboxItem, Promise
 from node.submission.admission import Admission, Judged
 from node.submission.pool import Pool

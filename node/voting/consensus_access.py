@@ -18,7 +18,7 @@ from consensus.types import LogIndex, NodeId, Role, Term
 from node.following.finality import DivergedError
 from node.following.halt import Halt, HaltedError
 from node.peers.messages import DishonestError
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.voting.cosigner import SigningHaltedError
 from node.voting.entry_authority import EntryAuthority
 from node.voting.proposing import Leadership

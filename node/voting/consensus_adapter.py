@@ -17,7 +17,8 @@ from node.chain.head import FalseHeadError, parse_head
 from node.chain.voters import VoterSet
 from node.following.applier import Applier
 from node.following.catchup import CatchUp
-from node.storage.ledger import CommittedEntry, Head, Ledger
+from node.storage.ledger import Head, Ledger
+from node.storage.ledger_values import CommittedEntry
 from node.voting.proposing import InFlight
 from node.voting.snapshots import NoSnapshotError, Snapshots
 

@@ -16,7 +16,7 @@ from node.chain.block import Block, encode_block
 from node.following.certificates import Certificates
 from node.following.halt import Halt
 from node.ledger.transaction import Transaction
-from node.storage.ledger import AppliedBlock, CommittedEntry
+from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from node.submission.pool import Pool
 from node.system.clock import Clock
 from node.voting import pacing

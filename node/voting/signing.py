@@ -15,7 +15,8 @@ from node.chain.merkle import Frontier
 from node.following.certificates import Certificates
 from node.peers.messages import StatementMessage
 from node.peers.ports import Sending
-from node.storage.ledger import AppliedBlock, Ledger
+from node.storage.ledger import Ledger
+from node.storage.ledger_values import AppliedBlock
 from node.voting.cosigner import Cosigner
 
 

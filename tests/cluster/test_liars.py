@@ -35,8 +35,9 @@ from node.ledger.signing import secret_key
 from node.ledger.transaction import Transaction, decode_transaction, encode_wire
 from node.peers.messages import CertificateMessage, StatementMessage, encode_control
 from node.peers.router import RAFT_MESSAGE
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from node.storage.marker import Marker
 from node.storage.raft_log import open_raft_log
 from node.system.clock import SystemClock

@@ -16,7 +16,7 @@ from node.chain.merkle import decode_frontier, leaf_hashes
 from node.chain.run import RUN_BYTES, Assembler, FalseRunError, LeafRun, OtherHistoryError
 from node.ledger.codes import Code
 from node.storage import runs
-from node.storage.ledger import AppliedBlock, CommittedEntry, LedgerError, NotReproducedError
+from node.storage.ledger_values import AppliedBlock, CommittedEntry, LedgerError, NotReproducedError
 from tests.chain.network import seed
 from tests.node.chronicle import Chronicle, blob, found, write_history
 

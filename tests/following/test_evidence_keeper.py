@@ -28,7 +28,7 @@ from node.chain.pending_statements import PENDING_MAX
 from node.following.evidence_keeper import NEWEST, OFFENCES_MAX, EvidenceKeeper
 from node.following.excuses import RESUMPTIONS_MAX, Excuses
 from node.following.finality import DivergedError, Finality
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.system.clock import SystemClock
 from tests.chain.network import TIME_S, seed
 from tests.node.chronicle import Chronicle, issue

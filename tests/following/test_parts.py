@@ -21,7 +21,7 @@ from node.following.identity import NodeIdentity
 from node.following.parts import Books, Following, build_following
 from node.peers.messages import BlocksMessage, BlocksWantedMessage, CertificateMessage, Kind
 from node.storage.index import QueryIndex
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.system.clock import SystemClock
 from tests.following.test_catchup import head_of
 from tests.index_parts import INDEX_PARTS

@@ -20,8 +20,9 @@ from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
 from node.ledger.operations import Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from tests.chain.network import AUTHOR, TIME_S, make_genesis, seed
 from tests.ledger.world import BUREAU, BUYER, DAY, MONTH, SELLER, START, make_issue
 from tests.ledger.world import number as invoice_number

@@ -24,8 +24,9 @@ from node.ledger.genesis import Genesis
 from node.ledger.invoices import operations as ops
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.signing import public_key, sign
-from node.storage.ledger import AppliedBlock, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock
 from tests.audit.ledgers import open_registers
 from tests.chain.network import genesis_text, seed
 from tests.chain.network import make_genesis as make_voters

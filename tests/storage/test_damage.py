@@ -23,7 +23,8 @@ from node.storage.damage import (
     telling,
 )
 from node.storage.database import application_id, open_writer
-from node.storage.ledger import Ledger, WrongNetworkError
+from node.storage.ledger import Ledger
+from node.storage.ledger_values import WrongNetworkError
 from tests.ledger.world import BUREAU
 from tests.node.chronicle import Chronicle, found, write_history
 

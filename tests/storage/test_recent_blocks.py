@@ -19,8 +19,9 @@ from node.following.tracker import Tracker
 from node.storage import recent_blocks
 from node.storage.index import QueryIndex
 from node.storage.index_part import IndexPart
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from node.storage.recent_blocks import RecentBlocks
 from node.storage.transactions_part import TransactionsPart
 from tests.index_parts import INDEX_PARTS

@@ -10,8 +10,9 @@ import pytest
 from node.chain.block import Block, encode_block
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code, Table
-from node.storage.ledger import AppliedBlock, CommittedEntry, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from tests.ledger.history import PastBlock, SigningWorld, random_history
 from tests.ledger.moves import invoices
 

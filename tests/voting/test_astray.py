@@ -11,8 +11,9 @@ from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.evidence import RootEvidence, RootStatement, encode_evidence
 from node.chain.excuse import verify_resumption
 from node.chain.judgement import judge
-from node.storage.ledger import AppliedBlock, Ledger
+from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
+from node.storage.ledger_values import AppliedBlock
 from node.storage.marker import MARKER_FILE, Marker
 from node.voting import astray
 from node.voting.cosigner import Cosigner

@@ -17,7 +17,7 @@ from node.chain.voters import VoterSet
 from node.chain.watch import EvidenceWatch
 from node.following.finality import Finality
 from node.peers.messages import AnswerMessage, HeldSignature
-from node.storage.ledger import AppliedBlock
+from node.storage.ledger_values import AppliedBlock
 from node.storage.marker import MARKER_FILE, Marker
 from node.system.clock import SystemClock
 from node.voting.answering import Answering
