@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from node.audit.blobs import check_blobs
-from node.audit.faults import AuditError, fail, fallen_bit, first_difference
+from node.audit.faults import AuditError, fail, first_difference
 from node.audit.folder import LEDGER
+from node.audit.leaf_faults import LeafFaults
 from node.audit.signatures import FalseClaim, SignatureChecker
 from node.audit.state import WalkedState
-from node.chain.certificate import Certificate, CertificateError, parse_certificate
+from node.chain.certificate import CertificateError, parse_certificate
 from node.chain.leaf import MalformedLeafError, SealLeaf, TransactionLeaf, decode_leaf
-from node.chain.merkle import HASH_BYTES, Frontier, leaf_hash, leaf_hashes
+from node.chain.merkle import HASH_BYTES, Frontier, leaf_hashes
 from node.chain.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileBuilder
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
@@ -36,8 +37,6 @@ _BLOCKS = (
     "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b"
     " LEFT JOIN certificates c ON c.height = b.height ORDER BY b.height"
 )
-_FRAMING_BYTES_MAX = 1_024
-"""A list of leaves whose framing fell apart is searched for the bit only if it is this short."""
 
 StoredLeaf = TransactionLeaf | SealLeaf
 
@@ -81,6 +80,7 @@ class Walk:
         """
         self._ledger = ledger
         self._voters = voters
+        self._faults = LeafFaults(ledger, voters)
         self._signatures = signatures
         self._from_height = from_height
         self._progress = progress
@@ -148,15 +148,17 @@ class Walk:
         assert isinstance(seal, SealLeaf), "decoded so"
         last = first_index + len(leaves)
         if seal.time_ms < head.time_ms or seal.proposer >= self._voters.n:
-            raise self._leaf_fault(height, last, data[-1], "its time or its proposer cannot be")
+            raise self._faults.leaf_fault(
+                height, last, data[-1], "its time or its proposer cannot be"
+            )
         checked = self._check(height, first_index, data, leaves)
         try:
             made = self._maker.make(self._read, head, seal.time_ms, checked, seal.origin)
         except Exception as error:
             reason = f"cannot be done again: {type(error).__name__}: {error}"
-            raise self._leaf_fault(height, last, data[-1], reason) from error
+            raise self._faults.leaf_fault(height, last, data[-1], reason) from error
         if made.leaves != data:
-            raise self._other_leaf(height, first_index, data, made.leaves, made.skipped)
+            raise self._faults.other_leaf(height, first_index, data, made.leaves, made.skipped)
         self.walked.state.apply(made.changes)
         self._check_blobs(height, checked, leaves)
         self._grow(height, data)
@@ -175,19 +177,19 @@ class Walk:
         try:
             data = msgspec.msgpack.decode(encoded, type=list[bytes])
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise self._framing_fault(height, first_index, encoded, str(error)) from error
+            raise self._faults.framing_fault(height, first_index, encoded, str(error)) from error
         if not data or msgspec.msgpack.encode(data) != encoded:
-            raise self._framing_fault(height, first_index, encoded, "is not canonical")
+            raise self._faults.framing_fault(height, first_index, encoded, "is not canonical")
         leaves: list[StoredLeaf] = []
         for position, leaf_bytes in enumerate(data):
             index = first_index + position
             try:
                 leaf = decode_leaf(leaf_bytes)
             except MalformedLeafError as error:
-                raise self._leaf_fault(height, index, leaf_bytes, str(error)) from error
+                raise self._faults.leaf_fault(height, index, leaf_bytes, str(error)) from error
             if leaf.height != height or isinstance(leaf, SealLeaf) != (position == len(data) - 1):
                 reason = "is of another height, or a seal in the wrong place"
-                raise self._leaf_fault(height, index, leaf_bytes, reason)
+                raise self._faults.leaf_fault(height, index, leaf_bytes, reason)
             leaves.append(leaf)
         return data, leaves
 
@@ -203,7 +205,7 @@ class Walk:
             try:
                 transaction = decode_leaf_transaction(leaf.body, leaf.signature)
             except MalformedTransactionError as error:
-                raise self._leaf_fault(height, index, data[position], str(error)) from error
+                raise self._faults.leaf_fault(height, index, data[position], str(error)) from error
             if verified:
                 key, signed = transaction.body.key, transaction.signed_bytes
                 self._signatures.add(index, key, signed, leaf.signature)
@@ -236,12 +238,12 @@ class Walk:
         try:
             certificate = parse_certificate(note.decode())
         except (CertificateError, UnicodeDecodeError) as error:
-            raise self._note_fault(f"certificate: {error}", frontier, note, place) from error
+            raise self._faults.note_fault(f"certificate: {error}", frontier, note, place) from error
         tree = certificate.checkpoint
         if (tree.size, tree.root) != (frontier.size, frontier.root()):
-            raise self._note_fault("certifies another tree", frontier, note, place)
+            raise self._faults.note_fault("certifies another tree", frontier, note, place)
         if certificate.origin_signature is None:
-            raise self._note_fault("certificate was never published", frontier, note, place)
+            raise self._faults.note_fault("certificate was never published", frontier, note, place)
         if height >= self._from_height:
             count = len(certificate.cosignatures) + 1
             self._signatures.add_certificate(frontier.size - 1, note.decode(), count)
@@ -289,11 +291,6 @@ class Walk:
                 "tiles beyond the tree", LEDGER, table="tiles", column="number", height=head.height
             )
 
-    def _stored_hash(self, index: int) -> bytes:
-        number, place = divmod(index, TILE_WIDTH)
-        tile = read_tile(self._ledger, 0, number) or b""
-        return tile[place * HASH_BYTES : (place + 1) * HASH_BYTES]
-
     # --- Telling what is wrong -------------------------------------------------------------------
 
     def _raise_earlier(self, error: AuditError | None) -> None:
@@ -314,107 +311,9 @@ class Walk:
         if false.reason.startswith("certificate"):
             place: dict[str, str | int] = {"row": f"height={height}", "height": height}
             tree = None if height != self.walked.head.height else self._tiles.frontier
-            return self._note_fault(false.reason, tree, note, place)
+            return self._faults.note_fault(false.reason, tree, note, place)
         data = msgspec.msgpack.decode(encoded, type=list[bytes])[false.place - first_index]
-        return self._leaf_fault(height, false.place, data, false.reason)
-
-    def _note_fault(
-        self, reason: str, frontier: Frontier | None, note: bytes, place: dict[str, str | int]
-    ) -> AuditError:
-        def is_true(changed: bytes) -> bool:
-            try:
-                certificate: Certificate = parse_certificate(changed.decode())
-                tree = certificate.checkpoint
-                if frontier is not None and tree.root != frontier.root():
-                    return False
-                certificate.verify(self._voters)
-            except (CertificateError, UnicodeDecodeError):
-                return False
-            return True
-
-        offset, bit = fallen_bit(note, is_true) or (None, None)
-        return fail(
-            reason, LEDGER, table="certificates", **place, column="note", offset=offset, bit=bit
-        )
-
-    def _leaf_fault(self, height: int, index: int, data: bytes, reason: str) -> AuditError:
-        stored = self._stored_hash(index)
-        offset, bit = fallen_bit(data, lambda changed: leaf_hash(changed) == stored) or (None, None)
-        return fail(
-            f"leaf {index}: {reason}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            leaf=index,
-            offset=offset,
-            bit=bit,
-        )
-
-    def _framing_fault(
-        self, height: int, first_index: int, encoded: bytes, reason: str
-    ) -> AuditError:
-        def is_true(changed: bytes) -> bool:
-            try:
-                leaves = msgspec.msgpack.decode(changed, type=list[bytes])
-            except (msgspec.MsgspecError, RecursionError):
-                return False
-            if not leaves or len(leaves) > len(encoded):
-                return False
-            return all(
-                leaf_hash(leaf) == self._stored_hash(first_index + position)
-                for position, leaf in enumerate(leaves)
-            )
-
-        short = len(encoded) <= _FRAMING_BYTES_MAX
-        offset, bit = (fallen_bit(encoded, is_true) if short else None) or (None, None)
-        return fail(
-            f"the list of leaves cannot be read: {reason}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            offset=offset,
-            bit=bit,
-        )
-
-    def _other_leaf(
-        self,
-        height: int,
-        first_index: int,
-        data: Sequence[bytes],
-        made: Sequence[bytes],
-        skipped: Sequence[tuple[bytes, Code]],
-    ) -> AuditError:
-        position = next(
-            (n for n, (a, b) in enumerate(zip(data, made, strict=False)) if a != b),
-            min(len(data), len(made)) - 1,
-        )
-        index = first_index + position
-        if skipped:
-            _, code = skipped[0]
-            reason = f"done again it leaves no leaf: {code.name}"
-            return self._leaf_fault(height, index, data[position], reason)
-        stored, true = decode_leaf(data[position]), decode_leaf(made[position])
-        names = [
-            name
-            for name in stored.__struct_fields__
-            if getattr(stored, name) != getattr(true, name, None)
-        ]
-        offset, bit = first_difference(data[position], made[position])
-        return fail(
-            f"leaf {index}: done again, it has another {' and '.join(names) or 'encoding'}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            leaf=index,
-            offset=offset,
-            bit=bit,
-        )
+        return self._faults.leaf_fault(height, false.place, data, false.reason)
 
     def _height_of(self, index: int) -> int:
         (height,) = self._ledger.execute(
