@@ -19,7 +19,7 @@ import msgspec
 from consensus.ports import Recovered
 from consensus.stores.marker import Promises
 from consensus.stores.sqlite import SCHEMA as RAFT_SCHEMA
-from node.audit import indexed, log, promises, stored
+from node.audit import indexed, local_files, log, stored
 from node.audit.faults import AuditError, Fault, fail
 from node.audit.folder import (
     HEADS,
@@ -183,7 +183,7 @@ class Audit:
             return None  # a copy of a ledger alone
         for attempt in range(_MARKER_READS):
             try:
-                self._promises, memory = promises.check_marker(folder.marker, self._me)
+                self._promises, memory = local_files.check_marker(folder.marker, self._me)
             except AuditError:
                 if not folder.running or attempt == _MARKER_READS - 1:
                     raise
@@ -259,15 +259,15 @@ class Audit:
         outcome.state_rows = stored.check_state(ledger, walked)
         outcome.invoices = stored.check_invoices(walked)
         stored.check_strays(ledger, walked)
-        promises.check_position(position, head)
+        local_files.check_position(position, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)
         stored.check_resumptions(ledger, self._voters)
-        promises.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))
+        local_files.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))
         if OUTBOX in folder.databases:
             outbox = folder.databases[OUTBOX]
-            outcome.promised = promises.check_outbox(outbox, self._voters.network_id)
+            outcome.promised = local_files.check_outbox(outbox, self._voters.network_id)
         if WALLET in folder.databases:
-            outcome.wallet_keys = promises.check_wallet(folder.databases[WALLET])
+            outcome.wallet_keys = local_files.check_wallet(folder.databases[WALLET])
         if self._index is not None:
             self._progress("index", 0, 0)
             outcome.index_height = self._index.result()

@@ -30,8 +30,8 @@ from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.operations import ByKey
 from node.ledger.transaction import MalformedTransactionError, decode_leaf_transaction
+from node.storage.block_builder import BlockBuilder
 from node.storage.ledger_rows import Head, read_tile
-from node.storage.making import BlockMaker
 
 _BLOCKS = (
     "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b"
@@ -84,7 +84,7 @@ class Walk:
         self._signatures = signatures
         self._from_height = from_height
         self._progress = progress
-        self._maker = BlockMaker(genesis, voters.hash)
+        self._builder = BlockBuilder(genesis, voters.hash)
         self._tiles = TileBuilder()
         self._partial: dict[int, Tile] = {}
         self._full_tiles = 0
@@ -153,7 +153,7 @@ class Walk:
             )
         checked = self._check(height, first_index, data, leaves)
         try:
-            made = self._maker.make(self._read, head, seal.time_ms, checked, seal.origin)
+            made = self._builder.build(self._read, head, seal.time_ms, checked, seal.origin)
         except Exception as error:
             reason = f"cannot be done again: {type(error).__name__}: {error}"
             raise self._faults.leaf_fault(height, last, data[-1], reason) from error

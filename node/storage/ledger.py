@@ -28,6 +28,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.stored import UnreadableStateError
 from node.ledger.transaction import Transaction
+from node.storage.block_builder import BlockBuilder, BuiltBlock
 from node.storage.checking import check_block, check_leaves
 from node.storage.damage import is_full, telling
 from node.storage.database import Database, open_writer
@@ -49,7 +50,6 @@ from node.storage.ledger_values import (
     NotReproducedError,
     WrongNetworkError,
 )
-from node.storage.making import BlockMaker, MadeBlock
 from node.storage.state_rows import prefetch, write_rows
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Ledger:
         self._database = database
         self._genesis = genesis
         self._network_id = genesis.network_id
-        self._maker = BlockMaker(genesis, voters_hash)
+        self._builder = BlockBuilder(genesis, voters_hash)
         self._verified = verified
         self._tiles = TileBuilder()
         self.head = Head(0, 0, 0, Frontier().encode(), b"", 0)
@@ -299,7 +299,7 @@ class Ledger:
         time_ms = max(block.time_ms, self.head.time_ms)
         checked = check_block(block, self._verified)
         connection.execute("BEGIN IMMEDIATE")
-        made = self._maker.make(
+        made = self._builder.build(
             partial(prefetch, connection), self.head, time_ms, checked, entry.origin
         )
         applied = self._write(connection, made, entry.index, 0, len(entry.payload))
@@ -315,7 +315,7 @@ class Ledger:
         checked = check_leaves(block)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            made = self._maker.make(
+            made = self._builder.build(
                 partial(prefetch, connection), head, seal.time_ms, checked, seal.origin
             )
             if made.leaves != block.leaves:
@@ -335,7 +335,7 @@ class Ledger:
     def _write(
         self,
         connection: sqlite3.Connection,
-        made: MadeBlock,
+        made: BuiltBlock,
         raft_index: int,
         adopting: int,
         payload_bytes: int,

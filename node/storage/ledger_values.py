@@ -10,7 +10,7 @@ from node.chain.leaf import Origin
 from node.chain.merkle import Frontier
 from node.ledger.codes import Code, Table
 from node.ledger.execution import RuleFault
-from node.storage.making import AppliedTransaction
+from node.storage.block_builder import AppliedTransaction
 
 
 class LedgerError(RuntimeError):

@@ -12,7 +12,7 @@ import sys
 TIMEOUT_S = 60.0
 
 
-class ApartError(RuntimeError):
+class WorkerProcessError(RuntimeError):
     """The process failed, or took too long; says why."""
 
     def __init__(self, reason: str, code: int | None = None, answer: bytes = b"") -> None:
@@ -23,11 +23,11 @@ class ApartError(RuntimeError):
         """What it wrote all the same."""
 
 
-async def run_apart(module: str, job: bytes, *arguments: str) -> bytes:
+async def run_in_worker(module: str, job: bytes, *arguments: str) -> bytes:
     """Run `python -m module arguments`, with the job on standard input; what it answered.
 
     Raises:
-        ApartError: it ended with another exit code than 0, or not within `TIMEOUT_S`.
+        WorkerProcessError: it ended with another exit code than 0, or not within `TIMEOUT_S`.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", module, *arguments),
@@ -39,7 +39,7 @@ async def run_apart(module: str, job: bytes, *arguments: str) -> bytes:
         async with asyncio.timeout(TIMEOUT_S):
             answer, errors = await process.communicate(job)
     except TimeoutError as error:
-        raise ApartError(f"not done within {TIMEOUT_S:.0f} s") from error
+        raise WorkerProcessError(f"not done within {TIMEOUT_S:.0f} s") from error
     finally:
         if process.returncode is None:
             process.kill()
@@ -47,5 +47,5 @@ async def run_apart(module: str, job: bytes, *arguments: str) -> bytes:
     code = process.returncode
     if code != 0:
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ApartError(last or f"the process ended with {code}", code, answer)
+        raise WorkerProcessError(last or f"the process ended with {code}", code, answer)
     return answer

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from node.command import main
-from node.storage.making import BlockMaker
+from node.storage.block_builder import BlockBuilder
 
 
 def plant(patch: pytest.MonkeyPatch, height: int) -> None:
     """Let the block of this height come out wrong."""
-    right = BlockMaker.make
+    right = BlockBuilder.build
 
-    def make(self: Any, *args: Any) -> Any:
+    def build(self: Any, *args: Any) -> Any:
         made = right(self, *args)
         if made.context.height == height:
             made.leaves[-1] += b"\0"
         return made
 
-    patch.setattr(BlockMaker, "make", make)
+    patch.setattr(BlockBuilder, "build", build)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from node.domains.invoices.importing.table_worker import (
     UnreadableTableError,
     read_table,
 )
-from node.system.worker_process import ApartError
+from node.system.worker_process import WorkerProcessError
 
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -42,7 +42,7 @@ async def read_table_file(api: Api, request: web.Request) -> web.Response:
             plan = await workers.do(request, read_table(content, kind, encoding))
     except UnreadableTableError as error:
         raise ApiError(422, "INVALID_FIELDS", str(error)) from error
-    except ApartError as error:
+    except WorkerProcessError as error:
         raise ApiError(500, "INTERNAL", f"the table was not read: {error}") from error
     return web.Response(body=plan, content_type="application/json")
 

@@ -13,7 +13,7 @@ import msgspec
 
 from node.domains.invoices.documents.face import Face
 from node.domains.invoices.documents.wording import Language
-from node.system.worker_process import run_apart
+from node.system.worker_process import run_in_worker
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -25,9 +25,9 @@ async def print_pdf(face: Face, language: Language) -> bytes:
     """The PDF of a face.
 
     Raises:
-        ApartError: the process ended without one.
+        WorkerProcessError: the process ended without one.
     """
-    return await run_apart(
+    return await run_in_worker(
         "node.domains.invoices.documents.pdf_worker", msgspec.json.encode(_Job(face, language))
     )
 

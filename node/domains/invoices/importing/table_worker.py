@@ -23,7 +23,7 @@ from node.domains.invoices.importing.plan import (
     Refusal,
     encode_json,
 )
-from node.system.worker_process import ApartError, run_apart
+from node.system.worker_process import WorkerProcessError, run_in_worker
 
 Kind = Literal["csv", "xlsx"]
 Encoding = Literal["utf-8", "gb18030"]
@@ -84,13 +84,13 @@ async def read_table(content: bytes, kind: Kind, encoding: Encoding) -> bytes:
 
     Raises:
         UnreadableTableError: the file is no such table.
-        ApartError: the process ended without an answer.
+        WorkerProcessError: the process ended without an answer.
     """
     try:
-        return await run_apart(
+        return await run_in_worker(
             "node.domains.invoices.importing.table_worker", content, kind, encoding
         )
-    except ApartError as error:
+    except WorkerProcessError as error:
         if error.code == _UNREADABLE:
             raise UnreadableTableError(error.answer.decode("utf-8", "replace")) from error
         raise

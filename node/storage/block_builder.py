@@ -41,7 +41,7 @@ class AppliedTransaction(msgspec.Struct, frozen=True, gc=False):
     body: TransactionBody
 
 
-class MadeBlock(msgspec.Struct):
+class BuiltBlock(msgspec.Struct):
     """What a block comes to."""
 
     context: BlockContext
@@ -86,7 +86,7 @@ class MadeBlock(msgspec.Struct):
                 self.blobs.extend(result.blobs)
 
 
-class BlockMaker:
+class BlockBuilder:
     """Makes the blocks of one network."""
 
     def __init__(self, genesis: Genesis, voters_hash: bytes) -> None:
@@ -95,14 +95,14 @@ class BlockMaker:
         self._voters_hash = voters_hash
         self._rulebook = rulebook_of(genesis.domains)
 
-    def make(
+    def build(
         self,
         read: Read,
         head: Head,
         time_ms: int,
         checked: Sequence[CheckedTransaction],
         origin: Origin,
-    ) -> MadeBlock:
+    ) -> BuiltBlock:
         """Run the rules on a state; changes nothing.
 
         Args:
@@ -123,7 +123,7 @@ class BlockMaker:
         rulebook = self._rulebook
         outcome = execute_block(read(checked, context, rulebook), context, checked, rulebook)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
-        made = MadeBlock(
+        made = BuiltBlock(
             context,
             head.tree_size,
             digest,
