@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from consensus.codec import decode_entry
     from consensus.config import RaftConfig
     from consensus.core.status import FollowerStatus, RaftStatus
     from consensus.driver.node import RaftNode
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from consensus.stores.sqlite_file import StoreFailedError, WrongFileError
     from consensus.types import (
         Entry,
+        EntryFormat,
         EntryKind,
         HardState,
         LogIndex,
@@ -84,6 +84,7 @@ __all__ = [
     "ConsensusError",
     "DamagedLogError",
     "Entry",
+    "EntryFormat",
     "EntryKind",
     "FollowerStatus",
     "HardState",
@@ -127,13 +128,11 @@ __all__ = [
     "UnknownReason",
     "WindowFullError",
     "WrongFileError",
-    "decode_entry",
     "decode_membership",
     "open_sqlite_store",
 ]
 
 _HOMES = {
-    "codec": "decode_entry",
     "config": "RaftConfig",
     "driver.node": "RaftNode",
     "errors": "ConfigError ConsensusError MembershipError NotLeaderError PayloadTooLargeError"
@@ -150,7 +149,7 @@ _HOMES = {
     "stores.sqlite": "SqliteStore open_sqlite_store",
     "stores.sqlite_file": "StoreFailedError WrongFileError",
     "core.status": "FollowerStatus RaftStatus",
-    "types": "Entry EntryKind HardState LogIndex NodeId Rng Role Term",
+    "types": "Entry EntryFormat EntryKind HardState LogIndex NodeId Rng Role Term",
 }
 """The imports above, for the interpreter; a test compares the two."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

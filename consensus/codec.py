@@ -35,7 +35,7 @@ from consensus.messages import (
     VoteResponse,
 )
 from consensus.snapshot import AnyIndex, AnyTerm, Hash
-from consensus.types import Entry, EntryKind, NodeId
+from consensus.types import EntryKind, NodeId
 
 _ENTRIES_MAX = 65_536
 """Bounds the list before its members are looked at; `message_entries_max` is the real limit."""
@@ -67,9 +67,6 @@ _WireMessage: TypeAlias = (
     | TermResponse
 )
 _decoder: msgspec.msgpack.Decoder[_WireMessage] = msgspec.msgpack.Decoder(_WireMessage)
-_entry_decoder = msgspec.msgpack.Decoder(Entry)
-_SEVEN_FIELDS = b"\x97"
-"""Else a peer could supply the fields that follow from the others."""
 
 
 def encode(message: Message) -> bytes:
@@ -104,6 +101,7 @@ def decode(data: bytes, sender: NodeId, config: RaftConfig) -> Message:
             return message
         if len(message.entries) > config.message_entries_max:
             raise ProtocolError(f"an append of {len(message.entries)} entries")
+        decode_entry = config.entries.decode
         entries = tuple([decode_entry(bytes(raw)) for raw in message.entries])
     except (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeError) as error:
         raise ProtocolError(f"not a message: {error}") from error
@@ -117,19 +115,6 @@ def decode(data: bytes, sender: NodeId, config: RaftConfig) -> Message:
     )
     _check_entries(append, sender, config)
     return append
-
-
-def decode_entry(data: bytes) -> Entry:
-    """The entry in `data`, which it keeps as its encoding.
-
-    Raises:
-        msgspec.MsgspecError: when the bytes are no entry.
-    """
-    if data[:1] != _SEVEN_FIELDS:
-        raise msgspec.ValidationError("an entry is an array of seven")
-    entry = _entry_decoder.decode(data)
-    msgspec.structs.force_setattr(entry, "encoding", data)
-    return entry
 
 
 def _check_chunk(chunk: SnapshotChunk) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from consensus.errors import ConfigError
 from consensus.membership import MEMBERS_MAX, Membership
 from consensus.messages import CHUNK_BYTES_MAX
-from consensus.types import NodeId
+from consensus.types import ENTRY_FORMAT, EntryFormat, NodeId
 
 MIB = 1_048_576
 PRIORITY_MAX = 8
@@ -23,6 +23,7 @@ SNAPSHOT_OVERHEAD_BYTES = 256 + 3 * 5 * MEMBERS_MAX
 _MAY_BE_ZERO = {
     "node",
     "voters",
+    "entries",
     "priority",
     "liars_max",
     "lease_reads",
@@ -44,6 +45,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     voters: tuple[NodeId, ...]
     """The founding voters, equal on every node: in force until a membership entry says otherwise.
     Empty on a node that joins later and learns from the log who its fellows are."""
+    entries: EntryFormat = ENTRY_FORMAT
+    """What entries are bound to, equal on every member and in each store of theirs."""
     priority: int = 0
     """0 is first choice as leader; for each step above, timeouts are half an `election_ticks`
     longer (at most 8 steps)."""

@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Annotated, NewType, Protocol
+from typing import Annotated, ClassVar, NewType, Protocol
 
 import msgspec
 from typing_extensions import override
@@ -20,7 +20,9 @@ LogIndex = NewType("LogIndex", int)
 """Position in the log, from 1; 0 is the empty log."""
 
 ZERO_HASH = bytes(32)
-_HEADER_TAG = b"piaolian/raft-entry/v1\n"
+ENTRY_TAG = b"raft-entry/v1\n"
+"""Of an embedder that has none of its own."""
+_TAG_BYTES_MAX = 64
 
 
 class EntryKind(IntEnum):
@@ -37,7 +39,12 @@ class EntryKind(IntEnum):
 _sha256 = hashlib.sha256
 _encode = msgspec.msgpack.Encoder().encode
 _set = msgspec.structs.force_setattr
-_HEADER = struct.Struct(">23sQQBI32s32s")
+_SEVEN_FIELDS = b"\x97"
+"""Else a peer could supply the fields that follow from the others."""
+
+
+def _layout(tag: bytes) -> struct.Struct:
+    return struct.Struct(f">{len(tag)}sQQBI32s32s")
 
 
 class Entry(
@@ -65,12 +72,16 @@ class Entry(
     """SHA-256 of the header; the next entry's `prev_hash`. Logs match on it."""
     encoding: bytes = b""
     """See `encoded`."""
+    tag: ClassVar[bytes] = ENTRY_TAG
+    """What is hashed first: see `EntryFormat`."""
+    layout: ClassVar[struct.Struct] = _layout(ENTRY_TAG)
+    """Of the header."""
 
     def __post_init__(self) -> None:
         if not self.hash:
             payload_hash = _sha256(self.payload).digest()
-            header = _HEADER.pack(
-                _HEADER_TAG,
+            header = self.layout.pack(
+                self.tag,
                 self.term,
                 self.index,
                 self.kind,
@@ -90,8 +101,14 @@ class Entry(
     @property
     def header(self) -> bytes:
         """The bytes that name this entry and its place: tag, term, index, kind, leader, hashes."""
-        return header_bytes(
-            self.term, self.index, self.kind, self.leader, self.prev_hash, self.payload_hash
+        return self.layout.pack(
+            self.tag,
+            self.term,
+            self.index,
+            self.kind,
+            self.leader,
+            self.prev_hash,
+            self.payload_hash,
         )
 
     @property
@@ -111,38 +128,80 @@ class Entry(
         return self.encoding
 
 
-def header_bytes(
-    term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes
-) -> bytes:
-    """The header of an entry with these fields: 23 + 8 + 8 + 1 + 4 + 32 + 32 bytes."""
-    return _HEADER.pack(_HEADER_TAG, term, index, kind, leader, prev_hash, payload_hash)
+class EntryFormat:
+    """Entries of one embedder: what is hashed and attested begins with its tag.
+
+    So an entry, or what somebody signed of it, is never taken for one of another program, or of
+    another version of its payloads. All members, and each store of theirs, have the same.
+    """
+
+    def __init__(self, tag: bytes = ENTRY_TAG) -> None:
+        """Bind entries to `tag`.
+
+        Raises:
+            ValueError: when it is empty or longer than 64 bytes.
+        """
+        if not 0 < len(tag) <= _TAG_BYTES_MAX:
+            raise ValueError("a tag has 1 to 64 bytes")
+        self.tag = tag
+        self._layout = _layout(tag)
+        self.entry_type = Entry
+        """What its entries are made of."""
+        if tag != ENTRY_TAG:
+            own: dict[str, object] = {"tag": tag, "layout": self._layout}
+            made = msgspec.defstruct("Entry", [], bases=(Entry,), namespace=own)
+            assert issubclass(made, Entry)
+            self.entry_type = made
+        self._decoder = msgspec.msgpack.Decoder(self.entry_type)
+
+    def header(
+        self, term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes
+    ) -> bytes:
+        """The header of an entry with these fields: tag, 8 + 8 + 1 + 4 + 32 + 32 bytes."""
+        return self._layout.pack(self.tag, term, index, kind, leader, prev_hash, payload_hash)
+
+    def make(
+        self,
+        term: Term,
+        index: LogIndex,
+        kind: EntryKind,
+        leader: NodeId,
+        prev_hash: bytes,
+        payload: bytes,
+        attest: Callable[[bytes], bytes],
+    ) -> Entry:
+        """A new entry with attestation, hashes and encoding, made in one go."""
+        payload_hash = _sha256(payload).digest()
+        header = self._layout.pack(self.tag, term, index, kind, leader, prev_hash, payload_hash)
+        attestation = attest(header)
+        return self.entry_type(
+            term,
+            index,
+            kind,
+            leader,
+            prev_hash,
+            payload,
+            attestation,
+            payload_hash,
+            _sha256(header).digest(),
+            _encode((term, index, kind, leader, prev_hash, payload, attestation)),
+        )
+
+    def decode(self, data: bytes) -> Entry:
+        """The entry in `data`, which it keeps as its encoding.
+
+        Raises:
+            msgspec.MsgspecError: when the bytes are no entry.
+        """
+        if data[:1] != _SEVEN_FIELDS:
+            raise msgspec.ValidationError("an entry is an array of seven")
+        entry = self._decoder.decode(data)
+        _set(entry, "encoding", data)
+        return entry
 
 
-def make_entry(
-    term: Term,
-    index: LogIndex,
-    kind: EntryKind,
-    leader: NodeId,
-    prev_hash: bytes,
-    payload: bytes,
-    attest: Callable[[bytes], bytes],
-) -> Entry:
-    """A new entry with attestation, hashes and encoding, made in one go."""
-    payload_hash = _sha256(payload).digest()
-    header = _HEADER.pack(_HEADER_TAG, term, index, kind, leader, prev_hash, payload_hash)
-    attestation = attest(header)
-    return Entry(
-        term,
-        index,
-        kind,
-        leader,
-        prev_hash,
-        payload,
-        attestation,
-        payload_hash,
-        _sha256(header).digest(),
-        _encode((term, index, kind, leader, prev_hash, payload, attestation)),
-    )
+ENTRY_FORMAT = EntryFormat()
+"""Of an embedder that has no tag of its own."""
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):

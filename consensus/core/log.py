@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from consensus.config import ENTRY_OVERHEAD_BYTES
 from consensus.snapshot import BEGINNING, Base
-from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term, make_entry
+from consensus.types import ENTRY_FORMAT, Entry, EntryFormat, EntryKind, LogIndex, NodeId, Term
 
 _HASH = 32
 _EVICTED_AT_ONCE = 1_024
@@ -34,9 +34,14 @@ class RaftLog:
     """Positions of all entries after `base`, and the newest entries themselves."""
 
     def __init__(
-        self, positions: Sequence[tuple[Term, bytes]], tail_bytes_max: int, base: Base = BEGINNING
+        self,
+        positions: Sequence[tuple[Term, bytes]],
+        tail_bytes_max: int,
+        base: Base = BEGINNING,
+        entries: EntryFormat = ENTRY_FORMAT,
     ) -> None:
         self.base = base
+        self._make = entries.make
         self._terms = array("Q", [term for term, _ in positions])
         self._hashes = bytearray().join([entry_hash for _, entry_hash in positions])
         self._ends = array("Q", bytes(8 * (len(positions) + 1)))
@@ -181,7 +186,7 @@ class RaftLog:
         attest: Callable[[bytes], bytes],
     ) -> Entry:
         """Chain, attest and append a new entry of this node."""
-        entry = make_entry(
+        entry = self._make(
             term, LogIndex(self.last_index + 1), kind, leader, self.last_hash, payload, attest
         )
         self.append(entry)

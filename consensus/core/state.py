@@ -78,7 +78,7 @@ class MemberState:
         base = recovered.base
         self.config = config
         self.authority = authority
-        self.log = RaftLog(recovered.positions, config.tail_bytes_max, base)
+        self.log = RaftLog(recovered.positions, config.tail_bytes_max, base, config.entries)
         self.memberships = MembershipHistory(
             config.founding if base.membership is None else base.membership, recovered.memberships
         )

@@ -17,9 +17,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from consensus.codec import decode_entry
 from consensus.errors import ConsensusError
-from consensus.types import Entry, EntryKind, Term
+from consensus.types import Entry, EntryFormat, EntryKind, Term
 
 FRAME_BYTES_MAX = 1_048_576
 """A batch is split here, so that a read of a few entries stays small."""
@@ -108,7 +107,7 @@ class Frame:
         ]
         return terms == sorted(terms) and sum(self._sizes) == data_bytes
 
-    def entries(self, data: bytes, first: int, last: int) -> Iterator[Entry]:
+    def entries(self, data: bytes, first: int, last: int, entries: EntryFormat) -> Iterator[Entry]:
         """The entries first..last, checked.
 
         Raises:
@@ -122,7 +121,7 @@ class Frame:
             if zlib.crc32(record) != self._crcs[place]:
                 raise DamagedLogError(index, "fails its checksum")
             try:
-                entry = decode_entry(record)
+                entry = entries.decode(record)
             except msgspec.MsgspecError as error:
                 raise DamagedLogError(index, f"cannot be decoded: {error}") from error
             if (entry.index, entry.term, entry.prev_hash) != (index, self._terms[place], prev_hash):

@@ -21,7 +21,7 @@ from consensus.stores.frames import DamagedLogError, Frame
 from consensus.stores.marker import Condition, Promises
 from consensus.stores.recovery import Found, reconcile
 from consensus.stores.sqlite import BASE, HARD_STATE, REPLACED, SCRUB, decode_fact
-from consensus.types import Entry, HardState, LogIndex
+from consensus.types import Entry, EntryFormat, HardState, LogIndex
 
 _FACTS: dict[str, type] = {HARD_STATE: HardState, BASE: Base, REPLACED: int}
 _READ_BYTES = 4 * 1_048_576
@@ -54,7 +54,7 @@ class Inspection(msgspec.Struct, frozen=True):
 
 
 def inspect_log(
-    connection: sqlite3.Connection, promises: Promises, condition: Condition
+    connection: sqlite3.Connection, promises: Promises, condition: Condition, entries: EntryFormat
 ) -> Inspection:
     """Check every record by its checksum, and the log against its marker.
 
@@ -63,14 +63,14 @@ def inspect_log(
         sqlite3.DatabaseError: SQLite cannot read the file.
     """
     facts = _inspect_facts(connection)
-    _inspect_frames(connection)
+    _inspect_frames(connection, entries)
     for table in ("snapshots", "chunks"):
         (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - one of two names
         if rows:
             raise DamagedRecordError(table, "", "a node keeps no snapshots here")
     base = facts.get(BASE, BEGINNING)
     assert isinstance(base, Base)
-    scan = sqlite_log.scan(connection, base, 0)
+    scan = sqlite_log.scan(connection, base, 0, entries)
     hard_state = facts.get(HARD_STATE)
     assert hard_state is None or isinstance(hard_state, HardState)
     found = Found(
@@ -87,7 +87,9 @@ def inspect_log(
     return Inspection(recovered, reconcile(found, trusted, condition).suspect)
 
 
-def stored_entries(connection: sqlite3.Connection, recovered: Recovered) -> Iterator[Entry]:
+def stored_entries(
+    connection: sqlite3.Connection, recovered: Recovered, entries: EntryFormat
+) -> Iterator[Entry]:
     """The entries after the base, checked and chained.
 
     Raises:
@@ -97,14 +99,16 @@ def stored_entries(connection: sqlite3.Connection, recovered: Recovered) -> Iter
     last = LogIndex(recovered.base.index + len(recovered.positions))
     while index <= last:
         try:
-            entries = sqlite_log.read(connection, index, last, _READ_BYTES)
+            found = sqlite_log.read(connection, index, last, _READ_BYTES, entries)
         except DamagedLogError as error:
             raise DamagedRecordError("frames", f"entry {error.index}", str(error)) from error
-        yield from entries
-        index = LogIndex(entries[-1].index + 1)
+        yield from found
+        index = LogIndex(found[-1].index + 1)
 
 
-def newest_entries(connection: sqlite3.Connection, count: int, bytes_max: int) -> list[Entry]:
+def newest_entries(
+    connection: sqlite3.Connection, count: int, bytes_max: int, entries: EntryFormat
+) -> list[Entry]:
     """At most so many of the newest entries, oldest first, cut when `bytes_max` is passed.
 
     Raises:
@@ -115,7 +119,7 @@ def newest_entries(connection: sqlite3.Connection, count: int, bytes_max: int) -
     (first,) = connection.execute("SELECT min(first) FROM frames").fetchone()
     if last is None:
         return []
-    return sqlite_log.read(connection, max(first, last - count + 1), last, bytes_max)
+    return sqlite_log.read(connection, max(first, last - count + 1), last, bytes_max, entries)
 
 
 def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
@@ -137,7 +141,7 @@ def _inspect_facts(connection: sqlite3.Connection) -> dict[str, object]:
     return facts
 
 
-def _inspect_frames(connection: sqlite3.Connection) -> None:
+def _inspect_frames(connection: sqlite3.Connection, entries: EntryFormat) -> None:
     for first, last, positions, data in connection.execute(
         "SELECT first, last, positions, data FROM frames ORDER BY first"
     ):
@@ -156,7 +160,7 @@ def _inspect_frames(connection: sqlite3.Connection) -> None:
                 reason = f"raft log entry {index} fails its checksum"
                 raise DamagedRecordError("frames", row, reason, "data", fallen)
         try:
-            for _ in frame.entries(data, first, last):
+            for _ in frame.entries(data, first, last, entries):
                 pass
         except DamagedLogError as error:
             raise DamagedRecordError("frames", row, str(error)) from error

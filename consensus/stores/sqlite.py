@@ -28,7 +28,7 @@ from consensus.stores.recovery import Found, reconcile
 from consensus.stores.sqlite_chunks import SnapshotTables
 from consensus.stores.sqlite_file import SqliteFile, StoreFailedError, WrongFileError
 from consensus.stores.sqlite_snapshots import SqliteSnapshots
-from consensus.types import Entry, HardState, LogIndex
+from consensus.types import ENTRY_FORMAT, Entry, EntryFormat, HardState, LogIndex
 
 __all__ = [
     "DamagedLogError",
@@ -65,11 +65,13 @@ class SqliteStore(SqliteSnapshots):
         file: SqliteFile,
         tables: SnapshotTables,
         marker: Marker,
+        entries: EntryFormat,
         *,
         rejoin: bool,
         own_marker: bool,
     ) -> None:
         super().__init__(file, tables)
+        self._entries = entries
         self._marker = marker
         self._rejoin = rejoin
         self._own_marker = own_marker
@@ -158,7 +160,7 @@ class SqliteStore(SqliteSnapshots):
         hard_state = decode_fact(HARD_STATE, facts.get(HARD_STATE, b""), HardState)
         replaced = decode_fact(REPLACED, facts.get(REPLACED, b""), int)
         verified_bytes = _EVERYTHING if SCRUB in facts else sqlite_log.VERIFIED_BYTES
-        scan = sqlite_log.scan(connection, base or BEGINNING, verified_bytes)
+        scan = sqlite_log.scan(connection, base or BEGINNING, verified_bytes, self._entries)
         if SCRUB in facts and not scan.damaged:
             self._file.transact(connection, lambda c: _drop(c, SCRUB))
         return Found(
@@ -241,7 +243,7 @@ class SqliteStore(SqliteSnapshots):
         if first <= self._base.index:
             return []
         try:
-            return sqlite_log.read(connection, first, last, bytes_max)
+            return sqlite_log.read(connection, first, last, bytes_max, self._entries)
         except DamagedLogError:
             with suppress(sqlite3.Error, StoreFailedError):
                 self._file.transact(connection, lambda c: _put(c, SCRUB, None))
@@ -249,7 +251,11 @@ class SqliteStore(SqliteSnapshots):
 
 
 async def open_sqlite_store(
-    path: Path, marker: Marker | None = None, *, rejoin: bool = False
+    path: Path,
+    marker: Marker | None = None,
+    *,
+    rejoin: bool = False,
+    entries: EntryFormat = ENTRY_FORMAT,
 ) -> SqliteStore:
     """Open the store at `path`, or make it; its folder must exist.
 
@@ -259,6 +265,8 @@ async def open_sqlite_store(
             a file of the store's own, at `path` with `.marker` added.
         rejoin: The node is no new one, but its disk is, or was put back from an older copy: it
             comes back suspect, and does not vote until it has caught up.
+        entries: As in the member's `RaftConfig`. A log that was written with another tag looks
+            damaged.
 
     Raises:
         WrongFileError: when the file holds something else.
@@ -278,7 +286,7 @@ async def open_sqlite_store(
         ):
             raise DamagedLogError(0, f"the file cannot be read: {error}") from error
         raise
-    return SqliteStore(file, tables, chosen, rejoin=rejoin, own_marker=marker is None)
+    return SqliteStore(file, tables, chosen, entries, rejoin=rejoin, own_marker=marker is None)
 
 
 _encoder = msgspec.msgpack.Encoder()

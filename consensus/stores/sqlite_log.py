@@ -15,7 +15,7 @@ import msgspec
 from consensus.membership import Membership, decode_membership
 from consensus.snapshot import Base
 from consensus.stores.frames import DamagedLogError, Frame, encode_frames
-from consensus.types import Entry, EntryKind, LogIndex, Term
+from consensus.types import Entry, EntryFormat, EntryKind, LogIndex, Term
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frames (
@@ -84,13 +84,15 @@ def trim(connection: sqlite3.Connection, base_index: int) -> bool:
     return removed == _TRIMMED_FRAMES
 
 
-def read(connection: sqlite3.Connection, first: int, last: int, bytes_max: int) -> list[Entry]:
+def read(
+    connection: sqlite3.Connection, first: int, last: int, bytes_max: int, entries: EntryFormat
+) -> list[Entry]:
     """Entries first..last, at least one, cut when `bytes_max` is passed.
 
     Raises:
         DamagedLogError: when one of them is missing or not what was written.
     """
-    entries: list[Entry] = []
+    found: list[Entry] = []
     size = 0
     index = first
     with closing(
@@ -106,18 +108,20 @@ def read(connection: sqlite3.Connection, first: int, last: int, bytes_max: int) 
                 raise DamagedLogError(index, "is in a frame that fails its checksum")
             if not frame.first <= index <= frame.last or not isinstance(data, bytes):
                 break
-            for entry in frame.entries(data, index, min(last, frame.last)):
+            for entry in frame.entries(data, index, min(last, frame.last), entries):
                 size += len(entry.encoded)
-                if entries and size > bytes_max:
-                    return entries
-                entries.append(entry)
+                if found and size > bytes_max:
+                    return found
+                found.append(entry)
             index = frame.last + 1
             if index > last:
-                return entries
+                return found
     raise DamagedLogError(index, "is missing")
 
 
-def scan(connection: sqlite3.Connection, base: Base, verified_bytes: int) -> Scan:
+def scan(
+    connection: sqlite3.Connection, base: Base, verified_bytes: int, entries: EntryFormat
+) -> Scan:
     """Read all positions after `base`, and check the newest records, this many bytes of them."""
     found = Scan([], [])
     frames: list[tuple[int, int, int]] = []
@@ -140,12 +144,12 @@ def scan(connection: sqlite3.Connection, base: Base, verified_bytes: int) -> Sca
             memberships += frame.of_kind(EntryKind.MEMBERSHIP, index + 1)
             frames.append((index + 1, last, data_bytes))
         index, term, entry_hash = last, frame.last_term, frame.hash_at(last)
-    damaged_at = _verify(connection, frames, verified_bytes)
+    damaged_at = _verify(connection, frames, verified_bytes, entries)
     for at in memberships:
         if damaged_at is not None and at >= damaged_at:
             break
         try:
-            found.memberships.append((LogIndex(at), _membership(connection, at)))
+            found.memberships.append((LogIndex(at), _membership(connection, at, entries)))
         except DamagedLogError:
             damaged_at = at
     if damaged_at is not None:
@@ -155,7 +159,10 @@ def scan(connection: sqlite3.Connection, base: Base, verified_bytes: int) -> Sca
 
 
 def _verify(
-    connection: sqlite3.Connection, frames: Sequence[tuple[int, int, int]], bytes_max: int
+    connection: sqlite3.Connection,
+    frames: Sequence[tuple[int, int, int]],
+    bytes_max: int,
+    entries: EntryFormat,
 ) -> int | None:
     """Check the newest of these frames; the first index that is damaged."""
     start = len(frames)
@@ -164,14 +171,14 @@ def _verify(
         bytes_max -= frames[start][2]
     try:
         for first, last, data_bytes in frames[start:]:
-            read(connection, first, last, data_bytes)
+            read(connection, first, last, data_bytes, entries)
     except DamagedLogError as error:
         return error.index
     return None
 
 
-def _membership(connection: sqlite3.Connection, index: int) -> Membership:
-    (entry,) = read(connection, index, index, 1)
+def _membership(connection: sqlite3.Connection, index: int, entries: EntryFormat) -> Membership:
+    (entry,) = read(connection, index, index, 1, entries)
     try:
         return decode_membership(entry.payload)
     except ValueError as error:

@@ -25,6 +25,7 @@ from node.chain.leaf import MalformedLeafError, Origin, SealLeaf, TransactionLea
 from node.chain.voters import VoterSet
 from node.ledger.transaction import MalformedTransactionError, decode_transaction
 from node.storage.ledger_rows import Head
+from node.storage.raft_log import ENTRY_FORMAT
 
 # --- The Raft log ----------------------------------------------------------------------------
 
@@ -41,9 +42,9 @@ def check_log(
         AuditError: at the first that is not what was written.
     """
     try:
-        inspection = inspect_log(raft, promises, Condition.OK)
+        inspection = inspect_log(raft, promises, Condition.OK, ENTRY_FORMAT)
         indexes: list[int] = []
-        for entry in stored_entries(raft, inspection.recovered):
+        for entry in stored_entries(raft, inspection.recovered, ENTRY_FORMAT):
             if not verify_attestation(voters, entry.header, entry.attestation):
                 raise fail(
                     f"entry {entry.index}: its leader's signature does not verify",
@@ -92,7 +93,7 @@ def compare_log(
         )
     applied = [index for index in indexes if index <= head.raft_index]
     heights = dict(zip(reversed(applied), range(head.height, 0, -1), strict=False))
-    for entry in stored_entries(raft, recovered):
+    for entry in stored_entries(raft, recovered, ENTRY_FORMAT):
         height = heights.get(entry.index)
         block = _block_of(entry)
         if height is not None and block is not None:

@@ -16,6 +16,7 @@ from node.following.parts import Following
 from node.peers.router import Router
 from node.runtime.files import VoterFiles
 from node.runtime.given import Given
+from node.storage.raft_log import ENTRY_FORMAT
 from node.voting.consensus_access import ConsensusAccess, ConsensusNews
 from node.voting.consensus_adapter import RaftApplier, RaftSender, receipts_secret
 from node.voting.entry_authority import EntryAuthority
@@ -78,6 +79,7 @@ def raft_config(given: Given) -> RaftConfig:
     return RaftConfig(
         node=NodeId(given.identity.number),
         voters=tuple(NodeId(voter.number) for voter in voters.voters),
+        entries=ENTRY_FORMAT,
         liars_max=voters.f,
         snapshot_entries=limits.snapshot_entries,
         snapshot_bytes=limits.snapshot_bytes,

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from consensus.errors import SnapshotError
 from consensus.stores.sqlite import DamagedLogError, SqliteStore, WrongFileError, open_sqlite_store
+from consensus.types import EntryFormat
+from node.chain.entry import HEADER_TAG
 from node.storage.damage import DamagedFileError, opening
 from node.storage.marker import Marker
 
-__all__ = ["DamagedLogError", "SqliteStore", "naming_damage", "open_raft_log"]
+__all__ = ["ENTRY_FORMAT", "DamagedLogError", "SqliteStore", "naming_damage", "open_raft_log"]
+
+ENTRY_FORMAT = EntryFormat(HEADER_TAG)
+"""What a leader attests begins as `node.chain.entry` has it."""
 
 
 async def open_raft_log(path: Path, marker: Marker, *, rejoin: bool = False) -> SqliteStore:
@@ -23,7 +28,7 @@ async def open_raft_log(path: Path, marker: Marker, *, rejoin: bool = False) -> 
         DamagedFileError: the file holds something else; the marker keeps what it promised.
     """
     with naming_damage(path):
-        return await open_sqlite_store(path, marker, rejoin=rejoin)
+        return await open_sqlite_store(path, marker, rejoin=rejoin, entries=ENTRY_FORMAT)
 
 
 @contextmanager

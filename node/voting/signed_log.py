@@ -19,8 +19,9 @@ import structlog
 from consensus.errors import ConsensusError
 from consensus.ports import LogStore
 from consensus.stores.inspection import newest_entries
-from consensus.types import Entry, LogIndex, header_bytes
+from consensus.types import Entry, LogIndex
 from node.chain.evidence import EntryStatement
+from node.storage.raft_log import ENTRY_FORMAT
 
 SALVAGED_MAX = 16
 """Entries looked at in a message that is malformed; it costs its sender the link anyway."""
@@ -45,7 +46,7 @@ def signed_entries(message: bytes) -> list[tuple[EntryStatement, bytes]]:
         for raw in _append_decoder.decode(message)[-1][:SALVAGED_MAX]:
             term, index, kind, leader, prev_hash, payload, attestation = _entry_decoder.decode(raw)
             payload_hash = hashlib.sha256(payload).digest()
-            header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
+            header = ENTRY_FORMAT.header(term, index, kind, leader, prev_hash, payload_hash)
             if len(prev_hash) == len(payload_hash) and len(attestation) == SIGNATURE_BYTES:
                 found.append((EntryStatement(header, attestation), payload))
     except (msgspec.MsgspecError, RecursionError, OverflowError, struct.error):
@@ -76,7 +77,7 @@ def recorded_statements(path: Path) -> list[EntryStatement]:
         return []
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            entries = newest_entries(connection, RECORDED_MAX, OBSERVED_BYTES_MAX)
+            entries = newest_entries(connection, RECORDED_MAX, OBSERVED_BYTES_MAX, ENTRY_FORMAT)
     except (sqlite3.Error, ConsensusError) as error:
         _log.warning("a record of a log cannot be read", file=str(path), reason=str(error))
         return []

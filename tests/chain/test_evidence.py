@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.types import header_bytes
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint
 from node.chain.entry import attest
@@ -37,6 +36,7 @@ from node.chain.judgement import judge
 from node.chain.merkle import leaf_hash
 from node.chain.watch import HEARD_MAX, EvidenceWatch, compare_proofs
 from node.ledger.transaction import encode_wire
+from node.storage.raft_log import ENTRY_FORMAT
 from tests.chain.network import Network, make_genesis, make_leaf, seed
 
 LIAR = 1
@@ -58,7 +58,7 @@ VOTERS = TRUE.voters
 
 def entry(leader: int, term: int, index: int, payload: bytes) -> EntryStatement:
     before = bytes(32) if index == 1 else leaf_hash(b"before")
-    header = header_bytes(term, index, 1, leader, before, leaf_hash(payload))
+    header = ENTRY_FORMAT.header(term, index, 1, leader, before, leaf_hash(payload))
     return attested(leader, header)
 
 
@@ -163,7 +163,7 @@ def refusals() -> list[tuple[str, Evidence]]:
     entry_a, entry_b = entry(LIAR, 4, 9, b"a"), entry(LIAR, 4, 9, b"b")
     root_a, root_b = under(TRUE), under(FALSE)
     leaf_pair, seal_pair = leaves(), seals()
-    other_header = header_bytes(4, 9, 1, 0, bytes(32), leaf_hash(b"a"))
+    other_header = ENTRY_FORMAT.header(4, 9, 1, 0, bytes(32), leaf_hash(b"a"))
 
     def entry_pair(*pair: EntryStatement) -> EntryEvidence:
         return EntryEvidence(*sorted(pair))
@@ -262,7 +262,9 @@ def header(
     before: bytes = BEFORE,
     payload: bytes = SOME,
 ) -> HeaderEvidence:
-    return HeaderEvidence(attested(LIAR, header_bytes(term, index, kind, LIAR, before, payload)))
+    return HeaderEvidence(
+        attested(LIAR, ENTRY_FORMAT.header(term, index, kind, LIAR, before, payload))
+    )
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,9 @@ def _wire(*, bad: bool = False, network: bytes | None = None) -> bytes:
 
 def payload(data: bytes, at: int = 0) -> PayloadEvidence:
     name = hashlib.sha256(data).digest()
-    return PayloadEvidence(attested(LIAR, header_bytes(4, 9, 1, LIAR, BEFORE, name)), data, at)
+    return PayloadEvidence(
+        attested(LIAR, ENTRY_FORMAT.header(4, 9, 1, LIAR, BEFORE, name)), data, at
+    )
 
 
 def block(*wires: bytes, term: int = 4) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.types import Entry, EntryKind, LogIndex, NodeId, Term, header_bytes
+from consensus.types import EntryKind, LogIndex, NodeId, Term
 from node.chain.block import (
     BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
@@ -36,6 +36,7 @@ from node.chain.leaf import (
 from node.chain.voters import VoterSet
 from node.ledger import signing
 from node.ledger.transaction import TRANSACTION_BYTES_MAX
+from node.storage.raft_log import ENTRY_FORMAT
 from tests.chain.network import make_genesis, seed
 
 HASH = st.binary(min_size=32, max_size=32)
@@ -193,7 +194,7 @@ U64 = st.integers(0, 2**64 - 1)
 def test_the_layout_is_that_of_consensus(
     term: int, index: int, kind: int, leader: int, prev_hash: bytes, payload_hash: bytes
 ) -> None:
-    header = header_bytes(term, index, kind, leader, prev_hash, payload_hash)
+    header = ENTRY_FORMAT.header(term, index, kind, leader, prev_hash, payload_hash)
     assert len(header) == HEADER_BYTES
     decoded = decode_header(header)
     assert msgspec.structs.astuple(decoded) == (
@@ -216,7 +217,7 @@ def test_other_bytes_are_no_header(header: bytes) -> None:
 def test_an_attestation_holds_for_one_header_leader_and_network() -> None:
     voters = VoterSet.from_genesis(make_genesis())
     other = VoterSet.from_genesis(make_genesis(name="other"))
-    entry = Entry(
+    entry = ENTRY_FORMAT.entry_type(
         Term(3), LogIndex(7), EntryKind.DATA, NodeId(1), bytes(32), b"payload", attestation=b""
     )
     key = seed("issuer/identity")
@@ -225,7 +226,7 @@ def test_an_attestation_holds_for_one_header_leader_and_network() -> None:
     assert attest(voters.network_id, entry.header, signing.secret_key(key)) == attestation
     assert not verify_attestation(other, entry.header, attestation)
     for leader in (0, 2, 3, 4, 2**32 - 1):
-        moved = header_bytes(3, 7, 1, leader, bytes(32), entry.payload_hash)
+        moved = ENTRY_FORMAT.header(3, 7, 1, leader, bytes(32), entry.payload_hash)
         assert not verify_attestation(voters, moved, attestation)
     for at in range(HEADER_BYTES):
         changed = bytearray(entry.header)

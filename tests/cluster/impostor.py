@@ -21,6 +21,7 @@ from node.chain.voters import Voter
 from node.ledger.signing import secret_key
 from node.peers.messages import Kind
 from node.storage.ledger_reader import LedgerReader
+from node.storage.raft_log import ENTRY_FORMAT
 from node.system.config import split_address
 from p2p.config import P2PConfig
 from p2p.network import PeerNetwork
@@ -119,9 +120,9 @@ class Impostor:
     def entry(self, term: int, index: int, prev_hash: bytes, payload: bytes) -> Entry:
         """An entry that this voter signs as a leader."""
         place = (Term(term), LogIndex(index), EntryKind.DATA, NodeId(self.me.number))
-        header = Entry(*place, prev_hash, payload, b"").header
+        header = ENTRY_FORMAT.entry_type(*place, prev_hash, payload, b"").header
         signature = attest(self._voters.network_id, header, self._identity)
-        return Entry(*place, prev_hash, payload, signature)
+        return ENTRY_FORMAT.entry_type(*place, prev_hash, payload, signature)
 
 
 def end_of_log(cluster: Cluster, name: str) -> tuple[int, int, bytes]:

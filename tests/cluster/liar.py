@@ -53,6 +53,7 @@ from node.peers.messages import (
     encode_control,
 )
 from node.peers.router import RAFT_MESSAGE
+from node.storage.raft_log import ENTRY_FORMAT
 from p2p.gossip import HAVE, ITEMS, WANT, Gossip
 from p2p.types import MESSAGE_BYTES_MAX, Link, PeerId
 from tests.cluster.arrivals import Arrivals
@@ -102,6 +103,7 @@ class Liar(Impostor):
         self.config = RaftConfig(
             node=NodeId(self.me.number),
             voters=tuple(NodeId(v.number) for v in cluster.voters.voters),
+            entries=ENTRY_FORMAT,
         )
         self._heard: deque[Said] = deque(maxlen=HEARD_MAX)
         self._numbers = {

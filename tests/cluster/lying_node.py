@@ -18,6 +18,7 @@ from consensus import codec
 from consensus.types import Entry, EntryKind
 from node.chain.block import Block, decode_block, encode_block
 from node.command import main
+from node.storage.raft_log import ENTRY_FORMAT
 from node.voting.consensus_adapter import RaftSender
 from node.voting.entry_authority import EntryAuthority
 
@@ -46,7 +47,7 @@ class Liar:
         append = codec._decoder.decode(message)
         if to != victim or not isinstance(append, codec._WireAppend):
             return message
-        entries = [self._replace(codec.decode_entry(bytes(raw))) for raw in append.entries]
+        entries = [self._replace(ENTRY_FORMAT.decode(bytes(raw))) for raw in append.entries]
         before = self._false.get(append.prev_index)
         if len(self._false) >= LIES:
             self._file.unlink(missing_ok=True)
@@ -70,7 +71,9 @@ class Liar:
         prev_hash = entry.prev_hash if before is None else before.hash
         place = (entry.term, entry.index, entry.kind, entry.leader, prev_hash, payload)
         assert self._authority is not None
-        false = Entry(*place, self._authority.attest(Entry(*place, b"").header))
+        false = ENTRY_FORMAT.entry_type(
+            *place, self._authority.attest(ENTRY_FORMAT.entry_type(*place, b"").header)
+        )
         self._false[entry.index] = false
         return false
 

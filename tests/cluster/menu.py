@@ -36,6 +36,7 @@ from node.chain.voters import Voter, VoterSet
 from node.peers import messages as gossip
 from node.peers.messages import ControlMessage, Kind, encode_control
 from node.peers.router import RAFT_MESSAGE
+from node.storage.raft_log import ENTRY_FORMAT
 from p2p.gossip import HAVE, HAVE_IDS_MAX, ITEMS, WANT, WANT_IDS_MAX, pack_items
 from p2p.types import Link
 
@@ -179,9 +180,9 @@ class Menu:
     ) -> Entry:
         """An entry that the liar signs as a leader."""
         place = (Term(term), LogIndex(index), kind, NodeId(self.known.me.number))
-        header = Entry(*place, prev_hash, payload, b"").header
+        header = ENTRY_FORMAT.entry_type(*place, prev_hash, payload, b"").header
         signature = attest(self.known.voters.network_id, header, self.known.identity)
-        return Entry(*place, prev_hash, payload, signature)
+        return ENTRY_FORMAT.entry_type(*place, prev_hash, payload, signature)
 
     def payload(self, term: int, time_ms: int = 0) -> bytes:
         """A block, mostly one that honest nodes can apply."""

@@ -40,7 +40,7 @@ from node.peers.messages import (
 )
 from node.peers.router import RAFT_MESSAGE
 from node.storage.marker import Marker
-from node.storage.raft_log import open_raft_log
+from node.storage.raft_log import ENTRY_FORMAT, open_raft_log
 from p2p.types import Link, PeerId
 from tests.chain.network import TIME_S
 from tests.cluster.cluster import Cluster, make_cluster
@@ -73,7 +73,9 @@ class LyingLeader(Impostor):
         self._names = {peer: node for node, peer in self.peers.items()}
         self._numbers = {v.node: NodeId(v.number) for v in self._set.voters}
         self._raft_config = RaftConfig(
-            node=self._numbers[name], voters=tuple(self._numbers.values())
+            node=self._numbers[name],
+            voters=tuple(self._numbers.values()),
+            entries=ENTRY_FORMAT,
         )
         self.log = log
         self.term = log[-1].term
@@ -146,9 +148,9 @@ class LyingLeader(Impostor):
     def entry_after(self, entries: list[Entry], kind: EntryKind, payload: bytes = b"") -> Entry:
         """The next entry of a log, signed as its leader."""
         place = (self.term, LogIndex(len(entries) + 1), kind, NodeId(self.me.number))
-        header = Entry(*place, entries[-1].hash, payload, b"").header
+        header = ENTRY_FORMAT.entry_type(*place, entries[-1].hash, payload, b"").header
         signature = attest(self._set.network_id, header, self._identity)
-        return Entry(*place, entries[-1].hash, payload, signature)
+        return ENTRY_FORMAT.entry_type(*place, entries[-1].hash, payload, signature)
 
     def block(self, time_ms: int) -> bytes:
         """An empty block of this leader."""

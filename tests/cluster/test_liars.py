@@ -39,7 +39,7 @@ from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.ledger_values import AppliedBlock, CommittedEntry
 from node.storage.marker import Marker
-from node.storage.raft_log import open_raft_log
+from node.storage.raft_log import ENTRY_FORMAT, open_raft_log
 from node.system.clock import SystemClock
 from node.voting.cosigner import Cosigner
 from node.voting.entry_authority import EntryAuthority
@@ -209,7 +209,9 @@ def make_entry(payload: bytes, leader: int = LIAR, kind: EntryKind = EntryKind.D
     voters = VoterSet.from_genesis(make_genesis())
     place = (Term(TERM), LogIndex(1), kind, NodeId(leader), ZERO_HASH, payload)
     key = secret_key(seed(f"{voters.voters[leader].node}/identity"))
-    return Entry(*place, attest(voters.network_id, Entry(*place, b"").header, key))
+    return ENTRY_FORMAT.entry_type(
+        *place, attest(voters.network_id, ENTRY_FORMAT.entry_type(*place, b"").header, key)
+    )
 
 
 async def test_two_entries_in_one_place_are_evidence_that_names_the_leader(
@@ -275,7 +277,7 @@ async def test_an_entry_that_its_leader_did_not_sign_is_forged_and_blames_nobody
     peers: list[Peer],
 ) -> None:
     true = make_entry(b"\x93\x01\x02\x90")
-    forged = Entry(
+    forged = ENTRY_FORMAT.entry_type(
         true.term, true.index, true.kind, NodeId(2), true.prev_hash, true.payload, true.attestation
     )
     assert peers[1].authority.admit(NodeId(LIAR), true) is Admission.ACCEPT

@@ -16,6 +16,7 @@ from consensus import (
     Authority,
     Committed,
     Entry,
+    EntryFormat,
     EntryKind,
     HardState,
     LogIndex,
@@ -36,11 +37,11 @@ from consensus import (
     SnapshotStore,
     Term,
     Unknown,
-    decode_entry,
     decode_membership,
 )
 
 ME = NodeId(1)
+FORMAT = EntryFormat(b"words/v1\n")
 
 
 class Log:
@@ -51,7 +52,7 @@ class Log:
         self.records: list[bytes] = []
 
     async def load(self) -> Recovered:
-        entries = [decode_entry(record) for record in self.records]
+        entries = [FORMAT.decode(record) for record in self.records]
         memberships = [
             (entry.index, decode_membership(entry.payload))
             for entry in entries
@@ -70,7 +71,7 @@ class Log:
             self.hard_state = batch.hard_state
 
     async def read(self, first: LogIndex, last: LogIndex, bytes_max: int) -> list[Entry]:
-        return [decode_entry(record) for record in self.records[first - 1 : last]]
+        return [FORMAT.decode(record) for record in self.records[first - 1 : last]]
 
 
 class Nobody:
@@ -141,7 +142,7 @@ async def main() -> None:
     def observe(status: RaftStatus) -> None:
         roles.append(status.role)
 
-    config = RaftConfig(node=ME, voters=(ME,), tick_ms=5)
+    config = RaftConfig(node=ME, entries=FORMAT, voters=(ME,), tick_ms=5)
     node = RaftNode(config, log, sender, capturing, authority, rng, observe, snapshots)
     await node.start()
     while node.status.role is not Role.LEADER:

@@ -52,16 +52,20 @@ class ScriptedAuthority:
         self.conflicting_with.append((held_hash, held, offered))
 
 
-def chain(*terms: int, leader: int = 0, first: Sequence[Entry] = ()) -> list[Entry]:
+def chain(
+    *terms: int,
+    leader: int = 0,
+    first: Sequence[Entry] = (),
+    entry_type: type[Entry] = Entry,
+) -> list[Entry]:
     """A log of entries with these terms, continuing `first`."""
     entries = list(first)
     for term in terms:
         prev = entries[-1].hash if entries else ZERO_HASH
         index = LogIndex(len(entries) + 1)
         payload = b"%d/%d" % (term, index)
-        entries.append(
-            Entry(Term(term), index, EntryKind.DATA, NodeId(leader), prev, payload, b"signed")
-        )
+        place = (Term(term), index, EntryKind.DATA, NodeId(leader))
+        entries.append(entry_type(*place, prev, payload, b"signed"))
     return entries
 
 

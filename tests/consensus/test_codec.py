@@ -33,14 +33,14 @@ from consensus.messages import (
 from consensus.receipts import Receipt
 from consensus.snapshot import Snapshot
 from consensus.types import (
+    ENTRY_FORMAT,
     ZERO_HASH,
     Entry,
+    EntryFormat,
     EntryKind,
     LogIndex,
     NodeId,
     Term,
-    header_bytes,
-    make_entry,
 )
 from tests.consensus.lab import chain
 
@@ -112,35 +112,35 @@ def test_an_entry_keeps_the_bytes_that_it_came_in() -> None:
 
     assert isinstance(decoded, AppendRequest)
     assert [e.encoding for e in decoded.entries] == [e.encoded for e in LOG]
-    assert codec.decode_entry(LOG[0].encoded) == LOG[0]
+    assert ENTRY_FORMAT.decode(LOG[0].encoded) == LOG[0]
 
 
 def test_a_peer_does_not_supply_what_follows_from_an_entry() -> None:
     fields = msgspec.msgpack.decode(LOG[0].encoded)
     for more in ([b"h" * 32], [b"h" * 32, b"h" * 32], [b"h" * 32, b"h" * 32, b"e"]):
         with pytest.raises(msgspec.ValidationError):
-            codec.decode_entry(msgspec.msgpack.encode([*fields, *more]))
+            ENTRY_FORMAT.decode(msgspec.msgpack.encode([*fields, *more]))
 
 
 def test_an_entry_knows_its_hashes() -> None:
-    made = make_entry(
+    made = ENTRY_FORMAT.make(
         Term(2), LogIndex(3), EntryKind.DATA, NodeId(0), LOG[1].hash, LOG[2].payload, lambda _: b"s"
     )
     plain = Entry(
         Term(2), LogIndex(3), EntryKind.DATA, NodeId(0), LOG[1].hash, LOG[2].payload, b"s"
     )
 
-    assert made == plain == codec.decode_entry(made.encoded)
+    assert made == plain == ENTRY_FORMAT.decode(made.encoded)
     assert made != LOG[2]
     assert made.hash == plain.hash == LOG[2].hash == hashlib.sha256(LOG[2].header).digest()
     assert made.payload_hash == plain.payload_hash == hashlib.sha256(LOG[2].payload).digest()
 
 
 def test_the_header_layout_is_fixed() -> None:
-    header = header_bytes(1, 2, 1, 3, b"p" * 32, b"q" * 32)
+    header = ENTRY_FORMAT.header(1, 2, 1, 3, b"p" * 32, b"q" * 32)
 
     assert header == (
-        b"piaolian/raft-entry/v1\n"
+        b"raft-entry/v1\n"
         + (1).to_bytes(8, "big")
         + (2).to_bytes(8, "big")
         + b"\x01"
@@ -148,6 +148,39 @@ def test_the_header_layout_is_fixed() -> None:
         + b"p" * 32
         + b"q" * 32
     )
+
+
+def test_entries_are_bound_to_the_tag_of_their_embedder() -> None:
+    own, other = EntryFormat(b"mine/v1\n"), EntryFormat(b"mine/v2\n")
+    place = (Term(2), LogIndex(1), EntryKind.DATA, NodeId(0), ZERO_HASH, b"payload")
+    signed: list[bytes] = []
+
+    def attest(header: bytes) -> bytes:
+        signed.append(header)
+        return b"s"
+
+    made = own.make(*place, attest)
+    assert signed == [made.header] == [own.header(*place[:5], made.payload_hash)]
+    assert made.header.startswith(b"mine/v1\n")
+    assert made.hash == hashlib.sha256(made.header).digest()
+    assert made == own.entry_type(*place, b"s") == own.decode(made.encoded)
+    assert own.decode(made.encoded).hash == made.hash
+    assert len({each.decode(made.encoded).hash for each in (own, other, ENTRY_FORMAT)}) == 3
+
+
+@pytest.mark.parametrize("tag", [b"", b"x" * 65])
+def test_a_tag_has_one_to_sixty_four_bytes(tag: bytes) -> None:
+    with pytest.raises(ValueError, match="tag"):
+        EntryFormat(tag)
+
+
+def test_an_append_of_another_tag_is_refused() -> None:
+    theirs = msgspec.structs.replace(CONFIG, entries=EntryFormat(b"theirs/v1\n"))
+    message = codec.encode(an_append(LOG))
+
+    assert codec.decode(message, LEADER, CONFIG) == an_append(LOG)
+    with pytest.raises(ProtocolError, match="chained"):
+        codec.decode(message, LEADER, theirs)
 
 
 def remade(entry: Entry, **changes: Any) -> Entry:

@@ -7,7 +7,7 @@ import pytest
 
 from consensus.membership import Membership
 from consensus.stores.frames import FRAME_BYTES_MAX, DamagedLogError, Frame, encode_frames
-from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
+from consensus.types import ENTRY_FORMAT, ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
 from tests.consensus.lab import chain
 
 
@@ -32,7 +32,7 @@ def test_a_frame_is_what_was_put_in(first: int) -> None:
         positions = [(entry.term, entry.hash) for entry in log[start - 1 :]]
         assert frame.positions(start) == positions
         assert frame.hash_at(start) == log[start - 1].hash
-        assert list(frame.entries(data, start, 6)) == log[start - 1 :]
+        assert list(frame.entries(data, start, 6, ENTRY_FORMAT)) == log[start - 1 :]
 
 
 def test_a_cut_frame_is_that_of_fewer_entries() -> None:
@@ -68,7 +68,7 @@ def test_every_flipped_bit_of_the_data_is_noticed_at_its_entry() -> None:
         damaged = bytearray(data)
         damaged[at] ^= 4
         with pytest.raises(DamagedLogError) as error:
-            list(frame.entries(bytes(damaged), 1, 3))
+            list(frame.entries(bytes(damaged), 1, 3, ENTRY_FORMAT))
         assert error.value.index == 1 + sum(at >= end for end in ends)
 
 
@@ -89,7 +89,7 @@ def test_records_with_good_checksums_are_still_not_believed(
     log[1] = replaced(log[1], **liar)
     frame, data = framed(log)
     with pytest.raises(DamagedLogError, match=reason) as error:
-        list(frame.entries(data, 1, 2))
+        list(frame.entries(data, 1, 2, ENTRY_FORMAT))
     assert error.value.index == 2
 
 
@@ -155,6 +155,6 @@ def test_a_large_batch_is_split(sizes: list[int], expected: list[int]) -> None:
     entries = [
         entry
         for first, last, positions, data in frames
-        for entry in Frame(first, last, positions).entries(data, first, last)
+        for entry in Frame(first, last, positions).entries(data, first, last, ENTRY_FORMAT)
     ]
     assert entries == log

@@ -21,6 +21,7 @@ from node.chain.judgement import judge
 from node.following.dissent import STILL_MS, Dissent
 from node.ledger.transaction import encode_wire
 from node.peers.messages import DissentMessage, decode_control, encode_control
+from node.storage.raft_log import ENTRY_FORMAT
 from node.system.clock import SystemClock
 from node.voting.entry_authority import EntryAuthority
 from tests.chain.network import TIME_S, make_leaf, seed
@@ -121,8 +122,10 @@ def make_entry(
 ) -> Entry:
     node = ("bureau", "issuer", "payer", "reimburser")[leader]
     place = (Term(term), LogIndex(index), kind, NodeId(leader), before, payload)
-    header = Entry(*place, b"").header
-    return Entry(*place, attest(found().network_id, header, seed(f"{node}/identity")))
+    header = ENTRY_FORMAT.entry_type(*place, b"").header
+    return ENTRY_FORMAT.entry_type(
+        *place, attest(found().network_id, header, seed(f"{node}/identity"))
+    )
 
 
 def block(number: int, *wires: bytes, term: int = TERM) -> bytes:
@@ -289,7 +292,7 @@ async def test_what_nobody_signed_names_its_sender_as_a_forger_and_convicts_nobo
 ) -> None:
     one, _ = nodes
     true = make_entry(9, block(1))
-    forged = Entry(
+    forged = ENTRY_FORMAT.entry_type(
         true.term, true.index, true.kind, true.leader, true.prev_hash, b"other", true.attestation
     )
     one.authority.offered(NodeId(2), [forged])

@@ -8,7 +8,7 @@ from random import Random  # noqa: TID251 - seeded
 from consensus.membership import Membership
 from consensus.ports import AppendBatch
 from consensus.snapshot import BEGINNING, Base
-from consensus.types import Entry, EntryKind, HardState, LogIndex, NodeId, Term, make_entry
+from consensus.types import ENTRY_FORMAT, Entry, EntryKind, HardState, LogIndex, NodeId, Term
 
 _ME = NodeId(1)
 _MEMBERS = Membership((_ME, NodeId(2), NodeId(3)))
@@ -103,7 +103,9 @@ class History:
         for _ in range(count):
             index = LogIndex(index + 1)
             payload = rng.randbytes(rng.randrange(bytes_max))
-            entry = make_entry(term, index, EntryKind.DATA, _ME, prev_hash, payload, lambda _: b"")
+            entry = ENTRY_FORMAT.make(
+                term, index, EntryKind.DATA, _ME, prev_hash, payload, lambda _: b""
+            )
             entries.append(entry)
             prev_hash = entry.hash
         return entries

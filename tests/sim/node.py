@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from typing_extensions import override
 
+import consensus
 from consensus import codec
 from consensus.config import RaftConfig
 from consensus.core.raft import RaftCore
@@ -35,6 +37,7 @@ from tests.sim.stores import StoreError, Stores
 from tests.sim.violation import ensure
 from tests.sim.world import World
 
+_PACKAGE = Path(consensus.__file__).parent
 _REPAIR_MS = 500
 _NOTICE_MS = 5
 Settled: TypeAlias = Callable[[str, "NodeId | Value"], None]
@@ -494,4 +497,4 @@ class SimNode:
 
 def _is_of_the_node(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
-    return code is not None and "consensus" in code.co_filename
+    return code is not None and Path(code.co_filename).is_relative_to(_PACKAGE)

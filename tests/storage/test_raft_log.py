@@ -10,14 +10,14 @@ from consensus.ports import AppendBatch
 from consensus.types import HardState, LogIndex, NodeId, Term
 from node.storage.damage import DamagedFileError
 from node.storage.marker import Marker, SignedCheckpoint, SigningMemory
-from node.storage.raft_log import open_raft_log
+from node.storage.raft_log import ENTRY_FORMAT, open_raft_log
 from tests.consensus.lab import chain
 
 STATE = HardState(Term(3), NodeId(1))
 
 
 async def test_log_and_signed_checkpoint_are_found_again(tmp_path: Path) -> None:
-    log = chain(1, 1, 3)
+    log = chain(1, 1, 3, entry_type=ENTRY_FORMAT.entry_type)
     signed = SignedCheckpoint(2, 20, bytes(32), b"frontier", b"cosignature", 1_700_000_000)
     marker = Marker.open(tmp_path / "marker")
     store = await open_raft_log(tmp_path / "raft.db", marker)
