@@ -62,6 +62,34 @@ class Share(NamedTuple):
 FOLLOWS_ONLY = Share()
 
 
+class EvidenceParts(NamedTuple):
+    """What finds out who lied."""
+
+    excuses: Excuses
+    keeper: EvidenceKeeper
+    dissent: Dissent
+
+    def attach(self, links: Links) -> None:
+        """Take messages from now on. Resumptions are told before what they may excuse."""
+        self.excuses.attach(links)
+        self.keeper.attach(links)
+        self.dissent.attach(links)
+
+
+class NeighbourParts(NamedTuple):
+    """What asks other nodes, and answers them."""
+
+    states: PeerStates
+    history: HistoryCheck
+    server: BlockServer
+
+    def attach(self, links: Links) -> None:
+        """Take messages from now on."""
+        self.states.attach(links)
+        self.history.attach(links)
+        self.server.attach(links)
+
+
 class Following(NamedTuple):
     """The parts."""
 
@@ -69,25 +97,26 @@ class Following(NamedTuple):
     halt: Halt
     tracker: Tracker
     participants: Participants
-    excuses: Excuses
-    keeper: EvidenceKeeper
-    dissent: Dissent
-    finality: Finality
+    evidence: EvidenceParts
     certificates: Certificates
-    peers: PeerStates
-    history: HistoryCheck
-    server: BlockServer
+    neighbours: NeighbourParts
     indexer: IndexFollower
 
+    @property
+    def finality(self) -> Finality:
+        """The counting of what voters sign."""
+        return self.certificates.finality
+
+    @property
+    def peers(self) -> PeerStates:
+        """Where the other nodes stand."""
+        return self.neighbours.states
+
     def attach(self, links: Links) -> None:
-        """Take messages from now on. Resumptions are told before what they may excuse."""
-        self.excuses.attach(links)
-        self.keeper.attach(links)
-        self.dissent.attach(links)
-        Statements(self.certificates, self.dissent, self.halt).attach(links)
-        self.peers.attach(links)
-        self.history.attach(links)
-        self.server.attach(links)
+        """Take messages from now on."""
+        self.evidence.attach(links)
+        Statements(self.certificates, self.evidence.dissent, self.halt).attach(links)
+        self.neighbours.attach(links)
 
     @property
     def listeners(self) -> tuple[BlockListener, ...]:
@@ -95,19 +124,19 @@ class Following(NamedTuple):
         return (
             self.tracker.on_block,
             self.participants.on_block,
-            self.dissent.on_block,
+            self.evidence.dissent.on_block,
             self.indexer.applied,
         )
 
     def loops(self) -> tuple[Coroutine[object, object, None], ...]:
         """The work that does not wait for anything else to be started."""
         return (
-            self.keeper.keep(),
-            self.keeper.settle(),
+            self.evidence.keeper.keep(),
+            self.evidence.keeper.settle(),
             self.certificates.keep(),
-            self.server.serve(),
-            self.dissent.run(),
-            self.history.run(),
+            self.neighbours.server.serve(),
+            self.evidence.dissent.run(),
+            self.neighbours.history.run(),
         )
 
 
@@ -146,13 +175,8 @@ def build_following(
         halt=halt,
         tracker=tracker,
         participants=Participants(identity.genesis),
-        excuses=excuses,
-        keeper=keeper,
-        dissent=dissent,
-        finality=finality,
+        evidence=EvidenceParts(excuses, keeper, dissent),
         certificates=certificates,
-        peers=peers,
-        history=history,
-        server=BlockServer(links, reader, clock),
+        neighbours=NeighbourParts(peers, history, BlockServer(links, reader, clock)),
         indexer=IndexFollower(query_index, reader, tracker),
     )

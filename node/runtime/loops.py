@@ -32,7 +32,7 @@ async def resume(files: VoterFiles, parts: VoterParts) -> None:
     """Take up where the files end: finality, statements not sent, promises not kept."""
     following, ordering, cosigner = parts.following, parts.ordering, files.cosigner
     ledger, reader, _ = files.books
-    await following.keeper.load()
+    await following.evidence.keeper.load()
     newest = await reader.newest_certificate()
     head = ledger.head
     following.tracker.height = head.height
@@ -49,7 +49,9 @@ async def compare_stored(files: VoterFiles, parts: VoterParts) -> None:
     """Let entries that are stored and not applied be compared with those that come."""
     first = LogIndex(files.books.ledger.head.raft_index + 1)
     last = parts.ordering.raft.status.last_index
-    await observe_stored(files.log_store, first, last, parts.following.keeper.observe_entry)
+    await observe_stored(
+        files.log_store, first, last, parts.following.evidence.keeper.observe_entry
+    )
 
 
 async def retell(parts: VoterParts, record: Path) -> None:
@@ -64,7 +66,7 @@ async def retell(parts: VoterParts, record: Path) -> None:
             break
         await asyncio.sleep(1.0)
     said = await asyncio.to_thread(recorded_statements, record / "raft.db")
-    parts.following.dissent.retell(said)
+    parts.following.evidence.dissent.retell(said)
 
 
 async def beat(parts: VoterParts, disk: DiskRoom) -> None:
@@ -72,7 +74,7 @@ async def beat(parts: VoterParts, disk: DiskRoom) -> None:
     following, ticks = parts.following, 0
     while True:
         await asyncio.sleep(TICK_S)
-        parts.spreading.tick()
+        parts.submission.spreading.tick()
         ticks += 1
         if ticks % STATUS_TICKS == 0:
             following.peers.look(following.tracker.final_height)

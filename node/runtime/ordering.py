@@ -51,8 +51,8 @@ def build_ordering(
         voters,
         given.keys.identity,
         given.clock,
-        following.keeper,
-        following.dissent,
+        following.evidence.keeper,
+        following.evidence.dissent,
         router.allowance.takes_entry,
         lambda number: router.strike_raft(number, FORGED),
     )

@@ -35,19 +35,29 @@ from node.voting.rejoining import Effects, Rejoining
 from node.voting.signed_log import read_signed
 
 
+class SubmissionParts(NamedTuple):
+    """From bytes to transactions that wait, and to those of other nodes."""
+
+    intake: Intake
+    spreading: Spreading
+
+
 class VoterParts(NamedTuple):
     """The parts."""
 
     router: Router
     following: Following
     ordering: Ordering
-    spreading: Spreading
-    intake: Intake
+    submission: SubmissionParts
     rejoining: Rejoining
-    answering: Answering
-    own_status: OwnStatus
     proposer: Proposer
+    own_status: OwnStatus
     signer: Signer
+
+    @property
+    def intake(self) -> Intake:
+        """Where transactions are taken in."""
+        return self.submission.intake
 
 
 def build_parts(given: Given, files: VoterFiles) -> VoterParts:
@@ -80,10 +90,8 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
         router=router,
         following=following,
         ordering=ordering,
-        spreading=spreading,
-        intake=intake,
+        submission=SubmissionParts(intake, spreading),
         rejoining=rejoining,
-        answering=Answering(identity.voters, files.cosigner, following.finality, clock),
         own_status=OwnStatus(router, following.tracker, clock, has_work),
         proposer=Proposer(
             pool,
@@ -97,7 +105,7 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
         ),
         signer=Signer(given.key_file, identity.participant, following.participants, given.keyring),
     )
-    _route(parts)
+    _route(parts, Answering(identity.voters, files.cosigner, following.finality, clock))
     _listen(parts, in_flight, due)
     return parts
 
@@ -121,21 +129,21 @@ def _build_rejoining(
         Effects(
             make_nonce=lambda: given.rng.randbytes(NONCE_BYTES),
             ask=lambda number, nonce: router.send(number, QuestionMessage(nonce)),
-            publish=following.excuses.publish,
+            publish=following.evidence.excuses.publish,
             on_forgotten=ordering.consensus.distrust,
             on_signing=ordering.signing.wake,
         ),
     )
 
 
-def _route(parts: VoterParts) -> None:
+def _route(parts: VoterParts, answering: Answering) -> None:
     """Who takes which message. A peer that comes is told things in this order too."""
     router, following = parts.router, parts.following
     router.on_raft(parts.ordering.consensus.receive)
-    parts.spreading.attach(router, parts.intake)
+    parts.submission.spreading.attach(router, parts.intake)
     parts.own_status.attach(router)
     parts.rejoining.attach(router)
-    parts.answering.attach(router)
+    answering.attach(router)
     following.attach(router)
     parts.ordering.catch_up.attach(router)
 

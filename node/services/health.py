@@ -82,7 +82,7 @@ class NodeHealth:
             outbox=self._intake.promised,
             peers=self._peer_views(),
             pool=PoolView(len(pool), pool.size_bytes),
-            evidence=following.keeper.summary(),
+            evidence=following.evidence.keeper.summary(),
             rule_faults=self._applier.rule_faults,
             signing=self._rejoining.view(),
             clock_offset_ms=round(following.peers.clock_offset_ms),
