@@ -16,7 +16,7 @@ from node.chain.merkle import MalformedFrontierError, decode_frontier, frontier_
 from node.chain.tiles import MissingTileError, TileSubtrees
 from node.chain.voters import Voter
 from node.ledger.codes import Code
-from node.ledger.execution import travelling_blobs
+from node.ledger.execution.execute import travelling_blobs
 from node.ledger.signing import verify
 from node.ledger.transaction import MalformedTransactionError, Transaction, decode_transaction
 from node.storage.ledger_rows import Head, read_tile

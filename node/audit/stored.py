@@ -16,9 +16,9 @@ import msgspec
 from node.audit.faults import AuditError, fail, first_difference
 from node.audit.folder import LEDGER
 from node.audit.walk import Walked
-from node.chain.evidence import EvidenceError, decode_evidence
-from node.chain.excuse import ExcuseError, decode_resumption, verify_resumption
-from node.chain.judgement import judge
+from node.chain.evidence.excuse import ExcuseError, decode_resumption, verify_resumption
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import EvidenceError, decode_evidence
 from node.chain.voters import VoterSet
 from node.ledger.codes import Table
 from node.ledger.invoices.invariant import check_invariant

@@ -25,7 +25,7 @@ from node.chain.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileBuilder
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
 from node.ledger.digest import StateDigest
-from node.ledger.execution import CheckedTransaction, RowChange, named_blobs
+from node.ledger.execution.execute import CheckedTransaction, RowChange, named_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.operations import ByKey

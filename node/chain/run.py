@@ -34,7 +34,7 @@ from node.chain.leaf import (
 from node.chain.merkle import Frontier, leaf_hashes, verify_consistency
 from node.chain.voters import VoterSet
 from node.ledger.codes import Code
-from node.ledger.execution import named_blobs
+from node.ledger.execution.execute import named_blobs
 from node.ledger.transaction import BLOBS_BYTES_MAX, TransactionBody
 from node.ledger.types import Hash
 

@@ -20,8 +20,8 @@ from node.chain.merkle import leaf_hash, verify_inclusion
 from node.chain.proof import MalformedProofError, Proof, parse_proof
 from node.chain.voters import VoterSet
 from node.ledger import signing
-from node.ledger.bykey import decode_operation
 from node.ledger.codes import LEAFLESS_MAX, Code
+from node.ledger.execution.bykey import decode_operation
 from node.ledger.genesis import Genesis
 from node.ledger.invoices.operations import (
     ActForRetired,

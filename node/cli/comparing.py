@@ -1,6 +1,6 @@
 """`piaolian compare`: says whether two sources show one history, and writes evidence if not.
 
-What they prove is `node.chain.compare`, how they are read `node.cli.sources`.
+What they prove is `node.chain.evidence.compare`, how they are read `node.cli.sources`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from node.chain.compare import (
+from node.chain.evidence.compare import (
     Comparison,
     ForgedError,
     Side,
@@ -17,10 +17,10 @@ from node.chain.compare import (
     compare,
     find_excuse,
 )
-from node.chain.evidence import Evidence
-from node.chain.evidence_file import encode_evidence_file
-from node.chain.excuse import contradiction
-from node.chain.judgement import judge
+from node.chain.evidence.excuse import contradiction
+from node.chain.evidence.file import encode_evidence_file
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import Evidence
 from node.chain.tiles import MissingTileError
 from node.chain.voters import VoterSet
 from node.cli.client import NodeUnreachableError, ProblemError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from node.chain.evidence_file import is_evidence_file, verify_evidence_file
+from node.chain.evidence.file import is_evidence_file, verify_evidence_file
 from node.chain.verify import Verdict, verify_proof_file
 from node.cli.errors import OK, REFUSED, REFUSED_TRANSACTION, UsageError
 from node.ledger.codes import Code

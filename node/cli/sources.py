@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from node.chain.certificate import Certificate, CertificateError, open_checkpoint
-from node.chain.compare import Side
-from node.chain.excuse import ExcuseError, Resumption, decode_resumption
+from node.chain.evidence.compare import Side
+from node.chain.evidence.excuse import ExcuseError, Resumption, decode_resumption
 from node.chain.merkle import HASH_BYTES
 from node.chain.proof import PROOF_HEADER, MalformedProofError, parse_proof
 from node.chain.tiles import TILE_WIDTH, TileAddress, TileLookup, TileSubtrees

@@ -14,8 +14,8 @@ from typing import Protocol
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.cosigned import Cosigned
-from node.chain.evidence import RootStatement
-from node.chain.pending_statements import PendingStatements
+from node.chain.evidence.kinds import RootStatement
+from node.chain.evidence.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 
 LATE_MAX = 4_096
@@ -25,7 +25,7 @@ KNOWN_MAX = 16_384
 
 
 class StatementObserver(Protocol):
-    """Whoever compares what voters signed (`node.chain.watch`)."""
+    """Whoever compares what voters signed (`node.chain.evidence.watch`)."""
 
     @property
     def pending(self) -> PendingStatements:

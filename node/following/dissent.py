@@ -20,15 +20,15 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from node.chain.entry import decode_header, verify_attestation
-from node.chain.evidence import (
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     PAYLOAD_BYTES_MAX,
     EntryEvidence,
     EntryStatement,
     EvidenceError,
     PayloadEvidence,
 )
-from node.chain.judgement import judge
-from node.chain.pending_statements import PendingStatements
+from node.chain.evidence.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 from node.following.evidence_keeper import EvidenceKeeper
 from node.ledger.codes import Code

@@ -1,9 +1,10 @@
 """Evidence against liars: noticed, judged, stored, passed on. Owns what this node has found.
 
-Comparing is `node.chain.watch`, statements about sizes that are none of ours are
-`node.chain.pending_statements`; judging is `node.chain.evidence`. Evidence is kept once by its id,
-and only so much against one voter: a liar can make as many lies as it likes. It travels on its own,
-also to a peer that comes later, so a node that saw only one half of a lie still learns of it.
+Comparing is `node.chain.evidence.watch`, statements about sizes that are none of ours are
+`node.chain.evidence.pending_statements`; judging is `node.chain.evidence.judgement`. Evidence is
+kept once by its id, and only so much against one voter: a liar can make as many lies as it likes.
+It travels on its own, also to a peer that comes later, so a node that saw only one half of a lie
+still learns of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import structlog
 
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
-from node.chain.evidence import (
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     EntryStatement,
     Evidence,
     EvidenceError,
@@ -26,10 +28,9 @@ from node.chain.evidence import (
     decode_evidence,
     encode_evidence,
 )
-from node.chain.judgement import judge
-from node.chain.pending_statements import PendingStatement, PendingStatements
+from node.chain.evidence.pending_statements import PendingStatement, PendingStatements
+from node.chain.evidence.watch import EvidenceWatch
 from node.chain.voters import VoterSet
-from node.chain.watch import EvidenceWatch
 from node.following.evidence_views import EvidenceSummary
 from node.following.excuses import Excuses
 from node.following.finality import DivergedError

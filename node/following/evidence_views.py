@@ -14,7 +14,7 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
 
 
 class EvidenceItem(msgspec.Struct, frozen=True):
-    """Stored evidence against one key (see node.chain.evidence)."""
+    """Stored evidence against one key (see node.chain.evidence.kinds)."""
 
     id: bytes
     """32 bytes."""

@@ -1,8 +1,9 @@
 """Resumptions of voters that were led astray: kept, passed on, and what evidence they excuse.
 
-Judging one is `node.chain.excuse`. Whether evidence is excused is read off the own tree, so some of
-it waits until that has grown: it convicts nobody before. Resumptions travel before evidence, and a
-voter publishes its own before it signs anything again, so that no node holds the pair without it.
+Judging one is `node.chain.evidence.excuse`. Whether evidence is excused is read off the own tree,
+so some of it waits until that has grown: it convicts nobody before. Resumptions travel before
+evidence, and a voter publishes its own before it signs anything again, so that no node holds the
+pair without it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from node.chain.certificate import Certificate
-from node.chain.evidence import Evidence
-from node.chain.excuse import (
+from node.chain.evidence.excuse import (
     Excuse,
     ExcuseError,
     Resumption,
@@ -25,6 +25,7 @@ from node.chain.excuse import (
     may_excuse,
     verify_resumption,
 )
+from node.chain.evidence.kinds import Evidence
 from node.chain.voters import VoterSet
 from node.peers.messages import Kind, ResumptionMessage
 from node.peers.ports import Links

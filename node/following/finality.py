@@ -17,7 +17,7 @@ from node.chain.certificate import Certificate, certify
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint
 from node.chain.cosigned import Cosigned
-from node.chain.evidence import RootStatement
+from node.chain.evidence.kinds import RootStatement
 from node.chain.voters import VoterSet
 from node.following.comparing import Comparison, StatementObserver
 

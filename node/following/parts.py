@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import NamedTuple
 
 from node.chain.certificate import Certificate
-from node.chain.evidence import EntryStatement
+from node.chain.evidence.kinds import EntryStatement
 from node.following.applier import BlockListener
 from node.following.blockserver import BlockServer
 from node.following.certificates import Certificates

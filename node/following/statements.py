@@ -6,7 +6,7 @@ shows that this node's own ledger is false halts it instead.
 
 from __future__ import annotations
 
-from node.chain.evidence import RootStatement
+from node.chain.evidence.kinds import RootStatement
 from node.following.certificates import Certificates
 from node.following.dissent import Dissent
 from node.following.finality import DivergedError

@@ -16,8 +16,8 @@ from node.chain.certificate import CERTIFICATE_BYTES_MAX
 from node.chain.checkpoint import COSIGNATURE_BYTES
 from node.chain.cosigned import Cosigned
 from node.chain.entry import HEADER_BYTES
-from node.chain.evidence import EVIDENCE_BYTES_MAX
-from node.chain.excuse import RESUMPTION_BYTES_MAX
+from node.chain.evidence.excuse import RESUMPTION_BYTES_MAX
+from node.chain.evidence.kinds import EVIDENCE_BYTES_MAX
 from node.chain.leaf import LeafIndex
 from node.chain.proof import PATH_HASHES_MAX
 from node.chain.run import RUN_BYTES_MAX, LeafRun
@@ -98,7 +98,7 @@ class EvidenceMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
 
 
 class ResumptionMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A voter that was led astray signs again (`node.chain.excuse`)."""
+    """A voter that was led astray signs again (`node.chain.evidence.excuse`)."""
 
     body: Annotated[bytes, msgspec.Meta(max_length=RESUMPTION_BYTES_MAX)]
 

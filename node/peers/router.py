@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from node.chain.certificate import CertificateError
-from node.chain.evidence import EvidenceError
-from node.chain.excuse import ExcuseError
+from node.chain.evidence.excuse import ExcuseError
+from node.chain.evidence.kinds import EvidenceError
 from node.chain.voters import VoterSet
 from node.peers.allowance import Allowance
 from node.peers.messages import Codec, DishonestError

@@ -13,9 +13,9 @@ from typing import Literal, Protocol
 
 from node.chain.certificate import parse_certificate
 from node.chain.disclosure import Disclosure
-from node.chain.evidence import EvidenceError, decode_evidence
-from node.chain.evidence_file import encode_evidence_file
-from node.chain.judgement import judge
+from node.chain.evidence.file import encode_evidence_file
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import EvidenceError, decode_evidence
 from node.chain.leaf import TransactionLeaf, decode_leaf
 from node.chain.proof import TooMuchDisclosedError, build_proof
 from node.following.evidence_views import EvidenceItem

@@ -181,9 +181,9 @@ class NodeFacade(Protocol):
         ...
 
     async def resumptions(self) -> Sequence[bytes]:
-        """Of voters that were led astray (`node.chain.excuse`), as canonical bytes."""
+        """Of voters that were led astray (`node.chain.evidence.excuse`), as canonical bytes."""
         ...
 
     async def evidence_file(self, identity: bytes) -> str | None:
-        """Stored evidence as a file (`node.chain.evidence_file`); None when there is none."""
+        """Stored evidence as a file (`node.chain.evidence.file`); None when there is none."""
         ...

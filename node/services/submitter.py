@@ -29,8 +29,8 @@ from node.following.outcomes import (
     WriteRefusedError,
 )
 from node.following.parts import Following
-from node.ledger.bykey import by_key_message, encode_operation
 from node.ledger.codes import Code
+from node.ledger.execution.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Terms
 from node.ledger.operations import ByKey, Operation
 from node.ledger.signing import sign

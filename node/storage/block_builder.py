@@ -13,7 +13,7 @@ import msgspec
 from node.chain.leaf import Origin, SealLeaf, TransactionLeaf, encode_leaf
 from node.ledger.codes import Code, Table
 from node.ledger.digest import StateDigest
-from node.ledger.execution import (
+from node.ledger.execution.execute import (
     BlockContext,
     CheckedTransaction,
     Result,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from node.chain.block import Block
 from node.chain.run import CertifiedBlock
 from node.ledger.codes import Code
-from node.ledger.execution import CheckedTransaction, named_blobs
+from node.ledger.execution.execute import CheckedTransaction, named_blobs
 from node.ledger.signing import verify
 from node.ledger.transaction import (
     MalformedTransactionError,

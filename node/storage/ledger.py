@@ -23,7 +23,7 @@ from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
 from node.ledger.codes import Table
 from node.ledger.digest import StateDigest
-from node.ledger.execution import RowChange
+from node.ledger.execution.execute import RowChange
 from node.ledger.genesis import Genesis
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.stored import UnreadableStateError

@@ -17,7 +17,7 @@ from node.chain.merkle import Frontier, consistency_path, frontier_of, inclusion
 from node.chain.run import LeafRun
 from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.codes import Table
-from node.ledger.execution import Scan
+from node.ledger.execution.execute import Scan
 from node.storage.database import Database, open_reader
 from node.storage.ledger_rows import Head, height_of_size, read_blob, read_tile
 from node.storage.runs import read_run

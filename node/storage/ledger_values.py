@@ -9,7 +9,7 @@ import msgspec
 from node.chain.leaf import Origin
 from node.chain.merkle import Frontier
 from node.ledger.codes import Code, Table
-from node.ledger.execution import RuleFault
+from node.ledger.execution.execute import RuleFault
 from node.storage.block_builder import AppliedTransaction
 
 

@@ -17,7 +17,7 @@ from node.chain.merkle import consistency_path
 from node.chain.run import RUN_BYTES, RUN_CERTIFICATES_MAX, RUN_LEAVES_MAX, LeafRun
 from node.chain.tiles import TileSubtrees
 from node.ledger.codes import Code
-from node.ledger.execution import named_blobs
+from node.ledger.execution.execute import named_blobs
 from node.ledger.transaction import TransactionBody
 from node.storage.ledger_rows import read_blob, read_tile
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from node.ledger.codes import Table
-from node.ledger.execution import (
+from node.ledger.execution.execute import (
     BlockContext,
     CheckedTransaction,
     PrefetchedState,

@@ -14,7 +14,7 @@ import msgspec
 
 from node.following.participants import Participants
 from node.ledger.codes import Code
-from node.ledger.execution import travelling_blobs
+from node.ledger.execution.execute import travelling_blobs
 from node.ledger.genesis import Genesis
 from node.ledger.signing import verify
 from node.ledger.transaction import MalformedTransactionError, Transaction, decode_opened, open_wire

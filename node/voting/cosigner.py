@@ -17,7 +17,7 @@ import msgspec
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.cosigned import Cosigned
-from node.chain.excuse import Resumption, sign_resumption
+from node.chain.evidence.excuse import Resumption, sign_resumption
 from node.chain.merkle import Frontier, decode_frontier
 from node.chain.voters import Voter, VoterSet
 from node.ledger.signing import secret_key

@@ -15,7 +15,7 @@ from consensus.ports import Admission as EntryAdmission
 from consensus.types import Entry, EntryKind, NodeId
 from node.chain.block import MalformedBlockError, decode_block
 from node.chain.entry import attest, decode_header, verify_attestation
-from node.chain.evidence import EntryStatement, Evidence
+from node.chain.evidence.kinds import EntryStatement, Evidence
 from node.chain.voters import VoterSet
 from node.following.dissent import find_payload_breach
 from node.ledger.signing import secret_key

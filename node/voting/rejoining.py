@@ -20,7 +20,7 @@ import structlog
 from node.chain.certificate import parse_certificate
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, verify_cosignature
-from node.chain.excuse import Resumption
+from node.chain.evidence.excuse import Resumption
 from node.chain.merkle import Frontier
 from node.chain.voters import VoterSet
 from node.following.finality import Finality

@@ -20,7 +20,7 @@ from consensus.errors import ConsensusError
 from consensus.ports import LogStore
 from consensus.stores.inspection import newest_entries
 from consensus.types import Entry, LogIndex
-from node.chain.evidence import EntryStatement
+from node.chain.evidence.kinds import EntryStatement
 from node.storage.raft_log import ENTRY_FORMAT
 
 SALVAGED_MAX = 16

@@ -6,8 +6,8 @@ import msgspec
 
 from node.following.outcomes import Idempotency, Submission
 from node.ledger.codes import Table
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, UpholdHold
-from node.ledger.invoices.hold_rows import HoldRow, decode_hold, hold_key
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, UpholdHold
+from node.ledger.invoices.holds.rows import HoldRow, decode_hold, hold_key
 from tests.api.fake_node import FakeNode
 
 

@@ -24,14 +24,13 @@ from node.following.outcomes import (
 )
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,
     PublishTaxRates,
 )
-from node.ledger.invoices.operations import RateGroup
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.register_rows import (
     QuotaRow,
     SegmentRow,
     SegmentsRow,
@@ -39,6 +38,7 @@ from node.ledger.invoices.register_rows import (
     quota_key,
     segments_key,
 )
+from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.rows import (
     ClaimRow,
     DiscrepancyKind,

@@ -7,8 +7,8 @@ from msgspec.structs import asdict, replace
 
 from node.ledger.codes import Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
-from node.ledger.invoices.hold_rows import HoldRow, hold_key
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices.holds.rows import HoldRow, hold_key
 from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.membership.terms import MembershipTerms
 from node.ledger.row_codec import encode_row

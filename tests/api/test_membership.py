@@ -7,8 +7,8 @@ import pytest
 
 from node.api.security import Scope as TokenScope
 from node.ledger.codes import Table
-from node.ledger.invoices.bureau_operations import AllotRegion, ResumeIssuing, SuspendIssuing
-from node.ledger.invoices.region_rows import RangeRow, RegionsRow, regions_key
+from node.ledger.invoices.bureau.operations import AllotRegion, ResumeIssuing, SuspendIssuing
+from node.ledger.invoices.bureau.region_rows import RangeRow, RegionsRow, regions_key
 from node.ledger.membership.governance import proposal_id
 from node.ledger.membership.operations import (
     Action,

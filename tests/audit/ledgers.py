@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.ledger.genesis import Genesis
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota
 from node.ledger.operations import Operation
 from node.storage.index import QueryIndex
 from tests.index_parts import INDEX_PARTS

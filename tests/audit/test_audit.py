@@ -21,8 +21,8 @@ from node.audit.state import WalkedState
 from node.audit.stored import check_invoices
 from node.audit.walk import Walked
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.evidence import RootEvidence, RootStatement, encode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import RootEvidence, RootStatement, encode_evidence
 from node.chain.leaf import TransactionLeaf, decode_leaf, encode_leaf
 from node.chain.merkle import leaf_hashes
 from node.chain.tiles import TileBuilder

@@ -13,9 +13,9 @@ import msgspec
 
 from node.chain.checkpoint import cosignature_message, sign_origin
 from node.chain.disclosure import commit, disclose, items_of
-from node.chain.evidence import RootEvidence, RootStatement
-from node.chain.evidence_file import encode_evidence_file
-from node.chain.judgement import judge
+from node.chain.evidence.file import encode_evidence_file
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import RootEvidence, RootStatement
 from node.chain.leaf import encode_leaf
 from node.chain.merkle import leaf_hash
 from node.chain.policy import policy_text

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from node.chain.certificate import Certificate
-from node.chain.compare import (
+from node.chain.evidence.compare import (
     Comparison,
     ForgedError,
     Side,
@@ -17,8 +17,8 @@ from node.chain.compare import (
     compare,
     first_difference,
 )
-from node.chain.evidence import decode_evidence, encode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import decode_evidence, encode_evidence
 from node.chain.merkle import SubtreeLookup, leaf_hashes
 from node.chain.tiles import TileBuilder, TileSubtrees
 from tests.chain.network import Network, make_genesis

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint
 from node.chain.entry import attest
-from node.chain.evidence import (
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     EVIDENCE_BYTES_MAX,
     EntryEvidence,
     EntryStatement,
@@ -32,9 +33,8 @@ from node.chain.evidence import (
     decode_evidence,
     encode_evidence,
 )
-from node.chain.judgement import judge
+from node.chain.evidence.watch import HEARD_MAX, EvidenceWatch, compare_proofs
 from node.chain.merkle import leaf_hash
-from node.chain.watch import HEARD_MAX, EvidenceWatch, compare_proofs
 from node.ledger.transaction import encode_wire
 from node.storage.raft_log import ENTRY_FORMAT
 from tests.chain.network import Network, make_genesis, make_leaf, seed

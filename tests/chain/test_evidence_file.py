@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from node.chain.evidence import (
+from node.chain.evidence.file import (
+    EVIDENCE_FILE_BYTES_MAX,
+    encode_evidence_file,
+    is_evidence_file,
+    parse_evidence_file,
+    verify_evidence_file,
+)
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     Evidence,
     EvidenceError,
     PrefixEvidence,
@@ -12,14 +20,6 @@ from node.chain.evidence import (
     RootEvidence,
     RootStatement,
 )
-from node.chain.evidence_file import (
-    EVIDENCE_FILE_BYTES_MAX,
-    encode_evidence_file,
-    is_evidence_file,
-    parse_evidence_file,
-    verify_evidence_file,
-)
-from node.chain.judgement import judge
 from node.chain.merkle import consistency_path, frontier_of
 from node.chain.tiles import TileSubtrees
 from tests.chain.mutations import mutations

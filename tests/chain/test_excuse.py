@@ -7,19 +7,8 @@ import pytest
 
 from node.chain.certificate import Certificate, Cosignature, certify
 from node.chain.checkpoint import Checkpoint
-from node.chain.compare import Side, compare, find_excuse
-from node.chain.evidence import (
-    Evidence,
-    EvidenceError,
-    LeafEvidence,
-    LeafStatement,
-    PrefixEvidence,
-    PrefixStatement,
-    RootEvidence,
-    RootStatement,
-)
-from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
-from node.chain.excuse import (
+from node.chain.evidence.compare import Side, compare, find_excuse
+from node.chain.evidence.excuse import (
     Excuse,
     ExcuseError,
     Resumption,
@@ -32,7 +21,18 @@ from node.chain.excuse import (
     sign_resumption,
     verify_resumption,
 )
-from node.chain.judgement import judge
+from node.chain.evidence.file import encode_evidence_file, verify_evidence_file
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
+    Evidence,
+    EvidenceError,
+    LeafEvidence,
+    LeafStatement,
+    PrefixEvidence,
+    PrefixStatement,
+    RootEvidence,
+    RootStatement,
+)
 from node.chain.merkle import (
     consistency_path,
     frontier_of,

@@ -52,7 +52,7 @@ class World:
         return [tree for tree in self.signed if self.is_certified(tree)]
 
     def is_excused(self, voter: int, one: str, other: str) -> bool:
-        """`node.chain.excuse`: a base of the larger tree's history, between the two sizes."""
+        """`evidence.excuse`: a base of the larger tree's history, between the two sizes."""
         small, large = sorted((one, other), key=len)
         return any(
             len(small) <= len(base) < len(large) and large.startswith(base)

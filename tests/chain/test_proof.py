@@ -28,8 +28,8 @@ from node.chain.proof import (
     parse_proof,
 )
 from node.chain.verify import verify_proof_file
-from node.ledger.bykey import encode_operation
 from node.ledger.codes import Code
+from node.ledger.execution.bykey import encode_operation
 from node.ledger.invoices.operations import (
     ActForRetired,
     IssueInvoice,

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from node.command import main
-from node.ledger import footprint
 from node.ledger.codes import Code
+from node.ledger.execution import footprint
 from node.ledger.invoices import booking
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.on_invoice import on_invoice

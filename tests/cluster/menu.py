@@ -25,7 +25,7 @@ from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
-from node.chain.evidence import (
+from node.chain.evidence.kinds import (
     EntryEvidence,
     EntryStatement,
     RootEvidence,

@@ -11,8 +11,8 @@ from itertools import count
 
 import pytest
 
-from node.chain.evidence import decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import decode_evidence
 from tests.cluster import lying_node
 from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
 

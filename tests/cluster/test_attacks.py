@@ -29,8 +29,8 @@ from consensus.messages import (
 from consensus.snapshot import Snapshot
 from consensus.types import LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
-from node.chain.evidence import decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import decode_evidence
 from node.peers.messages import CertificateMessage, encode_control
 from node.peers.router import RAFT_MESSAGE
 from node.voting.rejoin_word import FILE as REJOIN

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.ledger.bykey import by_key_message
+from node.ledger.execution.bykey import by_key_message
 from node.ledger.operations import ByKey
 from node.ledger.signing import public_key, secret_key, sign
 from tests.cluster.cluster import Cluster, Member, wait_until

@@ -15,7 +15,7 @@ import pytest
 from consensus.types import EntryKind
 from node.chain.certificate import parse_certificate
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.evidence import (
+from node.chain.evidence.kinds import (
     EntryEvidence,
     EntryStatement,
     Evidence,

@@ -33,7 +33,7 @@ from consensus.messages import (
 )
 from consensus.types import LogIndex, NodeId, Term
 from node.chain.certificate import CertificateError, parse_certificate
-from node.chain.evidence import EvidenceError, decode_evidence
+from node.chain.evidence.kinds import EvidenceError, decode_evidence
 from node.ledger.transaction import MalformedTransactionError, decode_transaction
 from node.peers.messages import (
     CertificateMessage,

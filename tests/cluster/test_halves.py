@@ -12,8 +12,8 @@ from consensus.messages import AppendRequest
 from consensus.types import Entry, LogIndex
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.evidence import decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import decode_evidence
 from node.ledger.signing import secret_key
 from node.peers.messages import StatementMessage, encode_control
 from node.peers.router import RAFT_MESSAGE

@@ -23,8 +23,8 @@ from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.cosigned import Cosigned
 from node.chain.entry import attest
-from node.chain.evidence import EntryStatement, decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import EntryStatement, decode_evidence
 from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf
 from node.chain.voters import VoterSet
 from node.command import main

@@ -23,8 +23,8 @@ from consensus.config import RaftConfig
 from consensus.errors import ProtocolError
 from consensus.messages import Message
 from consensus.types import NodeId
-from node.chain.evidence import decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import decode_evidence
 from node.chain.voters import VoterSet
 from node.following.evidence_keeper import OFFENCES_MAX
 from node.ledger.signing import secret_key

@@ -16,8 +16,8 @@ from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
 from node.chain.block import Block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
-from node.chain.evidence import EntryStatement, RootStatement, decode_evidence
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import EntryStatement, RootStatement, decode_evidence
 from node.following.dissent import STILL_MS, Dissent
 from node.ledger.transaction import encode_wire
 from node.peers.messages import DissentMessage, decode_control, encode_control

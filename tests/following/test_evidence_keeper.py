@@ -14,7 +14,9 @@ import pytest
 from node.chain.certificate import certify
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.cosigned import Cosigned
-from node.chain.evidence import (
+from node.chain.evidence.excuse import ExcuseError, encode_resumption, sign_resumption
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     Evidence,
     PrefixEvidence,
     RootEvidence,
@@ -22,9 +24,7 @@ from node.chain.evidence import (
     decode_evidence,
     encode_evidence,
 )
-from node.chain.excuse import ExcuseError, encode_resumption, sign_resumption
-from node.chain.judgement import judge
-from node.chain.pending_statements import PENDING_MAX
+from node.chain.evidence.pending_statements import PENDING_MAX
 from node.following.evidence_keeper import NEWEST, OFFENCES_MAX, EvidenceKeeper
 from node.following.excuses import RESUMPTIONS_MAX, Excuses
 from node.following.finality import DivergedError, Finality

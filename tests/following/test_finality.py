@@ -10,8 +10,8 @@ import pytest
 from node.chain.certificate import Certificate, CertificateError, certify
 from node.chain.checkpoint import Checkpoint, cosign, verify_cosignature
 from node.chain.cosigned import Cosigned
+from node.chain.evidence.watch import EvidenceWatch
 from node.chain.voters import VoterSet
-from node.chain.watch import EvidenceWatch
 from node.following.finality import AHEAD_MAX, DivergedError, Finality
 from tests.chain.network import make_genesis, seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251 - seeded
 from dataclasses import dataclass
 
-from node.ledger.bykey import by_key_message, encode_operation
+from node.ledger.execution.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Genesis
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.signing import public_key, secret_key, sign

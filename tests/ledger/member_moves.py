@@ -12,16 +12,16 @@ from collections.abc import Callable
 
 from node.ledger.codes import Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotRegion,
     AllotSegment,
     ResumeIssuing,
     SuspendIssuing,
 )
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold
-from node.ledger.invoices.hold_rows import decode_hold, hold_key
-from node.ledger.invoices.region_rows import decode_region
-from node.ledger.invoices.register_rows import decode_allotment
+from node.ledger.invoices.bureau.region_rows import decode_region
+from node.ledger.invoices.bureau.register_rows import decode_allotment
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, LiftHold
+from node.ledger.invoices.holds.rows import decode_hold, hold_key
 from node.ledger.invoices.rows import FormState, InvoiceRow
 from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.membership import operations as ms

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from node.ledger.codes import Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota, PublishExchangeRate
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota, PublishExchangeRate
 from node.ledger.invoices.rows import FormState, InvoiceRow, Response, decode_invoice
 from node.ledger.operations import DirectOperation
 from node.ledger.signing import public_key

@@ -20,12 +20,12 @@ import msgspec
 
 from node.chain.leaf import TransactionLeaf, encode_leaf
 from node.chain.merkle import leaf_hash, parent_hashes
-from node.ledger.blobs import named_blobs
-from node.ledger.bykey import inner_operation
-from node.ledger.execution import CheckedTransaction
-from node.ledger.footprint import footprint
+from node.ledger.execution.blobs import named_blobs
+from node.ledger.execution.bykey import inner_operation
+from node.ledger.execution.execute import CheckedTransaction
+from node.ledger.execution.footprint import footprint
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import PublishExchangeRate, PublishTaxRates
+from node.ledger.invoices.bureau.operations import PublishExchangeRate, PublishTaxRates
 from node.ledger.membership.operations import KeyKind, RotateKey
 from node.ledger.operations import ByKey, DirectOperation
 from node.ledger.rulebook import LAWS, RULEBOOK, tag_of

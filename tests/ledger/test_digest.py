@@ -10,7 +10,7 @@ from blake3 import blake3
 from node.ledger.codes import Table
 from node.ledger.digest import ACCUMULATOR_BYTES, StateDigest, StateDigestError, element
 from node.ledger.genesis_state import genesis_rows
-from node.ledger.invoices.register_rows import decode_tax_rates
+from node.ledger.invoices.bureau.register_rows import decode_tax_rates
 from node.ledger.participants import decode_participant
 from node.ledger.row_codec import decode_rules
 from node.ledger.state import RowChange

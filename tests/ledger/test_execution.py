@@ -6,10 +6,10 @@ import hashlib
 
 import pytest
 
-from node.ledger.bykey import BY_KEY_TAG, decode_operation, encode_operation, message_of
 from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.context import BlockContext
-from node.ledger.execution import (
+from node.ledger.execution.bykey import BY_KEY_TAG, decode_operation, encode_operation, message_of
+from node.ledger.execution.execute import (
     CheckedTransaction,
     PrefetchedState,
     Result,
@@ -19,9 +19,9 @@ from node.ledger.execution import (
     execute_block,
     footprint,
 )
-from node.ledger.footprint import EXPIRED_MIN
+from node.ledger.execution.footprint import EXPIRED_MIN
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment
+from node.ledger.invoices.bureau.operations import AllotSegment
 from node.ledger.operations import ByKey, DirectOperation
 from node.ledger.participants import ParticipantState, decode_participant
 from node.ledger.row_codec import (

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from node.ledger import blobs, execution, footprint
 from node.ledger.codes import LEAFLESS_MAX, Code, Table
-from node.ledger.execution import CheckedTransaction, PrefetchedState, execute_block
+from node.ledger.execution import blobs, footprint
+from node.ledger.execution import execute as execution
+from node.ledger.execution.execute import CheckedTransaction, PrefetchedState, execute_block
 from node.ledger.faults import FAULTS_KEPT_MAX
 from node.ledger.invoices import booking
 from node.ledger.invoices import operations as ops

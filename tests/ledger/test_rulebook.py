@@ -11,7 +11,7 @@ import pytest
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import booking, responses
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment
+from node.ledger.invoices.bureau.operations import AllotSegment
 from node.ledger.invoices.law import INVOICES_LAW
 from node.ledger.invoices.on_invoice import on_invoice
 from node.ledger.invoices.reads import named

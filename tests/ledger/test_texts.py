@@ -21,7 +21,7 @@ from node.chain.block import Block
 from node.chain.leaf import Leaf
 from node.custody.keystore import generate_keys
 from node.ledger import text, unassigned
-from node.ledger.bykey import decode_operation
+from node.ledger.execution.bykey import decode_operation
 from node.ledger.genesis import Genesis, GenesisError
 from node.ledger.genesis_file import parse_genesis
 from node.ledger.invoices import operations as ops

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from node.ledger.bykey import by_key_message, encode_operation, inner_operation
 from node.ledger.codes import Code, Table
 from node.ledger.context import BlockContext
 from node.ledger.digest import StateDigest
-from node.ledger.execution import (
+from node.ledger.execution.bykey import by_key_message, encode_operation, inner_operation
+from node.ledger.execution.execute import (
     BlockOutcome,
     CheckedTransaction,
     PrefetchedState,
@@ -27,9 +27,8 @@ from node.ledger.execution import (
 from node.ledger.genesis import Genesis, ParticipantDocument, Terms, VoterDocument
 from node.ledger.genesis_state import genesis_rows
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
-from node.ledger.invoices.invariant import check_invariant
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota
+from node.ledger.invoices.bureau.register_rows import (
     QuotaRow,
     SegmentsRow,
     decode_quota,
@@ -37,6 +36,7 @@ from node.ledger.invoices.register_rows import (
     quota_key,
     segments_key,
 )
+from node.ledger.invoices.invariant import check_invariant
 from node.ledger.invoices.rows import InvoiceRow, decode_invoice
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.participants import decode_participant

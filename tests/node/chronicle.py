@@ -16,7 +16,7 @@ from node.chain.checkpoint import Checkpoint, cosign, sign_origin
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis, ParticipantDocument
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota
 from node.ledger.operations import Operation
 from node.ledger.signing import public_key, secret_key, sign
 from node.ledger.transaction import TransactionBody, encode_body, encode_wire, signed_bytes

@@ -19,7 +19,7 @@ from node.chain.disclosure import Disclosure, Item, commit, disclose, items_of
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.proof import build_proof
 from node.chain.voters import VoterSet
-from node.ledger.bykey import by_key_message, encode_operation
+from node.ledger.execution.bykey import by_key_message, encode_operation
 from node.ledger.genesis import Genesis
 from node.ledger.invoices import operations as ops
 from node.ledger.operations import ByKey, DirectOperation, Operation

@@ -8,7 +8,9 @@ import unicodedata
 import pytest
 
 from node.chain.checkpoint import Checkpoint
-from node.chain.evidence import (
+from node.chain.evidence.excuse import Excuse
+from node.chain.evidence.file import encode_evidence_file, verify_evidence_file
+from node.chain.evidence.kinds import (
     Evidence,
     LeafEvidence,
     LeafStatement,
@@ -16,8 +18,6 @@ from node.chain.evidence import (
     PrefixStatement,
     RootStatement,
 )
-from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
-from node.chain.excuse import Excuse
 from node.chain.merkle import leaf_hash
 from node.ledger.genesis import GenesisError
 from node.ledger.genesis_file import parse_genesis

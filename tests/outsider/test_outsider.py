@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from node.chain.checkpoint import Checkpoint
-from node.chain.evidence import (
+from node.chain.evidence.file import encode_evidence_file, verify_evidence_file
+from node.chain.evidence.kinds import (
     EntryEvidence,
     Evidence,
     LeafEvidence,
@@ -24,7 +25,6 @@ from node.chain.evidence import (
     SealEvidence,
     SizeEvidence,
 )
-from node.chain.evidence_file import encode_evidence_file, verify_evidence_file
 from node.chain.verify import verify_proof_file
 from node.ledger.genesis import GenesisError
 from node.ledger.genesis_file import parse_genesis

@@ -20,8 +20,8 @@ import msgspec
 from node.chain.certificate import Certificate, Cosignature
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import COSIGNATURE_BYTES, Checkpoint
+from node.chain.evidence.pending_statements import PendingStatements
 from node.chain.merkle import Frontier
-from node.chain.pending_statements import PendingStatements
 from node.chain.voters import VoterSet
 from node.following.finality import Finality
 from node.storage.marker import SigningMemory

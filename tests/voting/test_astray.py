@@ -8,9 +8,9 @@ import pytest
 
 from node.chain.certified import CertifiedHead
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.evidence import RootEvidence, RootStatement, encode_evidence
-from node.chain.excuse import verify_resumption
-from node.chain.judgement import judge
+from node.chain.evidence.excuse import verify_resumption
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import RootEvidence, RootStatement, encode_evidence
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.storage.ledger_values import AppliedBlock

@@ -12,9 +12,9 @@ import pytest
 
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint, cosign
-from node.chain.excuse import Resumption
+from node.chain.evidence.excuse import Resumption
+from node.chain.evidence.watch import EvidenceWatch
 from node.chain.voters import VoterSet
-from node.chain.watch import EvidenceWatch
 from node.following.finality import Finality
 from node.peers.messages import AnswerMessage, HeldSignature
 from node.storage.ledger_values import AppliedBlock

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from node.chain.block import Block, encode_block
-from node.chain.watch import EvidenceWatch
+from node.chain.evidence.watch import EvidenceWatch
 from node.following.applier import Applier
 from node.following.certificates import Certificates
 from node.following.finality import Finality

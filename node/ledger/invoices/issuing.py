@@ -10,10 +10,7 @@ import hashlib
 import msgspec
 
 from node.ledger.codes import Code
-from node.ledger.invoices.hold_rows import HOLDS, hold_key
-from node.ledger.invoices.on_invoice import edit_invoice
-from node.ledger.invoices.operations import CancelInvoice, IssueInvoice, RateGroup
-from node.ledger.invoices.registers import (
+from node.ledger.invoices.bureau.registers import (
     charge_quota,
     home_amount,
     is_date,
@@ -21,6 +18,9 @@ from node.ledger.invoices.registers import (
     restore_quota,
     take_number,
 )
+from node.ledger.invoices.holds.rows import HOLDS, hold_key
+from node.ledger.invoices.on_invoice import edit_invoice
+from node.ledger.invoices.operations import CancelInvoice, IssueInvoice, RateGroup
 from node.ledger.invoices.rows import (
     INVOICES,
     ORDERS,

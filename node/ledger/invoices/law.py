@@ -1,7 +1,7 @@
 """The law of invoices: what the ledger knows of each of its operations. Owns that list.
 
-Rows are those of the rule book's table (DOMAIN §3). The longer parts stand in `life_law`, `red_law`
-and `bureau_law`.
+Rows are those of the rule book's table (DOMAIN §3). The longer parts stand in `life_law`,
+`red_law`, `bureau.law` and `holds.law`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,9 @@ from node.ledger.invoices import (
     sharing,
 )
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_law import BUREAU_OPERATIONS
-from node.ledger.invoices.hold_law import HOLD_OPERATIONS
-from node.ledger.invoices.hold_rows import HOLD_CAUSES, HOLDS
-from node.ledger.invoices.life_law import LIFE_OPERATIONS
-from node.ledger.invoices.on_invoice import no_facts
-from node.ledger.invoices.red_law import RED_OPERATIONS
-from node.ledger.invoices.region_rows import REGIONS, REGIONS_OF
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.law import BUREAU_OPERATIONS
+from node.ledger.invoices.bureau.region_rows import REGIONS, REGIONS_OF
+from node.ledger.invoices.bureau.register_rows import (
     ALLOTMENTS,
     EXCHANGE_RATES,
     QUOTAS,
@@ -33,6 +28,11 @@ from node.ledger.invoices.register_rows import (
     TAX_RATES,
     TaxRatesRow,
 )
+from node.ledger.invoices.holds.law import HOLD_OPERATIONS
+from node.ledger.invoices.holds.rows import HOLD_CAUSES, HOLDS
+from node.ledger.invoices.life_law import LIFE_OPERATIONS
+from node.ledger.invoices.on_invoice import no_facts
+from node.ledger.invoices.red_law import RED_OPERATIONS
 from node.ledger.invoices.rows import (
     DISCREPANCIES,
     INVOICES,

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from node.ledger.invoices.bureau_operations import BureauOperation
-from node.ledger.invoices.hold_operations import HoldOperation
+from node.ledger.invoices.bureau.operations import BureauOperation
+from node.ledger.invoices.holds.operations import HoldOperation
 from node.ledger.operation import Shape
 from node.ledger.text import Worded
 from node.ledger.types import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from node.ledger.codes import Table
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotRegion,
     AllotSegment,
     GrantQuota,
@@ -14,8 +14,16 @@ from node.ledger.invoices.bureau_operations import (
     ResumeIssuing,
     SuspendIssuing,
 )
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
-from node.ledger.invoices.hold_rows import cause_key, hold_key
+from node.ledger.invoices.bureau.region_rows import region_key, regions_key
+from node.ledger.invoices.bureau.regions import last_of, overlap_scan, region_scan
+from node.ledger.invoices.bureau.register_rows import (
+    RATES_FOR_ALL_KEY,
+    allotment_key,
+    quota_key,
+    segments_key,
+)
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices.holds.rows import cause_key, hold_key
 from node.ledger.invoices.operations import (
     ActForRetired,
     CancelInvoice,
@@ -27,14 +35,6 @@ from node.ledger.invoices.operations import (
     ResolveDiscrepancy,
     ShareDetails,
     SubmitInvoice,
-)
-from node.ledger.invoices.region_rows import region_key, regions_key
-from node.ledger.invoices.regions import last_of, overlap_scan, region_scan
-from node.ledger.invoices.register_rows import (
-    RATES_FOR_ALL_KEY,
-    allotment_key,
-    quota_key,
-    segments_key,
 )
 from node.ledger.invoices.rows import discrepancy_key, order_key, payment_key, share_key
 from node.ledger.reads import Reads

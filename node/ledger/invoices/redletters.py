@@ -11,6 +11,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from node.ledger.codes import Code
+from node.ledger.invoices.bureau.registers import restore_quota, take_number
 from node.ledger.invoices.claims import find_claim, replace_claims, take_from_claim
 from node.ledger.invoices.issuing import order_body, refuse_totals, repeat_order
 from node.ledger.invoices.operations import (
@@ -25,7 +26,6 @@ from node.ledger.invoices.operations import (
     WithdrawRedLetter,
 )
 from node.ledger.invoices.paying import owe_back_what_is_over
-from node.ledger.invoices.registers import restore_quota, take_number
 from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
     FORMS_MAX,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.operations import DirectOperation
 from tests.ledger.moves import invoices
 from tests.ledger.world import BUYER, World

@@ -12,7 +12,7 @@ from node.ledger.codes import Code
 from node.ledger.genesis import GenesisError
 from node.ledger.genesis_file import parse_genesis
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota
 from tests.ledger.world import (
     BUREAU,
     DAY,

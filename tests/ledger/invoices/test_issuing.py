@@ -8,7 +8,7 @@ import pytest
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.hold_operations import (
+from node.ledger.invoices.holds.operations import (
     AppealHold,
     HoldIssuing,
     LiftHold,
     UpholdHold,
     uphold_message,
 )
-from node.ledger.invoices.hold_rows import HoldRow, decode_hold, hold_key
+from node.ledger.invoices.holds.rows import HoldRow, decode_hold, hold_key
 from node.ledger.invoices.rows import Response, Use
 from node.ledger.membership.keys import possession_message
 from node.ledger.membership.operations import AddKey, KeyKind

@@ -8,7 +8,7 @@ import pytest
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import GrantQuota, PublishExchangeRate
+from node.ledger.invoices.bureau.operations import GrantQuota, PublishExchangeRate
 from node.ledger.invoices.rows import (
     FORM_IDS_MAX,
     FORMS_MAX,

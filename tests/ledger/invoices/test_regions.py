@@ -6,8 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.bureau_operations import AllotRegion, AllotSegment
-from node.ledger.invoices.region_rows import REGIONS_MAX, RangeRow, decode_regions, regions_key
+from node.ledger.invoices.bureau.operations import AllotRegion, AllotSegment
+from node.ledger.invoices.bureau.region_rows import (
+    REGIONS_MAX,
+    RangeRow,
+    decode_regions,
+    regions_key,
+)
 from node.ledger.operations import Operation
 from tests.ledger.world import (
     BUREAU,

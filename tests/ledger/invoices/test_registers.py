@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,
     PublishTaxRates,
 )
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.register_rows import (
     EXCHANGE_RATES_MAX,
     SEGMENTS_MAX,
     SegmentRow,

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import AllotSegment, GrantQuota
-from node.ledger.invoices.hold_operations import HoldIssuing
+from node.ledger.invoices.bureau.operations import AllotSegment, GrantQuota
+from node.ledger.invoices.holds.operations import HoldIssuing
 from node.ledger.invoices.rows import (
     BOOKINGS_MAX,
     CLAIMS_MAX,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotSegment,
     GrantQuota,
     ResumeIssuing,

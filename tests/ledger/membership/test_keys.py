@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from node.ledger.codes import Code, Table
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import PublishTaxRates
+from node.ledger.invoices.bureau.operations import PublishTaxRates
 from node.ledger.membership.keys import possession_message
 from node.ledger.membership.operations import (
     SIGNING_KEYS_MAX,

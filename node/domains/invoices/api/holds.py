@@ -20,7 +20,7 @@ from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.domains.invoices.api.facade import holds_of
 from node.domains.invoices.api.operations import WRITE_REFUSALS
-from node.ledger.invoices.hold_operations import HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices.holds.operations import HoldIssuing, LiftHold, UpholdHold
 from node.ledger.text import check_safe_lines
 
 Text20000 = Annotated[

@@ -28,7 +28,7 @@ from node.domains.invoices.api import schemas
 from node.domains.invoices.api.facade import invoices_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.ledger.invoices import operations as ops
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotRegion,
     AllotSegment,
     GrantQuota,

@@ -15,7 +15,7 @@ from node.api.routing import Api
 from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.domains.invoices.documents.figures import rate_text
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.register_rows import RATES_FOR_ALL_KEY, decode_tax_rates
+from node.ledger.invoices.bureau.register_rows import RATES_FOR_ALL_KEY, decode_tax_rates
 
 
 async def with_rates(

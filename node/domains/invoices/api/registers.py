@@ -12,8 +12,8 @@ from node.api.requests import encode_cursor, query_cursor, query_limit, time_tex
 from node.api.routing import PAGE_QUERY, Api, Handler, Route, json_response
 from node.api.security import Scope
 from node.ledger.codes import Table
-from node.ledger.invoices.region_rows import decode_regions
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.region_rows import decode_regions
+from node.ledger.invoices.bureau.register_rows import (
     RATES_FOR_ALL_KEY,
     decode_exchange_rate,
     decode_quota,

@@ -19,7 +19,7 @@ from node.domains.invoices.api.registers import QuotaView, quota_view
 from node.domains.invoices.index.queries import InvoiceQueries
 from node.domains.invoices.index.statement_rows import WHOLE, StatementKind, StatementLine
 from node.ledger.codes import Table
-from node.ledger.invoices.register_rows import quota_key
+from node.ledger.invoices.bureau.register_rows import quota_key
 from node.ledger.participants import decode_participant
 from node.ledger.types import Role
 

@@ -15,13 +15,13 @@ from node.custody.keyring import Keyring
 from node.custody.signer import Signer
 from node.following.outcomes import Idempotency, RefusedError, Submission
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.hold_operations import (
+from node.ledger.invoices.holds.operations import (
     AppealHold,
     HoldIssuing,
     UpholdHold,
     uphold_message,
 )
-from node.ledger.invoices.hold_rows import HoldRow, decode_hold, hold_key
+from node.ledger.invoices.holds.rows import HoldRow, decode_hold, hold_key
 from node.ledger.signing import sign
 from node.sealing.format import RANDOM_BYTES, BlobSealer, Sealed
 from node.sealing.opener import BlobOpener

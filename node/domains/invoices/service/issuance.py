@@ -16,8 +16,8 @@ from node.custody.keyring import Keyring
 from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.following.outcomes import RefusedError
 from node.ledger.codes import Code, Table
+from node.ledger.invoices.bureau.register_rows import decode_segments, segments_key
 from node.ledger.invoices.operations import IssueInvoice, IssueRedLetter
-from node.ledger.invoices.register_rows import decode_segments, segments_key
 from node.ledger.invoices.rows import decode_invoice
 from node.ledger.operations import Operation
 from node.sealing.attachments import WaitingFiles, seal_attachment

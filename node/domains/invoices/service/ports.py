@@ -11,8 +11,8 @@ from typing import Protocol
 
 from node.domains.invoices.details.drafts import InvoiceDraft, Issued, RedDraft
 from node.following.outcomes import Idempotency, Submission
-from node.ledger.invoices.hold_operations import HoldIssuing, UpholdHold
-from node.ledger.invoices.hold_rows import HoldRow
+from node.ledger.invoices.holds.operations import HoldIssuing, UpholdHold
+from node.ledger.invoices.holds.rows import HoldRow
 from node.ledger.invoices.operations import RequestRedLetter
 
 SERVICE = "invoices"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from node.chain.disclosure import Disclosure, disclose
 from node.custody.keyring import Keyring
 from node.following.outcomes import NotDisclosableError
-from node.ledger.bykey import decode_operation
 from node.ledger.codes import Table
+from node.ledger.execution.bykey import decode_operation
 from node.ledger.invoices.operations import (
     ActForRetired,
     IssueInvoice,

@@ -20,7 +20,7 @@ from node.domains.invoices.index.queries import (
 )
 from node.domains.invoices.index.rows import WaitingKind, invoice_batch, waiting_of
 from node.domains.invoices.index.statement_rows import WHOLE, StatementKind
-from node.ledger.bykey import encode_operation
+from node.ledger.execution.bykey import encode_operation
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.rows import (

@@ -26,7 +26,7 @@ from node.chain.certificate import (
     CertificateError,
     parse_certificate,
 )
-from node.chain.evidence import (
+from node.chain.evidence.kinds import (
     Evidence,
     EvidenceError,
     LeafEvidence,

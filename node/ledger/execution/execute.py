@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from node.ledger.blobs import named_blobs, travelling_blobs
-from node.ledger.bykey import inner_operation, live_id, message_of
 from node.ledger.codes import LEAFLESS_MAX, Code, Table
 from node.ledger.context import BlockContext
+from node.ledger.execution.blobs import named_blobs, travelling_blobs
+from node.ledger.execution.bykey import inner_operation, live_id, message_of
+from node.ledger.execution.footprint import Footprint, expired_max, expiry_scan, footprint
 from node.ledger.faults import FAULTS_KEPT_MAX, MACHINE_ERRORS, RuleFault
-from node.ledger.footprint import Footprint, expired_max, expiry_scan, footprint
 from node.ledger.operations import ByKey, Operation
 from node.ledger.participants import (
     ALL_SCOPES,

@@ -16,7 +16,17 @@ import msgspec
 
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import verify_cosignature
-from node.chain.evidence import (
+from node.chain.evidence.excuse import (
+    Excuse,
+    ExcuseError,
+    Resumption,
+    contradiction,
+    excuses,
+    may_excuse,
+    verify_resumption,
+)
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     Evidence,
     EvidenceError,
     LeafEvidence,
@@ -26,16 +36,7 @@ from node.chain.evidence import (
     RootEvidence,
     RootStatement,
 )
-from node.chain.excuse import (
-    Excuse,
-    ExcuseError,
-    Resumption,
-    contradiction,
-    excuses,
-    may_excuse,
-    verify_resumption,
-)
-from node.chain.judgement import judge
+from node.chain.evidence.watch import compare_proofs
 from node.chain.merkle import (
     SubtreeLookup,
     complete_subtrees,
@@ -49,7 +50,6 @@ from node.chain.merkle import (
 )
 from node.chain.proof import Proof
 from node.chain.voters import VoterSet
-from node.chain.watch import compare_proofs
 
 _Both = Sequence[tuple[int, RootStatement, RootStatement]]
 """Who cosigned both: number, and the statements of the smaller and of the larger tree."""

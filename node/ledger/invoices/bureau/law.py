@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from node.ledger.codes import Code
-from node.ledger.invoices import reads, regions, registers
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices import reads
+from node.ledger.invoices.bureau import regions, registers
+from node.ledger.invoices.bureau.operations import (
     AllotRegion,
     AllotSegment,
     GrantQuota,

@@ -13,14 +13,14 @@ The ledger knows no cause: it is sealed to firm and bureau.
 from __future__ import annotations
 
 from node.ledger.codes import Code
-from node.ledger.invoices.hold_operations import (
+from node.ledger.invoices.holds.operations import (
     AppealHold,
     HoldIssuing,
     LiftHold,
     UpholdHold,
     uphold_message,
 )
-from node.ledger.invoices.hold_rows import (
+from node.ledger.invoices.holds.rows import (
     HOLD_CAUSES,
     HOLDS,
     HoldCauseRow,

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from node.ledger.bykey import inner_operation, live_id, message_of
 from node.ledger.codes import Table
 from node.ledger.context import BlockContext
+from node.ledger.execution.bykey import inner_operation, live_id, message_of
 from node.ledger.faults import MACHINE_ERRORS
 from node.ledger.operations import ByKey
 from node.ledger.reads import Reads

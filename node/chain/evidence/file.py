@@ -2,9 +2,9 @@
 
     piaolian/evidence@v1
     network <network id, 64 hexadecimal digits>
-    <base64 of the canonical evidence, `node.chain.evidence`>     a line for each 48,000 bytes
+    <base64 of the canonical evidence, `node.chain.evidence.kinds`>     a line for each 48,000 bytes
     excuse                                                        these two only where there is one
-    <base64 of the canonical excuse, `node.chain.excuse`>
+    <base64 of the canonical excuse, `node.chain.evidence.excuse`>
 
 Every line ends in a line feed. There is one accepted form: reading writes again and compares. The
 file names nobody; the verdict does, and only after every signature and path was verified.
@@ -14,15 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-from node.chain.evidence import (
-    EVIDENCE_BYTES_MAX,
-    Evidence,
-    EvidenceError,
-    Finding,
-    decode_evidence,
-    encode_evidence,
-)
-from node.chain.excuse import (
+from node.chain.evidence.excuse import (
     EXCUSE_BYTES_MAX,
     Excuse,
     ExcuseError,
@@ -30,7 +22,15 @@ from node.chain.excuse import (
     decode_excuse,
     encode_excuse,
 )
-from node.chain.judgement import judge
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
+    EVIDENCE_BYTES_MAX,
+    Evidence,
+    EvidenceError,
+    Finding,
+    decode_evidence,
+    encode_evidence,
+)
 from node.chain.note import LINE_BYTES, MalformedNoteError, base64_lines, decode_base64
 from node.chain.voters import VoterSet
 from node.ledger.genesis import Genesis

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.ledger.bykey import inner_operation
 from node.ledger.codes import Code
+from node.ledger.execution.bykey import inner_operation
 from node.ledger.operations import ByKey
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import Transaction, TransactionBody

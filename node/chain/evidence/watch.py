@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias, TypeVar
 
-from node.chain.breaches import header_breach, size_breach
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.entry import MalformedHeaderError, decode_header
-from node.chain.evidence import (
+from node.chain.evidence.breaches import header_breach, size_breach
+from node.chain.evidence.judgement import judge
+from node.chain.evidence.kinds import (
     EntryEvidence,
     EntryStatement,
     Evidence,
@@ -29,10 +30,9 @@ from node.chain.evidence import (
     SealStatement,
     SizeEvidence,
 )
-from node.chain.judgement import judge
+from node.chain.evidence.pending_statements import PendingStatements
 from node.chain.leaf import SealLeaf, decode_leaf
 from node.chain.merkle import leaf_hash
-from node.chain.pending_statements import PendingStatements
 from node.chain.proof import Proof
 from node.chain.voters import VoterSet
 

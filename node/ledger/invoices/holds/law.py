@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from node.ledger.codes import Code
-from node.ledger.invoices import issuing_holds, reads
-from node.ledger.invoices.hold_operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
+from node.ledger.invoices import reads
+from node.ledger.invoices.holds import rules as issuing_holds
+from node.ledger.invoices.holds.operations import AppealHold, HoldIssuing, LiftHold, UpholdHold
 from node.ledger.participants import Scope
 from node.ledger.spec import OperationSpec, own_blobs
 

@@ -1,13 +1,14 @@
 """Evidence: signed statements of one voter that an honest voter never makes, or not together.
 
-Seven kinds, each judged from the statements and the voter list alone (`node.chain.judgement`):
+Seven kinds, each judged from the statements and the voter list alone
+(`node.chain.evidence.judgement`):
 
     entries     two entry headers for one (term, index), attested by the leader they name
     roots       two roots for one tree size: both cosigned, or one cosigned and the other proven
                 (RFC 6962, 2.1.2) to be the root which a larger cosigned tree had at that size
     leaves      two leaves proven at one index under checkpoints that one voter cosigned
     seals       two seals of one height proven under checkpoints that one voter cosigned
-    header      one entry header that breaks a rule alone (`node.chain.breaches`)
+    header      one entry header that breaks a rule alone (`node.chain.evidence.breaches`)
     payload     one entry whose payload does
     size        a cosigned tree of a size that no tree has
 

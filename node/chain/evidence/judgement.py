@@ -1,7 +1,7 @@
 """Judging evidence: verifies every signature and path, and names who lied. Owns the verdict.
 
-The shapes, and what each kind means, are `node.chain.evidence`; the rules that one statement breaks
-alone are `node.chain.breaches`. Knows no log and no node: the voter list is enough.
+The shapes, and what each kind means, are `node.chain.evidence.kinds`; the rules that one statement
+breaks alone are `node.chain.evidence.breaches`. Knows no log and no node: the voter list is enough.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 
 import msgspec
 
-from node.chain.breaches import header_breach, payload_breach, size_breach
 from node.chain.checkpoint import Checkpoint, verify_cosignature
 from node.chain.entry import (
     EntryHeader,
@@ -18,7 +17,8 @@ from node.chain.entry import (
     decode_header,
     verify_attestation,
 )
-from node.chain.evidence import (
+from node.chain.evidence.breaches import header_breach, payload_breach, size_breach
+from node.chain.evidence.kinds import (
     EntryEvidence,
     EntryStatement,
     Evidence,

@@ -7,8 +7,8 @@ inside the ranges that a head bureau gave it. A range that was given is its regi
 from __future__ import annotations
 
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.bureau_operations import AllotRegion
-from node.ledger.invoices.region_rows import (
+from node.ledger.invoices.bureau.operations import AllotRegion
+from node.ledger.invoices.bureau.region_rows import (
     REGIONS,
     REGIONS_MAX,
     REGIONS_OF,
@@ -18,7 +18,7 @@ from node.ledger.invoices.region_rows import (
     region_key,
     regions_key,
 )
-from node.ledger.invoices.register_rows import ALLOTMENTS, allotment_key
+from node.ledger.invoices.bureau.register_rows import ALLOTMENTS, allotment_key
 from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step
 from node.ledger.stored import Scan

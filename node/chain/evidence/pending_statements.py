@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from node.chain.certificate import Certificate
-from node.chain.evidence import (
+from node.chain.evidence.kinds import (
     Evidence,
     PrefixEvidence,
     PrefixStatement,

@@ -9,7 +9,7 @@ import datetime
 from functools import lru_cache
 
 from node.ledger.codes import Code
-from node.ledger.invoices.bureau_operations import (
+from node.ledger.invoices.bureau.operations import (
     AllotSegment,
     GrantQuota,
     PublishExchangeRate,
@@ -17,9 +17,8 @@ from node.ledger.invoices.bureau_operations import (
     ResumeIssuing,
     SuspendIssuing,
 )
-from node.ledger.invoices.operations import RateGroup
-from node.ledger.invoices.regions import is_allotted, last_of, refuse_outside, runs_over
-from node.ledger.invoices.register_rows import (
+from node.ledger.invoices.bureau.regions import is_allotted, last_of, refuse_outside, runs_over
+from node.ledger.invoices.bureau.register_rows import (
     ALLOTMENTS,
     EXCHANGE_RATES,
     EXCHANGE_RATES_MAX,
@@ -39,6 +38,7 @@ from node.ledger.invoices.register_rows import (
     quota_key,
     segments_key,
 )
+from node.ledger.invoices.operations import RateGroup
 from node.ledger.invoices.rows import INVOICES
 from node.ledger.participants import PARTICIPANTS
 from node.ledger.step import Step

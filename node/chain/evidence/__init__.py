@@ -1,0 +1,1 @@
+"""Evidence against liars: what it is, how it is judged, and how it is noticed."""

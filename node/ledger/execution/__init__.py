@@ -1,0 +1,1 @@
+"""Running transactions: what they touch, whose key may, and what comes of them."""

@@ -1,0 +1,1 @@
+"""The tax bureau's registers: quotas, number segments, rates, regions."""

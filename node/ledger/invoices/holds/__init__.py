@@ -1,0 +1,1 @@
+"""Issuing holds (DOMAIN 3, row 16): their operations, rows and rules."""
