@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         AppendBatch,
         Applier,
         Authority,
+        Life,
         LogStore,
         NoAuthority,
         Recovered,
@@ -88,6 +89,7 @@ __all__ = [
     "EntryKind",
     "FollowerStatus",
     "HardState",
+    "Life",
     "LogIndex",
     "LogStore",
     "Marker",
@@ -143,7 +145,7 @@ _HOMES = {
     "membership": "Membership decode_membership",
     "stores.memory": "MemoryStore",
     "outcomes": "Committed Outcome RejectReason Rejected Unknown UnknownReason",
-    "ports": "Admission AppendBatch Applier Authority LogStore NoAuthority Recovered Sender"
+    "ports": "Admission AppendBatch Applier Authority Life LogStore NoAuthority Recovered Sender"
     " SnapshotApplier SnapshotStore",
     "snapshot": "BEGINNING Base Snapshot",
     "stores.sqlite": "SqliteStore open_sqlite_store",

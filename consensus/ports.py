@@ -13,7 +13,7 @@ import msgspec
 
 from consensus.membership import Membership
 from consensus.snapshot import BEGINNING, Base, Snapshot
-from consensus.types import Entry, HardState, LogIndex, NodeId, Term
+from consensus.types import Entry, HardState, LogIndex, NodeId, Rng, Term
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -211,6 +211,18 @@ class Authority(Protocol):
             offered: The entry that was refused. `admit` has accepted it.
         """
         ...
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """One start of a member, and all until it stops."""
+
+    number: int | None = None
+    """Greater at each start, also after the disk was lost; None: the system's clock."""
+    rng: Rng | None = None
+    """Draws timeouts, differently in each life; None: the system's."""
+    secret: bytes = b""
+    """The same in each life, known to this member alone and kept apart from its log: with it the
+    member recognises what it acknowledged (`receipts`)."""
 
 
 class NoAuthority:

@@ -36,11 +36,12 @@ from consensus.errors import (
 )
 from consensus.messages import AppendRequest, SnapshotChunk
 from consensus.outcomes import Committed, Outcome, Unknown, UnknownReason, rejected
-from consensus.ports import Applier, Authority, LogStore, NoAuthority, Sender, SnapshotStore
+from consensus.ports import Applier, Authority, Life, LogStore, NoAuthority, Sender, SnapshotStore
 from consensus.snapshot import Snapshot
 from consensus.types import LogIndex, NodeId, Rng, Role, Term
 
 Observer = Callable[[RaftStatus], None]
+_OF_THE_SYSTEM = Life()
 
 
 class RaftNode:
@@ -53,11 +54,9 @@ class RaftNode:
         sender: Sender,
         applier: Applier,
         authority: Authority | None = None,
-        rng: Rng | None = None,
         observer: Observer = lambda _: None,
         snapshots: SnapshotStore | None = None,
-        life: int | None = None,
-        secret: bytes = b"",
+        life: Life = _OF_THE_SYSTEM,
     ) -> None:
         """Put a node together; `start` begins.
 
@@ -67,11 +66,9 @@ class RaftNode:
             sender: Carries messages out.
             applier: The state machine; a `SnapshotApplier` if there is a snapshot store.
             authority: Signs and judges entries; None: members trust one another.
-            rng: Draws timeouts; None: the system's.
             observer: Hears of every change of role, term, leader, suspicion and membership.
             snapshots: None: nothing is ever compacted.
-            life: Greater at each start, also after the disk was lost; None: the system's clock.
-            secret: Known to this member alone and kept apart from its log, for its receipts.
+            life: What differs from one start of the member to the next, and what does not.
         """
         self._config = config
         self._store = store
@@ -79,9 +76,9 @@ class RaftNode:
         self._sender = sender
         self._applier = applier
         self._authority = authority or NoAuthority()
-        self._rng: Rng = rng or SystemRandom()
-        self._secret = secret
-        self._life = time.time_ns() // 1_000 if life is None else life
+        self._rng: Rng = life.rng or SystemRandom()
+        self._secret = life.secret
+        self._life = time.time_ns() // 1_000 if life.number is None else life.number
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._core: RaftCore | None = None

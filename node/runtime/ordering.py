@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from consensus.config import RaftConfig
 from consensus.driver.node import RaftNode
+from consensus.ports import Life
 from consensus.types import NodeId
 from node.following.applier import Applier
 from node.following.catchup import CatchUp
@@ -64,10 +65,9 @@ def build_ordering(
         RaftSender(router.send_raft),
         RaftApplier(voters, ledger, applier, in_flight, snapshots, catch_up),
         authority,
-        given.rng,
         news,
         files.snapshots,
-        secret=receipts_secret(given.keys.identity),
+        Life(rng=given.rng, secret=receipts_secret(given.keys.identity)),
     )
     consensus = ConsensusAccess(raft, authority, following.halt)
     return Ordering(signing, applier, catch_up, raft, news, consensus)

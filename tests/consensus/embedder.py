@@ -19,6 +19,7 @@ from consensus import (
     EntryFormat,
     EntryKind,
     HardState,
+    Life,
     LogIndex,
     LogStore,
     MemoryStore,
@@ -143,7 +144,7 @@ async def main() -> None:
         roles.append(status.role)
 
     config = RaftConfig(node=ME, entries=FORMAT, voters=(ME,), tick_ms=5)
-    node = RaftNode(config, log, sender, capturing, authority, rng, observe, snapshots)
+    node = RaftNode(config, log, sender, capturing, authority, observe, snapshots, Life(rng=rng))
     await node.start()
     while node.status.role is not Role.LEADER:
         await asyncio.sleep(0.005)

@@ -13,6 +13,7 @@ from consensus.config import RaftConfig
 from consensus.core.status import RaftStatus
 from consensus.driver.node import RaftNode
 from consensus.errors import NotLeaderError, ProtocolError, StoppedError
+from consensus.ports import Life
 from consensus.types import EntryKind, LogIndex, NodeId, Role
 from tests.consensus.lab import chain
 from tests.consensus.memory import ListApplier, MemoryStore, Network, OpenAuthority
@@ -38,8 +39,8 @@ class Trio:
                 self.network.sender(n),
                 self.appliers[n],
                 OpenAuthority(),
-                Random(n),
                 self.seen[n].append,
+                life=Life(rng=Random(n)),
             )
             for n in voters
         ]
@@ -165,7 +166,7 @@ async def test_a_failing_observer_stops_the_node_for_good() -> None:
     store, applier = MemoryStore(), ListApplier()
     config = RaftConfig(node=NodeId(0), voters=(NodeId(0),), tick_ms=5)
     sender = Network().sender(NodeId(0))
-    node = RaftNode(config, store, sender, applier, OpenAuthority(), Random(0), fail)
+    node = RaftNode(config, store, sender, applier, OpenAuthority(), fail, life=Life(rng=Random(0)))
     await node.start()
     with pytest.raises(ValueError, match="observer"):
         await node.failed

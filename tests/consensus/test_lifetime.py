@@ -24,7 +24,7 @@ from consensus.driver.waiting import Proposals, Reads
 from consensus.errors import ConsensusError, ReadError, StoppedError
 from consensus.membership import Membership
 from consensus.outcomes import Rejected, RejectReason, Unknown, UnknownReason
-from consensus.ports import AppendBatch, Recovered
+from consensus.ports import AppendBatch, Life, Recovered
 from consensus.snapshot import Snapshot
 from consensus.stores.memory import MemoryStore
 from consensus.types import Entry, LogIndex, NodeId, Role, Term
@@ -124,7 +124,7 @@ class Lone:
             self.store,
             self.network.sender(NodeId(1)),
             self.machine,
-            rng=Random(1),
+            life=Life(rng=Random(1)),
             observer=self._observe,
             snapshots=self.store,
         )
@@ -412,7 +412,7 @@ async def test_a_suspect_makes_no_snapshot_of_what_its_log_does_not_know(held: i
         store,
         network.sender(NodeId(1)),
         machine,
-        rng=Random(1),
+        life=Life(rng=Random(1)),
         snapshots=store,
     )
     await node.start()

@@ -26,6 +26,7 @@ from consensus.errors import (
 from consensus.membership import Membership
 from consensus.messages import SnapshotChunk
 from consensus.outcomes import Committed, Rejected, RejectReason, Unknown, UnknownReason
+from consensus.ports import Life
 from consensus.snapshot import Snapshot
 from consensus.stores.memory import MemoryStore
 from consensus.types import Entry, EntryKind, LogIndex, NodeId, Role, Term
@@ -110,7 +111,7 @@ class Group:
             store,
             self.network.sender(NodeId(number)),
             machine,
-            rng=Random(number),
+            life=Life(rng=Random(number)),
             snapshots=store,
         )
         self.nodes[number] = node

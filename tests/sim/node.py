@@ -22,6 +22,7 @@ from consensus.driver.node import RaftNode
 from consensus.errors import ReadError, SnapshotError, StoppedError
 from consensus.messages import AppendResponse, HeartbeatResponse, Message, VoteResponse
 from consensus.outcomes import Committed, Outcome, Rejected, Unknown
+from consensus.ports import Life
 from consensus.snapshot import Snapshot
 from consensus.types import LogIndex, NodeId, Role
 from tests.sim.authority import Authority
@@ -161,11 +162,13 @@ class SimNode:
             self,
             self.state,
             self.authority,
-            self._world.stream(f"core {self.id} {self.life}"),
             lambda _: None,
             self._stores if self._plan.snapshot_entries else None,
-            self.clock.next_life(),
-            b"secret of %d" % self.id,
+            Life(
+                rng=self._world.stream(f"core {self.id} {self.life}"),
+                number=self.clock.next_life(),
+                secret=b"secret of %d" % self.id,
+            ),
         )
         raft.look = self._turned
         raft.protect(self.state.protected)
