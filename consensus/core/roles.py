@@ -108,7 +108,9 @@ class Roles:
         elections.time_out()
         return False
 
-    def step(self, sender: NodeId, message: Message) -> None:
+    def step(  # noqa: C901, PLR0912 - one branch for each kind of message, and nothing else
+        self, sender: NodeId, message: Message
+    ) -> None:
         """See `RaftCore.step`."""
         state, elections, follower = self.state, self.elections, self.follower
         if sender == state.config.node:

@@ -175,7 +175,7 @@ class SqliteStore(SqliteSnapshots):
 
     def _append(self, connection: sqlite3.Connection, batch: AppendBatch) -> None:
         assert self._loaded, "load comes first"
-        size = sum([len(entry.payload) + _ENTRY_BYTES for entry in batch.entries])
+        size = sum(len(entry.payload) + _ENTRY_BYTES for entry in batch.entries)
         untrimmed = self._untrimmed
         try:
             self._file.transact(connection, lambda c: self._write(c, batch), size, repeats=True)

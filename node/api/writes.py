@@ -118,7 +118,7 @@ async def answer_write(api: Api, request: web.Request, submission: Submission) -
     return write_answer(reached, status)
 
 
-def write_answer(
+def write_answer(  # noqa: PLR0913 - what an answer may hold
     reached: bool,
     status: TransactionStatus,
     *,

@@ -371,6 +371,6 @@ class Ledger:
                 if change.table is Table.PARTICIPANT and change.new is not None
             ],
             rows=made.rows,
-            rows_bytes=sum([len(c.new) for c in made.changes if c.new is not None]),
+            rows_bytes=sum(len(c.new) for c in made.changes if c.new is not None),
             faults=made.faults,
         )

@@ -106,7 +106,9 @@ class Admission:
         """Judge each of `wires` at ledger height `height`."""
         return [self._judge(wire, height) for wire in wires]
 
-    def _judge(self, wire: bytes, height: int) -> Judged:
+    def _judge(  # noqa: PLR0911 - one answer for each check, cheapest first
+        self, wire: bytes, height: int
+    ) -> Judged:
         known = self._cache.get(wire)
         if known is not None:
             if self._knows(known.txid):

@@ -55,7 +55,7 @@ def no_facts(_: object) -> Facts:
     return (None, None, None)
 
 
-def invoice_operation(
+def invoice_operation(  # noqa: PLR0913 - what the rule book says of an operation
     kind: type[Op],
     name: str,
     row: int,

@@ -63,7 +63,7 @@ def sums_by_rate(rows: Sequence[InvoiceRow]) -> dict[int, tuple[int, int, int]]:
         for group in row.groups:
             documents, net, tax = sums.get(group.rate, (0, 0, 0))
             sums[group.rate] = (documents + 1, net + group.net, tax + group.tax)
-    sums[WHOLE] = (len(rows), sum([row.net for row in rows]), sum([row.tax for row in rows]))
+    sums[WHOLE] = (len(rows), sum(row.net for row in rows), sum(row.tax for row in rows))
     return sums
 
 
