@@ -6,6 +6,7 @@ Complexity and the number of arguments are ruff's (`pyproject.toml`), floors are
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,33 @@ def test_a_folder_can_be_overlooked() -> None:
     full = {folder: number for folder, number in folders.items() if number > FOLDER_MODULES_MAX}
 
     assert full == {}
+
+
+CLOCKS = {
+    "node/system/clock.py": "the clock that everything else of a node is handed",
+    "consensus/driver/node.py": "the number of a life, where the embedder gives none",
+    "node/audit/machine_limits.py": "measures this machine",
+    "node/cli/auditing.py": "says how long it took",
+    "node/cli/client.py": "a command waits for a node; it is none",
+    "node/cli/writes.py": "a command waits for a node; it is none",
+    "node/domains/invoices/cli/pacing.py": "a command waits for a node; it is none",
+    "node/domains/invoices/cli/upload.py": "says how long it took",
+}
+"""Who reads the machine's clock, and why. What a loop waits for is timed by that loop's own clock,
+which is whoever's who made the loop."""
+_READS_CLOCK = re.compile(
+    r"\btime\.(time|monotonic|perf_counter)(_ns)?\(|\b(datetime|date)\.(now|utcnow|today)\("
+)
+
+
+def test_clocks_are_handed_in() -> None:
+    reading = {
+        place
+        for place, text in sources().items()
+        if _READS_CLOCK.search(text) and not place.startswith("node/demo/")
+    }
+
+    assert reading == set(CLOCKS)
 
 
 CONTAINERS = {

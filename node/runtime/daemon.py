@@ -10,7 +10,6 @@ A file that is damaged and can be made again is set aside, and the node starts o
 from __future__ import annotations
 
 import asyncio
-import datetime
 import fcntl
 import gc
 import os
@@ -41,6 +40,7 @@ from node.storage.damage import (
     set_aside,
 )
 from node.storage.ledger_values import WrongNetworkError
+from node.system.clock import Clock, SystemClock
 from node.system.config import ConfigError, NodeConfig
 from node.system.logs import set_log_level, set_up_logging
 from node.system.loop import GC_THRESHOLDS, run_loop
@@ -87,7 +87,7 @@ def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
         _log.error("cannot start", reason=str(error))
         return EXIT_CONFIG
     try:
-        return run_loop(_Service(config, reload, genesis, key_file).serve())
+        return run_loop(_Service(config, reload, genesis, key_file, SystemClock()).serve())
     finally:
         os.close(lock)
 
@@ -101,11 +101,13 @@ class _Service:
         reload: Callable[[], NodeConfig],
         genesis: Genesis,
         key_file: KeyFile,
+        clock: Clock,
     ) -> None:
         self._config = config
         self._reload = reload
         self._genesis = genesis
         self._key_file = key_file
+        self._clock = clock
         self._stopping = asyncio.Event()
         self._node: Node | None = None
         self._set_aside: set[str] = set()
@@ -160,7 +162,7 @@ class _Service:
         if name not in REBUILT or name in self._set_aside:
             return False
         try:
-            aside = set_aside(damaged.path, datetime.datetime.now(datetime.UTC))
+            aside = set_aside(damaged.path, self._clock.time_ms())
         except OSError as error:
             _log.error("a damaged file cannot be set aside", file=name, reason=str(error))
             return False

@@ -34,11 +34,13 @@ from node.ledger.genesis_file import parse_genesis
 from node.ledger.types import ROLE_NAMES
 from node.setup.cards import CardError, NodeCard, card_text, make_card, network_text, parse_card
 from node.storage.marker import MARKER_FILE, Marker
+from node.system.clock import Clock, SystemClock
 from node.system.config import ADDRESS, is_loopback
 
 TOKEN_SCOPES = ("read", "operate", "admin")
 API_PORT_OFFSET = 1_000
 """The API of a generated node listens this far above its p2p port."""
+_SYSTEM = SystemClock()
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _PUBLIC_BODIES = {"tax_bureau", "customs", "police", "central_bank", "forex"}
@@ -236,9 +238,10 @@ def new_participant_id(role: str) -> str:
     return body + str(uscc.calc_check_digit(body))
 
 
-def utc_now() -> str:
+def utc_now(clock: Clock = _SYSTEM) -> str:
     """The wall clock as RFC 3339, UTC, in seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = datetime.fromtimestamp(clock.time_ms() / 1_000, UTC)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def node_text(request: NewNode, passphrase_file: Path | None) -> str:

@@ -152,7 +152,7 @@ def damage_in(error: BaseException | None) -> DamagedFileError | None:
     return None
 
 
-def set_aside(path: Path, now: datetime.datetime) -> Path:
+def set_aside(path: Path, now_ms: int) -> Path:
     """Move a file of SQLite and its companions to `<name>.damaged-<time>`; the oldest ones go.
 
     Returns:
@@ -161,6 +161,7 @@ def set_aside(path: Path, now: datetime.datetime) -> Path:
     Raises:
         OSError: it cannot be moved.
     """
+    now = datetime.datetime.fromtimestamp(now_ms / 1_000, datetime.UTC)
     aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S%fZ}")
     for suffix in _COMPANIONS:
         companion = path.with_name(path.name + suffix)
