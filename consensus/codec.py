@@ -106,12 +106,12 @@ def decode(data: bytes, sender: NodeId, config: RaftConfig) -> Message:
     except (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeError) as error:
         raise ProtocolError(f"not a message: {error}") from error
     append = AppendRequest(
-        message.term,
-        message.prev_index,
-        message.prev_term,
-        message.prev_hash,
-        message.commit,
-        entries,
+        term=message.term,
+        prev_index=message.prev_index,
+        prev_term=message.prev_term,
+        prev_hash=message.prev_hash,
+        commit=message.commit,
+        entries=entries,
     )
     _check_entries(append, sender, config)
     return append

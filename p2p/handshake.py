@@ -5,6 +5,12 @@ clocks or randomness: secrets come in as arguments. Invariants: the dialler reve
 only to the peer it meant; no key leaves before the other identity is verified and known; an
 object is used once, in order, and is dead after its first error.
 
+    dialler                                                        listener
+    hello    ── 1: e ──────────────────────────────────────────▶   answer
+    finish   ◀─ 2: e, ee, s, es, {version, identity, signature} ─
+             ── 3: s, se, {version, identity, signature} ──────▶   finish
+    each side: 0 ──first call──▶ 1 ──finish──▶ keys; any error ──▶ dead
+
 The X25519 static keys live as long as the process. What lasts is the Ed25519 identity, which
 signs, inside the encrypted payload, a statement naming the static key, the role, the link and
 the network (as libp2p does, with more in the statement).
@@ -234,7 +240,13 @@ class Dialler(_Party):
         noise.mix_key(local.static_secret, remote_ephemeral)
         answer = sealed_static + noise.encrypt(self._payload())
         send_key, receive_key = noise.split()
-        return answer, Secrets(peer, remote_static, send_key, receive_key, noise.hash)
+        return answer, Secrets(
+            peer=peer,
+            remote_static=remote_static,
+            send_key=send_key,
+            receive_key=receive_key,
+            handshake_hash=noise.hash,
+        )
 
 
 class Listener(_Party):
@@ -277,4 +289,10 @@ class Listener(_Party):
         if peer not in self._known:  # after the signature: a stranger learns no membership
             raise HandshakeError(f"unknown identity {peer.hex()[:16]}", CloseCode.UNKNOWN_IDENTITY)
         receive_key, send_key = noise.split()
-        return Secrets(peer, remote_static, send_key, receive_key, noise.hash)
+        return Secrets(
+            peer=peer,
+            remote_static=remote_static,
+            send_key=send_key,
+            receive_key=receive_key,
+            handshake_hash=noise.hash,
+        )

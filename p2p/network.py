@@ -288,6 +288,7 @@ class PeerNetwork:
             place.check_claim(keys, self._identity.peer, now, self._config.crossing_s)
         except HandshakeError as error:
             now = asyncio.get_running_loop().time()
+            # Crossing dials are daily life; and strangers do not fill the log.
             routine = error.code is CloseCode.REPLACED or not self._refusals_logged.take(1, now)
             log = _log.debug if routine else _log.info
             log("handshake refused", link=link.name.lower(), reason=str(error))
@@ -299,6 +300,7 @@ class PeerNetwork:
         let_in()
         sealer, opener = Sealer(keys.send_key), Opener(keys.receive_key)
         place.dialled = False
+        # Up before the dialler is told: what it sends at once finds its session.
         session = self._put_up(place, stream, keys, (sealer, opener))
         try:
             await stream.send(sealer.seal(session_piece(ACCEPT)))
@@ -326,14 +328,14 @@ class PeerNetwork:
             penalty_s = place.penalty.remaining(asyncio.get_running_loop().time())
             if penalty_s > 0:
                 await asyncio.sleep(penalty_s)
-            if place.session is not None:
+            if place.session is not None:  # the peer connected while this side waited
                 delay_s = self._redial_s(place)
                 continue
             try:
                 await self._dial_and_run(place)
                 delay_s = self._redial_s(place)
             except P2PError as error:
-                if place.last_error != str(error):
+                if place.last_error != str(error):  # one line for a peer that stays away
                     place.last_error = str(error)
                     _log.debug("dial failed", peer=place.known.name, reason=str(error))
                 delay_s = place.backoff.next(self._rng)

@@ -1,6 +1,14 @@
 """What is known of one link of one peer: its session, its dials, its faults. Owns the table's rows.
 
 Owns also which of two connections of one place stays (`check_claim`). Opens and closes nothing.
+
+             dial             last message of the handshake goes out           it is accepted
+    down ─────────▶ dialling ───────────────────────────────────▶ committed ─────────────────▶ up
+     ▲ ▲               │                                              │                        │
+     │ └── no handshake, refused, or the peer's connection came first ┘                        │
+     └──────────────────────────── the session ends ───────────────────────────────────────────┘
+
+    up ◀── from any state: the peer dials, and `check_claim` lets it in; an older session ends
 """
 
 from __future__ import annotations

@@ -167,12 +167,12 @@ class Durability:
             self._hard_state_dirty = False
             self._hard_state_seq = self._seq
         batch = AppendBatch(
-            written,
-            self._log.hand_out(),
-            self._caught_up,
-            self._base,
-            self._reset,
-            self._distrusted,
+            hard_state=written,
+            entries=self._log.hand_out(),
+            caught_up=self._caught_up,
+            base=self._base,
+            reset=self._reset,
+            distrusted=self._distrusted,
         )
         self._caught_up = self._reset = self._distrusted = False
         self._base = None

@@ -110,7 +110,12 @@ class ElectionState:
         state, log = self._state, self._state.log
         floor = self._floors.of(peer, state.commit_index, log.base.index, log.last_index)
         request = VoteRequest(
-            campaign.term, campaign.pre, log.last_index, log.last_term, floor, log.hash_at(floor)
+            term=campaign.term,
+            pre=campaign.pre,
+            last_index=log.last_index,
+            last_term=log.last_term,
+            floor_index=floor,
+            floor_hash=log.hash_at(floor),
         )
         state.durability.hold_for_hard_state(peer, request)
 
@@ -207,7 +212,11 @@ class ElectionState:
     def _answer_vote(self, to: NodeId, request: VoteRequest, *, granted: bool) -> None:
         state = self._state
         response = VoteResponse(
-            state.term, request.term, request.pre, granted, state.protected_index
+            term=state.term,
+            campaign=request.term,
+            pre=request.pre,
+            granted=granted,
+            floor=state.protected_index,
         )
         state.durability.hold_for_hard_state(to, response)
 

@@ -208,11 +208,11 @@ class FollowerState:
     ) -> AppendResponse:
         state = self._state
         return AppendResponse(
-            state.term,
-            AppendStatus.MISMATCH,
-            index,
-            hint,
-            hint_term,
+            term=state.term,
+            status=AppendStatus.MISMATCH,
+            index=index,
+            hint_index=hint,
+            hint_term=hint_term,
             counted=not state.suspect,
             life=self._suspicion.life,
         )

@@ -44,13 +44,13 @@ class Heartbeats:
         """To one follower, without regard to any disk."""
         state, replication = self._state, self._replication
         heartbeat = Heartbeat(
-            state.term,
-            state.commit_index,
-            state.log.last_index,
-            self.reads.round,
-            self._elections.heir,
-            max(0, replication.followers[follower].life),
-            replication.receipt(follower),
+            term=state.term,
+            commit=state.commit_index,
+            last_index=state.log.last_index,
+            round=self.reads.round,
+            heir=self._elections.heir,
+            life=max(0, replication.followers[follower].life),
+            held=replication.receipt(follower),
         )
         state.outgoing.append((follower, heartbeat))
 

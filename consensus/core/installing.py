@@ -42,7 +42,15 @@ class Installation:
         if state.config.node not in snapshot.membership.members or self._lacks(snapshot):
             self._answer(sender, snapshot, 0, refused=True)
         else:
-            self._incoming.take(ChunkWrite(sender, state.term, snapshot, chunk.offset, chunk.data))
+            self._incoming.take(
+                ChunkWrite(
+                    leader=sender,
+                    term=state.term,
+                    snapshot=snapshot,
+                    offset=chunk.offset,
+                    data=chunk.data,
+                )
+            )
 
     def on_chunk_written(self, write: ChunkWrite, held: int, *, ok: bool) -> None:
         """See `RaftCore.on_chunk_written`."""
@@ -77,7 +85,13 @@ class Installation:
         return not state.suspect and snapshot.index <= held
 
     def _answer(self, to: NodeId, snapshot: Snapshot, held: int, *, refused: bool = False) -> None:
-        response = ChunkResponse(self._state.term, snapshot.index, snapshot.checksum, held, refused)
+        response = ChunkResponse(
+            term=self._state.term,
+            index=snapshot.index,
+            checksum=snapshot.checksum,
+            offset=held,
+            refused=refused,
+        )
         self._state.durability.hold_for_hard_state(to, response)
 
     def _install(self, leader: NodeId, snapshot: Snapshot) -> None:

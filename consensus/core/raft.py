@@ -298,7 +298,15 @@ class RaftCore:
         state.outgoing = []
         reads, state.answers = state.answers, []
         chunk_writes = self.roles.installation.next_write()
-        return Ready(messages, write, log_reads, chunk_reads, chunk_writes, reads, wanted)
+        return Ready(
+            messages=messages,
+            write=write,
+            log_reads=log_reads,
+            chunk_reads=chunk_reads,
+            chunk_writes=chunk_writes,
+            reads=reads,
+            snapshot_wanted=wanted,
+        )
 
     # --- What was asked for is done --------------------------------------------------------------
 

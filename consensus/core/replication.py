@@ -323,7 +323,13 @@ class Replication:
 
     def _read_request(self, follower: NodeId, first: LogIndex) -> LogRead:
         last = min(self._log.tail_first - 1, first + self._config.message_entries_max - 1)
-        return LogRead(follower, self._term, first, LogIndex(last), self._config.message_bytes_max)
+        return LogRead(
+            follower=follower,
+            term=self._term,
+            first=first,
+            last=LogIndex(last),
+            bytes_max=self._config.message_bytes_max,
+        )
 
     def _build(self, first: LogIndex, commit: LogIndex) -> tuple[AppendRequest, int]:
         """The append that starts at `first`; the same object for followers at the same place."""
@@ -345,10 +351,10 @@ class Replication:
     def _append(self, first: LogIndex, entries: list[Entry], commit: LogIndex) -> AppendRequest:
         prev = LogIndex(first - 1)
         return AppendRequest(
-            self._term,
-            prev,
-            self._log.term_at(prev),
-            self._log.hash_at(prev),
-            commit,
-            tuple(entries),
+            term=self._term,
+            prev_index=prev,
+            prev_term=self._log.term_at(prev),
+            prev_hash=self._log.hash_at(prev),
+            commit=commit,
+            entries=tuple(entries),
         )

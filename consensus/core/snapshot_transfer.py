@@ -6,6 +6,11 @@
     follower    has all: its store checks them; then the log is reset to the snapshot and the
                 answer is that of an append: everything up to its index is durable here
 
+    `Outgoing`:  unknown ──offer──▶ offered ──held──▶ due ──next_read──▶ reading ──chunk──▶ sent
+                    ▲                  │               ▲                                     │
+                    │                  │               └──────────────── held ───────────────┤
+                    └── `nudge`: two heartbeats answered, and nothing else was heard ────────┘
+
 A lost message shows when a heartbeat is answered twice without progress: the offer is repeated.
 """
 
@@ -101,7 +106,13 @@ class Outgoing:
         size = min(chunk_bytes, self.snapshot.size - self._offset)
         if size <= 0:
             return []  # it has everything and is installing
-        self.reading = ChunkRead(self._follower, term, self.snapshot, self._offset, size)
+        self.reading = ChunkRead(
+            follower=self._follower,
+            term=term,
+            snapshot=self.snapshot,
+            offset=self._offset,
+            size=size,
+        )
         return [self.reading]
 
     def chunk(self, term: Term, data: bytes) -> SnapshotChunk:

@@ -49,20 +49,20 @@ class RaftStatus(msgspec.Struct, frozen=True):
 def status_of(core: RaftCore, applied: LogIndex) -> RaftStatus:
     """The status of `core`, whose entries are applied up to `applied`."""
     return RaftStatus(
-        core.role,
-        core.term,
-        core.leader,
-        core.commit_index,
-        applied,
-        core.log.last_index,
-        core.log.stable_index,
-        core.protected_index,
-        core.conflicts,
-        core.suspect,
-        core.log.base.index,
-        core.membership,
-        core.membership_index,
-        tuple(
+        role=core.role,
+        term=core.term,
+        leader=core.leader,
+        commit_index=core.commit_index,
+        applied_index=applied,
+        last_index=core.log.last_index,
+        stable_index=core.log.stable_index,
+        protected_index=core.protected_index,
+        conflicts=core.conflicts,
+        suspect=core.suspect,
+        base_index=core.log.base.index,
+        membership=core.membership,
+        membership_index=core.membership_index,
+        followers=tuple(
             FollowerStatus(node, peer.match, peer.state.value, peer.active)
             for node, peer in sorted(core.followers().items())
         ),

@@ -74,12 +74,12 @@ def inspect_log(
     hard_state = facts.get(HARD_STATE)
     assert hard_state is None or isinstance(hard_state, HardState)
     found = Found(
-        hard_state,
-        base,
-        scan.positions,
-        scan.memberships,
-        scan.damaged,
-        scan.newest_term,
+        hard_state=hard_state,
+        base=base,
+        positions=scan.positions,
+        memberships=scan.memberships,
+        damaged=scan.damaged,
+        newest_term=scan.newest_term,
         replaced=REPLACED in facts,
     )
     trusted = msgspec.structs.replace(promises, suspect=False)

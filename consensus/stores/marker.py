@@ -124,7 +124,16 @@ class Marker:
         """
         with self._lock:
             term, vote, extra = hard_state.term, hard_state.vote, self._promises.extra
-            self._write(Promises(term, vote, last_index, last_hash, suspect, extra))
+            self._write(
+                Promises(
+                    term=term,
+                    vote=vote,
+                    last_index=last_index,
+                    last_hash=last_hash,
+                    suspect=suspect,
+                    extra=extra,
+                )
+            )
 
     def record_extra(self, extra: bytes) -> None:
         """Note the embedder's own promises; durable when this returns.

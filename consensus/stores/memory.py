@@ -34,11 +34,11 @@ class MemoryStore:
     async def load(self) -> Recovered:
         """What was appended to this object."""
         return Recovered(
-            self.hard_state,
-            [(entry.term, entry.hash) for entry in self.entries],
-            self.suspect,
-            self.base,
-            [
+            hard_state=self.hard_state,
+            positions=[(entry.term, entry.hash) for entry in self.entries],
+            suspect=self.suspect,
+            base=self.base,
+            memberships=[
                 (entry.index, decode_membership(entry.payload))
                 for entry in self.entries
                 if entry.kind is EntryKind.MEMBERSHIP
@@ -120,7 +120,14 @@ class MemoryStore:
         """Keep a snapshot of the state after `base`."""
         whole = b"".join([part async for part in data])
         checksum = hashlib.sha256(whole).digest()
-        snapshot = Snapshot(base.index, base.term, base.hash, membership, len(whole), checksum)
+        snapshot = Snapshot(
+            index=base.index,
+            term=base.term,
+            hash=base.hash,
+            membership=membership,
+            size=len(whole),
+            checksum=checksum,
+        )
         self._keep(snapshot, whole)
         return snapshot
 

@@ -94,7 +94,13 @@ def reconcile(
     known = max(found.newest_term, base.term, positions[-1][0] if positions else Term(0))
     if known > hard_state.term:
         hard_state, suspect = HardState(known), True  # its vote in that term is lost
-    return Recovered(hard_state, positions, suspect, base, found.memberships)
+    return Recovered(
+        hard_state=hard_state,
+        positions=positions,
+        suspect=suspect,
+        base=base,
+        memberships=found.memberships,
+    )
 
 
 def later(one: HardState, other: HardState) -> HardState:

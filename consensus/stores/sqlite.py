@@ -164,13 +164,13 @@ class SqliteStore(SqliteSnapshots):
         if SCRUB in facts and not scan.damaged:
             self._file.transact(connection, lambda c: _drop(c, SCRUB))
         return Found(
-            hard_state,
-            base,
-            scan.positions,
-            scan.memberships,
-            scan.damaged,
-            scan.newest_term,
-            replaced == self._marker.generation and bool(self._marker.generation),
+            hard_state=hard_state,
+            base=base,
+            positions=scan.positions,
+            memberships=scan.memberships,
+            damaged=scan.damaged,
+            newest_term=scan.newest_term,
+            replaced=replaced == self._marker.generation and bool(self._marker.generation),
         )
 
     def _append(self, connection: sqlite3.Connection, batch: AppendBatch) -> None:

@@ -71,7 +71,14 @@ class SqliteSnapshots:
                     piece = part[at : at + PART_BYTES]
                     await file.write(partial(tables.add, rows, piece), len(piece))
             checksum = rows.sha256.digest()
-            snapshot = Snapshot(base.index, base.term, base.hash, membership, rows.size, checksum)
+            snapshot = Snapshot(
+                index=base.index,
+                term=base.term,
+                hash=base.hash,
+                membership=membership,
+                size=rows.size,
+                checksum=checksum,
+            )
             await file.write(partial(tables.finish, snapshot, rows))
         except BaseException:
             tables.abandon(rows)

@@ -90,8 +90,17 @@ class Walk:
         self._full_tiles = 0
         rows = genesis_rows(genesis)
         digest = StateDigest().apply([RowChange(t, k, None, v) for t, k, v in rows])
-        head = Head(0, 0, 0, Frontier().encode(), digest.accumulator, digest.rows)
-        self.walked = Walked(head, WalkedState(rows), 0, 0, 0)
+        head = Head(
+            height=0,
+            time_ms=0,
+            raft_index=0,
+            frontier=Frontier().encode(),
+            accumulator=digest.accumulator,
+            rows=digest.rows,
+        )
+        self.walked = Walked(
+            head=head, state=WalkedState(rows), final_height=0, transactions=0, operations=0
+        )
 
     def run(self) -> Walked:
         """Do all blocks again.
@@ -164,7 +173,12 @@ class Walk:
         self._grow(height, data)
         frontier = self._tiles.frontier
         self.walked.head = Head(
-            height, seal.time_ms, 0, frontier.encode(), made.digest.accumulator, made.digest.rows
+            height=height,
+            time_ms=seal.time_ms,
+            raft_index=0,
+            frontier=frontier.encode(),
+            accumulator=made.digest.accumulator,
+            rows=made.digest.rows,
         )
         if note is not None:
             self._check_certificate(height, frontier, note)

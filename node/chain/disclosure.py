@@ -140,7 +140,15 @@ def disclose(items: Sequence[Item], salt: bytes, index: int, operation: int) -> 
             hashes.append(row[sibling])
         row, place = _parents(row), place >> 1
     item_salt = _salter(salt)(path.encode())
-    return Disclosure(operation, index, len(items), path, value, item_salt, tuple(hashes))
+    return Disclosure(
+        operation=operation,
+        index=index,
+        count=len(items),
+        path=path,
+        value=value,
+        salt=item_salt,
+        hashes=tuple(hashes),
+    )
 
 
 def disclosed_commitment(disclosure: Disclosure) -> bytes | None:

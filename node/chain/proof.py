@@ -113,7 +113,9 @@ def build_proof(
             f"a proof shows at most {DISCLOSURES_MAX} items of {DISCLOSED_BYTES_MAX} bytes together"
         )
     narrowed = certificate.narrowed(voters).published(origin_signature)
-    return Proof(index, tuple(path), leaf, narrowed, ordered)
+    return Proof(
+        index=index, path=tuple(path), leaf=leaf, certificate=narrowed, disclosures=ordered
+    )
 
 
 def parse_proof(data: bytes | str, voters: VoterSet) -> Proof:

@@ -134,7 +134,13 @@ class Assembler:
                 continue
             certificate = proven.certificates.get(leaf.index + 1)
             blocks.append(
-                CertifiedBlock(self._leaves, self._transactions, leaf, self._blobs, certificate)
+                CertifiedBlock(
+                    leaves=self._leaves,
+                    transactions=self._transactions,
+                    seal=leaf,
+                    blobs=self._blobs,
+                    certificate=certificate,
+                )
             )
             self._leaves, self._transactions = [], []
         if not self._leaves:
@@ -182,7 +188,9 @@ def _prove(frontier: Frontier, run: LeafRun, voters: VoterSet) -> ProvenRun:
     if any(not isinstance(leaves[size - run.first - 1][1], SealLeaf) for size in within):
         raise FalseRunError("certificate of a tree that ends within a block")
     blobs, lacking = _blobs_by_hash(run, leaves)
-    return ProvenRun(frontier, leaves, blobs, within, lacking)
+    return ProvenRun(
+        frontier=frontier, leaves=leaves, blobs=blobs, certificates=within, lacking=lacking
+    )
 
 
 def _verify(certificates: dict[int, Certificate], voters: VoterSet) -> None:

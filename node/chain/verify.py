@@ -203,4 +203,10 @@ def _check_disclosure(shown: Disclosure, transaction: Transaction) -> Disclosed:
     commitment = disclosed_commitment(shown)
     if commitment is None or commitment != operation.details:
         raise ProofInvalidError(f"{shown.path} is not what the operation commits to")
-    return Disclosed(shown.operation, kind, number, shown.path, read_value(shown))
+    return Disclosed(
+        operation=shown.operation,
+        kind=kind,
+        invoice=number,
+        path=shown.path,
+        value=read_value(shown),
+    )

@@ -71,12 +71,12 @@ class BuiltBlock(msgspec.Struct):
             index = self.first_index + len(self.leaves)
             self.transactions.append(
                 AppliedTransaction(
-                    transaction.txid,
-                    transaction.wire,
-                    result.code,
-                    result.operation,
-                    index,
-                    transaction.body,
+                    txid=transaction.txid,
+                    wire=transaction.wire,
+                    code=result.code,
+                    operation=result.operation,
+                    index=index,
+                    body=transaction.body,
                 )
             )
             body, signature = transaction.body_bytes, transaction.signature
@@ -124,12 +124,12 @@ class BlockBuilder:
         outcome = execute_block(read(checked, context, rulebook), context, checked, rulebook)
         digest = StateDigest(head.accumulator, head.rows).apply(outcome.changes)
         made = BuiltBlock(
-            context,
-            head.tree_size,
-            digest,
-            outcome.changes,
-            outcome.rows,
-            outcome.faults,
+            context=context,
+            first_index=head.tree_size,
+            digest=digest,
+            changes=outcome.changes,
+            rows=outcome.rows,
+            faults=outcome.faults,
         )
         made.add(checked, outcome.results)
         seal = SealLeaf(

@@ -73,7 +73,9 @@ class Ledger:
         self._builder = BlockBuilder(genesis, voters_hash)
         self._verified = verified
         self._tiles = TileBuilder()
-        self.head = Head(0, 0, 0, Frontier().encode(), b"", 0)
+        self.head = Head(
+            height=0, time_ms=0, raft_index=0, frontier=Frontier().encode(), accumulator=b"", rows=0
+        )
 
     @classmethod
     async def open(
@@ -273,7 +275,14 @@ class Ledger:
     def _found(self, connection: sqlite3.Connection) -> None:
         changes = [RowChange(t, k, None, v) for t, k, v in genesis_rows(self._genesis)]
         digest = StateDigest().apply(changes)
-        self.head = Head(0, 0, 0, Frontier().encode(), digest.accumulator, digest.rows)
+        self.head = Head(
+            height=0,
+            time_ms=0,
+            raft_index=0,
+            frontier=Frontier().encode(),
+            accumulator=digest.accumulator,
+            rows=digest.rows,
+        )
         connection.execute("BEGIN IMMEDIATE")
         write_rows(connection, changes)
         connection.execute(

@@ -59,4 +59,10 @@ def _opened(block: AppliedBlock) -> OpenedBlock:
         OpenedTransaction(t.index, t.txid, int(t.code), t.body if t.code is Code.OK else None)
         for t in block.transactions
     ]
-    return OpenedBlock(block.height, block.first_index, block.time_ms, transactions, block.rows)
+    return OpenedBlock(
+        height=block.height,
+        first_index=block.first_index,
+        time_ms=block.time_ms,
+        transactions=transactions,
+        rows=block.rows,
+    )

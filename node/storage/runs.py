@@ -48,7 +48,13 @@ def read_run(connection: sqlite3.Connection, first: int) -> LeafRun | None:
         run.certify(note)
     lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
     path = tuple(consistency_path(end, run.covered, lookup))
-    return LeafRun(first, tuple(run.leaves), tuple(run.blobs), tuple(run.certificates), path)
+    return LeafRun(
+        first=first,
+        leaves=tuple(run.leaves),
+        blobs=tuple(run.blobs),
+        certificates=tuple(run.certificates),
+        path=path,
+    )
 
 
 def _leaves(connection: sqlite3.Connection, first: int) -> Iterator[tuple[bytes, bytes | None]]:

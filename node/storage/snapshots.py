@@ -125,7 +125,14 @@ class SnapshotStore:
         """
         body = b"".join([part async for part in data])
         checksum = hashlib.sha256(body).digest()
-        snapshot = Snapshot(base.index, base.term, base.hash, membership, len(body), checksum)
+        snapshot = Snapshot(
+            index=base.index,
+            term=base.term,
+            hash=base.hash,
+            membership=membership,
+            size=len(body),
+            checksum=checksum,
+        )
         refusal = self._refusal(snapshot) or self._falsehood(snapshot, body)
         if refusal is not None:
             raise SnapshotError(refusal)

@@ -214,4 +214,4 @@ def _finding(
     node = _voter(voters, number).node
     named = msgspec.msgpack.encode((voters.network_id, number, kind, place))
     identifier = hashlib.sha256(_ID_TAG + named).digest()
-    return Finding(node, kind, place, f"{node} {sentence}", identifier)
+    return Finding(voter=node, kind=kind, place=place, sentence=f"{node} {sentence}", id=identifier)
