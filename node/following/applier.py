@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from node.chain.run import CertifiedBlock
+from node.chain.leaf_range import CertifiedBlock
 from node.following.certificates import Certificates
 from node.following.halt import FalseLedgerError, Halt
 from node.storage.ledger import Ledger

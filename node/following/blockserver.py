@@ -71,6 +71,6 @@ class BlockServer:
             number, first = self._wanted.pop(peer)
             self._next_ms[peer] = self._clock.monotonic_ms() + INTERVAL_MS
             link = self._links[peer]
-            run = await self._reader.run(first)
+            run = await self._reader.leaf_range(first)
             if self._links[peer] == link:
                 self._sending.send(peer, BlocksMessage(number, run))

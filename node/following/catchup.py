@@ -1,8 +1,8 @@
 """Brings a ledger to a final head that its Raft log cannot bring it to any more.
 
-Owns the loop: ask a peer for the next run of leaves, let it be proven, let its blocks be done again
-on this ledger, until the named head is reached. Whom to ask is `node.following.blocksync`, what is
-true `node.chain.run`. Knows no consensus.
+Owns the loop: ask a peer for the next range of leaves, let it be proven, let its blocks be done
+again on this ledger, until the named head is reached. Whom to ask is `node.following.blocksync`,
+what is true `node.chain.leaf_range`. Knows no consensus.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from node.chain.head import NamedHead
-from node.chain.merkle import decode_frontier
-from node.chain.run import (
+from node.chain.leaf_range import (
     Assembler,
     CertifiedBlock,
-    FalseRunError,
-    LeafRun,
+    FalseRangeError,
+    LeafRange,
     OtherHistoryError,
-    ProvenRun,
+    ProvenRange,
 )
+from node.chain.merkle import decode_frontier
 from node.chain.voters import VoterSet
 from node.following.applier import Applier
 from node.following.blocksync import BlockSync
@@ -56,7 +56,7 @@ class CatchUp:
         self._neighbours = neighbours
         self._clock = clock
         self._sync = BlockSync(neighbours.peers)
-        self._answer: asyncio.Future[LeafRun | None] | None = None
+        self._answer: asyncio.Future[LeafRange | None] | None = None
         self._logged_ms = 0
 
     def attach(self, routes: Routing) -> None:
@@ -64,7 +64,7 @@ class CatchUp:
         routes.on(
             Kind.BLOCKS,
             BlocksMessage,
-            lambda peer, message: self.receive(peer, message.number, message.run),
+            lambda peer, message: self.receive(peer, message.number, message.leaf_range),
             price=0.0,
         )
         routes.when_down(self.link_down)
@@ -85,8 +85,8 @@ class CatchUp:
         assembler = Assembler(decode_frontier(start.frontier), self._voters)
         strangers: set[int] = set()
         while self._ledger.head.tree_size < head.size:
-            run = await self._best_run(assembler, strangers)
-            await self._adopt(assembler.add(run), head, index)
+            leaf_range = await self._best_range(assembler, strangers)
+            await self._adopt(assembler.add(leaf_range), head, index)
         reached = self._ledger.head
         if (reached.height, reached.tree_size, reached.state_digest()) != (
             head.height,
@@ -100,35 +100,35 @@ class CatchUp:
             await self._ledger.stand_for(index)
         _log.info("restored", height=head.height, index=index, blocks=head.height - start.height)
 
-    def receive(self, peer: int, number: int, run: LeafRun | None) -> None:
+    def receive(self, peer: int, number: int, leaf_range: LeafRange | None) -> None:
         """An answer arrived.
 
         Raises:
             UnaskedError: nobody asked for it.
         """
         if self._sync.expects(peer, number) and self._answer is not None:
-            self._settle(run, answered=True)
+            self._settle(leaf_range, answered=True)
 
     def link_down(self, peer: int) -> None:
         """The link to a peer is gone, and with it what it was to answer."""
         if self._sync.link_down(peer) and self._answer is not None:
             self._settle(None, answered=False)
 
-    # --- One run -------------------------------------------------------------------------------
+    # --- One range -------------------------------------------------------------------------------
 
-    async def _best_run(self, assembler: Assembler, strangers: set[int]) -> ProvenRun:
-        """The next run, from the first peer that has all of its blobs.
+    async def _best_range(self, assembler: Assembler, strangers: set[int]) -> ProvenRange:
+        """The next range, from the first peer that has all of its blobs.
 
         One that lacks some is taken when nobody else can be asked who has more.
         """
-        best: ProvenRun | None = None
+        best: ProvenRange | None = None
         asked: list[int] = []
         while best is None or best.lacking:
-            run = await self._next_run(assembler.size, asked if best else ())
+            leaf_range = await self._next_range(assembler.size, asked if best else ())
             request = self._sync.open
-            if run is not None and request is not None:
+            if leaf_range is not None and request is not None:
                 asked.append(request.peer)
-                proven = await self._prove(assembler, run, request.peer, strangers)
+                proven = await self._prove(assembler, leaf_range, request.peer, strangers)
                 if proven and (best is None or proven.lacking < best.lacking):
                     best = proven
             elif best is not None:
@@ -136,8 +136,8 @@ class CatchUp:
                 break
         return best
 
-    async def _next_run(self, first: int, but: Collection[int]) -> LeafRun | None:
-        """A run from some peer, not judged yet; None: there is nobody, or no answer."""
+    async def _next_range(self, first: int, but: Collection[int]) -> LeafRange | None:
+        """A range from some peer, not judged yet; None: there is nobody, or no answer."""
         sync = self._sync
         height = self._ledger.head.height + 1
         heights = self._neighbours.final_heights()
@@ -154,7 +154,7 @@ class CatchUp:
             if not self._neighbours.send(request.peer, wanted):
                 raise TimeoutError
             async with asyncio.timeout(sync.left_ms(self._clock.monotonic_ms()) / 1_000):
-                run = await self._answer
+                leaf_range = await self._answer
         except TimeoutError:
             _log.warning("no blocks", peer=self._name(request.peer))
             sync.silent(self._clock.monotonic_ms())
@@ -164,26 +164,26 @@ class CatchUp:
             raise
         finally:
             self._answer = None
-        if run is None:
+        if leaf_range is None:
             sync.empty(self._clock.monotonic_ms())
-        return run
+        return leaf_range
 
-    def _settle(self, run: LeafRun | None, *, answered: bool) -> None:
+    def _settle(self, leaf_range: LeafRange | None, *, answered: bool) -> None:
         assert self._answer is not None
         if self._answer.done():
             return
         if answered:
-            self._answer.set_result(run)
+            self._answer.set_result(leaf_range)
         else:
             self._answer.set_exception(TimeoutError())
 
     async def _prove(
-        self, assembler: Assembler, run: LeafRun, peer: int, strangers: set[int]
-    ) -> ProvenRun | None:
-        """Judge a run, and the peer by it; None when it is false."""
+        self, assembler: Assembler, leaf_range: LeafRange, peer: int, strangers: set[int]
+    ) -> ProvenRange | None:
+        """Judge a range, and the peer by it; None when it is false."""
         try:
-            proven = await asyncio.to_thread(assembler.prove, run)
-        except FalseRunError as error:
+            proven = await asyncio.to_thread(assembler.prove, leaf_range)
+        except FalseRangeError as error:
             self._sync.false(self._clock.monotonic_ms())
             _log.error("false blocks", peer=self._name(peer), reason=str(error))
             if isinstance(error, OtherHistoryError):
@@ -194,7 +194,9 @@ class CatchUp:
                 raise HaltedError("the certified history does not continue this ledger") from error
             return None
         strangers.clear()
-        self._sync.good(self._clock.monotonic_ms(), sum(map(len, run.leaves + run.blobs)))
+        self._sync.good(
+            self._clock.monotonic_ms(), sum(map(len, leaf_range.leaves + leaf_range.blobs))
+        )
         return proven
 
     async def _adopt(self, blocks: Sequence[CertifiedBlock], head: NamedHead, index: int) -> None:

@@ -19,8 +19,8 @@ from node.chain.entry import HEADER_BYTES
 from node.chain.evidence.excuse import RESUMPTION_BYTES_MAX
 from node.chain.evidence.kinds import EVIDENCE_BYTES_MAX
 from node.chain.leaf import LeafIndex
+from node.chain.leaf_range import RANGE_BYTES_MAX, LeafRange
 from node.chain.proof import PATH_HASHES_MAX
-from node.chain.run import RUN_BYTES_MAX, LeafRun
 
 NONCE_BYTES = 16
 HeightField = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -142,7 +142,7 @@ class BlocksMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
     number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     """Of the request."""
-    run: LeafRun | None
+    leaf_range: LeafRange | None
     """None: no certified leaf from there on."""
 
 
@@ -173,7 +173,7 @@ class AnswerMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """The asker's, over the largest tree: shows that it forgot. None shows nothing."""
 
 
-BLOCKS_BYTES_MAX = RUN_BYTES_MAX + 65_536
+BLOCKS_BYTES_MAX = RANGE_BYTES_MAX + 65_536
 """A run with its proof and the lengths of its parts."""
 
 ControlMessage = (

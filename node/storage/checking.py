@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.chain.block import Block
-from node.chain.run import CertifiedBlock
+from node.chain.leaf_range import CertifiedBlock
 from node.ledger.codes import Code
 from node.ledger.execution.execute import CheckedTransaction, named_blobs
 from node.ledger.signing import verify

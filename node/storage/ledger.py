@@ -18,8 +18,8 @@ from typing import TypeVar
 import msgspec
 
 from node.chain.block import MalformedBlockError, decode_block
+from node.chain.leaf_range import CertifiedBlock
 from node.chain.merkle import Frontier, frontier_of, leaf_hashes
-from node.chain.run import CertifiedBlock
 from node.chain.tiles import TileBuilder, TileSubtrees
 from node.ledger.codes import Table
 from node.ledger.digest import StateDigest

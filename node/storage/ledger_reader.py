@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from node.chain.leaf_range import LeafRange
 from node.chain.merkle import Frontier, consistency_path, frontier_of, inclusion_path
-from node.chain.run import LeafRun
 from node.chain.tiles import MissingTileError, TileSubtrees
 from node.ledger.codes import Table
 from node.ledger.execution.execute import Scan
 from node.storage.database import Database, open_reader
+from node.storage.leaf_ranges import read_range
 from node.storage.ledger_rows import Head, height_of_size, read_blob, read_tile
-from node.storage.runs import read_run
 from node.storage.state_rows import read_rows, scan_rows
 
 _BLOCK = (
@@ -145,9 +145,9 @@ class LedgerReader:
 
         return await self._database.run(job)
 
-    async def run(self, first: int) -> LeafRun | None:
+    async def leaf_range(self, first: int) -> LeafRange | None:
         """Certified leaves from tree index `first` on, for a peer; None when there is none."""
-        return await self._database.run(partial(read_run, first=first))
+        return await self._database.run(partial(read_range, first=first))
 
     async def frontiers(self, first: int, last: int) -> list[tuple[int, Frontier]]:
         """The heights `first`..`last` with the tree as it stood after each."""

@@ -35,7 +35,7 @@ from consensus.types import LogIndex, NodeId, Term
 from node.chain.block import MalformedBlockError, decode_block
 from node.chain.checkpoint import Checkpoint, cosign, verify_cosignature
 from node.chain.entry import MalformedHeaderError, decode_header
-from node.chain.run import LeafRun
+from node.chain.leaf_range import LeafRange
 from node.ledger.signing import secret_key
 from node.peers.messages import (
     AnswerMessage,
@@ -243,7 +243,7 @@ class Liar(Impostor):
             case EvidenceMessage():
                 known.evidence = [*known.evidence[-20:], message.body]
             case BlocksWantedMessage():
-                run = self.menu.struct(LeafRun)
+                run = self.menu.struct(LeafRange)
                 said = encode_control(BlocksMessage(message.number, run))
                 self.tell(self.names[number], (Link.GOSSIP, *said))
             case CertificateMessage():

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.chain.run import LeafRun
+from node.chain.leaf_range import LeafRange
 from node.peers.messages import (
     BLOCKS_BYTES_MAX,
     BlocksMessage,
@@ -315,7 +315,7 @@ async def test_blocks_that_nobody_asked_for_cost_the_link(cluster: Cluster) -> N
     liar = spare(cluster)
     cluster.stop(liar.name)
     witness = next(m.name for m in cluster.living if m.name != "issuer")
-    run = LeafRun(0, (b"leaf",), (), ("note",), ())
+    run = LeafRange(0, (b"leaf",), (), ("note",), ())
     _, unasked = encode_control(BlocksMessage(1, run))
     _, wanted = encode_control(BlocksWantedMessage(1, 0))
     async with Impostor(cluster, liar.name) as impostor:
@@ -349,8 +349,8 @@ async def check_flood(impostor: Impostor, witness: str) -> None:
     numbers = [blocks_of(body).number for body in impostor.blocks]
     assert len(numbers) < 100
     assert numbers == sorted(set(numbers))
-    assert last.run is not None
-    assert last.run.first == 0
+    assert last.leaf_range is not None
+    assert last.leaf_range.first == 0
 
 
 def blocks_of(body: bytes) -> BlocksMessage:

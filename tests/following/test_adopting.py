@@ -12,10 +12,16 @@ import pytest
 from node.chain.certificate import parse_certificate
 from node.chain.checkpoint import Checkpoint, sign_origin
 from node.chain.leaf import SealLeaf, TransactionLeaf, decode_leaf, encode_leaf
+from node.chain.leaf_range import (
+    RANGE_BYTES,
+    Assembler,
+    FalseRangeError,
+    LeafRange,
+    OtherHistoryError,
+)
 from node.chain.merkle import decode_frontier, leaf_hashes
-from node.chain.run import RUN_BYTES, Assembler, FalseRunError, LeafRun, OtherHistoryError
 from node.ledger.codes import Code
-from node.storage import runs
+from node.storage import leaf_ranges as runs
 from node.storage.ledger_values import AppliedBlock, CommittedEntry, LedgerError, NotReproducedError
 from tests.chain.network import seed
 from tests.node.chronicle import Chronicle, blob, found, write_history
@@ -46,8 +52,8 @@ def assembler_of(chronicle: Chronicle) -> Assembler:
     return Assembler(decode_frontier(chronicle.ledger.head.frontier), chronicle.voters)
 
 
-async def read(source: Chronicle, first: int = 0) -> LeafRun:
-    run = await source.reader.run(first)
+async def read(source: Chronicle, first: int = 0) -> LeafRange:
+    run = await source.reader.leaf_range(first)
     assert run is not None
     return run
 
@@ -55,7 +61,7 @@ async def read(source: Chronicle, first: int = 0) -> LeafRun:
 async def adopt(source: Chronicle, copy: Chronicle) -> list[AppliedBlock]:
     """Take everything that the peer can prove; the blocks as `after` saw them."""
     assembler, seen, stored = assembler_of(copy), list[AppliedBlock](), list[AppliedBlock]()
-    while (run := await source.reader.run(assembler.size)) is not None:
+    while (run := await source.reader.leaf_range(assembler.size)) is not None:
         for block in assembler.add(assembler.prove(run)):
             last = block.seal.height == CERTIFIED
             stored.append(await copy.ledger.adopt(block, INDEX, seen.append, last=last))
@@ -63,11 +69,11 @@ async def adopt(source: Chronicle, copy: Chronicle) -> list[AppliedBlock]:
     return stored
 
 
-@pytest.mark.parametrize("run_bytes", [1, 700, 5_000, RUN_BYTES])
+@pytest.mark.parametrize("run_bytes", [1, 700, 5_000, RANGE_BYTES])
 async def test_every_certified_block_comes_to_the_same_again(
     source: Chronicle, copy: Chronicle, monkeypatch: pytest.MonkeyPatch, run_bytes: int
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_BYTES", run_bytes)
+    monkeypatch.setattr(runs, "RANGE_BYTES", run_bytes)
     blocks = await adopt(source, copy)
 
     theirs, ours = source.contents(), copy.contents()
@@ -89,9 +95,9 @@ async def test_every_certified_block_comes_to_the_same_again(
 
 
 async def test_what_is_not_final_is_not_given_away(source: Chronicle) -> None:
-    assert await source.reader.run(source.blocks[CERTIFIED - 1].size) is None
-    assert await source.reader.run(source.blocks[-1].size) is None
-    assert await source.reader.run(10**9) is None
+    assert await source.reader.leaf_range(source.blocks[CERTIFIED - 1].size) is None
+    assert await source.reader.leaf_range(source.blocks[-1].size) is None
+    assert await source.reader.leaf_range(10**9) is None
     run = await read(source)
     assert len(run.leaves) == source.blocks[CERTIFIED - 1].size
 
@@ -112,81 +118,81 @@ async def test_an_erased_blob_is_missing_and_nothing_else(
 
 # --- Falsehood ---------------------------------------------------------------------------------
 
-Change = Callable[[Chronicle, LeafRun], LeafRun]
+Change = Callable[[Chronicle, LeafRange], LeafRange]
 replace = msgspec.structs.replace
 
 
-def with_leaf(run: LeafRun, index: int, leaf: bytes) -> LeafRun:
+def with_leaf(run: LeafRange, index: int, leaf: bytes) -> LeafRange:
     return replace(run, leaves=(*run.leaves[:index], leaf, *run.leaves[index + 1 :]))
 
 
-def leaf_byte(source: Chronicle, run: LeafRun) -> LeafRun:
+def leaf_byte(source: Chronicle, run: LeafRange) -> LeafRange:
     changed = bytearray(run.leaves[3])
     changed[-1] ^= 1
     return with_leaf(run, 3, bytes(changed))
 
 
-def code(source: Chronicle, run: LeafRun) -> LeafRun:
+def code(source: Chronicle, run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[3])
     assert isinstance(leaf, TransactionLeaf)
     return with_leaf(run, 3, encode_leaf(replace(leaf, code=Code.NOT_PERMITTED)))
 
 
-def omitted(source: Chronicle, run: LeafRun) -> LeafRun:
+def omitted(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, leaves=run.leaves[:2] + run.leaves[3:])
 
 
-def swapped(source: Chronicle, run: LeafRun) -> LeafRun:
+def swapped(source: Chronicle, run: LeafRange) -> LeafRange:
     leaves = list(run.leaves)
     leaves[2], leaves[3] = leaves[3], leaves[2]
     return replace(run, leaves=tuple(leaves))
 
 
-def seal(source: Chronicle, run: LeafRun) -> LeafRun:
+def seal(source: Chronicle, run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[1])
     assert isinstance(leaf, SealLeaf)
     return with_leaf(run, 1, encode_leaf(replace(leaf, time_ms=leaf.time_ms + 1)))
 
 
-def garbage(source: Chronicle, run: LeafRun) -> LeafRun:
+def garbage(source: Chronicle, run: LeafRange) -> LeafRange:
     return with_leaf(run, 0, b"\xc1")
 
 
-def uncertified(source: Chronicle, run: LeafRun) -> LeafRun:
+def uncertified(source: Chronicle, run: LeafRange) -> LeafRange:
     leaf = encode_leaf(TransactionLeaf(0, 7, b"body", bytes(64)))
     return replace(run, leaves=(*run.leaves, leaf))
 
 
-def other_blob(source: Chronicle, run: LeafRun) -> LeafRun:
+def other_blob(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, blobs=(b"x" + run.blobs[0][1:], *run.blobs[1:]))
 
 
-def blob_of_a_refused_one(source: Chronicle, run: LeafRun) -> LeafRun:
+def blob_of_a_refused_one(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, blobs=(*run.blobs, blob("details 10005", 500)))
 
 
-def blob_twice(source: Chronicle, run: LeafRun) -> LeafRun:
+def blob_twice(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, blobs=(*run.blobs, run.blobs[0]))
 
 
-def with_last(run: LeafRun, note: str) -> LeafRun:
+def with_last(run: LeafRange, note: str) -> LeafRange:
     return replace(run, certificates=(*run.certificates[:-1], note))
 
 
-def too_few(source: Chronicle, run: LeafRun) -> LeafRun:
+def too_few(source: Chronicle, run: LeafRange) -> LeafRange:
     certificate = parse_certificate(run.certificates[-1])
     fewer = replace(certificate, cosignatures=certificate.cosignatures[:2])
     return with_last(run, fewer.encode())
 
 
-def one_voter_thrice(source: Chronicle, run: LeafRun) -> LeafRun:
+def one_voter_thrice(source: Chronicle, run: LeafRange) -> LeafRange:
     certificate = parse_certificate(run.certificates[-1])
     return with_last(
         run, replace(certificate, cosignatures=(certificate.cosignatures[0],) * 3).encode()
     )
 
 
-def cosignature(source: Chronicle, run: LeafRun) -> LeafRun:
+def cosignature(source: Chronicle, run: LeafRange) -> LeafRange:
     certificate = parse_certificate(run.certificates[-1])
     first = certificate.cosignatures[0]
     damaged = replace(first, blob=first.blob[:-1] + bytes([first.blob[-1] ^ 1]))
@@ -195,12 +201,12 @@ def cosignature(source: Chronicle, run: LeafRun) -> LeafRun:
     )
 
 
-def unpublished(source: Chronicle, run: LeafRun) -> LeafRun:
+def unpublished(source: Chronicle, run: LeafRange) -> LeafRange:
     note = source.certificate(source.blocks[CERTIFIED - 1], published=False).encode()
     return with_last(run, note)
 
 
-def other_root(source: Chronicle, run: LeafRun) -> LeafRun:
+def other_root(source: Chronicle, run: LeafRange) -> LeafRange:
     """The signatures of the true tree under another root."""
     certificate = parse_certificate(run.certificates[-1])
     lie = replace(certificate.checkpoint, root=bytes(32))
@@ -210,7 +216,7 @@ def other_root(source: Chronicle, run: LeafRun) -> LeafRun:
     return with_last(run, published.encode())
 
 
-def other_network(source: Chronicle, run: LeafRun) -> LeafRun:
+def other_network(source: Chronicle, run: LeafRange) -> LeafRange:
     foreign = Chronicle(
         found("other"),
         type(source.voters).from_genesis(found("other")),
@@ -223,15 +229,15 @@ def other_network(source: Chronicle, run: LeafRun) -> LeafRun:
     return with_last(run, note)
 
 
-def no_certificate_of_the_run(source: Chronicle, run: LeafRun) -> LeafRun:
+def no_certificate_of_the_run(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, certificates=run.certificates[:1])
 
 
-def certificates_out_of_order(source: Chronicle, run: LeafRun) -> LeafRun:
+def certificates_out_of_order(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, certificates=(run.certificates[1], run.certificates[0], *run.certificates))
 
 
-def certificate_within_a_block(source: Chronicle, run: LeafRun) -> LeafRun:
+def certificate_within_a_block(source: Chronicle, run: LeafRange) -> LeafRange:
     """Signed by q voters, who never do that."""
     size = source.blocks[0].size + 1
     frontier = decode_frontier(b"\0" * 8).append_hashes(leaf_hashes(run.leaves[:size]))
@@ -239,11 +245,11 @@ def certificate_within_a_block(source: Chronicle, run: LeafRun) -> LeafRun:
     return replace(run, certificates=(run.certificates[0], note, *run.certificates[1:]))
 
 
-def shifted(source: Chronicle, run: LeafRun) -> LeafRun:
+def shifted(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, first=1)
 
 
-def needless_path(source: Chronicle, run: LeafRun) -> LeafRun:
+def needless_path(source: Chronicle, run: LeafRange) -> LeafRange:
     return replace(run, path=(bytes(32),))
 
 
@@ -279,7 +285,7 @@ async def test_a_false_run_is_refused_and_changes_nothing(
 ) -> None:
     run = await read(source)
     assembler = assembler_of(copy)
-    with pytest.raises(FalseRunError):
+    with pytest.raises(FalseRangeError):
         assembler.prove(change(source, run))
     assert assembler.size == 0
     assert len(assembler.add(assembler.prove(run))) == CERTIFIED
@@ -288,7 +294,7 @@ async def test_a_false_run_is_refused_and_changes_nothing(
 async def test_a_part_of_a_block_needs_its_proof(
     source: Chronicle, copy: Chronicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_BYTES", 3_000)
+    monkeypatch.setattr(runs, "RANGE_BYTES", 3_000)
     run = await read(source)
     assert len(run.path) > 0
     assembler = assembler_of(copy)
@@ -315,25 +321,25 @@ async def test_a_run_of_another_history_of_this_network_is_told_apart(
 # --- Certified, and yet not what this ledger comes to -------------------------------------------
 
 
-def lie_about_state(run: LeafRun) -> LeafRun:
+def lie_about_state(run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[1])
     assert isinstance(leaf, SealLeaf)
     return with_leaf(run, 1, encode_leaf(replace(leaf, state_digest=bytes(32))))
 
 
-def lie_about_outcome(run: LeafRun) -> LeafRun:
+def lie_about_outcome(run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[0])
     assert isinstance(leaf, TransactionLeaf)
     return with_leaf(run, 0, encode_leaf(replace(leaf, code=Code.NOT_PERMITTED)))
 
 
-def forge_signature(run: LeafRun) -> LeafRun:
+def forge_signature(run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[0])
     assert isinstance(leaf, TransactionLeaf)
     return with_leaf(run, 0, encode_leaf(replace(leaf, signature=bytes(64))))
 
 
-def skip_a_height(run: LeafRun) -> LeafRun:
+def skip_a_height(run: LeafRange) -> LeafRange:
     leaf = decode_leaf(run.leaves[1])
     assert isinstance(leaf, SealLeaf)
     return with_leaf(run, 1, encode_leaf(replace(leaf, height=2)))
@@ -343,7 +349,7 @@ def skip_a_height(run: LeafRun) -> LeafRun:
     "lie", [lie_about_state, lie_about_outcome, forge_signature, skip_a_height]
 )
 async def test_what_q_voters_signed_in_vain_is_not_reproduced(
-    source: Chronicle, copy: Chronicle, lie: Callable[[LeafRun], LeafRun]
+    source: Chronicle, copy: Chronicle, lie: Callable[[LeafRange], LeafRange]
 ) -> None:
     run = lie(await read(source))
     run = replace(run, leaves=run.leaves[:2], blobs=())

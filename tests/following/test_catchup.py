@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from node.chain.head import NamedHead, name_head, parse_head
+from node.chain.leaf_range import LeafRange
 from node.chain.merkle import Frontier
-from node.chain.run import LeafRun
 from node.following import blocksync
 from node.following.applier import Applier
 from node.following.blockserver import BlockServer
@@ -25,7 +25,7 @@ from node.following.finality import Finality
 from node.following.halt import Halt, HaltedError
 from node.following.tracker import Tracker
 from node.peers.messages import BlocksMessage, BlocksWantedMessage
-from node.storage import runs
+from node.storage import leaf_ranges as runs
 from node.storage.marker import Marker
 from node.system.clock import SystemClock
 from node.voting.cosigner import Cosigner, SigningHaltedError
@@ -37,7 +37,7 @@ from tests.node.chronicle import Chronicle, write_history
 ME = 0
 INDEX = 400
 CERTIFIED = 6
-Liar = Callable[[LeafRun | None], LeafRun | None]
+Liar = Callable[[LeafRange | None], LeafRange | None]
 replace = msgspec.structs.replace
 
 
@@ -99,10 +99,10 @@ class Others:
         else:
             assert isinstance(message, BlocksMessage)
             told = message
-            self.late(number, lambda: self.answer(number, told.number, told.run))
+            self.late(number, lambda: self.answer(number, told.number, told.leaf_range))
         return True
 
-    def answer(self, peer: int, number: int, run: LeafRun | None) -> None:
+    def answer(self, peer: int, number: int, run: LeafRange | None) -> None:
         liar = self.liars.get(peer)
         try:
             told = run if liar is None else liar(run)
@@ -168,7 +168,7 @@ async def head_of(source: Chronicle, height: int = CERTIFIED) -> NamedHead:
 async def test_it_reaches_the_head_and_everything_that_follows_it(
     source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_BYTES", 2_000)
+    monkeypatch.setattr(runs, "RANGE_BYTES", 2_000)
     await behind.catch_up.reach(await head_of(source), INDEX)
     block = source.blocks[CERTIFIED - 1]
     head = behind.chronicle.ledger.head
@@ -209,25 +209,25 @@ async def test_a_head_that_is_there_already_stands_for_the_later_index(
 # --- Hostile peers -----------------------------------------------------------------------------
 
 
-def silent(run: LeafRun | None) -> LeafRun | None:
+def silent(run: LeafRange | None) -> LeafRange | None:
     raise SilentError
 
 
-def nothing(run: LeafRun | None) -> LeafRun | None:
+def nothing(run: LeafRange | None) -> LeafRange | None:
     return None
 
 
-def garbage(run: LeafRun | None) -> LeafRun | None:
+def garbage(run: LeafRange | None) -> LeafRange | None:
     assert run is not None
     return replace(run, leaves=(b"\xc1",) * len(run.leaves))
 
 
-def other_bytes(run: LeafRun | None) -> LeafRun | None:
+def other_bytes(run: LeafRange | None) -> LeafRange | None:
     assert run is not None
     return replace(run, leaves=(run.leaves[0][:-1] + b"!", *run.leaves[1:]))
 
 
-def withheld(run: LeafRun | None) -> LeafRun | None:
+def withheld(run: LeafRange | None) -> LeafRange | None:
     assert run is not None
     return replace(run, leaves=run.leaves[1:])
 
@@ -236,7 +236,7 @@ def withheld(run: LeafRun | None) -> LeafRun | None:
 async def test_one_honest_peer_is_enough(
     source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch, liar: Liar
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_BYTES", 4_000)
+    monkeypatch.setattr(runs, "RANGE_BYTES", 4_000)
     monkeypatch.setattr(blocksync, "ANSWER_MS", 1_000)
     # At most f of the voters lie about the history itself.
     behind.others.liars = {1: liar} if liar in (other_bytes, withheld) else {1: liar, 2: liar}
@@ -250,12 +250,12 @@ async def test_one_honest_peer_is_enough(
         assert all(behind.asked.count(peer) == 1 for peer in behind.others.liars)
 
 
-def without_blobs(run: LeafRun | None) -> LeafRun | None:
+def without_blobs(run: LeafRange | None) -> LeafRange | None:
     assert run is not None
     return replace(run, blobs=())
 
 
-def with_some_blobs(run: LeafRun | None) -> LeafRun | None:
+def with_some_blobs(run: LeafRange | None) -> LeafRange | None:
     assert run is not None
     return replace(run, blobs=run.blobs[::2])
 
@@ -283,7 +283,7 @@ async def test_a_peer_that_becomes_slow_gives_way(
     source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that answers each time just within the deadline is not asked while others are faster."""
-    monkeypatch.setattr(runs, "RUN_BYTES", 1_500)
+    monkeypatch.setattr(runs, "RANGE_BYTES", 1_500)
     late: list[asyncio.TimerHandle] = []
 
     def slowly(peer: int, deliver: Callable[[], None]) -> None:
@@ -299,7 +299,7 @@ async def test_a_peer_that_becomes_slow_gives_way(
 
 
 async def test_unasked_and_repeated_answers_are_refused(source: Chronicle, behind: Behind) -> None:
-    run = await source.reader.run(0)
+    run = await source.reader.leaf_range(0)
     for peer, number in ((1, 1), (2, 7)):
         with pytest.raises(UnaskedError):
             behind.catch_up.receive(peer, number, run)
@@ -313,7 +313,7 @@ async def test_a_lost_link_is_noticed_at_once(
 ) -> None:
     monkeypatch.setattr(blocksync, "ANSWER_MS", 3_600_000)
 
-    def gone(run: LeafRun | None) -> LeafRun | None:
+    def gone(run: LeafRange | None) -> LeafRange | None:
         behind.others.server.forget(behind.asked[-1])
         behind.catch_up.link_down(behind.asked[-1])
         raise SilentError
@@ -356,7 +356,7 @@ async def test_what_this_voter_signed_before_must_come_again(
 async def test_a_restore_that_is_cut_off_goes_on(
     source: Chronicle, behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_BYTES", 2_000)
+    monkeypatch.setattr(runs, "RANGE_BYTES", 2_000)
     head = await head_of(source)
     task = asyncio.ensure_future(behind.catch_up.reach(head, INDEX))
     while behind.chronicle.ledger.head.height < 2:

@@ -72,7 +72,7 @@ class Wire:
         return True
 
     async def _answer(self, number: int, message: BlocksWantedMessage) -> None:
-        run = await self.source.reader.run(message.first)
+        run = await self.source.reader.leaf_range(message.first)
         self.handlers[Kind.BLOCKS](number, BlocksMessage(message.number, run))
 
 

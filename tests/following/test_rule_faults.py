@@ -11,8 +11,8 @@ import pytest
 
 from node.audit.run import Audit
 from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.chain.leaf_range import Assembler
 from node.chain.merkle import decode_frontier
-from node.chain.run import Assembler
 from node.ledger.codes import Code
 from node.ledger.invoices import operations as ops
 from node.storage.damage import DamagedFileError
@@ -80,7 +80,7 @@ async def test_it_stands_after_a_restart_a_catch_up_and_an_audit(
 
     copy = await Chronicle.open(tmp_path / "copy")
     assembler = Assembler(decode_frontier(copy.ledger.head.frontier), copy.voters)
-    while (run := await source.reader.run(assembler.size)) is not None:
+    while (run := await source.reader.leaf_range(assembler.size)) is not None:
         for certified in assembler.add(assembler.prove(run)):
             last = certified.seal.height == len(source.blocks)
             await copy.ledger.adopt(certified, INDEX, lambda _: None, last=last)

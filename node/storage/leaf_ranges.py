@@ -1,4 +1,4 @@
-"""Reading a run of leaves for a peer. Owns how much goes into one, and which proof goes with it.
+"""Reading a range of leaves for a peer. Owns how much goes into one, and which proof goes with it.
 
 Runs in the thread of a reading connection, as one job that sees one committed state. Only what is
 certified is given away; a peer cannot use anything else.
@@ -13,8 +13,8 @@ import msgspec
 
 from node.chain.certificate import parse_certificate
 from node.chain.leaf import TransactionLeaf, decode_leaf
+from node.chain.leaf_range import RANGE_BYTES, RANGE_CERTIFICATES_MAX, RANGE_LEAVES_MAX, LeafRange
 from node.chain.merkle import consistency_path
-from node.chain.run import RUN_BYTES, RUN_CERTIFICATES_MAX, RUN_LEAVES_MAX, LeafRun
 from node.chain.tiles import TileSubtrees
 from node.ledger.codes import Code
 from node.ledger.execution.execute import named_blobs
@@ -30,29 +30,29 @@ _BLOCKS = (
 )
 
 
-def read_run(connection: sqlite3.Connection, first: int) -> LeafRun | None:
+def read_range(connection: sqlite3.Connection, first: int) -> LeafRange | None:
     """Certified leaves from tree index `first` on; None when there is none."""
-    run = _Run(connection, first)
+    leaf_range = _Range(connection, first)
     for leaf, note in _leaves(connection, first):
-        if not run.add(leaf, note):
+        if not leaf_range.add(leaf, note):
             break
-    if not run.leaves:
+    if not leaf_range.leaves:
         return None
-    end = first + len(run.leaves)
-    if run.covered < end:
+    end = first + len(leaf_range.leaves)
+    if leaf_range.covered < end:
         (note,) = connection.execute(
             "SELECT note FROM certificates WHERE height >="
             " (SELECT max(height) FROM blocks WHERE first_index < ?) ORDER BY height LIMIT 1",
             (end,),
         ).fetchone()
-        run.certify(note)
+        leaf_range.certify(note)
     lookup = TileSubtrees(lambda level, number: read_tile(connection, level, number))
-    path = tuple(consistency_path(end, run.covered, lookup))
-    return LeafRun(
+    path = tuple(consistency_path(end, leaf_range.covered, lookup))
+    return LeafRange(
         first=first,
-        leaves=tuple(run.leaves),
-        blobs=tuple(run.blobs),
-        certificates=tuple(run.certificates),
+        leaves=tuple(leaf_range.leaves),
+        blobs=tuple(leaf_range.blobs),
+        certificates=tuple(leaf_range.certificates),
         path=path,
     )
 
@@ -65,8 +65,8 @@ def _leaves(connection: sqlite3.Connection, first: int) -> Iterator[tuple[bytes,
             yield leaves[at], note if at == len(leaves) - 1 else None
 
 
-class _Run:
-    """A run that grows leaf by leaf."""
+class _Range:
+    """A range that grows leaf by leaf."""
 
     def __init__(self, connection: sqlite3.Connection, first: int) -> None:
         self._connection = connection
@@ -84,9 +84,9 @@ class _Run:
         blobs = self._blobs_of(leaf)
         size = len(leaf) + _LEAF_OVERHEAD_BYTES + sum(map(len, blobs)) + len(note or b"")
         fits = (
-            self._size + size <= RUN_BYTES
-            and len(self.leaves) < RUN_LEAVES_MAX
-            and len(self.certificates) + 1 < RUN_CERTIFICATES_MAX
+            self._size + size <= RANGE_BYTES
+            and len(self.leaves) < RANGE_LEAVES_MAX
+            and len(self.certificates) + 1 < RANGE_CERTIFICATES_MAX
         )
         if self.leaves and not fits:
             return False
