@@ -67,11 +67,14 @@ class LeaderState:
         heir = self.transfer.heir
         if heir is not None:
             raise TransferringError(f"leadership goes to {heir}")
-        if len(payload) > self._config.payload_bytes_max:
+        config = self._config
+        if len(payload) > config.payload_bytes_max:
             raise PayloadTooLargeError(f"a payload of {len(payload)} bytes")
         if not self.replication.has_room(payload, state.commit_index):
             raise WindowFullError("too much is uncommitted")
-        return self.create(EntryKind.DATA, payload).index
+        # As `create`, without what data needs not: every proposal comes this way.
+        attest = state.authority.attest
+        return state.log.create(state.term, EntryKind.DATA, config.node, payload, attest).index
 
     def create(self, kind: EntryKind, payload: bytes) -> Entry:
         """A new entry at the end of the log; a membership is in force from here on."""
