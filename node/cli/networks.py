@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,14 @@ from node.cli.errors import UsageError, reason_of
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json, program
 
+if TYPE_CHECKING:
+    from node.setup.cards import NodeCard
+
 network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, or from cards.")
 
 NetworkName = Annotated[str, typer.Option("--name", help="Name of the network.")]
 DEFAULT_NAME = "piaolian"
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Default: standard output.")]
 
 
 @network.command(
@@ -67,9 +71,7 @@ def new(
 )
 def assemble(
     cards: Annotated[list[Path], typer.Argument(metavar="CARD...", help="The members' cards.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: standard output.")
-    ] = None,
+    output: Output = None,
     name: NetworkName = DEFAULT_NAME,
     created: Annotated[
         str | None,
@@ -108,31 +110,38 @@ def assemble(
     Every member who passes the same cards and options gets the same genesis.
     """
     from node.ledger.genesis_file import parse_genesis
-    from node.setup.cards import CARD_BYTES_MAX, Choices, network_text, parse_card
+    from node.setup.cards import Choices, network_text
     from node.setup.network_files import install_network, utc_now
 
-    parsed = []
-    for path in cards:
-        try:
-            with path.open(encoding="utf-8") as file:
-                parsed.append(parse_card(file.read(CARD_BYTES_MAX)))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: {reason_of(error)}") from error
-    given: dict[str, tuple[str, ...]] = {"domains": tuple(domain)} if domain else {}
-    choices = Choices(
-        governors=tuple(governor or ()), threshold=threshold, terms=_terms(term or []), **given
-    )
+    parsed = _read_cards(cards)
+    terms = _terms(term or [])
+    given = {"domains": tuple(domain)} if domain else {}
+    choices = Choices(governors=tuple(governor or ()), threshold=threshold, terms=terms, **given)
     text = network_text(parsed, name=name, created=created or utc_now(), choices=choices)
     if output is not None:
         output.write_text(text)
     if install is not None:
         install_network(install, text, parsed)
+    genesis = parse_genesis(text)
+    network_id = genesis.network_id.hex()
     if as_json:
-        genesis = parse_genesis(text)
-        print_json({"network_id": genesis.network_id.hex(), "origin": genesis.origin})
+        print_json({"network_id": network_id, "origin": genesis.origin})
     elif output is None and install is None:
         typer.echo(text, nl=False)
-    message(f"network id {parse_genesis(text).network_id.hex()}: every member must see the same")
+    message(f"network id {network_id}: every member must see the same")
+
+
+def _read_cards(paths: list[Path]) -> list[NodeCard]:
+    from node.setup.cards import CARD_BYTES_MAX, parse_card
+
+    cards = []
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8") as file:
+                cards.append(parse_card(file.read(CARD_BYTES_MAX)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: {reason_of(error)}") from error
+    return cards
 
 
 def _terms(given: list[str]) -> dict[str, int]:

@@ -10,8 +10,8 @@ from typing import get_args
 import pytest
 
 from node.domains.invoices.api.discrepancies import KIND_NAMES
+from node.domains.invoices.api.inbox import _WAITING_NAMES
 from node.domains.invoices.api.invoice_views import DOCUMENT_NAMES, RESPONSE_NAMES
-from node.domains.invoices.api.invoices import _WAITING_NAMES
 from node.domains.invoices.importing.columns import COLUMNS, ERROR_COLUMNS
 from node.ledger.currency import MINOR_UNITS
 from node.ledger.invoices.rows import FormState

@@ -11,6 +11,7 @@ from node.domains.invoices.api import (
     discrepancies,
     faces,
     holds,
+    inbox,
     invoices,
     issuing,
     operations,
@@ -20,6 +21,7 @@ from node.domains.invoices.api import (
     registers,
     statements,
     table_reading,
+    tracing,
     verifying,
     wallet,
 )
@@ -27,6 +29,8 @@ from node.domains.invoices.api import (
 ROUTES: tuple[Route, ...] = (
     *issuing.ROUTES,
     *invoices.ROUTES,
+    *tracing.ROUTES,
+    *inbox.ROUTES,
     *faces.ROUTES,
     *attachments.ROUTES,
     *verifying.ROUTES,

@@ -77,6 +77,12 @@ def export(
             config, output, numbers or [], wanted, workbook=workbook, lines=lines, as_json=as_json
         )
         return
+    _export_ubl(config, output, numbers or [], as_json=as_json)
+
+
+def _export_ubl(
+    config: Path | None, output: Path | None, numbers: Sequence[str], *, as_json: bool
+) -> None:
     if not numbers:
         raise UsageError("say which invoices to write as UBL")
     several = len(numbers) > 1
