@@ -292,6 +292,9 @@ def test_the_dimension_of_a_sheet_is_not_trusted(tmp_path: Path, dimension: str)
         ('<c r="C2"><v>1e308</v></c>', "import"),
         ('<c r="C2"><v>NaN</v></c>', "import"),
         ('<c r="C2"><v>ten</v></c>', "no number"),
+        ('<c r="C2"><v>1_0</v></c>', "no number"),
+        ('<c r="C2"><v>\u0661\u0660</v></c>', "no number"),
+        ('<c r="C2" t="str"><v>1_xD800_0</v></c>', "half a character"),
         ('<c r="C2" s="1"><v>46000</v></c>', "holds a date"),
         ('<c r="C2" s="1"><v>60</v></c>', "before March 1900"),
         ('<c r="C2" s="2"><v>0.1</v></c>', "no number like"),
@@ -323,6 +326,25 @@ def test_a_cell_that_is_not_what_was_typed_is_told_by_row_and_column(
 def test_a_number_is_what_was_typed(tmp_path: Path, cell: str, net: int) -> None:
     plan = xlsx_plan(book(tmp_path / "a.xlsx", sheet_of(one_row(cell))))
     assert [each.net for each in plan.invoices] == [net], plan.refused
+
+
+def test_the_two_halves_of_an_escaped_character_are_one(tmp_path: Path) -> None:
+    rest = text_cell("B", 2, "A _xD83D__xDE00_") + text_cell("C", 2, "1") + text_cell("D", 2, "13%")
+    row = f'<row r="2">{text_cell("A", 2, "A-1")}{rest}</row>'
+    plan = xlsx_plan(book(tmp_path / "a.xlsx", sheet_of(row)))
+    assert "A \U0001f600" in plan.invoices[0].body.decode()
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_part_packed_as_no_workbook_is_packed_is_refused(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("_rels/.rels", "<Relationships/>")
+    content = bytearray(path.read_bytes())
+    content[50:60] = bytes(each ^ 0x55 for each in content[50:60])
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"_rels/\.rels is packed"):
+        xlsx_plan(path)
 
 
 def test_an_order_id_that_is_shown_with_zeros_before_it_is_refused(tmp_path: Path) -> None:

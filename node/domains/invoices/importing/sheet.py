@@ -35,6 +35,7 @@ _DIGITS_MAX = 15
 _ROWS_MAX = 1_048_576
 _CACHED_MAX = 50_000
 _PLAIN = re.compile(r"[1-9][0-9]{0,14}|0")
+_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?INF")
 _RANGE = re.compile(r"([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})")
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 _TEXTS = frozenset({"str", "inlineStr"})
@@ -272,10 +273,9 @@ def number_text(value: str, shown: NumberFormat, *, date1904: bool = False) -> s
     value = value.strip()
     if shown == GENERAL and _PLAIN.fullmatch(value):
         return value
-    try:
-        number = float(value)
-    except ValueError:
+    if not _DOUBLE.fullmatch(value):  # `float` takes more: 1_0, digits of other scripts
         return OddCell(value, f"{value[:40]!r} is no number")
+    number = float(value)
     if shown.date:
         return _date_text(number, date1904=date1904)
     # The shortest decimal that gives this binary fraction: 8.0500000000000007 is 8.05.

@@ -40,6 +40,9 @@ DEPTH_MAX = 64
 _CHUNK_BYTES = 256 << 10
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _DECLARED = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*[\"']([^\"']*)")
+_PACKINGS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""What Office Open XML allows (ECMA-376, part 2); other ones fail in ways and take memory of their
+own."""
 _NOT_UTF_8 = {b"\xff\xfe", b"\xfe\xff"}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIN = "xl/workbook.xml"
@@ -204,6 +207,9 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
             raise FileFormatError(f"{path}: {message}")
         if part.flag_bits & 1:
             raise FileFormatError(f"{path}: is encrypted")
+        if part.compress_type not in _PACKINGS:
+            message = f"{part.filename} is packed in a way that workbooks are not"
+            raise FileFormatError(f"{path}: {message}: open it in a spreadsheet and save it")
     if "mimetype" in archive.NameToInfo and _MAIN not in archive.NameToInfo:
         raise FileFormatError(f"{path}: an OpenDocument file: save it as .xlsx")
     if "xl/workbook.bin" in archive.NameToInfo:
@@ -268,7 +274,12 @@ def string_text(text: str) -> str:
     if len(text) > STRING_CHARACTERS_MAX:
         return OddCell(text[:100], f"has more than {STRING_CHARACTERS_MAX} characters")
     if "_x" in text:
-        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+        # The escapes are of UTF-16, where a character may have two halves. A half alone is none.
+        halves = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+        try:
+            text = halves.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            return OddCell(text[:100], "holds half a character (_xD800_ to _xDFFF_)")
     return bounded(text)
 
 
