@@ -130,10 +130,11 @@ class _RepeatedNameError(Exception):
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        name = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedNameError(f"the name {name[:64]!r} stands twice in one object")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _RepeatedNameError(f"the name {name[:64]!r} stands twice in one object")
+        seen.add(name)
 
 
 def _validation_error(error: ValidationError) -> ApiError:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
@@ -50,6 +50,7 @@ _HEADERS: Mapping[str, str] = {
 }
 """Of every answer that does not say otherwise itself."""
 REQUEST_ID = "X-Request-Id"
+_CONTINUE = "100-continue"
 _CLIENT_GONE = 499
 """For the metrics only."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -104,9 +105,9 @@ def create_app(
     ]
     for route in (*routes_of(domains), *pages_of(domains), *absent):
         bound = _bind(api, gate, route)
-        app.router.add_route(route.method, route.path, bound)
+        app.router.add_route(route.method, route.path, bound, expect_handler=_expected)
         if route.method == "GET" and route.answers.get(200) != "text/event-stream":
-            app.router.add_route("HEAD", route.path, bound)
+            app.router.add_route("HEAD", route.path, bound, expect_handler=_expected)
     app.on_shutdown.append(_close_streams)
     return app
 
@@ -264,6 +265,16 @@ def _open(api: Api, gate: Gate, route: Route) -> _Bound:
     return handle
 
 
+async def _expected(request: web.Request) -> None:
+    """Let a client that waits for it send its body. Whatever else it expects is refused later.
+
+    The library's own handler refuses before the middleware, with a text that is no problem.
+    """
+    if request.headers.get("Expect", "").lower() == _CONTINUE and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # this was not the answer
+
+
 def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
     """The middleware: checks before, problems and measurements after."""
 
@@ -274,6 +285,8 @@ def _around(gate: Gate, metrics: HttpMetrics) -> Middleware:
         identity = _request_id(request)
         try:
             gate.check_address(request.headers)
+            if request.headers.get("Expect", _CONTINUE).lower() != _CONTINUE:
+                raise ApiError(417, HTTP_CODES[417], f"the only Expect known is {_CONTINUE}")
             response = await handler(request)
         except ApiError as error:
             response = error.response()

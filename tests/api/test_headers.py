@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -97,6 +98,25 @@ async def test_a_name_that_stands_twice_in_an_object_is_refused(
     assert answer.status == 400, answer.json
     assert "stands twice" in answer.json["detail"]
     assert node.drafts == []
+
+
+async def test_a_name_that_stands_twice_among_many_is_found_in_no_time(api: ApiClient) -> None:
+    names = ", ".join(f'"{number:06}": 1' for number in range(60_000))
+    began_s = time.monotonic()
+    headers = {"Content-Type": "application/json"}
+    body = f'{{{names}, "z": 1, "z": 2}}'
+    answer = await api.call("POST", "/v1/invoices", headers=headers, data=body)
+
+    assert "'z' stands twice" in answer.json["detail"]
+    assert time.monotonic() - began_s < 5  # the square of the names took 90 s
+
+
+async def test_who_expects_what_there_is_not_is_told_by_a_problem(api: ApiClient) -> None:
+    headers = {"Content-Type": "application/json", "Expect": "200-ok"}
+    answer = await api.call("POST", "/v1/invoices", headers=headers, data="{}")
+
+    assert (answer.status, answer.json["code"]) == (417, "EXPECTATION_FAILED")
+    assert "X-Request-Id" in answer.headers
 
 
 async def test_the_description_tells_headers_and_schemas(api: ApiClient) -> None:
