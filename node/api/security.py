@@ -24,6 +24,8 @@ PAGE_HEADER = "X-Piaolian-Page"
 """Sent by the node's own pages with each write. A page of another origin would have to ask for
 leave to send it (CORS preflight), and is never given it."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_TOKEN_BYTES_MAX = 4_096
+"""Read of a token's file; more can be no token, whatever white space is around it."""
 _TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 _UNKNOWN_TOKEN = "the token is not one of this node's"  # noqa: S105 - what is said of it
 
@@ -133,9 +135,13 @@ def _digest(token: str) -> bytes:
 
 def _read_token(path: Path) -> str:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a FIFO would hold the whole node until somebody writes
+            raise TokenError(f"{path}: is no plain file")
+        if stat.S_IMODE(mode) & 0o077:
             raise TokenError(f"{path}: must be readable by its owner only (chmod 600)")
-        token = path.read_text("ascii").strip()
+        with path.open("rb") as file:
+            token = file.read(_TOKEN_BYTES_MAX).decode("ascii").strip()
     except OSError as error:
         raise TokenError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -21,12 +21,10 @@ from node.audit.run import Progress as Shown
 from node.cli.errors import UsageError
 from node.cli.output import console
 from node.ledger.genesis import Genesis
-from node.ledger.genesis_file import parse_genesis
+from node.ledger.genesis_file import GENESIS_BYTES_MAX, parse_genesis
 from node.storage.index_part import IndexPart
 from node.system.config import NodeConfig
 from node.system.loop import GC_THRESHOLDS
-
-_GENESIS_BYTES_MAX = 1 << 20
 
 
 def run_audit(
@@ -49,7 +47,7 @@ def run_audit(
         GenesisError: `network.toml` is no valid genesis.
     """
     with config.node.network.open("rb") as file:
-        genesis = parse_genesis(file.read(_GENESIS_BYTES_MAX).decode("utf-8", "replace"))
+        genesis = parse_genesis(file.read(GENESIS_BYTES_MAX).decode("utf-8", "replace"))
     with _bar() as progress:
         try:
             return audit_folder(

@@ -12,10 +12,9 @@ from node.chain.verify import Verdict, verify_proof_file
 from node.cli.errors import OK, REFUSED, REFUSED_TRANSACTION, UsageError
 from node.ledger.codes import Code
 from node.ledger.genesis import Genesis, GenesisError
-from node.ledger.genesis_file import parse_genesis
+from node.ledger.genesis_file import GENESIS_BYTES_MAX, parse_genesis
 
 _FILE_BYTES_MAX = 1 << 20
-_GENESIS_BYTES_MAX = 1 << 20
 
 
 def exit_code(verdict: Mapping[str, object]) -> int:
@@ -45,7 +44,7 @@ def read_genesis(network: Path) -> Genesis:
         GenesisError: it is no valid one.
     """
     try:
-        text = _read(network, _GENESIS_BYTES_MAX).decode("utf-8")
+        text = _read(network, GENESIS_BYTES_MAX).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{network}: not UTF-8") from error
     try:

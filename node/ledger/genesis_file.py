@@ -26,6 +26,8 @@ from node.ledger.text import plain_reason
 from node.ledger.types import ROLE_NAMES, Currency
 from node.system.toml_text import read_toml
 
+GENESIS_BYTES_MAX = 1 << 20
+"""Of the file; whoever opens one reads no more."""
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 

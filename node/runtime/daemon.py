@@ -27,7 +27,7 @@ from node.api.security import TokenError
 from node.custody.keystore import KeyFile, KeystoreError, NodeKeys, open_key_file
 from node.custody.wallet import WalletError
 from node.ledger.genesis import Genesis, GenesisError
-from node.ledger.genesis_file import parse_genesis
+from node.ledger.genesis_file import GENESIS_BYTES_MAX, parse_genesis
 from node.runtime.voter import Node
 from node.storage.damage import (
     REBUILT,
@@ -228,7 +228,13 @@ async def _first(
 
 def _load_genesis(path: Path) -> Genesis:
     try:
-        return parse_genesis(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file() and not path.is_dir():  # a FIFO, /dev/zero
+            raise ConfigError(f"{path}: is no plain file")
+        with path.open("rb") as file:
+            content = file.read(GENESIS_BYTES_MAX + 1)
+        if len(content) > GENESIS_BYTES_MAX:
+            raise ConfigError(f"{path}: larger than {GENESIS_BYTES_MAX} bytes")
+        return parse_genesis(content.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

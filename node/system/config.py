@@ -178,10 +178,16 @@ def load_config(path: Path) -> NodeConfig:
         ConfigError: the file is missing, malformed, has an unknown key or an unusable value.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ConfigError(f"{path}: is no plain file")  # a FIFO holds whoever opens it
         with path.open("rb") as file:
             text = file.read(CONFIG_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:  # ConfigError is one
+        raise (
+            error if isinstance(error, ConfigError) else ConfigError(f"{path}: {error}")
+        ) from error
     if len(text) > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
     try:
@@ -194,7 +200,10 @@ def load_config(path: Path) -> NodeConfig:
         raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error)}") from error
-    config = _with_absolute_paths(config, path.resolve().parent)
+    try:
+        config = _with_absolute_paths(config, path.resolve().parent)
+    except (RuntimeError, ValueError) as error:  # ~user whom there is not; a NUL
+        raise ConfigError(f"{path}: {error}") from error
     _check(path, config)
     return config
 
@@ -260,6 +269,8 @@ def _first_problem(error: ValidationError) -> str:
 
 def _with_absolute_paths(config: NodeConfig, base: Path) -> NodeConfig:
     def absolute(path: Path) -> Path:
+        if "\0" in str(path):
+            raise ValueError(f"{str(path)!r} can be no path")
         return (base / path.expanduser()).absolute()
 
     passphrase = config.keys.passphrase_file

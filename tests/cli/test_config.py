@@ -1,12 +1,15 @@
 """`node.toml`: what is refused, what the environment overrides, where relative paths point."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from node.api.security import TokenError, _read_token
 from node.ledger.genesis import GenesisError
 from node.ledger.genesis_file import parse_genesis
+from node.runtime.daemon import _load_genesis
 from node.setup.cards import CardError, parse_card
 from node.system.config import ConfigError, is_loopback, load_config, split_address
 
@@ -150,6 +153,31 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "node.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError):
         load_config(tmp_path / "node.toml")
+
+
+@pytest.mark.parametrize("folder", ["~there-is-no-such-user/data", "a\\u0000b"])
+def test_a_path_that_can_be_none_is_refused(tmp_path: Path, folder: str) -> None:
+    path = write(tmp_path, MINIMAL.replace('"data"', f'"{folder}"'))
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        load_config(path)
+
+
+def test_what_is_no_plain_file_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    with pytest.raises(ConfigError, match="no plain file"):
+        load_config(tmp_path / "fifo")
+    with pytest.raises(ConfigError, match="no plain file"):
+        _load_genesis(tmp_path / "fifo")
+    with pytest.raises(TokenError, match="no plain file"):
+        _read_token(tmp_path / "fifo")
+
+
+def test_of_a_genesis_without_end_no_more_is_read_than_one_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "network.toml"
+    path.touch()
+    os.truncate(path, 64 << 30)
+    with pytest.raises(ConfigError, match="larger than 1048576 bytes"):
+        _load_genesis(path)
 
 
 def test_a_peer_cannot_be_named_twice(tmp_path: Path) -> None:
