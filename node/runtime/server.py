@@ -326,7 +326,8 @@ def _conditional(request: web.Request, response: web.StreamResponse) -> web.Stre
         response.headers["ETag"] = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     tag = response.headers["ETag"]
     wanted = request.headers.get("If-None-Match")
-    if wanted is None or tag not in [each.strip().removeprefix("W/") for each in wanted.split(",")]:
+    known = [each.strip().removeprefix("W/") for each in (wanted or "").split(",")]
+    if tag not in known and known != ["*"]:
         return response
     kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
     return web.Response(status=304, headers=kept)

@@ -119,6 +119,11 @@ async def test_who_expects_what_there_is_not_is_told_by_a_problem(api: ApiClient
     assert "X-Request-Id" in answer.headers
 
 
+async def test_whoever_has_any_copy_is_sent_none(api: ApiClient) -> None:
+    assert (await api.get("/openapi.json", headers={"If-None-Match": "*"})).status == 304
+    assert (await api.get("/openapi.json", headers={"If-None-Match": ""})).status == 200
+
+
 async def test_the_description_tells_headers_and_schemas(api: ApiClient) -> None:
     document: Any = (await api.get("/openapi.json", scope=None)).json
     for methods in document["paths"].values():
