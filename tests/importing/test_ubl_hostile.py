@@ -4,11 +4,13 @@ import random  # noqa: TID251 - seeded
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
 
 from node.domains.invoices.importing.plan import Plan
+from node.domains.invoices.importing.ubl.amounts import decimal
 from node.domains.invoices.importing.ubl.mapping import UblDocument, map_ubl
 from node.domains.invoices.importing.ubl.plan import plan_ubl
 from node.domains.invoices.importing.ubl.reading import read_ubl
@@ -176,3 +178,8 @@ def test_mutated_documents_are_planned_refused_or_unreadable_and_nothing_else() 
         if plan.invoices:
             comes_back(content)
     assert min(outcomes.values()) > 20, outcomes
+
+
+def test_only_the_white_space_of_xml_may_stand_around_an_amount() -> None:
+    assert decimal("\n\t121.00 ") == Decimal("121.00")
+    assert decimal("\u00a0121.00") is None

@@ -17,7 +17,7 @@ _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 
 def decimal(text: str) -> Decimal | None:
     """An `xsd:decimal`; None if it is none, or longer than 40 characters."""
-    text = text.strip()
+    text = text.strip(" \t\r\n")
     if len(text) > _DIGITS_MAX or _DECIMAL.fullmatch(text) is None:
         return None
     return Decimal(text)

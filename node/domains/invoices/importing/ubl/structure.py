@@ -76,7 +76,7 @@ def _check_text(node: Node, report: Report) -> None:
     if node.children:
         report.add("MALFORMED", RULE, node, "holds elements, where a text is expected")
         return
-    text = node.text.strip()
+    text = node.text.strip(" \t\r\n")  # the white space of XML, no other
     if _DECIMALS.fullmatch(node.name) and decimal(text) is None:
         report.add("MALFORMED", RULE, node, f"{text[:40]!r} is no number of at most 40 digits")
     elif _INDICATORS.fullmatch(node.name) and text not in {"true", "false", "1", "0"}:
