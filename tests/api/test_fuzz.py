@@ -74,7 +74,7 @@ def encoded(rng: random.Random, body: Any) -> bytes:
 
 def example(route: Route) -> Any:
     line = {"description": "d", "quantity": "2", "unit_price": "1.50", "net": 300, "rate": 1300}
-    if route.path == "/v1/invoices":
+    if route.path in {"/v1/invoices", "/v1/invoices:preview"}:
         return {**INVOICE, "details": {"extensions": {"a": {"b": [1]}}}, "issue_date": "2026-11-01"}
     if route.path == "/v1/invoices:batch":
         lines = {"order_id": "L", "buyer": BUYER, "currency": "CNY", "lines": [line, line]}

@@ -155,7 +155,7 @@ class Page:
                 self.choose(selector, value)
             else:
                 self.fill(selector, value)
-        self.click('dialog button[type="submit"]')
+        self.click("dialog [data-send]")
         self.final("dialog")
         self.click("dialog > header button")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import openpyxl
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from node.runtime.routes import PAGE_PATHS
 from tests.cluster.cluster import Cluster
@@ -59,8 +61,10 @@ def test_an_invoice_lives_through_every_desk(page: Page, cluster: Cluster) -> No
     page.fill(".line .description input", "Paper, A4 复印纸")
     page.fill(".line .quantity input", "3")
     page.fill(".line .unit_price input", "33.335")
+    page.choose(".line .rate select", "1300")
     page.wait_text("CNY\u00a0113.01")  # 100.005 rounded half up, and 13.00 of tax
-    page.click('main form button[type="submit"]')
+    page.click("main form [data-send]")
+    page.click("dialog [data-issue]")
     page.final()
     number = page.find(".write a.number").text
     issued = invoice(cluster, number)
@@ -97,7 +101,7 @@ def test_an_invoice_lives_through_every_desk(page: Page, cluster: Cluster) -> No
     page.open("/bureau?tab=freezes")
     page.fill('[name="number"]', number)
     page.fill('[name="case"]', "2026-17")
-    page.click('main form button[type="submit"]')
+    page.click("main form [data-send]")
     page.final()
     assert invoice(cluster, number)["frozen"] == "2026-17"
 
@@ -116,13 +120,78 @@ def test_an_invoice_lives_through_every_desk(page: Page, cluster: Cluster) -> No
     assert cluster.verify(cluster["payer"].receipt(proof.split("/")[-2])).valid
 
 
+def test_enter_goes_on_and_only_the_review_issues(page: Page, cluster: Cluster) -> None:
+    def focused() -> str:
+        name = "const e = document.activeElement; return e.name || e.id || e.textContent"
+        return str(page.driver.execute_script(name))
+
+    def enter() -> str:
+        ActionChains(page.driver).send_keys(Keys.ENTER).perform()
+        return focused()
+
+    before = cluster["issuer"].get("/v1/status")["height"]
+    sign_in(page, cluster, "issuer")
+    page.open("/accountant")
+    assert page.find(".line .rate select").get_attribute("value") == ""  # no rate by default
+    page.choose('[name="buyer"]', cluster["payer"].participant)
+    page.fill('[name="order_id"]', "SO-entered")
+    page.fill(".line .description input", "Desk")
+    page.fill(".line .net input", "1234.50")
+    page.click(".line .description input")
+    reached = [enter().split("-")[-2] for _ in range(5)]
+    assert reached == ["unit", "quantity", "unit_price", "net", "rate"]
+    page.choose(".line .rate select", "1300")
+    assert enter().endswith("description-1")  # a line of its own, at the rate of the one before
+    page.fill(".line:nth-child(2) .description input", "Chair")
+    page.fill(".line:nth-child(2) .net input", "100")
+    page.choose(".line:nth-child(2) .rate select", "600")
+    page.click('[name="order_id"]')
+    for _ in range(3):
+        assert enter() != "Review"
+
+    # The review says what the node would sign; leaving it issues nothing.
+    page.click("main form [data-send]")
+    page.wait_text("In words")
+    shown = page.find("dialog").text
+    for text in ("Desk", "Chair", "SO-entered", "CNY 1,234.50", "CNY 160.49"):
+        assert text in shown
+    assert page.find('[data-review="gross"]').text == "CNY 1,500.99"
+    assert page.find('[data-review="capitals"]').text == "壹仟伍佰元玖角玖分"
+    page.click("dialog > header button")
+    assert cluster["issuer"].get("/v1/status")["height"] == before
+
+    page.size(*PHONE)
+    page.click("main form [data-send]")
+    page.find("dialog [data-issue]")
+    fits = "const d = document.querySelector('dialog'); return d.scrollWidth <= d.clientWidth"
+    assert page.driver.execute_script(fits)
+    page.click("dialog [data-issue]")
+    page.final()
+    assert invoice(cluster, page.find(".write a.number").text)["gross"] == 150_099
+
+
+def test_enter_in_the_window_of_an_operation_sends_nothing(page: Page, cluster: Cluster) -> None:
+    number = cluster.issue("SO-window")["number"]
+    sign_in(page, cluster, "issuer")
+    page.open(f"/invoices/{number}")
+    page.click('[data-action="cancel"]')
+    assert number in page.find("dialog .about").text
+    page.fill('dialog [name="reason"]', "typed\n")
+    assert page.driver.execute_script("return 'send' in document.activeElement.dataset")
+    assert invoice(cluster, number)["state"] == "issued"
+    assert not page.driver.find_elements("css selector", "dialog .write")
+    ActionChains(page.driver).send_keys(Keys.ENTER).perform()  # on the button, in sight
+    page.final("dialog")
+    assert invoice(cluster, number)["state"] == "cancelled"
+
+
 def test_a_refusal_is_shown_with_its_code_in_both_languages(page: Page, cluster: Cluster) -> None:
     number = cluster.issue("SO-refusal")["number"]
     sign_in(page, cluster, "payer")
     page.open(f"/invoices/{number}")
     page.click('[data-action="respond"]')
     page.choose('dialog [name="response"]', "rejected")
-    page.click('dialog button[type="submit"]')
+    page.click("dialog [data-send]")
     page.wait_text("REASON_REQUIRED")
     page.wait_text("A reason is required.")
     page.wait_text("须填写原因。")
@@ -145,12 +214,12 @@ def test_a_red_letter_takes_back_one_line(page: Page, cluster: Cluster) -> None:
     page.click('dialog input[aria-label="Take back: Chair"]')
     page.wait_text("CNY\u00a0565.00")
     page.choose('dialog [name="reason"]', "return")
-    page.click('dialog button[type="submit"]')
+    page.click("dialog [data-send]")
     page.final("dialog")
     page.click("dialog > header button")
     page.click('[data-action="red_issue-0"]')
     page.wait_text("Chair")
-    page.click('dialog button[type="submit"]')
+    page.click("dialog [data-send]")
     page.final("dialog")
 
     credited = invoice(cluster, number)
@@ -163,7 +232,7 @@ def test_a_session_that_reads_offers_no_write(page: Page, cluster: Cluster) -> N
     sign_in(page, cluster, "issuer", "read")
     page.open("/accountant")
     page.wait_text("This session can only read.")
-    assert not page.find('main form button[type="submit"]').is_enabled()
+    assert not page.find("main form [data-send]").is_enabled()
 
 
 def test_the_language_is_switched_and_remembered(page: Page, cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 // A field is { name, kind, label, … }; what it holds becomes the property `name` of the body.
 import { html, useEffect, useState } from "./html.js";
 import { mayWrite } from "./api.js";
+import { Form } from "./entry.js";
 import { named, t } from "./language.js";
 import { digits, toMajor, toMinor } from "./money.js";
 import { parties, self } from "./registry.js";
@@ -120,8 +121,7 @@ export function ActionForm({ title, path, fields = [], currency = "CNY", initial
   useStore(writes);
   const busy = entry !== null && !ENDED.includes(entry.state) && entry.state !== "unknown";
 
-  const submit = async (event) => {
-    event.preventDefault();
+  const submit = async () => {
     const read = readFields(fields, values, currency);
     setWrong(read.wrong);
     if (Object.keys(read.wrong).length > 0) return;
@@ -133,14 +133,14 @@ export function ActionForm({ title, path, fields = [], currency = "CNY", initial
     if (result.state === "final") done?.(result);
   };
 
-  return html`<form onSubmit=${submit} class="action" novalidate>
+  return html`<${Form} name="action">
     ${hint && html`<p class="hint">${hint}</p>`}
     <div class="fields">${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${values[field.name]} error=${wrong[field.name]} prefix=${prefix} currency=${currency}
       change=${(value) => setValues((old) => ({ ...old, [field.name]: value }))} />`)}</div>
     ${entry && html`<${WriteState} entry=${entry} />`}
-    <div class="buttons"><button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || !mayWrite(scope) || entry?.state === "final"}>${label ?? title}</button></div>
+    <div class="buttons"><button type="button" data-send class=${danger ? "danger" : "primary"} onClick=${submit} disabled=${busy || !mayWrite(scope) || entry?.state === "final"}>${label ?? title}</button></div>
     ${!mayWrite(scope) && html`<p class="hint">${t(scope === "admin" ? "session.admin_only" : "session.read_only")}</p>`}
-  </form>`;
+  <//>`;
 }
 
 // How far a write is.
@@ -176,7 +176,7 @@ export function ActionWindow() {
   useEffect(() => opened.set(null), [where.path]);
   if (!open) return null;
   const form = open.action.form ?? ActionForm;
-  return html`<${Dialog} key=${open.key} title=${open.action.title} close=${() => opened.set(null)}><${form} ...${open.action} done=${open.done} /><//>`;
+  return html`<${Dialog} key=${open.key} title=${open.action.title} close=${() => opened.set(null)}>${open.action.about && html`<p class="about">${open.action.about}</p>`}<${form} ...${open.action} done=${open.done} /><//>`;
 }
 
 // The writes of this visit, in a corner of every page.

@@ -33,11 +33,13 @@ CLAIM = "claim"
 """As a buyer: a key that is made for the order, and told to the issuer."""
 
 
-def _today(api: Api) -> str:
+def today_of(api: Api) -> str:
+    """The day of the network, YYYY-MM-DD."""
     return day_of(api.time_ms(), api.node.utc_offset_minutes).isoformat()
 
 
-def _draft_error(error: DraftError, where: str = "") -> ApiError:
+def draft_error(error: DraftError, where: str = "") -> ApiError:
+    """The answer to a body that makes no draft."""
     return invalid_field(where + error.path, error.message)
 
 
@@ -45,22 +47,22 @@ async def issue_one(api: Api, request: web.Request) -> web.Response:
     """Issue one invoice."""
     body, idempotency = await read_json(request, InvoiceBody, api.config)
     try:
-        draft = invoice_draft(body, api.node.participant, _today(api))
+        draft = invoice_draft(body, api.node.participant, today_of(api))
     except DraftError as error:
-        raise _draft_error(error) from error
+        raise draft_error(error) from error
     return await _issue(api, request, (_with_buyer(api, draft),), idempotency)
 
 
 async def issue_batch(api: Api, request: web.Request) -> web.Response:
     """Issue invoices in one transaction, all or none."""
     body, idempotency = await read_json(request, InvoiceBatchBody, api.config)
-    today = _today(api)
+    today = today_of(api)
     drafts: list[InvoiceDraft] = []
     for position, item in enumerate(body.invoices):
         try:
             drafts.append(_with_buyer(api, invoice_draft(item, api.node.participant, today)))
         except DraftError as error:
-            raise _draft_error(error, f"/invoices/{position}") from error
+            raise draft_error(error, f"/invoices/{position}") from error
     return await _issue(api, request, drafts, idempotency, batch=True)
 
 
@@ -85,7 +87,7 @@ async def issue_red(api: Api, request: web.Request) -> web.Response:
     try:
         draft = red_draft(body, api.node.participant, original)
     except DraftError as error:
-        raise _draft_error(error) from error
+        raise draft_error(error) from error
     if found.number is None:  # else the order is repeated, and gets its first answer
         await _check_credit(api, row, body)
     return await _issue(api, request, (draft,), idempotency)

@@ -17,6 +17,7 @@ from node.domains.invoices.api import (
     operations,
     order_compare,
     orders,
+    previewing,
     red_lines,
     registers,
     statements,
@@ -28,6 +29,7 @@ from node.domains.invoices.api import (
 
 ROUTES: tuple[Route, ...] = (
     *issuing.ROUTES,
+    *previewing.ROUTES,
     *invoices.ROUTES,
     *tracing.ROUTES,
     *inbox.ROUTES,

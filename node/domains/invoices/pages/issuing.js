@@ -1,6 +1,8 @@
-// The form of an invoice: parties, lines, and the totals that they come to while one types.
-import { mayWrite } from "../core/api.js";
-import { html, useState } from "../core/html.js";
+// The form of an invoice: parties, lines, and the totals that they come to while one types. It issues
+// only what was reviewed: the node says what it would be, and the review's button sends that.
+import { mayWrite, newKey, post } from "../core/api.js";
+import { Form } from "../core/entry.js";
+import { html, useEffect, useRef, useState } from "../core/html.js";
 import { Input, WriteState, fieldErrors, newId, readFields } from "../core/forms.js";
 import { named, t } from "../core/language.js";
 import { format, netOf, percent, taxOf, toMajor, toMinor } from "../core/money.js";
@@ -8,6 +10,7 @@ import { parties, self } from "../core/registry.js";
 import { useStore } from "../core/store.js";
 import { Failure, Notice, Section } from "../core/ui.js";
 import { ENDED, send, writes } from "../core/writes.js";
+import { Review } from "./review.js";
 
 const CURRENCIES = ["CNY", "HKD", "EUR", "GBP", "JPY", "USD"];
 const LINES_MAX = 200; // more come by import
@@ -57,13 +60,21 @@ export function sumsOf(lines, currency) {
 }
 
 export function IssueForm({ rates, done }) {
-  const first = rates.includes(1300) ? 1300 : rates[0];
+  const first = rates.length === 1 ? rates[0] : ""; // which rate applies is for a person to say
   const [values, setValues] = useState(() => ({ kind: "ordinary", currency: "CNY", order_id: freshOrder() }));
   const [lines, setLines] = useState(() => [blankLine(first)]);
   const [wrong, setWrong] = useState({});
   const [entry, setEntry] = useState(null);
+  const [review, setReview] = useState(null);
+  const [asking, setAsking] = useState(false);
+  const [problem, setProblem] = useState(null);
   const [prefix] = useState(() => newId("issue"));
+  const added = useRef(false);
   useStore(writes);
+  useEffect(() => {
+    if (added.current) document.getElementById(`${prefix}-description-${lines.length - 1}`)?.focus();
+    added.current = false;
+  }, [lines.length]);
   const currency = values.currency;
   const sums = sumsOf(lines, currency);
   const total = (name) => sums.reduce((sum, row) => sum + row[name], 0n);
@@ -71,15 +82,43 @@ export function IssueForm({ rates, done }) {
   const setLine = (position, change) => setLines((old) => old.map((line, at) => (at === position ? { ...line, ...change } : line)));
   const input = (field) => html`<${Input} key=${field.name} field=${field} value=${values[field.name]} error=${wrong[field.name]} prefix=${prefix} currency=${currency} change=${(value) => setValues((old) => ({ ...old, [field.name]: value }))} />`;
 
-  const submit = async (event) => {
-    event.preventDefault();
+  const add = () => {
+    added.current = true;
+    setLines([...lines, blankLine(lines.at(-1).rate)]);
+  };
+  // Enter at the end of the last line begins another, unless that line is still empty.
+  const beyond = (field) => {
+    const last = lines.length - 1;
+    if (field.id !== `${prefix}-rate-${last}` || !lines[last].description.trim() || lines.length >= LINES_MAX) return false;
+    add();
+    return true;
+  };
+
+  const ask = async () => {
     const head = readFields(HEAD(), values, currency);
     const more = readFields(MORE(), values, currency);
     const read = readLines(lines, currency);
     const found = { ...head.wrong, ...more.wrong, ...read.wrong };
     setWrong(found);
+    setProblem(null);
     if (Object.keys(found).length > 0) return;
-    const sent = send(t("accountant.issue"), "/v1/invoices", { ...head.body, lines: read.lines, details: detailsOf(more.body, head.body.buyer) });
+    const body = { ...head.body, lines: read.lines, details: detailsOf(more.body, head.body.buyer) };
+    setAsking(true);
+    try {
+      const preview = await post("/v1/invoices:preview", body, newKey());
+      // What was reviewed is what is issued, also past midnight.
+      setReview({ preview, body: { ...body, issue_date: preview.issue_date } });
+    } catch (error) {
+      setWrong(fieldErrors(error));
+      setProblem(error);
+    }
+    setAsking(false);
+  };
+
+  const issue = async () => {
+    const { body } = review;
+    setReview(null);
+    const sent = send(t("accountant.issue"), "/v1/invoices", body);
     setEntry(writes.value[0]);
     const result = await sent;
     setWrong(fieldErrors(result.error));
@@ -91,9 +130,10 @@ export function IssueForm({ rates, done }) {
     setLines([blankLine(first)]);
     setEntry(null);
     setWrong({});
+    setProblem(null);
   };
 
-  return html`<form class="issue" onSubmit=${submit} novalidate>
+  return html`<${Form} name="issue" beyond=${beyond}>
     ${rates.length === 0 && html`<${Notice} kind="warn">${t("issue.no_rates")}<//>`}
     <${Section} title=${t("issue.head")}><div class="fields">${HEAD().map(input)}</div>
       <details class="more"><summary>${t("issue.more")}</summary><div class="fields">${MORE().map(input)}</div></details><//>
@@ -101,20 +141,21 @@ export function IssueForm({ rates, done }) {
       ${wrong.lines && html`<p class="error" role="alert">${wrong.lines}</p>`}
       <div class="lines">${lines.map((line, position) => html`<${Line} key=${position} line=${line} position=${position} prefix=${prefix} rates=${rates} currency=${currency}
         wrong=${wrong[`line${position}`]} change=${(value) => setLine(position, value)} remove=${lines.length > 1 ? () => setLines(lines.filter((_, at) => at !== position)) : null} />`)}</div>
-      <button type="button" disabled=${lines.length >= LINES_MAX} onClick=${() => setLines([...lines, blankLine(first)])}>+ ${t("issue.add_line")}</button>
+      <button type="button" disabled=${lines.length >= LINES_MAX} onClick=${add}>+ ${t("issue.add_line")}</button>
     <//>
     <${Section} title=${t("issue.totals")}>
       <div class="scroll"><table class="totals"><thead><tr><th scope="col">${t("line.rate")}</th><th scope="col" class="right">${t("line.net")}</th><th scope="col" class="right">${t("line.tax")}</th><th scope="col" class="right">${t("invoice.gross")}</th></tr></thead>
         <tbody>${sums.map((row) => html`<tr key=${row.rate}><td>${percent(row.rate)}</td><td class="right">${format(row.net, currency)}</td><td class="right">${format(row.tax, currency)}</td><td class="right">${format(row.net + row.tax, currency)}</td></tr>`)}</tbody>
         <tfoot><tr><th scope="row">${t("issue.sum")}</th><td class="right">${format(total("net"), currency)}</td><td class="right">${format(total("tax"), currency)}</td><td class="right strong" data-total="gross">${format(total("net") + total("tax"), currency)}</td></tr></tfoot></table></div>
+      ${problem && html`<${Failure} error=${problem} />`}
       ${entry && html`<${WriteState} entry=${entry} />`}
       <div class="buttons">
-        <button type="submit" class="primary" disabled=${busy || !mayWrite() || entry?.state === "final"}>${t("accountant.issue")}</button>
+        <button type="button" class="primary" data-send disabled=${busy || asking || !mayWrite() || entry?.state === "final"} onClick=${ask}>${t("review.go")}</button>
         ${entry && !busy && html`<button type="button" onClick=${again}>${t("issue.again")}</button>`}
       </div>
       ${!mayWrite() && html`<p class="hint">${t("session.read_only")}</p>`}
     <//>
-  </form>`;
+  <//>${review && html`<${Review} preview=${review.preview} lines=${review.body.lines} close=${() => setReview(null)} issue=${issue} />`}`;
 }
 
 function Line({ line, position, prefix, rates, currency, change, remove, wrong }) {
@@ -128,7 +169,7 @@ function Line({ line, position, prefix, rates, currency, change, remove, wrong }
     ${text("unit_price", t("line.price"), { inputmode: "decimal", class: "right" })}
     <div class="cell net"><label for=${id("net")}>${t("line.net")}</label><input id=${id("net")} type="text" inputmode="decimal" class="right" value=${line.typed ? line.net : net === null ? "" : toMajor(net, currency)}
       onInput=${(event) => change({ net: event.target.value, typed: event.target.value !== "" })} /></div>
-    <div class="cell rate"><label for=${id("rate")}>${t("line.rate")}</label><select id=${id("rate")} onChange=${(event) => change({ rate: event.target.value })}>${rates.map((rate) => html`<option key=${rate} value=${rate} selected=${String(rate) === line.rate}>${percent(rate)}</option>`)}</select></div>
+    <div class="cell rate"><label for=${id("rate")}>${t("line.rate")}</label><select id=${id("rate")} onChange=${(event) => change({ rate: event.target.value })}>${line.rate === "" && html`<option value="">${t("ui.choose")}</option>`}${rates.map((rate) => html`<option key=${rate} value=${rate} selected=${String(rate) === line.rate}>${percent(rate)}</option>`)}</select></div>
     <div class="cell tax"><span class="label">${t("line.tax")}</span><output>${net === null || line.rate === "" ? "–" : format(taxOf(net, Number(line.rate)), currency)}</output></div>
     <div class="cell remove">${remove && html`<button type="button" class="plain" onClick=${remove} aria-label="${t("issue.remove")} ${position + 1}" title=${t("issue.remove")}>✕</button>`}</div>
     ${wrong && html`<small class="error" role="alert">${wrong}</small>`}

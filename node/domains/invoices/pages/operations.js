@@ -2,7 +2,7 @@
 // only decides what is offered; the node decides what is allowed, and says why not.
 import { creditable, isClosed, openForms } from "./facets.js";
 import { named, t } from "../core/language.js";
-import { toMajor } from "../core/money.js";
+import { format, toMajor } from "../core/money.js";
 import { keys, parties, self } from "../core/registry.js";
 import { terms } from "./terms.js";
 import { RedIssueForm, RedRequestForm } from "./redforms.js";
@@ -34,9 +34,15 @@ function operationsOf(invoice, me, roles) {
   }
   found.push(...booking(make), ...paying(make), ...deducting(make), ...redLetters(make), ...ruling(make));
   return found.map((action) => ({
-    currency: invoice.currency, title: t(`operation.${action.id.split("-")[0]}`), ...action,
+    currency: invoice.currency, about: aboutOf(invoice), title: t(`operation.${action.id.split("-")[0]}`), ...action,
     path: action.path ?? `${make.base}/${action.id.split("-")[0]}`,
   }));
+}
+
+// Which invoice an operation is on: its window says so, whatever page it was opened from.
+function aboutOf({ number, issuer, buyer, gross, currency }) {
+  const name = (id) => parties.value.get(id)?.name ?? `${id.slice(0, 12)}…`;
+  return `${number} · ${name(issuer)} → ${name(buyer)} · ${format(gross, currency)}`;
 }
 
 // Whether a term that began then is over. The ledger goes by block time, close to this clock.
