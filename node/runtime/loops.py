@@ -93,7 +93,7 @@ async def settle(parts: VoterParts) -> None:
 
 
 async def watch_tokens(files: TokenFiles, api: ApiServer) -> None:
-    """Who rotates a token has it take effect at once, without a signal; runs until cancelled."""
+    """A token that is rotated takes effect within a second, without a signal; until cancelled."""
     while True:
         await asyncio.sleep(TOKENS_S)
         found = files.changed()
