@@ -82,7 +82,8 @@ class Tracker:
         self._waiters.setdefault(txid, []).append(future)
         self._waiting += 1
         try:
-            await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await future
         except TimeoutError:
             return False
         finally:
@@ -105,7 +106,8 @@ class Tracker:
             future: asyncio.Future[None] = loop.create_future()
             self._height_waiters.add(future)
             try:
-                await asyncio.wait_for(future, left)
+                async with asyncio.timeout(left):
+                    await future
             except TimeoutError:
                 return
             finally:

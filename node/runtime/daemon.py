@@ -2,7 +2,8 @@
 
 Start: data folder locked, keys opened, node wired and started, API listening, READY told.
 Stop (first SIGTERM or SIGINT): readiness fails, API stops, node stops, files close. A second
-signal ends the process at once; nothing acknowledged depends on a clean stop.
+signal ends the process at once, and so does a stop that takes too long, which says what it waited
+for: nothing acknowledged depends on a clean stop.
 SIGHUP: configuration and tokens are read again; what can change while it runs, does.
 A file that is damaged and can be made again is set aside, and the node starts once more.
 """
@@ -10,6 +11,7 @@ A file that is damaged and can be made again is set aside, and the node starts o
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import fcntl
 import gc
 import os
@@ -50,6 +52,10 @@ from node.voting.rejoin_word import RejoinFileError
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+STOP_S = 20.0
+"""A stop takes a second or two; service managers wait 30 s and more."""
+_STUCK_S = 25.0
+"""The same for an event loop that stands still, and for what runs after it."""
 _NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
 _SQLITE_SOUND = (3, 51, 3)
@@ -125,7 +131,7 @@ class _Service:
             node = self._node = Node(self._config, self._genesis, self._key_file)
             failure = await self._run(node)
             self._node = None
-            await node.stop()
+            await _end(node)
             if failure is None:
                 _log.info("stopped")
                 return EXIT_OK
@@ -192,6 +198,27 @@ class _Service:
             return
         self._config = config
         _log.warning("configuration read again")
+
+
+async def _end(node: Node) -> None:
+    """Stop a node, or end the process where that takes for ever."""
+    faulthandler.dump_traceback_later(_STUCK_S, exit=True)
+    stop = asyncio.ensure_future(node.stop())
+    await asyncio.wait({stop}, timeout=STOP_S)
+    if not stop.done():
+        waits = sorted(_place(task) for task in asyncio.all_tasks() if not task.done())
+        _log.critical("did not stop in time", seconds=STOP_S, waits=waits)
+        os._exit(EXIT_FAILED)
+    faulthandler.cancel_dump_traceback_later()
+    stop.result()
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    """Where in its code a task stands."""
+    coroutine = task.get_coro()
+    name = getattr(coroutine, "__qualname__", repr(coroutine))
+    frames = task.get_stack(limit=1)
+    return f"{name} at line {frames[-1].f_lineno}" if frames else str(name)
 
 
 def _exit_code(failure: BaseException) -> int:

@@ -163,10 +163,12 @@ async def test_a_job_that_nobody_waits_for_is_not_done(
     )
     _, writer = await asyncio.open_connection("127.0.0.1", api.port)
     writer.write(head.encode())
-    await asyncio.wait_for(begun.wait(), 5)
+    async with asyncio.timeout(5):
+        await begun.wait()
     writer.close()
 
-    await asyncio.wait_for(ended.wait(), 5)
+    async with asyncio.timeout(5):
+        await ended.wait()
 
 
 def test_the_largest_table_and_its_copies_fit_the_places() -> None:

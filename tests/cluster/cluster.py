@@ -357,3 +357,5 @@ def running_cluster(folder: Path, names: Sequence[str] = FOUR) -> Iterator[Clust
         yield cluster
     finally:
         cluster.close()
+    stuck = [m.name for m in cluster.members.values() if "did not stop in time" in m.log_text()]
+    assert stuck == [], "SIGTERM did not end these"

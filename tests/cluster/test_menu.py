@@ -215,7 +215,6 @@ async def is_taken(router: Router, sender: PeerId, link: Link, kind: int) -> boo
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("name", FOUR)
 def test_the_network_outlives_a_liar(tmp_path: Path, name: str) -> None:
     with running_cluster(tmp_path / "net") as cluster:

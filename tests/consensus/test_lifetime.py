@@ -234,7 +234,8 @@ async def test_the_first_error_is_the_one_that_is_told() -> None:
 async def test_who_gives_up_waiting_for_the_failure_takes_it_from_nobody() -> None:
     async with Lone() as lone:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(lone.node.failed, 0.01)
+            async with asyncio.timeout(0.01):
+                await lone.node.failed
         assert not lone.node.failed.done()
         given_up = lone.node.failed
         lone.node._lifetime.fail(OSError("disk"))

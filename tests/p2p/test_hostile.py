@@ -256,7 +256,8 @@ async def test_half_a_handshake_is_cut_at_the_deadline() -> None:
         await stream.send(b"\x09" + bytes(31))
         await stream.receive()
         with pytest.raises(P2PError):
-            await asyncio.wait_for(stream.receive(), 2)
+            async with asyncio.timeout(2):
+                await stream.receive()
         await wait_until(lambda: target.unauthenticated == 0)
 
 

@@ -73,7 +73,8 @@ async def run_load(node: RaftNode, load: Load) -> LoadReport:
     window = _Window(node, load)
     started = time.perf_counter()
     await window.fill()
-    await asyncio.wait_for(window.idle.wait(), load.seconds + _GIVE_UP_S)
+    async with asyncio.timeout(load.seconds + _GIVE_UP_S):
+        await window.idle.wait()
     seconds = time.perf_counter() - started
     at = percentiles(window.latencies, (0.5, 0.99, 1.0))
     return LoadReport(window.entries, seconds, window.failed, *at)

@@ -436,7 +436,8 @@ class SimNode:
 
     async def _take_snapshot(self, raft: Watched) -> None:
         try:
-            await asyncio.wait_for(raft.take_snapshot(), self._rng.choice([0.001, 0.02, 30]))
+            async with asyncio.timeout(self._rng.choice([0.001, 0.02, 30])):
+                await raft.take_snapshot()
         except (TimeoutError, StoppedError):
             return
 

@@ -137,7 +137,8 @@ async def test_what_has_no_room_leaves_no_open_transaction_and_waits(tmp_path: P
     assert not waiting.done()
     await database.run(lambda c: limit(c, 1_000))
 
-    assert await asyncio.wait_for(waiting, 5.0) == 7
+    async with asyncio.timeout(5.0):
+        assert await waiting == 7
     assert await database.run(lambda c: c.execute("SELECT count(*) FROM things").fetchone()) == (1,)
     await database.close()
 
@@ -160,7 +161,8 @@ async def test_a_ledger_without_room_goes_on_where_it_was(tmp_path: Path) -> Non
         await asyncio.sleep(0.3)
         await tight.ledger._database.run(lambda c: limit(c, 2))
     await tight.ledger._database.run(lambda c: limit(c, 10_000))
-    await asyncio.wait_for(writing, 30.0)
+    async with asyncio.timeout(30.0):
+        await writing
 
     assert tight.ledger.head == plain.ledger.head
     await plain.close()
