@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import node
 from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
@@ -33,7 +33,36 @@ _LOG_BYTES_MAX = 64 << 20
 _POLL_S = 0.05
 
 
-_children: dict[int, subprocess.Popen[bytes]] = {}
+class Child(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+
+
+Launch = Callable[[Sequence[str], Path, Mapping[str, str]], Child]
+"""Starts the interpreter with arguments, a file to which its output is added, an environment."""
+
+
+def launch(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> Child:
+    """An interpreter of its own, which outlives this process."""
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603
+            # -P: a folder called `node` where the user stands must not be imported.
+            (sys.executable, "-P", *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+_children: dict[int, Child] = {}
 """Processes that this very process started: it reaps them once they end. They may outlive it."""
 
 
@@ -46,6 +75,7 @@ class LocalNode:
         self.name = config.node.name
         self.program: tuple[str, ...] = ("-m", "node")
         """What the interpreter runs: `piaolian`, unless something is to watch it."""
+        self.launch: Launch = launch
 
     @property
     def log(self) -> Path:
@@ -74,19 +104,8 @@ class LocalNode:
                 self.log.replace(self.log.with_suffix(".log.1"))
         root = Path(node.__file__).resolve().parents[1]
         environment = clean_environment() | {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
-        with self.log.open("ab") as log:
-            # -P: a folder called `node` where the user stands must not be imported.
-            child = subprocess.Popen(  # noqa: S603
-                [
-                    *(sys.executable, "-P", *self.program),
-                    *("start", "--config", str(self.folder / "node.toml")),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
+        arguments = (*self.program, "start", "--config", str(self.folder / "node.toml"))
+        child = self.launch(arguments, self.log, environment)
         _children[child.pid] = child
         started = _start_time(child.pid)
         self._pid_file.write_text(json.dumps({"pid": child.pid, "started": started}))

@@ -30,6 +30,7 @@ from node.demo.processes import LocalNode, find_nodes, start_nodes, stop_nodes
 from node.ledger.codes import Table
 from node.ledger.genesis import Genesis
 from node.setup.network_files import API_PORT_OFFSET, create_network
+from tests.cluster.forked import launch_fork
 
 T = TypeVar("T")
 
@@ -342,6 +343,7 @@ def make_cluster(folder: Path, names: Sequence[str] = FOUR) -> Cluster:
     genesis = create_network(folder, names, base_port=free_base_port(len(names)))
     members = {}
     for local in find_nodes(folder):
+        local.launch = launch_fork
         token = (local.config.api.token_dir / "admin.token").read_text().strip()
         members[local.name] = Member(local, token)
     return Cluster(folder, genesis, {name: members[name] for name in names})

@@ -215,8 +215,9 @@ async def is_taken(router: Router, sender: PeerId, link: Link, kind: int) -> boo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FOUR)
+@pytest.mark.parametrize("name", ["tax-bureau", "issuer"])
 def test_the_network_outlives_a_liar(tmp_path: Path, name: str) -> None:
+    """A governor and who writes; all four in the soak."""
     with running_cluster(tmp_path / "net") as cluster:
         take_menu(cluster, name, SECONDS, SEED)
 

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from node.setup.network_files import create_network
-from tests.cluster.cluster import free_base_port
+from tests.cluster.cluster import free_base_port, wait_until
+from tests.cluster.forked import PROGRAM, launch_fork
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +33,19 @@ FILES = (
 NOBODY = 65_534
 
 
-def start(folder: Path, **as_whom: Any) -> tuple[int, str]:
+def start(folder: Path) -> tuple[int, str]:
     """How a start that fails ends, and what it says."""
+    said, config = folder / "said.txt", str(folder / "node.toml")
+    child = launch_fork((*PROGRAM, "start", "--config", config), said, os.environ)
+    code = wait_until("it ends", lambda: None if child.poll() is None else str(child.poll()))
+    return int(code), said.read_text()
+
+
+def start_as(user: int, folder: Path) -> tuple[int, str]:
+    """The same as another user."""
     command = [sys.executable, "-P", "-m", "node", "start", "--config", str(folder / "node.toml")]
     ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, **as_whom
+        command, capture_output=True, text=True, timeout=60, check=False, user=user, group=user
     )
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -74,7 +82,7 @@ def test_a_file_of_another_user_is_named(name: str) -> None:
         give_to_nobody(Path(made))
         os.chown(data / name, 0, 0)
         (data / name).chmod(0o600)
-        ended = start(Path(made) / "issuer", user=NOBODY, group=NOBODY)
+        ended = start_as(NOBODY, Path(made) / "issuer")
         check_names(ended, data / name)
         assert "Permission denied" in ended[1]
 
@@ -88,7 +96,7 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
         give_to_nobody(Path(made))
         os.chown(data, 0, 0)
         data.chmod(0o755)
-        check_names(start(Path(made) / "issuer", user=NOBODY, group=NOBODY), data / "ledger.db")
+        check_names(start_as(NOBODY, Path(made) / "issuer"), data / "ledger.db")
 
 
 def give_to_nobody(folder: Path) -> None:
@@ -102,17 +110,9 @@ def test_a_damaged_wallet_ends_the_start_with_one_line(tmp_path: Path) -> None:
     data = tmp_path / "issuer" / "data"
     data.mkdir(exist_ok=True)
     (data / "wallet.db").write_bytes(b"not a database" * 100)
-    command = [sys.executable, "-P", "-m", "node", "start", "--config"]
-    ended = subprocess.run(
-        [*command, tmp_path / "issuer" / "node.toml"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    code, said = start(tmp_path / "issuer")
 
-    assert ended.returncode == 2
-    said = ended.stdout + ended.stderr
+    assert code == 2
     assert "Traceback" not in said
     (line,) = [line for line in said.splitlines() if "wallet.db does" in line]
     assert str(data / "wallet.db") in line

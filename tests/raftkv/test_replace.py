@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow
 
 SMALL_SNAPSHOTS = ("--snapshot-entries=200", "--trailing-entries=20", "--chunk-bytes=1024")
 KILLING_S = 20.0
+KILLS = 10
+GIVE_UP_S = 60.0
+"""A slow machine needs longer for as much work."""
 
 
 async def _judge(workload: Workload, client: Client, least: int) -> None:
@@ -62,7 +65,10 @@ async def test_every_voter_is_replaced_under_load(tmp_path: Path, options: tuple
         joiners = await client.reports()
         assert sorted(report.node for report in joiners) == [4, 5, 6]
         assert all(bool(report.restored) == bool(options) for report in joiners)
-        await _judge(workload, client, least=1_000)
+        least, end = 1_000, asyncio.get_running_loop().time() + GIVE_UP_S
+        while workload.history.completed <= least and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.1)
+        await _judge(workload, client, least)
 
 
 async def _kill_some(processes: Processes, client: Client, rng: Random) -> int:
@@ -105,10 +111,16 @@ async def test_processes_are_killed_under_load(tmp_path: Path, options: tuple[st
         workload.start()
 
         loop = asyncio.get_running_loop()
-        end, kills = loop.time() + KILLING_S, 0
-        while loop.time() < end:
+        begun, kills, least = loop.time(), 0, 500
+        while loop.time() < begun + GIVE_UP_S:
+            if (
+                loop.time() > begun + KILLING_S
+                and kills > KILLS
+                and workload.history.completed > least
+            ):
+                break
             await asyncio.sleep(rng.uniform(0.3, 0.8))
             kills += await rng.choice([_kill_some, _kill_who_knows_most])(processes, client, rng)
 
-        assert kills > 10
-        await _judge(workload, client, least=500)
+        assert kills > KILLS
+        await _judge(workload, client, least)
