@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from node.chain.entry import decode_header, verify_attestation
-from node.chain.evidence.judgement import judge
+from node.chain.evidence.breaches import first_payload_breach
+from node.chain.evidence.judgement import PAYLOAD
 from node.chain.evidence.kinds import (
     PAYLOAD_BYTES_MAX,
     EntryEvidence,
     EntryStatement,
-    EvidenceError,
     PayloadEvidence,
 )
 from node.chain.evidence.pending_statements import PendingStatements
@@ -49,9 +49,6 @@ TELL_S = 0.25
 UNSETTLED_MAX = 4_096
 STILL_MS = 2_000
 """When nothing was applied for so long, what waits in the log may be no part of any history."""
-TRANSACTIONS_MAX = 512
-"""Of a payload, in the search for one that is badly signed: more do not fit into evidence."""
-
 MISPROPOSED = frozenset({Code.BAD_SIGNATURE, Code.WRONG_NETWORK})
 """Of transactions that left no leaf: their leader cannot have verified them."""
 
@@ -258,10 +255,13 @@ class Dissent:
 
     async def _examine(self, raft_index: int) -> None:
         for said, payload in await self._log(raft_index, raft_index):
+            if not self._keeper.takes(decode_header(said.header).leader, PAYLOAD):
+                continue  # its leader is convicted of that many times over
             if len(payload) > PAYLOAD_BYTES_MAX:
                 _log.error("a leader proposed what it cannot have verified", index=raft_index)
                 continue
-            self._keeper.report(find_payload_breach(said, payload, self._voters))
+            evidence = await asyncio.to_thread(find_payload_breach, said, payload, self._voters)
+            self._keeper.report(evidence)
 
     def _news(self, what: object) -> bool:
         if what in self._told:
@@ -275,14 +275,11 @@ class Dissent:
 def find_payload_breach(
     said: EntryStatement, payload: bytes, voters: VoterSet
 ) -> PayloadEvidence | None:
-    """Evidence of what is wrong with an entry's payload, if anything is and it is small enough."""
+    """Evidence of what is wrong with an entry's payload, if anything is and it is small enough.
+
+    Its signature is the caller's; each transaction is looked at once.
+    """
     if len(payload) > PAYLOAD_BYTES_MAX:
         return None
-    for at in range(TRANSACTIONS_MAX):
-        evidence = PayloadEvidence(said, payload, at)
-        try:
-            judge(evidence, voters)
-        except EvidenceError:
-            continue
-        return evidence
-    return None
+    at = first_payload_breach(decode_header(said.header), payload, voters.network_id)
+    return None if at is None else PayloadEvidence(said, payload, at)

@@ -18,7 +18,7 @@ import structlog
 
 from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import Checkpoint
-from node.chain.evidence.judgement import judge
+from node.chain.evidence.judgement import Accusation, accuse, identify, judge
 from node.chain.evidence.kinds import (
     EntryStatement,
     Evidence,
@@ -83,7 +83,7 @@ class EvidenceKeeper:
         self._found: asyncio.Queue[tuple[Finding, bytes]] = asyncio.Queue(QUEUE_MAX)
         self._kept: dict[bytes, Kept] = {}
         self._known: set[bytes] = set()
-        self._offences: Counter[tuple[str, str]] = Counter()
+        self._offences: Counter[tuple[int, str]] = Counter()
 
     def attach(self, links: Links) -> None:
         """Take evidence from now on, and tell all of it to each peer that comes."""
@@ -110,9 +110,7 @@ class EvidenceKeeper:
         self, voter: int, checkpoint: Checkpoint, cosignature: bytes
     ) -> Evidence | None:
         """Take note of a verified cosignature; evidence, if it contradicts an earlier one."""
-        evidence = self._watch.observe_cosignature(voter, checkpoint, cosignature)
-        self.report(evidence)
-        return evidence
+        return self.report(self._watch.observe_cosignature(voter, checkpoint, cosignature))
 
     def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
         """True if the voter is known to have cosigned another root of this size."""
@@ -128,9 +126,7 @@ class EvidenceKeeper:
 
     def hear_entry(self, said: EntryStatement) -> bool:
         """As `observe_entry`, of one that a peer tells of; True if it is evidence."""
-        evidence = self._watch.hear_entry(said.header, said.attestation)
-        self.report(evidence)
-        return evidence is not None
+        return self.report(self._watch.hear_entry(said.header, said.attestation)) is not None
 
     def receive(self, body: bytes) -> None:
         """Evidence from a peer.
@@ -139,7 +135,7 @@ class EvidenceKeeper:
             EvidenceError: it is malformed or proves nothing.
         """
         if not any(kept.body == body for kept in self._kept.values()):
-            self.report(decode_evidence(body))
+            self._judge(decode_evidence(body))
 
     # --- What was found ----------------------------------------------------------------------
 
@@ -163,11 +159,12 @@ class EvidenceKeeper:
             for identity, found_ms, body in rows:
                 after = identity
                 try:
-                    finding = judge(decode_evidence(body), self._voters)
+                    evidence = decode_evidence(body)
+                    finding = judge(evidence, self._voters)
                 except EvidenceError as error:
                     _log.error("stored evidence is damaged", id=identity.hex(), reason=str(error))
                     continue
-                self._admit(finding)
+                self._admit(accuse(evidence))
                 self._kept[finding.id] = Kept(found_ms, body, finding)
         newest = await self._reader.newest_certificate()
         if newest is not None:
@@ -191,30 +188,56 @@ class EvidenceKeeper:
                 _log.error("evidence", sentence=finding.sentence, id=finding.id.hex())
                 self._spread(body)
 
-    def report(self, evidence: Evidence | None) -> None:
-        """Judge what was found, and keep it.
+    def report(self, evidence: Evidence | None) -> Evidence | None:
+        """Judge what this node noticed, and keep it; None if it proves nothing."""
+        if evidence is None:
+            return None
+        try:
+            self._judge(evidence)
+        except EvidenceError as error:  # somebody fed what does not verify: blame nobody
+            _log.error("what was noticed proves nothing", reason=str(error))
+            return None
+        return evidence
+
+    def _judge(self, evidence: Evidence) -> None:
+        """Judge and keep evidence; what would not be kept is not judged either.
+
+        Who lies can go on for ever: once that is shown, more of the same costs no signature check.
 
         Raises:
             EvidenceError: it proves nothing.
         """
-        if evidence is None:
+        if not self._is_news(accuse(evidence)):
             return
         finding = judge(evidence, self._voters)
-        if finding.id not in self._known and not self._excuses.hold(evidence):
+        if not self._excuses.hold(evidence):
             self._keep(finding, evidence)
 
+    def takes(self, voter: int, kind: str) -> bool:
+        """Whether evidence of this kind against a voter may still be kept."""
+        return self._offences[voter, kind] < OFFENCES_MAX
+
+    def _is_news(self, accusation: Accusation) -> bool:
+        known = identify(accusation, self._voters) in self._known
+        return self.takes(accusation.voter, accusation.kind) and not known
+
     def _keep(self, finding: Finding, evidence: Evidence) -> None:
-        if not self._found.full() and self._admit(finding):
+        if not self._found.full() and self._admit(accuse(evidence)):
             self._found.put_nowait((finding, encode_evidence(evidence)))
 
-    def _admit(self, finding: Finding) -> bool:
+    def _admit(self, accusation: Accusation) -> bool:
         """Whether this is to be kept: new, and not one more of very many."""
-        offence = (finding.voter, finding.kind)
-        if finding.id in self._known or self._offences[offence] >= OFFENCES_MAX:
+        if not self._is_news(accusation):
             return False
-        self._known.add(finding.id)
-        self._offences[offence] += 1
+        self._known.add(identify(accusation, self._voters))
+        self._offences[accusation.voter, accusation.kind] += 1
         return True
+
+    def _give_up(self, evidence: Evidence) -> None:
+        """It convicts nobody any more, so it takes no place of what may come against the voter."""
+        accusation = accuse(evidence)
+        self._known.discard(identify(accusation, self._voters))
+        self._offences[accusation.voter, accusation.kind] -= 1
 
     # --- Other histories ---------------------------------------------------------------------
 
@@ -254,9 +277,11 @@ class EvidenceKeeper:
         if not await self._excuses.store_new():
             return
         for identity, kept in list(self._kept.items()):
-            if await self._excuses.decide(decode_evidence(kept.body)):
+            evidence = decode_evidence(kept.body)
+            if await self._excuses.decide(evidence):
                 _log.warning("excused", sentence=kept.finding.sentence, id=identity.hex())
                 del self._kept[identity]
+                self._give_up(evidence)
                 await self._ledger.drop_evidence(identity)
 
     async def _settle(self, statement: PendingStatement) -> None:

@@ -8,24 +8,22 @@ pair without it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import structlog
 
 from node.chain.certificate import Certificate
 from node.chain.evidence.excuse import (
-    Excuse,
     ExcuseError,
     Resumption,
     contradiction,
     decode_resumption,
     encode_resumption,
-    excuses,
     may_excuse,
     verify_resumption,
 )
 from node.chain.evidence.kinds import Evidence
+from node.chain.merkle import verify_consistency
 from node.chain.voters import VoterSet
 from node.peers.messages import Kind, ResumptionMessage
 from node.peers.ports import Links
@@ -35,6 +33,8 @@ from node.storage.ledger_reader import LedgerReader
 RESUMPTIONS_MAX = 32
 """Of one voter. A liar may publish many; an honest one is led astray once in a long time."""
 HELD_MAX = 64
+"""Against one voter. Over it that with the largest tree is given up: ours reaches it last, and
+another voter's is none of it."""
 
 _log = structlog.get_logger("node.following.excuses")
 
@@ -57,8 +57,8 @@ class Excuses:
         """By voter and tree size."""
         self._new: list[tuple[int, int, bytes]] = []
         """To be stored and passed on."""
-        self._held: deque[Evidence] = deque(maxlen=HELD_MAX)
-        """True evidence that may be excused."""
+        self._held: list[list[Evidence]] = [[] for _ in voters.voters]
+        """True evidence against each voter that may be excused."""
 
     def attach(self, links: Links) -> None:
         """Take resumptions from now on, and tell all of them to each peer that comes."""
@@ -125,40 +125,64 @@ class Excuses:
 
     def hold(self, evidence: Evidence) -> bool:
         """Keep back true evidence that may be excused; False: nothing excuses it."""
-        if not self._covering(evidence):
+        pair = contradiction(evidence)
+        if pair is None or not self._covering(evidence):
             return False
-        if evidence not in self._held:
-            self._held.append(evidence)
+        held = self._held[pair[0]]
+        if evidence not in held:
+            held.append(evidence)
+        if len(held) > HELD_MAX:
+            held.remove(max(held, key=_larger_size))
         return True
 
     def held(self) -> list[Evidence]:
-        """What is kept back, to be decided anew; it is given up here."""
-        held, self._held = list(self._held), deque(maxlen=HELD_MAX)
-        return held
+        """What is kept back and can be decided by our tree; it is given up here.
+
+        The rest is not looked at: it may be of a tree that ours never grows to.
+        """
+        size = self._ledger.head.tree_size
+        due: list[Evidence] = []
+        for held in self._held:
+            due += [evidence for evidence in held if _larger_size(evidence) <= size]
+            held[:] = [evidence for evidence in held if _larger_size(evidence) > size]
+        return due
 
     async def decide(self, evidence: Evidence) -> bool | None:
-        """Whether a resumption excuses evidence; None: our tree cannot tell yet."""
+        """Whether a resumption excuses true evidence; None: our tree cannot tell yet."""
         pair = contradiction(evidence)
+        covering = self._covering(evidence)
+        if pair is None or not covering:
+            return False
+        large = pair[2]
+        if large.size > self._ledger.head.tree_size:
+            return None
         undecided = False
-        for resumption, certificate in self._covering(evidence):
-            assert pair is not None, "covered"
-            base, large = certificate.checkpoint, pair[2]
+        for certificate in covering:
+            base = certificate.checkpoint
             prefix = await self._reader.prefix(base.size, large.size)
             if prefix is None:
                 undecided = True
                 continue
             root, path = prefix
-            excuse = Excuse(resumption, tuple(path))
-            if root == base.root and excuses(excuse, evidence, self._voters):
+            if root == base.root and verify_consistency(
+                base.size, large.size, base.root, large.root, path
+            ):
                 return True
         return None if undecided else False
 
-    def _covering(self, evidence: Evidence) -> list[tuple[Resumption, Certificate]]:
+    def _covering(self, evidence: Evidence) -> list[Certificate]:
+        """The certificates of resumptions, all verified, that lie between the two statements."""
         return [
-            (resumption, certificate)
-            for (voter, size), (resumption, certificate) in self._known.items()
+            certificate
+            for (voter, size), (_, certificate) in self._known.items()
             if may_excuse(evidence, voter, size)
         ]
 
     def _name(self, number: int) -> str:
         return self._voters.voters[number].node
+
+
+def _larger_size(evidence: Evidence) -> int:
+    pair = contradiction(evidence)
+    assert pair is not None, "only what a resumption may excuse is held"
+    return pair[2].size

@@ -44,9 +44,9 @@ class Allowance:
         if wait_s:
             await asyncio.sleep(wait_s)
 
-    def takes_entry(self, peer: int) -> bool:
-        """Whether one more entry of a peer may be verified now."""
-        return self._entries[peer].take(1, self._now_s())
+    def takes_entry(self, peer: int, price: float) -> bool:
+        """Whether an entry of a peer may cost this now; then it is paid."""
+        return self._entries[peer].take(price, self._now_s())
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ms() / 1_000

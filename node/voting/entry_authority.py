@@ -15,15 +15,23 @@ from consensus.ports import Admission as EntryAdmission
 from consensus.types import Entry, EntryKind, NodeId
 from node.chain.block import MalformedBlockError, decode_block
 from node.chain.entry import attest, decode_header, verify_attestation
-from node.chain.evidence.kinds import EntryStatement, Evidence
+from node.chain.evidence.judgement import PAYLOAD
+from node.chain.evidence.kinds import (
+    PAYLOAD_BYTES_MAX,
+    EntryStatement,
+    Evidence,
+    PayloadEvidence,
+)
 from node.chain.voters import VoterSet
-from node.following.dissent import find_payload_breach
 from node.ledger.signing import secret_key
 from node.system.clock import Clock
 from node.voting.signed_log import signed_entries, statement_of
 
 AHEAD_MS_MAX = 5_000
 """An entry stamped further ahead of our clock is not acknowledged."""
+EXAMINED_BYTES = 1_024
+"""Of a payload that are read for the price of a signature check: as many tiny transactions as fit
+into them take 60 µs."""
 CONFLICT_MS = 10_000
 """Between two lines in the log about leaders that ask to replace what is protected."""
 
@@ -41,7 +49,11 @@ class Observer(Protocol):
         """Take note of a verified header."""
         ...
 
-    def report(self, evidence: Evidence | None) -> None:
+    def takes(self, voter: int, kind: str) -> bool:
+        """Whether evidence of this kind against a voter may still be kept."""
+        ...
+
+    def report(self, evidence: Evidence | None) -> object:
         """Keep what was found."""
         ...
 
@@ -68,7 +80,7 @@ class EntryAuthority:
         clock: Clock,
         observer: Observer,
         exchange: Exchange,
-        takes_entry: Callable[[int], bool],
+        takes_entry: Callable[[int, float], bool],
         on_forged: Callable[[int], None],
     ) -> None:
         """Put it together.
@@ -79,7 +91,7 @@ class EntryAuthority:
             clock: Bounds the time of entries.
             observer: Compares verified headers.
             exchange: Compares them with the log and with those of other nodes.
-            takes_entry: Whether one more entry of a peer may be verified at its arrival.
+            takes_entry: Whether a peer may cause so many checks at the arrival of its entries.
             on_forged: A peer sent what no honest node sends.
         """
         self._voters = voters
@@ -106,14 +118,25 @@ class EntryAuthority:
             self._offered(sender, said, payload)
 
     def _offered(self, sender: NodeId, said: EntryStatement, payload: bytes) -> None:
-        if self._observer.knows_entry(said) or not self._takes_entry(sender):
+        if self._observer.knows_entry(said) or not self._takes_entry(sender, 1):
             return
         if not verify_attestation(self._voters, said.header, said.attestation):
             self._on_forged(sender)
             return
         self._observe(said)
-        if _is_broken(said, payload):
-            self._observer.report(find_payload_breach(said, payload, self._voters))
+        self._examine(sender, said, payload)
+
+    def _examine(self, sender: NodeId, said: EntryStatement, payload: bytes) -> None:
+        """Find out whether a payload as a whole is none that its leader may sign.
+
+        Reading one costs more than its signature, so its sender pays for that too, and it is read
+        only for what would be kept.
+        """
+        leader = decode_header(said.header).leader
+        if len(payload) > PAYLOAD_BYTES_MAX or not self._observer.takes(leader, PAYLOAD):
+            return
+        if self._takes_entry(sender, len(payload) / EXAMINED_BYTES) and _is_broken(said, payload):
+            self._observer.report(PayloadEvidence(said, payload, 0))
 
     def _observe(self, said: EntryStatement) -> None:
         self._observer.observe_entry(said.header, said.attestation)

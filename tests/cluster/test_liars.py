@@ -131,7 +131,7 @@ async def peers(tmp_path: Path) -> AsyncIterator[list[Peer]]:
                 SystemClock(),
                 keeper,
                 Silence(),
-                lambda _: False,  # its rate is used up: consensus judges what it takes in
+                lambda _, __: False,  # its rate is used up: consensus judges what it takes in
                 forgers.append,
             )
             finality = Finality(voters, 0, keeper)

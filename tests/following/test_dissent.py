@@ -13,17 +13,24 @@ import pytest
 from typing_extensions import override
 
 from consensus.types import ZERO_HASH, Entry, EntryKind, LogIndex, NodeId, Term
-from node.chain.block import Block, encode_block
+from node.chain.block import Block, decode_block, encode_block
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.entry import attest
 from node.chain.evidence.judgement import judge
-from node.chain.evidence.kinds import EntryStatement, RootStatement, decode_evidence
+from node.chain.evidence.kinds import (
+    PAYLOAD_BYTES_MAX,
+    EntryStatement,
+    RootStatement,
+    decode_evidence,
+)
 from node.following.dissent import STILL_MS, Dissent
+from node.following.evidence_keeper import OFFENCES_MAX
 from node.ledger.transaction import encode_wire
+from node.peers.allowance import ENTRIES_PER_S, Allowance
 from node.peers.messages import DissentMessage, decode_control, encode_control
 from node.storage.raft_log import ENTRY_FORMAT
 from node.system.clock import SystemClock
-from node.voting.entry_authority import EntryAuthority
+from node.voting.entry_authority import EXAMINED_BYTES, EntryAuthority
 from tests.chain.network import TIME_S, make_leaf, seed
 from tests.following.test_evidence_keeper import Witness, statement
 from tests.node.chronicle import TERM, Chronicle, found
@@ -68,7 +75,7 @@ class Node:
             self.clock,
             self.witness.keeper,
             self.dissent,
-            lambda _: True,
+            lambda _, __: True,
             self.forgers.append,
         )
 
@@ -272,6 +279,34 @@ async def test_an_entry_that_breaks_a_rule_convicts_whether_consensus_reads_it_o
             node.authority.offered(NodeId(LIAR), [entry])
         assert await node.witness.settled() == [("issuer", kind)]
         assert node.forgers == []
+
+
+async def test_a_payload_is_read_at_the_price_of_its_sender_and_only_for_what_is_kept(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a minute's work a second, that one member could cause without leading."""
+    one, _ = nodes
+    read = 0
+
+    def counted(payload: bytes) -> Block:
+        nonlocal read
+        read += 1
+        return decode_block(payload)
+
+    monkeypatch.setattr("node.voting.entry_authority.decode_block", counted)
+    allowance = Allowance([LIAR], one.clock)
+    one.authority._takes_entry = allowance.takes_entry
+    honest = block(1, *[b""] * 10_000)
+    one.authority.offered(NodeId(LIAR), [make_entry(index, honest) for index in range(9, 609)])
+    assert 0 < read <= ENTRIES_PER_S * EXAMINED_BYTES / len(honest)
+
+    one.authority._takes_entry = lambda _, __: True
+    read, false = 0, block(1, *[b""] * 10_000, term=TERM + 1)
+    one.authority.offered(NodeId(LIAR), [make_entry(index, false) for index in range(700, 800)])
+    assert read == OFFENCES_MAX
+    read, large = 0, block(1, b"x" * PAYLOAD_BYTES_MAX, term=TERM + 1)
+    one.authority.offered(NodeId(LIAR), [make_entry(900, large, leader=2)])
+    assert read == 0, "it does not fit into evidence"
 
 
 async def test_a_badly_signed_transaction_in_a_block_convicts_its_leader(

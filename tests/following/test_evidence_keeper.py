@@ -18,6 +18,9 @@ from node.chain.evidence.excuse import ExcuseError, encode_resumption, sign_resu
 from node.chain.evidence.judgement import judge
 from node.chain.evidence.kinds import (
     Evidence,
+    EvidenceError,
+    LeafEvidence,
+    LeafStatement,
     PrefixEvidence,
     RootEvidence,
     RootStatement,
@@ -25,8 +28,9 @@ from node.chain.evidence.kinds import (
     encode_evidence,
 )
 from node.chain.evidence.pending_statements import PENDING_MAX
+from node.chain.merkle import node_hash
 from node.following.evidence_keeper import NEWEST, OFFENCES_MAX, EvidenceKeeper
-from node.following.excuses import RESUMPTIONS_MAX, Excuses
+from node.following.excuses import HELD_MAX, RESUMPTIONS_MAX, Excuses
 from node.following.finality import DivergedError, Finality
 from node.storage.ledger_values import AppliedBlock
 from node.system.clock import SystemClock
@@ -311,6 +315,20 @@ async def test_a_liar_cannot_fill_the_disk_with_evidence_against_itself(node: Wi
     assert len(node.told) == OFFENCES_MAX + 1
 
 
+async def test_what_does_not_verify_blames_nobody(node: Witness) -> None:
+    origin = node.chronicle.voters.origin
+    true, false = (Checkpoint(origin, 12, hashlib.sha256(root).digest()) for root in (b"a", b"b"))
+    me = node.chronicle.voters.voters[ME]
+    blob = cosign(true, me.cosigner, seed(f"{me.node}/cosign"), TIME_S)
+    assert node.keeper.observe_cosignature(ME, true, blob) is None
+    assert node.keeper.observe_cosignature(ME, false, bytes(76)) is None
+    assert await node.settled() == []
+    said = (RootStatement(12, false.root, bytes(76)), RootStatement(12, true.root, blob))
+    told = encode_evidence(RootEvidence(ME, *sorted(said)))
+    with pytest.raises(EvidenceError):
+        node.keeper.receive(told)
+
+
 async def test_the_summary_and_what_is_told_to_peers_survive_a_restart(node: Witness) -> None:
     assert node.keeper.summary().count == 0
     for size in range(1, 6):
@@ -431,6 +449,79 @@ async def test_a_resumption_excuses_no_one_else_and_nothing_after_it(
         await node.apply(serial)
     await node.hear(node.chronicle.blocks[-1], LIAR, ASTRAY)
     assert sorted(await node.settled()) == [("issuer", "roots"), ("payer", "roots")]
+
+
+async def test_what_is_excused_takes_no_place_of_what_is_not(
+    node: Witness, fork: list[AppliedBlock]
+) -> None:
+    """Eight lies that a resumption excuses, and one that none does."""
+    blocks = [await node.apply(serial) for serial in range(1, 24)]
+    base, last = blocks[20], blocks[22]
+    await node.hear(last, ASTRAY)
+    lies = [lie_within(node.chronicle, size, ASTRAY) for size in range(3, 3 + OFFENCES_MAX)]
+    for said in lies:
+        assert node.finality.hear(ASTRAY, said)
+    assert await node.settled() == [("payer", "roots")] * OFFENCES_MAX
+    node.excuses.receive(resumption(node.chronicle, base))
+    assert await node.settled() == []
+    assert node.finality.hear(ASTRAY, lie_within(node.chronicle, base.size + 1, ASTRAY))
+    assert await node.settled() == [("payer", "roots")]
+
+
+def lie_within(chronicle: Chronicle, size: int, number: int) -> RootStatement:
+    """A root that our tree never had at a size within it."""
+    voter = chronicle.voters.voters[number]
+    checkpoint = Checkpoint(chronicle.voters.origin, size, hashlib.sha256(b"no root").digest())
+    blob = cosign(checkpoint, voter.cosigner, seed(f"{voter.node}/cosign"), TIME_S)
+    return RootStatement(size, checkpoint.root, blob)
+
+
+def leaves_of_nobody(chronicle: Chronicle, size: int, number: int) -> LeafEvidence:
+    """True evidence under a tree of `size` leaves that no history has, and one of a single leaf."""
+    small, large = (hashlib.sha256(b"leaf %d" % n).digest() for n in (1, size))
+    voter = chronicle.voters.voters[number]
+    path: list[bytes] = []
+    under = large
+    for level in range((size - 1).bit_length()):
+        path.append(hashlib.sha256(b"other %d" % level).digest())
+        under = node_hash(under, path[-1])
+    statements = []
+    for leaf, leaf_path, leaves, root in ((small, [], 1, small), (large, path, size, under)):
+        checkpoint = Checkpoint(chronicle.voters.origin, leaves, root)
+        blob = cosign(checkpoint, voter.cosigner, seed(f"{voter.node}/cosign"), TIME_S)
+        signed = RootStatement(leaves, root, blob)
+        statements.append(LeafStatement(leaf, tuple(leaf_path), signed))
+    return LeafEvidence(number, 0, *sorted(statements))
+
+
+async def test_what_no_tree_can_tell_is_not_asked_for_and_pushes_out_nobody_else(
+    node: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A liar may resume many times, and sign what is decided by a tree that never comes."""
+    for serial in range(1, 5):
+        block = await node.apply(serial)
+        for voter in (LIAR, ASTRAY):
+            node.excuses.receive(resumption(node.chronicle, block, voter))
+    true = leaves_of_nobody(node.chronicle, 16, ASTRAY)
+    node.keeper.receive(encode_evidence(true))
+    for size in range(17, 17 + 2 * HELD_MAX):
+        node.keeper.receive(encode_evidence(leaves_of_nobody(node.chronicle, size, LIAR)))
+    asked: list[int] = []
+    prefix = node.chronicle.reader.prefix
+
+    async def counted(size: int, under: int) -> tuple[bytes, list[bytes]] | None:
+        asked.append(size)
+        return await prefix(size, under)
+
+    monkeypatch.setattr(node.chronicle.reader, "prefix", counted)
+    for _ in range(3):
+        await node.keeper.settle_now()
+    assert asked == []
+    assert len(node.excuses._held[LIAR]) <= HELD_MAX
+    assert node.excuses._held[ASTRAY] == [true]
+    for serial in range(5, 9):  # 16 leaves
+        await node.apply(serial)
+    assert await node.settled() == [("payer", "leaves")], "its larger tree is not of our history"
 
 
 async def test_resumptions_are_bounded(node: Witness) -> None:

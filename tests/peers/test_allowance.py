@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 import pytest
+from nacl.bindings import crypto_sign_open
 
 from node.chain.certificate import Certificate
+from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.entry import attest
 from node.chain.voters import VoterSet
 from node.following.participants import Participants
 from node.following.tracker import Tracker
+from node.ledger import signing
 from node.ledger.codes import Code
 from node.ledger.transaction import encode_wire
 from node.peers.allowance import CHECKS_BURST, CHECKS_PER_S, Allowance
-from node.peers.messages import Kind
+from node.peers.messages import (
+    STATEMENTS_MAX,
+    ControlMessage,
+    DissentMessage,
+    Kind,
+    StatementMessage,
+    encode_control,
+)
 from node.storage.outbox import Outbox
+from node.storage.raft_log import ENTRY_FORMAT
 from node.submission.admission import Admission, VerifiedCache
 from node.submission.intake import SLICE, Intake
 from node.submission.pool import Pool, PoolLimits
 from node.submission.spreading import DISHONEST
 from node.system.clock import SystemClock
-from tests.chain.network import seed
+from p2p.types import Link, PeerId
+from tests.chain.network import TIME_S, seed
 from tests.following.test_finality import Fixture
 from tests.ledger.world import SELLER
 from tests.node.chronicle import found
@@ -98,6 +113,67 @@ async def test_a_flood_of_any_kind_waits_and_nobody_else_does(
     assert not await waits(allowance, 1, prices[Kind.BLOCKS]), (
         "an answer that was asked for is free"
     )
+
+
+LIES = 60
+"""Of each kind; what is kept of them as evidence costs more than its price, a few times."""
+KEPT_CHECKS_MAX = 64
+
+
+def _lies(voters: VoterSet, number: int) -> Iterator[tuple[str, ControlMessage]]:
+    """Valid signatures under all that contradicts itself, as cheap as each can be said."""
+    voter = voters.voters[number]
+    cosign_key, identity = seed(f"{voter.node}/cosign"), seed(f"{voter.node}/identity")
+
+    def root(*what: object) -> bytes:
+        return hashlib.sha256(repr(what).encode()).digest()
+
+    def cosigned(size: int, its_root: bytes) -> bytes:
+        checkpoint = Checkpoint(voters.origin, size, its_root)
+        return cosign(checkpoint, voter.cosigner, cosign_key, TIME_S)
+
+    def entry(index: int, *what: object) -> tuple[bytes, bytes]:
+        header = ENTRY_FORMAT.header(5, index, 1, number, root("before"), root(*what))
+        return header, attest(voters.network_id, header, identity)
+
+    for turn in range(LIES):
+        for name, size in (("one size", 7), ("pairs", 1_000 + turn // 2)):
+            its_root = root(name, turn)
+            blob = cosigned(size, its_root)
+            yield name, StatementMessage(number, 10**6, size, its_root, blob)
+        for name, place in (("one place", 9), ("places", 10 + turn // 2)):
+            entries = tuple(entry(place, name, turn, each) for each in range(STATEMENTS_MAX))
+            roots = [root(name, turn, each) for each in range(STATEMENTS_MAX)]
+            told = tuple((number, 10_000 + place, r, cosigned(10_000 + place, r)) for r in roots)
+            yield "dissent " + name, DissentMessage(entries, told)
+
+
+async def test_no_message_costs_more_than_its_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second root and entry was judged twice: a statement cost five checks, and paid one."""
+    checks: Counter[str] = Counter()
+    paid: Counter[str] = Counter()
+    now = ""
+
+    def counted(message: bytes, key: bytes) -> bytes:
+        checks[now] += 1
+        return crypto_sign_open(message, key)
+
+    async def pay(_: int, price: float) -> None:
+        paid[now] += price  # type: ignore[assignment]  # a float counts as well
+
+    async with built_voter(tmp_path) as parts:
+        monkeypatch.setattr(signing, "crypto_sign_open", counted)
+        monkeypatch.setattr(parts.router.allowance, "pay", pay)
+        voters = parts.router._voters
+        peer = PeerId(voters.voters[1].identity_key)
+        for name, message in _lies(voters, 1):
+            now = name
+            await parts.router.on_message(peer, Link.GOSSIP, *encode_control(message))
+    assert len(paid) == 4
+    over = {name: checks[name] - paid[name] for name in paid}
+    assert sum(max(0, each) for each in over.values()) <= KEPT_CHECKS_MAX, (checks, paid)
 
 
 async def test_the_first_bad_signature_ends_a_batch() -> None:

@@ -60,6 +60,25 @@ def payload_breach(header: EntryHeader, payload: bytes, at: int, network_id: byt
     return _transaction_breach(block.transactions[at], network_id)
 
 
+def first_payload_breach(header: EntryHeader, payload: bytes, network_id: bytes) -> int | None:
+    """The first place at which `payload_breach` finds something; None: nowhere.
+
+    Ends with the first, and decodes the whole once: a payload holds thousands of transactions.
+    """
+    if header.kind != DATA:
+        return None
+    try:
+        block = decode_block(payload)
+    except MalformedBlockError:
+        return 0
+    if block.expected_term != header.term:
+        return 0
+    for at, wire in enumerate(block.transactions):
+        if _transaction_breach(wire, network_id) is not None:
+            return at
+    return None
+
+
 def _transaction_breach(wire: bytes, network_id: bytes) -> str | None:
     """No leader proposes a transaction whose signature it has not verified."""
     try:

@@ -7,6 +7,7 @@ breaks alone are `node.chain.evidence.breaches`. Knows no log and no node: the v
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,6 +40,49 @@ from node.chain.merkle import leaf_hash, verify_consistency, verify_inclusion
 from node.chain.voters import Voter, VoterSet
 
 _ID_TAG = b"piaolian/evidence/v1\n"
+PAYLOAD = "payload"
+"""The kind of findings about what leaders proposed."""
+
+
+class Accusation(NamedTuple):
+    """What evidence says, true or not: it costs no signature check to read."""
+
+    voter: int
+    kind: str
+    place: tuple[int, ...]
+
+
+def accuse(evidence: Evidence) -> Accusation:
+    """Whom `evidence` accuses, and of what. Two with one accusation tell of one lie.
+
+    Raises:
+        EvidenceError: when what it holds is none of its kind.
+    """
+    match evidence:
+        case EntryEvidence():
+            header = _header(evidence.first)
+            return Accusation(header.leader, "entries", (header.term, header.index))
+        case HeaderEvidence():
+            header = _header(evidence.statement)
+            return Accusation(header.leader, "header", (header.term, header.index))
+        case PayloadEvidence():
+            header = _header(evidence.statement)
+            return Accusation(header.leader, PAYLOAD, (header.term, header.index))
+        case RootEvidence() | PrefixEvidence():
+            return Accusation(evidence.voter, "roots", (evidence.first.size,))
+        case LeafEvidence():
+            return Accusation(evidence.voter, "leaves", (evidence.index,))
+        case SealEvidence():
+            height = _decode_seal(evidence.first.seal).height
+            return Accusation(evidence.voter, "seals", (height,))
+        case SizeEvidence():
+            return Accusation(evidence.voter, "size", (evidence.statement.size,))
+
+
+def identify(accusation: Accusation, voters: VoterSet) -> bytes:
+    """The id of a finding that says this."""
+    named = msgspec.msgpack.encode((voters.network_id, *accusation))
+    return hashlib.sha256(_ID_TAG + named).digest()
 
 
 def judge(evidence: Evidence, voters: VoterSet) -> Finding:
@@ -47,6 +91,20 @@ def judge(evidence: Evidence, voters: VoterSet) -> Finding:
     Raises:
         EvidenceError: when it does not show a lie of one of `voters`.
     """
+    accusation = accuse(evidence)
+    deed = _verify(evidence, voters)
+    node = _voter(voters, accusation.voter).node
+    return Finding(
+        voter=node,
+        kind=accusation.kind,
+        place=accusation.place,
+        sentence=f"{node} {deed}",
+        id=identify(accusation, voters),
+    )
+
+
+def _verify(evidence: Evidence, voters: VoterSet) -> str:
+    """What was done, as a sentence's end."""
     match evidence:
         case PrefixEvidence():
             return _judge_prefix(evidence, voters)
@@ -64,7 +122,7 @@ def judge(evidence: Evidence, voters: VoterSet) -> Finding:
 
 def _judge_pair(
     evidence: EntryEvidence | RootEvidence | LeafEvidence | SealEvidence, voters: VoterSet
-) -> Finding:
+) -> str:
     match evidence:
         case EntryEvidence():
             return _judge_entries(evidence, voters)
@@ -76,67 +134,64 @@ def _judge_pair(
             return _judge_seals(evidence, voters)
 
 
-def _judge_header(evidence: HeaderEvidence, voters: VoterSet) -> Finding:
-    header = _attested(evidence.statement, voters)
-    breach = header_breach(header)
+def _judge_header(evidence: HeaderEvidence, voters: VoterSet) -> str:
+    breach = header_breach(_attested(evidence.statement, voters))
     if breach is None:
         raise EvidenceError("the entry breaks no rule")
-    place = (header.term, header.index)
-    return _finding(voters, header.leader, "header", place, f"signed an entry {breach}")
+    return f"signed an entry {breach}"
 
 
-def _judge_payload(evidence: PayloadEvidence, voters: VoterSet) -> Finding:
+def _judge_payload(evidence: PayloadEvidence, voters: VoterSet) -> str:
     header = _attested(evidence.statement, voters)
     if hashlib.sha256(evidence.payload).digest() != header.payload_hash:
         raise EvidenceError("the payload is not that of the entry")
     breach = payload_breach(header, evidence.payload, evidence.at, voters.network_id)
     if breach is None:
         raise EvidenceError("the payload breaks no rule there")
-    place = (header.term, header.index)
-    return _finding(voters, header.leader, "payload", place, f"signed an entry {breach}")
+    return f"signed an entry {breach}"
 
 
-def _judge_size(evidence: SizeEvidence, voters: VoterSet) -> Finding:
-    size = evidence.statement.size
-    breach = size_breach(size)
+def _judge_size(evidence: SizeEvidence, voters: VoterSet) -> str:
+    breach = size_breach(evidence.statement.size)
     if breach is None:
         raise EvidenceError("a tree may have this size")
     _check_cosigned(voters, evidence.voter, evidence.statement)
-    return _finding(voters, evidence.voter, "size", (size,), f"cosigned a tree {breach}")
+    return f"cosigned a tree {breach}"
 
 
 def _attested(statement: EntryStatement, voters: VoterSet) -> EntryHeader:
-    try:
-        header = decode_header(statement.header)
-    except MalformedHeaderError as error:
-        raise EvidenceError(str(error)) from error
+    header = _header(statement)
     if not verify_attestation(voters, statement.header, statement.attestation):
         raise EvidenceError("an attestation does not verify")
     return header
 
 
-def _judge_entries(evidence: EntryEvidence, voters: VoterSet) -> Finding:
+def _header(statement: EntryStatement) -> EntryHeader:
+    try:
+        return decode_header(statement.header)
+    except MalformedHeaderError as error:
+        raise EvidenceError(str(error)) from error
+
+
+def _judge_entries(evidence: EntryEvidence, voters: VoterSet) -> str:
     if evidence.first.header == evidence.second.header:
         raise EvidenceError("both statements are the same entry")
     a, b = (_attested(statement, voters) for statement in (evidence.first, evidence.second))
     if (a.leader, a.term, a.index) != (b.leader, b.term, b.index):
         raise EvidenceError("entries have different leaders or places")
-    sentence = f"signed two different entries for term {a.term}, index {a.index}"
-    return _finding(voters, a.leader, "entries", (a.term, a.index), sentence)
+    return f"signed two different entries for term {a.term}, index {a.index}"
 
 
-def _judge_roots(evidence: RootEvidence, voters: VoterSet) -> Finding:
+def _judge_roots(evidence: RootEvidence, voters: VoterSet) -> str:
     if evidence.first.size != evidence.second.size:
         raise EvidenceError("checkpoints have different sizes")
     if evidence.first.root == evidence.second.root:
         raise EvidenceError("both statements are the same checkpoint")
     _check_cosigned(voters, evidence.voter, evidence.first, evidence.second)
-    size = evidence.first.size
-    sentence = f"cosigned two different roots for tree size {size}"
-    return _finding(voters, evidence.voter, "roots", (size,), sentence)
+    return f"cosigned two different roots for tree size {evidence.first.size}"
 
 
-def _judge_prefix(evidence: PrefixEvidence, voters: VoterSet) -> Finding:
+def _judge_prefix(evidence: PrefixEvidence, voters: VoterSet) -> str:
     said, prefix = evidence.first, evidence.second
     under = prefix.under
     if said.root == prefix.root:
@@ -146,24 +201,22 @@ def _judge_prefix(evidence: PrefixEvidence, voters: VoterSet) -> Finding:
     if not verify_consistency(said.size, under.size, prefix.root, under.root, prefix.path):
         raise EvidenceError("root is not one that the larger tree had")
     _check_cosigned(voters, evidence.voter, said, under)
-    sentence = (
+    return (
         f"cosigned a tree of size {under.size} that does not continue"
         f" the one it cosigned for tree size {said.size}"
     )
-    return _finding(voters, evidence.voter, "roots", (said.size,), sentence)
 
 
-def _judge_leaves(evidence: LeafEvidence, voters: VoterSet) -> Finding:
+def _judge_leaves(evidence: LeafEvidence, voters: VoterSet) -> str:
     if evidence.first.leaf == evidence.second.leaf:
         raise EvidenceError("both statements are the same leaf")
     for statement in (evidence.first, evidence.second):
         _check_included(evidence.index, statement.leaf, statement.path, statement.under)
     _check_cosigned(voters, evidence.voter, evidence.first.under, evidence.second.under)
-    sentence = f"cosigned trees with two different leaves at index {evidence.index}"
-    return _finding(voters, evidence.voter, "leaves", (evidence.index,), sentence)
+    return f"cosigned trees with two different leaves at index {evidence.index}"
 
 
-def _judge_seals(evidence: SealEvidence, voters: VoterSet) -> Finding:
+def _judge_seals(evidence: SealEvidence, voters: VoterSet) -> str:
     first, second = _decode_seal(evidence.first.seal), _decode_seal(evidence.second.seal)
     if first.height != second.height:
         raise EvidenceError("seals have different heights")
@@ -172,8 +225,7 @@ def _judge_seals(evidence: SealEvidence, voters: VoterSet) -> Finding:
     for seal, statement in ((first, evidence.first), (second, evidence.second)):
         _check_included(seal.index, leaf_hash(statement.seal), statement.path, statement.under)
     _check_cosigned(voters, evidence.voter, evidence.first.under, evidence.second.under)
-    sentence = f"cosigned trees with two different seals of height {first.height}"
-    return _finding(voters, evidence.voter, "seals", (first.height,), sentence)
+    return f"cosigned trees with two different seals of height {first.height}"
 
 
 def _decode_seal(data: bytes) -> SealLeaf:
@@ -206,12 +258,3 @@ def _voter(voters: VoterSet, number: int) -> Voter:
     if voter is None:
         raise EvidenceError("the accused is no voter")
     return voter
-
-
-def _finding(
-    voters: VoterSet, number: int, kind: str, place: tuple[int, ...], sentence: str
-) -> Finding:
-    node = _voter(voters, number).node
-    named = msgspec.msgpack.encode((voters.network_id, number, kind, place))
-    identifier = hashlib.sha256(_ID_TAG + named).digest()
-    return Finding(voter=node, kind=kind, place=place, sentence=f"{node} {sentence}", id=identifier)

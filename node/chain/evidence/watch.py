@@ -1,8 +1,8 @@
 """Noticing lies: compares what each voter signs with what it signed before. Owns that memory.
 
 Feed it only statements whose signature was verified: it remembers the first of each place and
-would else compare against a forgery. What it reports has been judged again. Memory is bounded;
-the oldest places are forgotten first.
+would else compare against a forgery. It judges nothing: who keeps what it reports does, once.
+Memory is bounded; the oldest places are forgotten first.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from node.chain.certificate import Certificate
 from node.chain.checkpoint import Checkpoint
 from node.chain.entry import MalformedHeaderError, decode_header
 from node.chain.evidence.breaches import header_breach, size_breach
-from node.chain.evidence.judgement import judge
 from node.chain.evidence.kinds import (
     EntryEvidence,
     EntryStatement,
     Evidence,
-    EvidenceError,
     HeaderEvidence,
     LeafEvidence,
     LeafStatement,
@@ -70,14 +68,14 @@ class EvidenceWatch:
         """
         said = RootStatement(checkpoint.size, checkpoint.root, cosignature)
         if size_breach(said.size) is not None:
-            return self._judged(SizeEvidence(voter, said))
+            return SizeEvidence(voter, said)
         before = _remember(self._roots[voter], checkpoint.size, said, self._places_max)
         if before.root == said.root:
             # Of a tree that ours has not reached, the first statement outlives its place here.
             before = self.pending.at(voter, said.size) or before
         if before.root == said.root:
             return None
-        return self._judged(RootEvidence(voter, *sorted((before, said))))
+        return RootEvidence(voter, *sorted((before, said)))
 
     def contradicts(self, voter: int, checkpoint: Checkpoint) -> bool:
         """Whether this voter is remembered to have cosigned another root for this size."""
@@ -110,22 +108,15 @@ class EvidenceWatch:
     def _compare_entry(self, said: EntryStatement, memory: list[_Entries]) -> Evidence | None:
         fields = decode_header(said.header)
         if header_breach(fields) is not None:
-            return self._judged(HeaderEvidence(said))
+            return HeaderEvidence(said)
         place = (fields.term, fields.index)
         kept_max = self._places_max if memory is self._entries else HEARD_MAX
         _remember(memory[fields.leader], place, said, kept_max)
         for known in (self._entries, self._heard):
             before = known[fields.leader].get(place)
             if before is not None and before.header != said.header:
-                return self._judged(EntryEvidence(*sorted((before, said))))
+                return EntryEvidence(*sorted((before, said)))
         return None
-
-    def _judged(self, evidence: Evidence) -> Evidence | None:
-        try:
-            judge(evidence, self._voters)
-        except EvidenceError:  # somebody fed what does not verify: blame nobody
-            return None
-        return evidence
 
 
 def compare_proofs(a: Proof, b: Proof, voters: VoterSet) -> list[Evidence]:
