@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, fromstring  # of `safe_chunks` only
 from node.domains.invoices.importing.cell_text import OddCell
 from node.domains.invoices.importing.number_formats import GENERAL, NumberFormat
 from node.domains.invoices.importing.online_retail import FileFormatError
+from node.domains.invoices.importing.plain_rows import PlainRow, plain_rows
 from node.domains.invoices.importing.workbook import Workbook, safe_chunks, string_text
 
 SHEET_BYTES_MAX = 384 << 20
@@ -65,6 +66,7 @@ class SheetReader:
         self.hidden = 0
         """Rows that the program does not show."""
         self._row = 0
+        self._row_text = "0"
         self._columns: dict[str, int] = {}
         self._numbers: dict[str | None, dict[str, str]] = {}
         """By style and stored text: what was worked out before."""
@@ -81,6 +83,7 @@ class SheetReader:
         closed = b"</%b></%b>" % (_name_of(data), _name_of(root))
         empty = fromstring(root + data + closed)  # noqa: S314 - `safe_chunks` has no entities
         self._tags = _Tags(empty.tag.rpartition("}")[0])
+        self._prefixed = b":" in _name_of(data)
         # Some tens of rows at a time make a small tree, which stays in the processor's cache; the
         # parser works in C without calls into Python, which is twice as fast as a stream of events.
         searched = 0
@@ -88,7 +91,12 @@ class SheetReader:
             waiting += chunk
             read = 0
             while ended := _ROW_END.search(waiting, max(read + _TREE_BYTES, searched)):
-                yield from self._read_rows(root + data + waiting[read : ended.end()] + closed)
+                some = waiting[read : ended.end()]
+                plain = None if self._prefixed else plain_rows(some)
+                if plain is None:
+                    yield from self._read_rows(root + data + some + closed)
+                else:
+                    yield from self._read_plain(plain)
                 read = ended.end()
             waiting = waiting[read:]
             # A closing tag may stand across the border; longer ones only make a larger tree.
@@ -108,16 +116,27 @@ class SheetReader:
                 for each in part.iter(self._tags.merge):
                     self._merge(each.get("ref", ""))
 
+    def _read_plain(self, rows: list[PlainRow]) -> Iterator[SheetRow]:
+        meaning = self._meaning
+        for written, found in rows:
+            self._begin_row(written)
+            cells: list[str] = []
+            for column, row, style, kind, value in found:
+                missing = self._missing(cells, column, row)
+                text = meaning(kind, style, value)
+                if text:
+                    if missing:
+                        cells += [""] * missing
+                    cells.append(text)
+            if cells:
+                yield self._row, cells
+
     def _read_row(self, row: Element) -> list[str]:
-        text = row.get("r")
-        number = self._row + 1 if text is None else _number(text)
-        if not self._row < number <= _ROWS_MAX:
-            raise FileFormatError(f"row {text} stands after row {self._row}")
-        self._row = number
+        self._begin_row(row.get("r"))
         if row.get("hidden") in {"1", "true"}:
             self.hidden += 1
         cells: list[str] = []
-        columns, cell_tag, cell_text = self._columns, self._tags.cell, self._cell_text
+        cell_tag, cell_text = self._tags.cell, self._cell_text
         for cell in row:
             if cell.tag != cell_tag:
                 continue
@@ -126,18 +145,33 @@ class SheetReader:
                 cells.append(cell_text(cell))
                 continue
             letters = reference.rstrip("0123456789")
-            place = columns.get(letters, -1)
-            if place < 0:
-                place = columns[letters] = _column(reference)
-            missing = place - len(cells)
-            if missing < 0:
-                raise FileFormatError(f"the cells of row {number} stand in no order")
+            missing = self._missing(cells, letters, reference[len(letters) :])
             text = cell_text(cell)
             if text:
                 if missing:
                     cells += [""] * missing
                 cells.append(text)
         return cells
+
+    def _begin_row(self, written: str | None) -> None:
+        number = self._row + 1 if written is None else _number(written)
+        if not self._row < number <= _ROWS_MAX:
+            raise FileFormatError(f"row {written} stands after row {self._row}")
+        self._row = number
+        self._row_text = str(number)
+
+    def _missing(self, cells: list[str], column: str, row: str) -> int:
+        """How many cells are left out between those of this row and the one that is named."""
+        place = self._columns.get(column, -1)
+        if place < 0:
+            place = self._columns[column] = _column(f"{column}{row}")
+        if row != self._row_text:
+            message = f"has a cell that is named {column}{row[:10]}"
+            raise FileFormatError(f"row {self._row} {message}")
+        missing = place - len(cells)
+        if missing < 0:
+            raise FileFormatError(f"the cells of row {self._row} stand in no order")
+        return missing
 
     def _merge(self, reference: str) -> None:
         match = _RANGE.fullmatch(reference)
@@ -163,11 +197,16 @@ class SheetReader:
                 value = self._inline(child)
             elif tag == tags.formula:
                 formula = True
-        kind = cell.get("t", "n")
+        return self._meaning(cell.get("t", "n"), cell.get("s"), value, formula=formula)
+
+    def _meaning(
+        self, kind: str, style: str | None, value: str | None, *, formula: bool = False
+    ) -> str:
+        """The text that a cell of this type, style and value stands for."""
         if kind == "n" or (kind == "s" and not value):
             if not value:  # a shared string without an index is empty
                 return OddCell(_UNKNOWN, _NO_VALUE) if formula else ""
-            return self._number_text(value, cell.get("s"))
+            return self._number_text(value, style)
         if kind == "s":
             assert value is not None
             return self._shared(value)
