@@ -36,6 +36,7 @@ from node.audit.walk import Walk, Walked
 from node.chain.voters import VoterSet
 from node.custody.wallet import SCHEMA as WALLET_SCHEMA
 from node.ledger.genesis import Genesis
+from node.ledger.rulebook import RULEBOOK
 from node.storage.index_heads import index_schema
 from node.storage.index_part import IndexPart
 from node.storage.ledger_rows import SCHEMA as LEDGER_SCHEMA
@@ -73,7 +74,10 @@ class Outcome(msgspec.Struct):
     operations: int = 0
     signatures: int = 0
     state_rows: int = 0
-    invoices: int = 0
+    checked_rows: dict[str, int] = msgspec.field(
+        default_factory=lambda: {each.name: 0 for each in RULEBOOK.invariants}
+    )
+    """Of which more must hold than that rules made them, by what they are: `invoices`."""
     blobs: int = 0
     erased_blobs: int = 0
     evidence: int = 0
@@ -257,7 +261,7 @@ class Audit:
         self._progress("state", 0, 0)
         head = stored.check_head(ledger, walked, self._voters.network_id)
         outcome.state_rows = stored.check_state(ledger, walked)
-        outcome.invoices = stored.check_invoices(walked)
+        outcome.checked_rows = stored.check_invariants(walked)
         stored.check_strays(ledger, walked)
         local_files.check_position(position, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)

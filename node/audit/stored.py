@@ -21,8 +21,7 @@ from node.chain.evidence.judgement import judge
 from node.chain.evidence.kinds import EvidenceError, decode_evidence
 from node.chain.voters import VoterSet
 from node.ledger.codes import Table
-from node.ledger.invoices.invariant import check_invariant
-from node.ledger.invoices.rows import decode_invoice
+from node.ledger.rulebook import RULEBOOK
 from node.storage.ledger_rows import Head
 from node.storage.state_rows import place_of
 
@@ -95,22 +94,24 @@ def check_state(ledger: sqlite3.Connection, walked: Walked) -> int:
     return count + compare_rows(LEDGER, "orders", columns, 2, ledger.execute(query), true)
 
 
-def check_invoices(walked: Walked) -> int:
-    """Check what must hold of every invoice, whatever the rules made of it; how many there are.
+def check_invariants(walked: Walked) -> dict[str, int]:
+    """Check what must hold of rows, whatever the rules made of them; how many of each kind.
 
     Raises:
         AuditError: at the first of which it does not hold.
     """
-    count = 0
-    for _, key, value in walked.state.rows([Table.INVOICE]):
-        count += 1
-        broken = check_invariant(decode_invoice(value))
-        if broken:
-            row = key.decode("utf-8", "backslashreplace")
-            raise fail(
-                f"the rules broke what must hold: {broken[0]}", LEDGER, table="state", row=row
-            )
-    return count
+    counts: dict[str, int] = {}
+    for invariant in RULEBOOK.invariants:
+        counts[invariant.name] = 0
+        for _, key, value in walked.state.rows([invariant.kind.table]):
+            counts[invariant.name] += 1
+            broken = invariant.broken(invariant.kind.decode(value))
+            if broken:
+                row = key.decode("utf-8", "backslashreplace")
+                raise fail(
+                    f"the rules broke what must hold: {broken[0]}", LEDGER, table="state", row=row
+                )
+    return counts
 
 
 def check_strays(ledger: sqlite3.Connection, walked: Walked) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -23,13 +23,8 @@ from node.ledger import signing
 from node.ledger.codes import LEAFLESS_MAX, Code
 from node.ledger.execution.bykey import decode_operation
 from node.ledger.genesis import Genesis
-from node.ledger.invoices.operations import (
-    ActForRetired,
-    IssueInvoice,
-    IssueRedLetter,
-    RequestRedLetter,
-)
 from node.ledger.operations import ByKey
+from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -43,11 +38,11 @@ class Disclosed(msgspec.Struct, frozen=True):
 
     operation: int
     """Position in the transaction."""
-    kind: Literal["invoice", "red_invoice", "red_request"]
-    """Whose details these are. What a red-letter request says is its author's word only, who may be
-    the buyer: shown without its kind it would pass for a line of the invoice."""
+    kind: str
+    """Whose details these are, as the operation's law says: `invoice`, `red_invoice`; what a
+    `red_request` says is its author's word only, and must not pass for a line of the invoice."""
     invoice: str
-    """Number of the invoice, blue or red; of a red-letter request, the invoice it is about."""
+    """Number of the document; of a red-letter request, of the invoice that it is about."""
     path: str
     value: Any
     """Decoded JSON."""
@@ -189,19 +184,15 @@ def _check_disclosure(shown: Disclosure, transaction: Transaction) -> Disclosed:
             operation = decode_operation(operation.operation)
         except MalformedTransactionError as error:
             raise ProofInvalidError(str(error)) from error
-    if isinstance(operation, ActForRetired):
-        operation = operation.operation
-    kind: Literal["invoice", "red_invoice", "red_request"]
-    if isinstance(operation, IssueInvoice):
-        kind, number = "invoice", operation.number
-    elif isinstance(operation, IssueRedLetter):
-        kind, number = "red_invoice", operation.number
-    elif isinstance(operation, RequestRedLetter):
-        kind, number = "red_request", operation.invoice
-    else:
+    carried = RULEBOOK.carried.get(type(operation))
+    if carried is not None:
+        operation = carried(operation).operation
+    sealed = RULEBOOK.sealed.get(type(operation))
+    if sealed is None:
         raise ProofInvalidError("a disclosure names an operation that commits to no details")
+    kind, number, committed = sealed(operation)
     commitment = disclosed_commitment(shown)
-    if commitment is None or commitment != operation.details:
+    if commitment is None or commitment != committed:
         raise ProofInvalidError(f"{shown.path} is not what the operation commits to")
     return Disclosed(
         operation=shown.operation,

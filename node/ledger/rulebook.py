@@ -17,7 +17,7 @@ from node.ledger.operations import ByKey, DirectOperation
 from node.ledger.participants import ALL_SCOPES, PARTICIPANTS
 from node.ledger.reads import Naming, Reads
 from node.ledger.row_codec import LIVE, RULES, TableKind
-from node.ledger.spec import Attached, Facts, Law, OperationSpec
+from node.ledger.spec import Attached, Carried, Facts, Invariant, Law, OperationSpec, Sealed
 from node.ledger.step import Step
 
 Rule = Callable[[Step, Any], Code]
@@ -49,6 +49,8 @@ class Rulebook:
         self.tables = (*MACHINE_TABLES, *(kind for law in laws for kind in law.tables))
         _check_once("table kind", self.tables, laws)
         _check_tables(laws)
+        self.invariants: tuple[Invariant[Any], ...] = tuple(i for w in laws for i in w.invariants)
+        self.value_names: dict[type, str] = {k: v for w in laws for k, v in w.value_names.items()}
         self.specs: dict[type, OperationSpec[Any]] = {spec.kind: spec for spec in specs}
         self.attached: dict[type, list[Attached[Any]]] = {}
         for law in laws:
@@ -75,6 +77,12 @@ class Rulebook:
         self.open_to_keys = frozenset(s.kind for s in specs if s.by_key)
         self.blobs: dict[type, Callable[[Any], Sequence[bytes]]] = {
             s.kind: s.carries_blobs for s in specs if s.carries_blobs is not None
+        }
+        self.sealed: dict[type, Callable[[Any], Sealed]] = {
+            s.kind: s.sealed for s in specs if s.sealed is not None
+        }
+        self.carried: dict[type, Callable[[Any], Carried]] = {
+            s.kind: s.carried for s in specs if s.carried is not None
         }
         self.facts: dict[type, Callable[[Any], Facts]] = {
             s.kind: s.facts for s in specs if s.facts is not None

@@ -7,16 +7,16 @@ refusals. Nothing of it is written down a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from node.ledger.codes import Code
 from node.ledger.genesis import DomainTerms, Genesis
 from node.ledger.participants import Scope
 from node.ledger.reads import Reads
-from node.ledger.row_codec import TableKind
+from node.ledger.row_codec import Row, TableKind
 from node.ledger.step import Step
 
 Op = TypeVar("Op")
@@ -27,6 +27,25 @@ own_blobs: Callable[[Any], Sequence[bytes]] = attrgetter("blobs")
 """Of an operation with a field `blobs`. In C: it is asked of every invoice that is issued."""
 OpeningRow = tuple[TableKind[Any], bytes, object]
 """A row of the state before the first block: its kind, its key, itself."""
+
+
+class Sealed(NamedTuple):
+    """The sealed details of which an operation commits to every item."""
+
+    kind: str
+    """Whose they are, as a proof names it: details of several kinds must not pass for another."""
+    number: str
+    """Of the document that they belong to."""
+    commitment: bytes | None
+    """None: it has none."""
+
+
+class Carried(NamedTuple):
+    """An operation inside another of the same author."""
+
+    operation: Any
+    fields: Mapping[str, object]
+    """What the outer one says beside it, as it is shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +67,10 @@ class OperationSpec(Generic[Op]):
     """Whether a bare key may act: a party without a participant's roles."""
     carries_blobs: Callable[[Op], Sequence[bytes]] | None = None
     """Hashes of the sealed blobs that travel beside the transaction."""
+    sealed: Callable[[Op], Sealed] | None = None
+    """Of an operation whose details a proof may show in part."""
+    carried: Callable[[Op], Carried] | None = None
+    """Of an operation that carries another: that one is what is shown, and has the details."""
     facts: Callable[[Op], Facts] | None = None
     """For operations on an invoice: each is a step of its trace."""
 
@@ -82,6 +105,17 @@ def _no_rows(_: Genesis) -> Sequence[OpeningRow]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Invariant(Generic[Row]):
+    """What must hold of every row of a kind, whatever rules made it. For audits and tests."""
+
+    name: str
+    """What the rows are, as an audit counts them."""
+    kind: TableKind[Row]
+    broken: Callable[[Row], Sequence[str]]
+    """What is wrong with a row; empty when nothing is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Law:
     """A domain, as far as the ledger is concerned."""
 
@@ -93,5 +127,8 @@ class Law:
     """Its rows of the state before the first block."""
     terms: type[DomainTerms] | None = None
     """Its terms and limits, which the genesis fixes; rules find them by `step.terms.of(kind)`."""
+    invariants: tuple[Invariant[Any], ...] = ()
+    value_names: Mapping[type, str] = field(default_factory=dict)
+    """Where a field of an operation has one of several shapes: what each is called outside."""
     needed: bool = False
     """Whether no network can be without it."""

@@ -11,26 +11,9 @@ from typing import Any
 import msgspec
 
 from node.ledger.codes import Code
-from node.ledger.invoices.operations import ActForRetired
-from node.ledger.membership.operations import (
-    Admit,
-    ChangeRoles,
-    Reinstate,
-    Retire,
-    Suspend,
-)
 from node.ledger.operations import ByKey, DirectOperation, Operation
 from node.ledger.rulebook import RULEBOOK
 from node.ledger.transaction import TransactionBody
-
-ACTION_NAMES: Mapping[type, str] = {
-    Admit: "admit",
-    Suspend: "suspend",
-    Reinstate: "reinstate",
-    Retire: "retire",
-    ChangeRoles: "change_roles",
-}
-"""Names of what a proposal does."""
 
 _body_decoder = msgspec.msgpack.Decoder(TransactionBody)
 _operation_decoder = msgspec.msgpack.Decoder(DirectOperation)
@@ -51,7 +34,7 @@ def plain(value: object) -> object:
         return value.hex()
     if isinstance(value, msgspec.Struct):
         fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        kind = ACTION_NAMES.get(type(value))
+        kind = RULEBOOK.value_names.get(type(value))
         return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
@@ -68,14 +51,15 @@ def operation_view(operation: Operation, author: str) -> OperationView:
             inner = _operation_decoder.decode(operation.operation)
         except msgspec.MsgspecError:
             return OperationView("unknown", signer, {})
-    elif isinstance(operation, ActForRetired):
-        inner = operation.operation
     else:
         inner = operation
+    carried = RULEBOOK.carried.get(type(operation))
+    beside: Mapping[str, object] = {}
+    if carried is not None:
+        inner, beside = carried(operation)
     fields = plain(inner)
     assert isinstance(fields, dict)
-    if isinstance(operation, ActForRetired):
-        fields["for_retired"] = operation.issuer
+    fields.update(beside)
     return OperationView(RULEBOOK.names[type(inner)], signer, fields)
 
 

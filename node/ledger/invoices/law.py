@@ -30,6 +30,7 @@ from node.ledger.invoices.bureau.register_rows import (
 )
 from node.ledger.invoices.holds.law import HOLD_OPERATIONS
 from node.ledger.invoices.holds.rows import HOLD_CAUSES, HOLDS
+from node.ledger.invoices.invariant import check_invariant
 from node.ledger.invoices.life_law import LIFE_OPERATIONS
 from node.ledger.invoices.on_invoice import no_facts
 from node.ledger.invoices.red_law import RED_OPERATIONS
@@ -43,7 +44,15 @@ from node.ledger.invoices.rows import (
 )
 from node.ledger.invoices.terms import InvoicesTerms
 from node.ledger.participants import Scope
-from node.ledger.spec import Facts, Law, OpeningRow, OperationSpec, own_blobs
+from node.ledger.spec import (
+    Facts,
+    Invariant,
+    Law,
+    OpeningRow,
+    OperationSpec,
+    Sealed,
+    own_blobs,
+)
 
 _EITHER_SIDE = Scope.ISSUE | Scope.HOLD
 
@@ -81,6 +90,7 @@ _ISSUE = OperationSpec(
     ),
     reads=reads.issue,
     carries_blobs=own_blobs,
+    sealed=lambda op: Sealed("invoice", op.number, op.details),
 )
 
 # A red invoice takes these too, and reading moves no value.
@@ -161,4 +171,5 @@ INVOICES_LAW = Law(
     ),
     opening=_opening,
     terms=InvoicesTerms,
+    invariants=(Invariant(name="invoices", kind=INVOICES, broken=check_invariant),),
 )

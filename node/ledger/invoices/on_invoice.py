@@ -13,7 +13,7 @@ from node.ledger.invoices.reads import NamesInvoice, named
 from node.ledger.invoices.rows import INVOICES, InvoiceRow
 from node.ledger.participants import Scope
 from node.ledger.reads import Reads
-from node.ledger.spec import Facts, OperationSpec
+from node.ledger.spec import Facts, OperationSpec, Sealed
 from node.ledger.step import Step
 
 Op = TypeVar("Op", bound=NamesInvoice)
@@ -68,6 +68,7 @@ def invoice_operation(  # noqa: PLR0913 - what the rule book says of an operatio
     facts: Callable[[Op], Facts] = no_facts,
     reads: Callable[[Reads, str, Op], None] = named,
     carries_blobs: Callable[[Op], Sequence[bytes]] | None = None,
+    sealed: Callable[[Op], Sealed] | None = None,
 ) -> OperationSpec[Op]:
     """The listing of an operation on an existing invoice."""
     return OperationSpec(
@@ -80,5 +81,6 @@ def invoice_operation(  # noqa: PLR0913 - what the rule book says of an operatio
         reads=reads,
         by_key=by_key,
         carries_blobs=carries_blobs,
+        sealed=sealed,
         facts=facts,
     )

@@ -10,7 +10,7 @@ from node.ledger.invoices import operations as ops
 from node.ledger.invoices import reads, redletters, retired
 from node.ledger.invoices.on_invoice import invoice_operation
 from node.ledger.participants import ALL_SCOPES, Scope
-from node.ledger.spec import Facts, OperationSpec, own_blobs
+from node.ledger.spec import Carried, Facts, OperationSpec, Sealed, own_blobs
 
 _EITHER_SIDE = Scope.ISSUE | Scope.HOLD
 
@@ -39,6 +39,9 @@ _RED_LETTERS: tuple[OperationSpec[Any], ...] = (
         by_key=True,
         facts=lambda op: (op.amount, None, None),
         carries_blobs=own_blobs,
+        # Its author's word only, who may be the buyer: without its kind it would pass for a line of
+        # the invoice.
+        sealed=lambda op: Sealed("red_request", op.invoice, op.details),
     ),
     invoice_operation(
         ops.ConfirmRedLetter,
@@ -128,6 +131,7 @@ _RED_LETTERS: tuple[OperationSpec[Any], ...] = (
         facts=lambda op: (op.gross, op.number, op.form),
         reads=reads.issue_red,
         carries_blobs=own_blobs,
+        sealed=lambda op: Sealed("red_invoice", op.number, op.details),
     ),
 )
 
@@ -142,6 +146,7 @@ _FOR_RETIRED = OperationSpec(
     ).union(*(spec.refusals for spec in _RED_LETTERS)),
     reads=reads.for_retired,
     carries_blobs=_blobs_for_retired,
+    carried=lambda op: Carried(op.operation, {"for_retired": op.issuer}),
 )
 
 RED_OPERATIONS = (*_RED_LETTERS, _FOR_RETIRED)

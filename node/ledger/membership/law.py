@@ -10,9 +10,14 @@ from node.ledger.membership import governance, keys
 from node.ledger.membership.governance import proposal_id
 from node.ledger.membership.operations import (
     AddKey,
+    Admit,
+    ChangeRoles,
     Propose,
+    Reinstate,
+    Retire,
     RevokeKey,
     RotateKey,
+    Suspend,
     Vote,
     WithdrawProposal,
 )
@@ -108,6 +113,13 @@ MEMBERSHIP_LAW = Law(
     tables=(GOVERNANCE, PROPOSALS),
     opening=_opening,
     terms=MembershipTerms,
+    value_names={
+        Admit: "admit",
+        Suspend: "suspend",
+        Reinstate: "reinstate",
+        Retire: "retire",
+        ChangeRoles: "change_roles",
+    },
     needed=True,
     operations=(
         OperationSpec(
