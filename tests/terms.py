@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.ledger.genesis import Terms
 from node.ledger.genesis_file import read_terms
-from node.ledger.rulebook import LAWS
+from node.ledger.operations import LAWS
 
 EVERY_DOMAIN = tuple(law.name for law in LAWS)
 

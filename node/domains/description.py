@@ -89,7 +89,7 @@ def _install_nothing(_: NodeParts) -> Installed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Domain:
-    """A domain's application. Its law, of the same name, is listed by `node.ledger.rulebook`."""
+    """A domain's application. Its law, of the same name, is listed by `node.ledger.operations`."""
 
     name: str
     commands: Callable[[typer.Typer], None]

@@ -11,9 +11,7 @@ from functools import lru_cache
 from typing import Any, get_args
 
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.law import INVOICES_LAW
-from node.ledger.membership.law import MEMBERSHIP_LAW
-from node.ledger.operations import ByKey, DirectOperation
+from node.ledger.operations import LAWS, ByKey, DirectOperation
 from node.ledger.participants import ALL_SCOPES, PARTICIPANTS
 from node.ledger.reads import Naming, Reads
 from node.ledger.row_codec import LIVE, RULES, TableKind
@@ -146,8 +144,6 @@ def _check_tables(laws: Sequence[Law]) -> None:
                 raise RulebookError(f"{table!r} is of {owners[table]} and of {law.name}")
 
 
-LAWS = (MEMBERSHIP_LAW, INVOICES_LAW)
-"""Of every domain that this program knows. Who adds a domain adds its law here."""
 RULEBOOK = Rulebook(LAWS)
 
 

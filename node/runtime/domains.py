@@ -1,6 +1,6 @@
 """The one list of domains, and what they bring to a node together. Owns no part of them.
 
-Who adds a domain adds it here, and its law to `node.ledger.rulebook`; nothing else names it.
+Who adds a domain adds it here, and its law to `node.ledger.operations`; nothing else names it.
 The command line loads this: it is light.
 """
 

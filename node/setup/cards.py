@@ -17,7 +17,7 @@ from stdnum.cn import uscc
 from node.custody.keystore import NodeKeys
 from node.ledger.genesis import VOTERS_MAX, GenesisError, HexKey, Name, RoleName, Terms
 from node.ledger.genesis_file import parse_genesis
-from node.ledger.rulebook import LAWS
+from node.ledger.operations import LAWS
 from node.ledger.text import check_form, plain_reason, whole
 from node.ledger.types import ROLE_NAMES, Code18, ParticipantName
 from node.system.config import ADDRESS

@@ -19,8 +19,7 @@ from node.chain.voters import VoterSet
 from node.ledger import signing
 from node.ledger.genesis import Genesis, ParticipantDocument, VoterDocument
 from node.ledger.invoices.operations import WithdrawOffer
-from node.ledger.operations import Operation
-from node.ledger.rulebook import LAWS
+from node.ledger.operations import LAWS, Operation
 from node.ledger.transaction import TransactionBody, encode_body, signed_bytes
 from tests.terms import make_terms
 

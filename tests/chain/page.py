@@ -24,7 +24,7 @@ from node.chain.verify import verify_proof_file
 from node.ledger.codes import Code
 from node.ledger.genesis import Terms
 from node.ledger.invoices.operations import IssueInvoice, RateGroup, SignOffer
-from node.ledger.rulebook import LAWS
+from node.ledger.operations import LAWS
 from node.ledger.transaction import transaction_id
 from tests.chain.network import AUTHOR, TIME_S, Network, genesis_text, make_leaf, seed
 from tests.chain.test_excuse import evidence as led_astray

@@ -27,8 +27,8 @@ from node.ledger.execution.footprint import footprint
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau.operations import PublishExchangeRate, PublishTaxRates
 from node.ledger.membership.operations import KeyKind, RotateKey
-from node.ledger.operations import ByKey, DirectOperation
-from node.ledger.rulebook import LAWS, RULEBOOK, tag_of
+from node.ledger.operations import LAWS, ByKey, DirectOperation
+from node.ledger.rulebook import RULEBOOK, tag_of
 from node.ledger.spec import Law
 from node.ledger.transaction import Transaction, decode_transaction
 from tests.ledger.history import SigningWorld, random_history

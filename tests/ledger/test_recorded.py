@@ -11,7 +11,7 @@ import json
 import pytest
 
 from node.ledger.codes import Table
-from node.ledger.rulebook import LAWS
+from node.ledger.operations import LAWS
 from node.ledger.spec import Law
 from tests.ledger.recording import (
     kept_file,
