@@ -121,8 +121,14 @@ class BlockSync:
         state.false = 0
 
     def empty(self, now_ms: int) -> None:
-        """The peer has not got these leaves, or not certified."""
-        self._close().rest_until_ms = now_ms + REST_MS
+        """The peer has not got these leaves, or not certified.
+
+        To say so takes no time: who is slow, or has never given any, is asked after the others.
+        """
+        state = self._close()
+        if state.pace is None or now_ms - self._opened_ms > REST_MS:
+            state.pace = 0.0
+        state.rest_until_ms = now_ms + REST_MS
 
     def silent(self, now_ms: int) -> None:
         """No answer in time, or the link went down."""

@@ -55,6 +55,35 @@ def test_who_was_asked_already_can_be_left_out(sync: BlockSync) -> None:
     assert sync.ask(2, 5, ALL, 7, [1, 2, 3]) == REST_MS
 
 
+def test_who_says_late_that_it_has_nothing_is_asked_last(sync: BlockSync) -> None:
+    """Never asked for its pace again: it held up each half second of the others for eight more."""
+    now, asked = 0, list[int]()
+    for _ in range(40):
+        asked.append(ask(sync, now))
+        assert answer(sync)
+        if asked[-1] == 1:
+            now += ANSWER_MS - 1
+            sync.empty(now)
+        else:
+            now += 50
+            sync.good(now, 100_000)
+    assert asked.count(1) == 1
+    assert asked.count(2) + asked.count(3) == 39
+
+
+def test_who_has_nothing_yet_is_asked_again_at_its_pace(sync: BlockSync) -> None:
+    first = ask(sync, 0)
+    sync.good(50, 100_000)
+    for now in (100, 200):
+        ask(sync, now)
+        sync.good(now + 90, 100_000)
+    assert ask(sync, 300) == first
+    sync.empty(301)
+    assert ask(sync, 301) != first
+    sync.good(400, 100_000)
+    assert ask(sync, 301 + REST_MS) == first
+
+
 def test_a_silent_peer_is_left_alone_and_its_late_answer_is_not_a_lie(sync: BlockSync) -> None:
     silent = ask(sync, 0)
     late = sync.open

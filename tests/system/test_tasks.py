@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from node.system.tasks import TaskSet
+from node.system.tasks import LoopCancelledError, TaskSet
 
 
 async def test_a_loop_that_fails_is_told_and_the_others_go_on() -> None:
@@ -49,3 +49,38 @@ async def test_the_stop_waits_for_what_a_loop_does_at_its_end() -> None:
     await tasks.stop()
     order.append("stopped")
     assert order == ["tidied", "stopped"]
+
+
+async def test_a_loop_that_somebody_else_cancels_is_a_failure() -> None:
+    failures: list[BaseException] = []
+    tasks = TaskSet(failures.append)
+    awaited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def waits() -> None:
+        await awaited
+
+    async def stays() -> None:
+        await asyncio.Event().wait()
+
+    tasks.spawn(waits(), stays())
+    await asyncio.sleep(0)
+    awaited.cancel()
+    while not failures:
+        await asyncio.sleep(0)
+    assert isinstance(failures[0], LoopCancelledError)
+    assert "waits" in str(failures[0])
+    await tasks.stop()
+    assert len(failures) == 1, "the stop cancels without a failure"
+
+
+async def test_nothing_begins_after_the_stop() -> None:
+    """What fails late may want to be tried again later; nobody would end that."""
+    tasks, began = TaskSet(lambda _: None), list[str]()
+
+    async def begins() -> None:
+        began.append("begun")
+
+    await tasks.stop()
+    tasks.spawn(begins())
+    await asyncio.sleep(0.01)
+    assert began == []
