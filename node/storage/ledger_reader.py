@@ -21,7 +21,7 @@ from node.ledger.execution.execute import Scan
 from node.storage.database import Database, open_reader
 from node.storage.leaf_ranges import read_range
 from node.storage.ledger_rows import Head, height_of_size, read_blob, read_tile
-from node.storage.state_rows import read_rows, scan_rows
+from node.storage.state_rows import last_key, read_rows, scan_rows
 
 _BLOCK = (
     "SELECT b.height, b.first_index, b.leaves, c.note FROM blocks b "
@@ -198,6 +198,10 @@ class LedgerReader:
         """State rows of any table but orders with low ≤ key < high, in key order."""
         wanted = Scan(table, low, high, limit)
         return await self._database.run(lambda connection: scan_rows(connection, wanted))
+
+    async def last_key(self, table: Table, low: bytes, high: bytes) -> bytes | None:
+        """The greatest key with low ≤ key ≤ high of any table but orders, if there is one."""
+        return await self._database.run(lambda connection: last_key(connection, table, low, high))
 
     async def blob(self, height: int, blob_hash: bytes) -> bytes | None:
         """A sealed blob that a leaf of this height names, unless it was erased."""

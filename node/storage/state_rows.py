@@ -49,6 +49,9 @@ _GET_ORDERS = f"SELECT key, value FROM orders WHERE place IN ({_PLACEHOLDERS})" 
 _SCAN_ROWS = (
     "SELECT key, value FROM state WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 )
+_LAST_KEY = (
+    "SELECT key FROM state WHERE tbl = ? AND key >= ? AND key <= ? ORDER BY key DESC LIMIT 1"
+)
 _PLACE_BYTES = 6
 
 
@@ -101,6 +104,13 @@ def scan_rows(connection: sqlite3.Connection, scan: Scan) -> list[tuple[bytes, b
     """What `scan` says. Nothing scans orders."""
     assert scan.table is not Table.ORDER, "they are not kept in the order of their keys"
     return connection.execute(_SCAN_ROWS, scan).fetchall()
+
+
+def last_key(connection: sqlite3.Connection, table: Table, low: bytes, high: bytes) -> bytes | None:
+    """The greatest key of a table with low ≤ key ≤ high, if there is one."""
+    assert table is not Table.ORDER, "they are not kept in the order of their keys"
+    row: tuple[bytes] | None = connection.execute(_LAST_KEY, (table, low, high)).fetchone()
+    return None if row is None else row[0]
 
 
 def prefetch(

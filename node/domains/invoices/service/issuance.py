@@ -2,6 +2,8 @@
 
 Owns which number comes next in the participant's segments and who may open the details. The
 serials it returns must be durable before a number is shown to anybody; that is the outbox's work.
+An outbox that was lost, or put back from an older copy, has forgotten some: the ledger knows all
+that were used.
 Knows no signature and no network.
 """
 
@@ -16,7 +18,7 @@ from node.custody.keyring import Keyring
 from node.domains.invoices.details.drafts import InvoiceDraft, RedDraft
 from node.following.outcomes import RefusedError
 from node.ledger.codes import Code, Table
-from node.ledger.invoices.bureau.register_rows import decode_segments, segments_key
+from node.ledger.invoices.bureau.register_rows import SegmentRow, decode_segments, segments_key
 from node.ledger.invoices.operations import IssueInvoice, IssueRedLetter
 from node.ledger.invoices.rows import decode_invoice
 from node.ledger.operations import Operation
@@ -30,6 +32,10 @@ SEALED_AT_ONCE = 50
 """Invoices sealed before the event loop gets its turn: about 5 ms."""
 PARTIES_MAX = 16
 """Parties of a red letter to whom its details are sealed at once; others are let in by sharing."""
+
+
+_PAGE = 1_024
+"""Used numbers that are read at a time."""
 
 
 class Issuance:
@@ -52,6 +58,8 @@ class Issuance:
         self._files = files
         self._serials: dict[str, int] | None = None
         """The next serial of each segment, by its first number."""
+        self._newest: dict[str, int] = {}
+        """The last serial of each segment that the ledger showed to be used."""
 
     async def draw(self, count: int) -> tuple[list[str], list[tuple[str, int]]]:
         """Numbers from the participant's segments, and the serials to keep with them.
@@ -64,19 +72,57 @@ class Issuance:
         segments = await self._segments()
         numbers: list[str] = []
         serials: list[tuple[str, int]] = []
-        for first, size in segments:
-            start = self._serials.get(first, 0)
-            taken = min(size - start, count - len(numbers))
-            if taken > 0:
-                base = int(first) + start
-                numbers += [f"{base + offset:020d}" for offset in range(taken)]
-                serials.append((first, start + taken))
+        for segment in segments:
+            free, after = await self._free(segment, count - len(numbers))
+            if free:
+                numbers += [f"{int(segment.first) + serial:020d}" for serial in free]
+                serials.append((segment.first, after))
             if len(numbers) == count:
                 return numbers, serials
         raise RefusedError(
             Code.NUMBER_NOT_ALLOTTED,
             f"{len(numbers)} numbers are left in this issuer's segments, needed: {count}",
         )
+
+    async def _free(self, segment: SegmentRow, count: int) -> tuple[list[int], int]:
+        """At most so many serials of a segment that are free, and the one after them.
+
+        Only where numbers are used beyond the next serial is the ledger asked for each: whoever
+        drew them is not remembered here.
+        """
+        assert self._serials is not None, "loaded by the caller"
+        size = int(segment.last) - int(segment.first) + 1
+        after = self._serials.get(segment.first, 0)
+        newest = await self._newest_used(segment, after)
+        free: list[int] = []
+        while len(free) < count and after < size:
+            page = range(after, min(size, after + _PAGE))
+            used = await self._used(segment, page) if after <= newest else ()
+            for serial in page:
+                after = serial + 1
+                if serial not in used:
+                    free.append(serial)
+                if len(free) == count:
+                    break
+        return free, after
+
+    async def _newest_used(self, segment: SegmentRow, after: int) -> int:
+        """The last serial that the ledger shows to be used, as far as it matters; -1: none.
+
+        Looked up once, and whenever more numbers are used than were drawn.
+        """
+        first = segment.first
+        if first not in self._newest or after < segment.used:
+            low, high = first.encode(), segment.last.encode()
+            key = await self._reader.last_key(Table.INVOICE, low, high)
+            self._newest[first] = -1 if key is None else int(key) - int(first)
+        return self._newest[first]
+
+    async def _used(self, segment: SegmentRow, serials: range) -> set[int]:
+        base = int(segment.first)
+        low, high = (f"{base + end:020d}".encode() for end in (serials.start, serials.stop))
+        rows = await self._reader.scan(Table.INVOICE, low, high, _PAGE)
+        return {int(key) - base for key, _ in rows}
 
     def drawn(self, serials: Sequence[tuple[str, int]]) -> None:
         """The numbers drawn are durable and used."""
@@ -131,13 +177,10 @@ class Issuance:
         commitment, _ = sealer.add(details, readers, os.urandom(32))
         return commitment, sealer.seal()
 
-    async def _segments(self) -> list[tuple[str, int]]:
+    async def _segments(self) -> Sequence[SegmentRow]:
         key = segments_key(self._participant)
         rows = await self._reader.rows(Table.SEGMENTS, [key])
-        if key not in rows:
-            return []
-        segments = decode_segments(rows[key]).segments
-        return [(s.first, int(s.last) - int(s.first) + 1) for s in segments]
+        return decode_segments(rows[key]).segments if key in rows else ()
 
     def _sealer(self) -> BlobSealer:
         return BlobSealer(self._keyring.present, os.urandom(RANDOM_BYTES))
