@@ -37,6 +37,7 @@ from node.peers.ports import Links
 from node.storage.ledger import Head
 from node.storage.ledger_values import AppliedBlock
 from node.system.clock import Clock
+from node.system.logs import Seldom
 
 INDEXES_MAX = 4_096
 """Newest heights whose Raft index is remembered."""
@@ -76,6 +77,7 @@ class Dissent:
         self._log = log
         self._tell = tell
         self._clock = clock
+        self._seldom = Seldom(clock)
         self._indexes: OrderedDict[int, int] = OrderedDict()
         """Raft index of each of the newest heights."""
         self._told: OrderedDict[object, None] = OrderedDict()
@@ -228,7 +230,8 @@ class Dissent:
             return ()
         guess = head.raft_index - (head.height - height)  # after a restart: no entry has two
         first = self._indexes.get(height, guess)
-        _log.warning("another root is signed", height=height, index=first)
+        if self._seldom.due("root"):
+            _log.warning("another root is signed", height=height, index=first)
         last = min(first + STATEMENTS_MAX - 1, head.raft_index)
         return [said for said, _ in await self._log(first, last)][:STATEMENTS_MAX]
 
@@ -258,7 +261,8 @@ class Dissent:
             if not self._keeper.takes(decode_header(said.header).leader, PAYLOAD):
                 continue  # its leader is convicted of that many times over
             if len(payload) > PAYLOAD_BYTES_MAX:
-                _log.error("a leader proposed what it cannot have verified", index=raft_index)
+                if self._seldom.due("payload"):
+                    _log.error("a leader proposed what it cannot have verified", index=raft_index)
                 continue
             evidence = await asyncio.to_thread(find_payload_breach, said, payload, self._voters)
             self._keeper.report(evidence)

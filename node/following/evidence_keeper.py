@@ -39,6 +39,7 @@ from node.peers.ports import Links
 from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader
 from node.system.clock import Clock
+from node.system.logs import Seldom
 
 QUEUE_MAX = 256
 """Findings that wait to be stored; there are at most a few kinds for each lying voter."""
@@ -79,6 +80,7 @@ class EvidenceKeeper:
         self._spread = spread
         self._on_diverged = on_diverged
         self._excuses = excuses
+        self._seldom = Seldom(clock)
         self._watch = EvidenceWatch(voters)
         self._found: asyncio.Queue[tuple[Finding, bytes]] = asyncio.Queue(QUEUE_MAX)
         self._kept: dict[bytes, Kept] = {}
@@ -291,7 +293,7 @@ class EvidenceKeeper:
             return
         if under is not None:
             self.report(self.pending.prove(statement, *prefix))
-        elif self.pending.told(statement, prefix[0]):
+        elif self.pending.told(statement, prefix[0]) and self._seldom.due(statement.voter):
             voter = self._voters.voters[statement.voter].node
             _log.error("another history", voter=voter, size=said.size, root=said.root.hex())
 

@@ -26,6 +26,8 @@ from node.chain.head import NAME_BYTES_MAX, FalseHeadError, parse_head
 from node.chain.voters import VoterSet
 from node.storage.damage import telling
 from node.storage.database import Database, open_writer
+from node.system.clock import SystemClock
+from node.system.logs import Seldom
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS heads (idx INTEGER PRIMARY KEY, name BLOB NOT NULL, body BLOB NOT NULL)
@@ -44,6 +46,7 @@ class SnapshotStore:
 
     def __init__(self, database: Database, voters: VoterSet) -> None:
         self._database = database
+        self._seldom = Seldom(SystemClock())
         self._voters = voters
         self._members = Membership(tuple(NodeId(v.number) for v in voters.voters))
 
@@ -111,7 +114,7 @@ class SnapshotStore:
             return refusal
 
         refusal = await self._database.persist(job)
-        if refusal is not None:
+        if refusal is not None and self._seldom.due():
             _log.warning("snapshot refused", index=snapshot.index, reason=refusal)
         return refusal is None
 

@@ -1,4 +1,7 @@
-"""Logging set-up: JSON lines in a service, coloured lines on a terminal. Owns no event."""
+"""Logging set-up: JSON lines in a service, coloured lines on a terminal. Owns no event.
+
+Also how often a line is written that others can cause: who repeats what it says fills no disk.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,27 @@ from typing import Literal
 
 import structlog
 
+from node.system.clock import Clock
+
 Level = Literal["debug", "info", "warning", "error"]
+SELDOM_MS = 10_000
+
+
+class Seldom:
+    """Lets a line that a peer can cause again and again into the log once in ten seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told_ms: dict[object, int] = {}
+
+    def due(self, about: object = None) -> bool:
+        """Whether a line may be written now; of each that is spoken about, and they are few."""
+        now_ms = self._clock.monotonic_ms()
+        told_ms = self._told_ms.get(about)
+        if told_ms is not None and now_ms - told_ms < SELDOM_MS:
+            return False
+        self._told_ms[about] = now_ms
+        return True
 
 
 class _Threshold:

@@ -25,6 +25,7 @@ from node.chain.evidence.kinds import (
 from node.chain.voters import VoterSet
 from node.ledger.signing import secret_key
 from node.system.clock import Clock
+from node.system.logs import Seldom
 from node.voting.signed_log import signed_entries, statement_of
 
 AHEAD_MS_MAX = 5_000
@@ -32,8 +33,6 @@ AHEAD_MS_MAX = 5_000
 EXAMINED_BYTES = 1_024
 """Of a payload that are read for the price of a signature check: as many tiny transactions as fit
 into them take 60 µs."""
-CONFLICT_MS = 10_000
-"""Between two lines in the log about leaders that ask to replace what is protected."""
 
 _log = structlog.get_logger("node.voting.entry_authority")
 
@@ -101,7 +100,7 @@ class EntryAuthority:
         self._exchange = exchange
         self._takes_entry = takes_entry
         self._on_forged = on_forged
-        self._told_ms = -CONFLICT_MS
+        self._seldom = Seldom(clock)
 
     def attest(self, header: bytes) -> bytes:
         """This node's signature over an entry header."""
@@ -172,9 +171,7 @@ class EntryAuthority:
             self._exchange.look_up(statement_of(offered))
         else:
             self._observer.observe_entry(held.header, held.attestation)
-        now_ms = self._clock.monotonic_ms()
-        if now_ms - self._told_ms >= CONFLICT_MS:  # who repeats it fills no disk
-            self._told_ms = now_ms
+        if self._seldom.due():
             _log.error(
                 "a leader asks to replace protected entries",
                 leader=offered.leader,

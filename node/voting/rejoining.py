@@ -30,6 +30,7 @@ from node.storage.ledger import Ledger
 from node.storage.ledger_reader import LedgerReader, OtherTreeError
 from node.storage.marker import MarkerFullError
 from node.system.clock import Clock
+from node.system.logs import Seldom
 from node.voting.cosigner import Cosigner
 from node.voting.rejoin_word import Vouch
 from node.voting.resumption import Answer, Inquiry, is_base
@@ -92,6 +93,7 @@ class Rejoining:
         self._ledger = ledger
         self._reader = reader
         self._clock = clock
+        self._seldom = Seldom(clock)
         self._effects = effects
         self._rules = cosigner.rules
         self._inquiry: Inquiry | None = self._new_inquiry()
@@ -221,7 +223,8 @@ class Rejoining:
                     self._strangers.add(number)
                     _log.critical("another history", peer=self._name(number), reason=str(error))
                 continue
-            if height is not None and not inquiry.place(number, height):
+            void = height is not None and not inquiry.place(number, height)
+            if void and self._seldom.due(number):
                 _log.error("void answer", peer=self._name(number), height=height)
 
     async def _resume(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from node.chain.certificate import certify
 from node.chain.checkpoint import Checkpoint, cosign
@@ -522,6 +523,19 @@ async def test_what_no_tree_can_tell_is_not_asked_for_and_pushes_out_nobody_else
     for serial in range(5, 9):  # 16 leaves
         await node.apply(serial)
     assert await node.settled() == [("payer", "leaves")], "its larger tree is not of our history"
+
+
+async def test_other_histories_fill_no_disk_with_lines(node: Witness) -> None:
+    """A voter may state roots that our tree never had as fast as it pays for their signatures."""
+    for serial in range(1, 21):
+        await node.apply(serial)
+    with capture_logs() as lines:
+        for size in range(3, 40, 2):
+            for voter in (LIAR, ASTRAY):
+                assert node.finality.hear(voter, lie_within(node.chronicle, size, voter))
+            await node.keeper.settle_now()
+    told = [line["voter"] for line in lines if line["event"] == "another history"]
+    assert told == ["issuer", "payer"]
 
 
 async def test_resumptions_are_bounded(node: Witness) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from consensus.errors import SnapshotError
 from consensus.membership import Membership
@@ -133,6 +134,15 @@ def too_large(made: Network) -> bytes:
 
 
 FALSE = [foreign, minority, other_height, no_seal, padded, cut, not_canonical, too_large]
+
+
+async def test_false_snapshots_fill_no_disk_with_lines(store: SnapshotStore) -> None:
+    """A leader that lies sends a thousand a second."""
+    body = foreign(network())
+    with capture_logs() as lines:
+        for index in range(1, 21):
+            assert not await arrive(store, snapshot_of(body, index=index), body)
+    assert [line["event"] for line in lines] == ["snapshot refused"]
 
 
 @pytest.mark.parametrize("lie", FALSE, ids=lambda lie: lie.__name__)
