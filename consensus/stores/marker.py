@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -99,6 +100,9 @@ class Marker:
             OSError: when the file cannot be opened or made.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a FIFO, /dev/null
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is no plain file", str(path))
         data = os.pread(descriptor, 2 * SLOT_BYTES, 0)
         _sync_folder(path.parent)
         return cls(descriptor, *decode_marker(data))

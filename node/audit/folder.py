@@ -7,7 +7,6 @@ Owns files, locks and what SQLite itself can tell of a file; knows no content.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import sqlite3
@@ -18,15 +17,18 @@ from pathlib import Path
 
 from node.audit.faults import AuditError, fail, first_difference
 from node.storage.damage import SET_ASIDE
-from node.storage.database import application_id
+from node.storage.database import application_id, file_uri
+from node.system.folder_lock import FolderInUseError, lock_folder
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
 WALLET = "wallet.db"
 MARKER, POSITION = "marker", "examined"
 DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, WALLET, RAFT)
 """In the order in which their states are taken: the index follows the ledger."""
-_IDLE = {"lock", "rejoin"}
+_IDLE = {"rejoin"}
 """Files whose content nobody reads."""
+_FILE_BYTES_MAX = 1 << 20
+"""Of a file that is no database; each is much smaller."""
 _SCHEMA_COLUMNS = ("type", "name", "tbl_name", "sql")
 _PAGE = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 
@@ -116,7 +118,7 @@ def open_folder(path: Path) -> Iterator[tuple[Folder, int]]:
     A lock of -1: a node runs. Whoever has read the Raft log closes it; the rest may be read beside
     a node that starts meanwhile.
     """
-    lock = _lock(path, fcntl.LOCK_SH)
+    lock = _lock(path, shared=True)
     folder = Folder(path, running=lock < 0)
     before = set(path.iterdir())
     try:
@@ -127,23 +129,17 @@ def open_folder(path: Path) -> Iterator[tuple[Folder, int]]:
             _tidy(path, before)
 
 
-def _lock(path: Path, kind: int) -> int:
+def _lock(path: Path, *, shared: bool) -> int:
     """A lock on the folder; -1 when a node holds it."""
     try:
-        lock = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # a copy without it
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
+        return lock_folder(path, shared=shared)
+    except FolderInUseError:
         return -1
-    return lock
 
 
 def _tidy(path: Path, before: set[Path]) -> None:
     """Remove what SQLite made beside the databases to read them, unless a node has started."""
-    lock = _lock(path, fcntl.LOCK_EX)
+    lock = _lock(path, shared=False)
     if lock < 0:
         return
     for made in set(path.iterdir()) - before:
@@ -154,9 +150,7 @@ def _tidy(path: Path, before: set[Path]) -> None:
 
 def open_snapshot(path: Path) -> sqlite3.Connection:
     """A database, read at one committed state until it is closed."""
-    connection = sqlite3.connect(
-        f"file:{path}?mode=ro", uri=True, timeout=10.0, isolation_level=None
-    )
+    connection = sqlite3.connect(file_uri(path, "ro"), uri=True, timeout=10.0, isolation_level=None)
     # SQLite does not look whether text is UTF-8; what is not must be comparable all the same.
     connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     try:
@@ -172,7 +166,8 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(_FILE_BYTES_MAX)
     except FileNotFoundError:
         return b""
 

@@ -20,8 +20,8 @@ from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.run import Progress as Shown
 from node.cli.errors import UsageError
 from node.cli.output import console
+from node.cli.proofs import read_genesis
 from node.ledger.genesis import Genesis
-from node.ledger.genesis_file import GENESIS_BYTES_MAX, parse_genesis
 from node.storage.index_part import IndexPart
 from node.system.config import NodeConfig
 from node.system.loop import GC_THRESHOLDS
@@ -46,8 +46,7 @@ def run_audit(
         UsageError: there is nothing to audit.
         GenesisError: `network.toml` is no valid genesis.
     """
-    with config.node.network.open("rb") as file:
-        genesis = parse_genesis(file.read(GENESIS_BYTES_MAX).decode("utf-8", "replace"))
+    genesis = read_genesis(config.node.network)
     with _bar() as progress:
         try:
             return audit_folder(

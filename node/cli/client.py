@@ -76,7 +76,7 @@ class Answer:
         """
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NodeUnreachableError("the node's answer is not JSON") from error
 
     @property
@@ -209,7 +209,11 @@ class ApiClient:
         reused = self._connection is not None
         try:
             return self._exchange(method, target, content, headers)
-        except (OSError, http.client.HTTPException) as error:
+        except (
+            OSError,
+            http.client.HTTPException,
+            UnicodeError,
+        ) as error:  # a host that is no name
             self.close()
             if reused:  # the node may have closed an idle connection: not a failure yet
                 return self._once(method, target, content, headers)
@@ -246,6 +250,6 @@ def _seconds(text: str | None) -> float | None:
 def _problem(text: str) -> dict[str, object]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"detail": text.strip()[:500]}
     return value if isinstance(value, dict) else {}

@@ -23,7 +23,6 @@ from node.chain.evidence.judgement import judge
 from node.chain.evidence.kinds import Evidence
 from node.chain.tiles import MissingTileError
 from node.chain.voters import VoterSet
-from node.cli.client import NodeUnreachableError, ProblemError
 from node.cli.errors import CliError, UsageError
 from node.cli.proofs import read_genesis
 from node.cli.sources import Source, SourceError, open_source
@@ -59,7 +58,7 @@ def compare_sources(
             excused = _excused(evidence, a, b, voters)
     except (ForgedError, UndecidedError) as error:
         raise SourceError(str(error)) from error
-    except (NodeUnreachableError, ProblemError) as error:  # exit code 1 would say: inconsistent
+    except CliError as error:  # exit code 1 would say: inconsistent
         raise SourceError(str(error)) from error
     except MissingTileError as error:
         raise SourceError(f"a source lacks what its checkpoint covers: {error}") from error

@@ -142,8 +142,8 @@ def _file(path: Path) -> bytes | None:
 def _client(url: str, tokens: list[Path]) -> ApiClient:
     from node.custody.keystore import read_private
 
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or _HTTP_PORT
     except ValueError as error:
         raise UsageError(f"{url}: {error}") from error

@@ -6,7 +6,6 @@ is gone, or whose id another process has taken since, is stale, and that process
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from node.cli.client import ApiClient, NodeUnreachableError, ProblemError
 from node.cli.context import api_address, clean_environment, client_of
 from node.cli.errors import CliError, UsageError
 from node.custody.keystore import KeystoreError
+from node.system.folder_lock import FolderInUseError, lock_folder
 
 if TYPE_CHECKING:
     from node.system.config import NodeConfig
@@ -237,15 +237,11 @@ def stop_nodes(nodes: Sequence[LocalNode], timeout_s: float = STOP_S) -> dict[st
 def _not_ours(local: LocalNode) -> str:
     """Of a node whose process `start_nodes` did not start, or not lately."""
     try:
-        descriptor = os.open(local.config.node.data_dir / "lock", os.O_RDWR)
-    except OSError:
-        return "not running"
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go by the close
-    except OSError:
+        os.close(lock_folder(local.config.node.data_dir, shared=True))
+    except FolderInUseError:
         return "left running: it was not started by `cluster up`"
-    finally:
-        os.close(descriptor)
+    except OSError:
+        pass  # it never ran
     return "not running"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import fcntl
 import gc
 import os
 import resource
@@ -44,6 +43,7 @@ from node.storage.damage import (
 from node.storage.ledger_values import WrongNetworkError
 from node.system.clock import Clock, SystemClock
 from node.system.config import ConfigError, NodeConfig
+from node.system.folder_lock import lock_folder
 from node.system.logs import set_log_level, set_up_logging
 from node.system.loop import GC_THRESHOLDS, run_loop
 from node.voting.astray import AstrayError
@@ -58,6 +58,8 @@ _STUCK_S = 25.0
 """The same for an event loop that stands still, and for what runs after it."""
 _NOT_FATAL = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Their default ends the process on the spot. SIGHUP gets its meaning once the node starts."""
+_LOOK_S = 10.0
+_WATCHDOG_DIGITS_MAX = 18
 _SQLITE_SOUND = (3, 51, 3)
 
 _log = structlog.get_logger("node.runtime.daemon")
@@ -88,7 +90,7 @@ def run(config: NodeConfig, reload: Callable[[], NodeConfig]) -> int:
         key_file = open_key_file(config.keys.file, config.keys.passphrase_file)
         _check_identity(config, genesis, key_file.keys)
         config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _lock(config.node.data_dir)
+        lock = lock_folder(config.node.data_dir)  # two processes of one identity break consensus
     except (ConfigError, GenesisError, KeystoreError, OSError) as error:
         _log.error("cannot start", reason=str(error))
         return EXIT_CONFIG
@@ -282,17 +284,6 @@ def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> Non
         raise ConfigError(f"{config.node.name} is a voter of {voter.participant}")
 
 
-def _lock(data_dir: Path) -> int:
-    """Two processes with one identity would break consensus: hold the folder exclusively."""
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise ConfigError(f"{data_dir} is in use by another process") from error
-    return lock
-
-
 def _notify(message: str) -> None:
     """Tell systemd (sd_notify(3)): one datagram to $NOTIFY_SOCKET."""
     address = os.environ.get("NOTIFY_SOCKET")
@@ -308,5 +299,8 @@ def _notify(message: str) -> None:
 
 
 def _watchdog_seconds() -> float:
+    """Half of what systemd allows; 10 where it allows any time, or says what is no time."""
     limit = os.environ.get("WATCHDOG_USEC", "")
-    return int(limit) / 2_000_000 if limit.isdigit() else 10.0
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= _WATCHDOG_DIGITS_MAX):
+        return _LOOK_S
+    return int(limit) / 2_000_000 or _LOOK_S

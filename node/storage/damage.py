@@ -11,6 +11,7 @@ import datetime
 import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,11 +98,15 @@ def _refused(path: Path) -> tuple[Path, str] | None:
     for suffix in _COMPANIONS:
         companion = path.with_name(path.name + suffix)
         try:
-            os.close(os.open(companion, os.O_RDWR | os.O_CLOEXEC))
+            descriptor = os.open(companion, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         except OSError as error:
             return companion, error.strerror or str(error)
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
+        if not plain:  # a FIFO, /dev/null: SQLite says "disk I/O error" and no more
+            return companion, "is no plain file"
     return None
 
 

@@ -75,6 +75,17 @@ def application_id(kind: str) -> int:
     return int.from_bytes(hashlib.sha256(b"piaolian/file/" + kind.encode()).digest()[:4]) >> 1
 
 
+def file_uri(path: Path, mode: str) -> str:
+    """The URI by which SQLite opens a file, whatever its folders are called.
+
+    Args:
+        path: The file.
+        mode: `ro`, or `rwc` to write and make it.
+    """
+    # Quoted: of a folder named `a?b`, SQLite would open the file `a`; of `%41`, that in `A`.
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
 async def open_writer(
     path: Path, kind: str, schema: str, *, synchronous: str = "FULL", page_bytes: int = PAGE_BYTES
 ) -> Database:
@@ -151,7 +162,7 @@ def _taken_back(job: Callable[[sqlite3.Connection], T], connection: sqlite3.Conn
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc"
     return sqlite3.connect(
-        f"file:{path}?mode={mode}",
+        file_uri(path, mode),
         uri=True,
         timeout=5.0,
         isolation_level=None,

@@ -11,11 +11,19 @@ from typing import Annotated
 
 import msgspec
 
-from consensus.stores.marker import Condition, MarkerError, MarkerFullError, decode_marker
+from consensus.stores.marker import (
+    SLOT_BYTES,
+    Condition,
+    MarkerError,
+    MarkerFullError,
+    decode_marker,
+)
 from consensus.stores.marker import Marker as ConsensusMarker
 from node.chain.certified import CertifiedHead
 
 __all__ = [
+    "MARKER_BYTES",
+    "MARKER_FILE",
     "Condition",
     "Marker",
     "MarkerError",
@@ -29,6 +37,7 @@ __all__ = [
 
 MARKER_FILE = "marker"
 """In the data folder."""
+MARKER_BYTES = 2 * SLOT_BYTES
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

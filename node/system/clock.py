@@ -18,12 +18,16 @@ class Clock(Protocol):
         ...
 
 
+TIME_MS_MAX = 253_402_300_799_999
+"""The end of the year 9999, after which no calendar date can be written."""
+
+
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. A wall clock outside the calendar stands at its nearer end."""
 
     def time_ms(self) -> int:
-        """UTC milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
+        """UTC milliseconds since 1970; never negative: no format has room for that."""
+        return min(max(time.time_ns() // 1_000_000, 0), TIME_MS_MAX)
 
     def monotonic_ms(self) -> int:
         """Milliseconds of the monotonic clock."""

@@ -69,7 +69,7 @@ def set_aside(
         Where the files are now; None if nothing was to be done.
     """
     try:
-        text = (folder / FILE).read_bytes()[: CERTIFICATE_BYTES_MAX + 1].decode("utf-8", "replace")
+        text = _text(folder / FILE)
     except FileNotFoundError:
         return None
     try:
@@ -134,7 +134,7 @@ def _begun(folder: Path, certificate: Certificate) -> Path | None:
     if newest is None:
         return None
     try:
-        text = (newest / _CERTIFICATE).read_text(encoding="utf-8", errors="replace")
+        text = _text(newest / _CERTIFICATE)
     except OSError:
         return None
     twice = all((place / _DATABASES[-1]).exists() for place in (folder, newest))
@@ -150,6 +150,12 @@ def _later(folder: Path, now_ms: int) -> int:
 def _prune(folder: Path) -> None:
     for old in _records(folder)[:-KEPT_MAX]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    """What a certificate's file holds, as far as one may be long."""
+    with path.open("rb") as file:
+        return file.read(CERTIFICATE_BYTES_MAX + 1).decode("utf-8", "replace")
 
 
 def _sync(folder: Path) -> None:

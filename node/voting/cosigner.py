@@ -15,12 +15,12 @@ from collections.abc import Callable
 import msgspec
 
 from node.chain.certified import CertifiedHead
-from node.chain.checkpoint import Checkpoint, cosign
+from node.chain.checkpoint import Checkpoint, cosign, verify_cosignature
 from node.chain.cosigned import Cosigned
 from node.chain.evidence.excuse import Resumption, sign_resumption
 from node.chain.merkle import Frontier, decode_frontier
 from node.chain.voters import Voter, VoterSet
-from node.ledger.signing import secret_key
+from node.ledger.signing import public_key, secret_key
 from node.storage.marker import Marker, MarkerFullError, SignedCheckpoint, SigningMemory
 from node.voting.resumption import RULES, Rules
 
@@ -77,6 +77,17 @@ class Cosigner:
     def signed_size(self) -> int:
         """The tree size of that."""
         return 0 if self._memory.signed is None else self._memory.signed.size
+
+    @property
+    def remembers_another(self) -> bool:
+        """The signature that is remembered is no one of this voter's: the marker is not its own."""
+        statement = self.stored()
+        if statement is None:
+            return False
+        checkpoint = Checkpoint(self._voter.origin, statement.size, statement.root)
+        return not verify_cosignature(
+            checkpoint, self._voter.cosigner, public_key(self._key), statement.cosignature
+        )
 
     def window_end(self, certified: CertifiedHead | None) -> int:
         """The last height that may be signed with this certificate; the last signed if none may."""
@@ -184,6 +195,16 @@ class Cosigner:
             memory = msgspec.structs.replace(before, rejoining=True, above=above)
             self._note(memory)
             self._note(memory)  # into both slots: no damage to one may bring back trust
+
+    def disown(self) -> None:
+        """What is remembered is another voter's: it is no signature of ours, and ours are lost."""
+        with self._lock:
+            before = self._memory
+            assert before.signed is not None
+            signed = msgspec.structs.replace(before.signed, cosignature=b"")
+            memory = SigningMemory(signed, rejoining=True)
+            self._note(memory)
+            self._note(memory)  # into both slots, as in `forget`
 
     def sign_resumption(self, voters: VoterSet, base: CertifiedHead) -> Resumption:
         """What tells the others that this voter signs again above a base; published before."""

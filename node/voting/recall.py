@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from node.storage.marker import Condition, Marker
+from node.storage.marker import MARKER_FILE, Condition, Marker
 from node.voting.cosigner import Cosigner
 from node.voting.rejoin_word import FILE, SAY_AGAIN, RejoinFileError, Vouch, read_word
 
@@ -26,6 +26,13 @@ def recall(folder: Path, marker: Marker, cosigner: Cosigner) -> Vouch:
         RejoinFileError: the file `rejoin` is malformed, or below what is known to be signed.
     """
     asked, vouched, void = read_word(folder)
+    if cosigner.remembers_another:
+        _log.error(
+            "the marker is not this voter's",
+            file=str(folder / MARKER_FILE),
+            remedy="it rejoins; put its own folder back if another node's stands in its place",
+        )
+        cosigner.disown()
     if void:
         _log.error("an operator's word of another time is not taken", reason=void, remedy=SAY_AGAIN)
     if vouched is not None and vouched < cosigner.signed_height:

@@ -8,12 +8,12 @@ later brings the file with it, and must not bring the word into force again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from node.storage.marker import MARKER_FILE, decode_marker, decode_memory
+from node.storage.marker import MARKER_BYTES, MARKER_FILE, decode_marker, decode_memory
+from node.system.folder_lock import FolderInUseError, lock_folder
 
 FILE = "rejoin"
 FILE_BYTES_MAX = 128
@@ -89,14 +89,17 @@ def write_word(folder: Path, above: int | None) -> None:
         RejoinFileError: the node runs, or the height is below what its marker says it signed.
     """
     try:
-        with (folder / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(lock_folder(folder))
     except FileNotFoundError:
         pass  # it never ran
-    except BlockingIOError:
+    except FolderInUseError:
         raise RejoinFileError(f"{folder} is in use: stop the node first") from None
     path = folder / MARKER_FILE
-    promises = decode_marker(path.read_bytes() if path.exists() else b"")[2]
+    try:
+        with path.open("rb") as file:
+            promises = decode_marker(file.read(MARKER_BYTES))[2]
+    except FileNotFoundError:
+        promises = decode_marker(b"")[2]
     signed = decode_memory(promises.extra).signed
     if above is not None and signed is not None and above < signed.height:
         raise RejoinFileError(f"this voter signed height {signed.height}, above {above}")

@@ -21,6 +21,7 @@ from consensus.ports import LogStore
 from consensus.stores.inspection import newest_entries
 from consensus.types import Entry, LogIndex
 from node.chain.evidence.kinds import EntryStatement
+from node.storage.database import file_uri
 from node.storage.raft_log import ENTRY_FORMAT
 
 SALVAGED_MAX = 16
@@ -76,7 +77,7 @@ def recorded_statements(path: Path) -> list[EntryStatement]:
     if not path.exists():
         return []
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(file_uri(path, "ro"), uri=True)) as connection:
             entries = newest_entries(connection, RECORDED_MAX, OBSERVED_BYTES_MAX, ENTRY_FORMAT)
     except (sqlite3.Error, ConsensusError) as error:
         _log.warning("a record of a log cannot be read", file=str(path), reason=str(error))

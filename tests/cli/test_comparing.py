@@ -311,3 +311,50 @@ def test_a_genesis_in_which_anything_counts_twice_or_cannot_be_read_is_refused(
     code, error = run(capsys, "verify", "true.proof")
     assert code == 2
     assert complaint in error
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://a..b",
+        "http://127.0.0.1:99999",
+        "http://[v1.x]",
+        f"http://{'a' * 300}",
+    ],
+)
+def test_an_address_that_is_none_is_bad_usage(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(capsys, "compare", url, "true")
+    assert code == 2
+    assert "internal error" not in said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[" * 200_000, b'{"a":' * 100_000, b"x" * (65 << 20), b"\xff", b"[]"],
+    ids=["deep array", "deep object", "too large", "no text", "no object"],
+)
+@pytest.mark.parametrize("path", ["/checkpoint", "/v1/blocks"])
+def test_nonsense_of_a_node_never_passes_for_another_history(
+    answer: bytes, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 would say that it signed one."""
+    line = FORK.certify().cosignatures[1]
+    write_tiles(Path("alone"), FORK, Certificate(FORK.checkpoint, (line,)))
+
+    def read(asked: str) -> bytes | None:
+        if asked.startswith(path):
+            return answer
+        if asked == "/checkpoint":
+            return TRUE.certify(0, 2, 3).encode().encode()
+        if asked.startswith("/tile/"):
+            address = parse_tile_path(asked.removeprefix("/"))
+            assert address.level is not None
+            return TRUE.tiles[address.level, address.number][: address.width * 32]
+        return None
+
+    with serve(read) as url:
+        code, said = run(capsys, "compare", url, "alone")
+    assert code == (2 if path == "/checkpoint" else 1)
+    if code == 2:
+        assert "internal error" not in said

@@ -1,6 +1,6 @@
 """Folders of networks and nodes, and the cards they are assembled from."""
 
-import fcntl
+import os
 import stat
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from node.setup.network_files import (
 )
 from node.storage.marker import Marker, SigningMemory
 from node.system.config import load_config
+from node.system.folder_lock import lock_folder
 from node.voting.rejoin_word import read_word
 
 NODES = ["tax-bureau", "issuer", "payer", "reimburser"]
@@ -267,7 +268,7 @@ def test_rejoin_writes_an_operators_word_for_a_stopped_node(
     assert main([*command, "--above", "42"]) == 0
     assert read_word(folder / "data")[:2] == (True, 42)
     assert "42" in capsys.readouterr().err
-    with (folder / "data" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert main(command) == 2
+    held = lock_folder(folder / "data")
+    assert main(command) == 2
+    os.close(held)
     assert "stop the node first" in capsys.readouterr().err

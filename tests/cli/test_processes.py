@@ -1,6 +1,5 @@
 """Nodes as processes: pid files, stale ones, a node that does not come up."""
 
-import fcntl
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from node.cli.errors import CliError, UsageError
 from node.demo.processes import LocalNode, find_nodes, start_nodes, stop_nodes
 from node.demo.processes import _start_time as start_time
 from node.setup.network_files import API_PORT_OFFSET, create_network
+from node.system.folder_lock import lock_folder
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def test_another_process_with_a_noted_id_is_never_touched(local: LocalNode) -> N
 def test_a_node_that_somebody_else_runs_is_not_told_as_stopped(local: LocalNode) -> None:
     data = local.config.node.data_dir
     data.mkdir(exist_ok=True)
-    with (data / "lock").open("w") as lock:
-        assert stop_nodes([local], 0.1) == {"issuer": "not running"}
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert stop_nodes([local], 0.1)["issuer"].startswith("left running")
+    assert stop_nodes([local], 0.1) == {"issuer": "not running"}
+    held = lock_folder(data)
+    assert stop_nodes([local], 0.1)["issuer"].startswith("left running")
+    os.close(held)
 
 
 def test_a_node_that_ends_at_once_is_told_with_its_log(local: LocalNode) -> None:

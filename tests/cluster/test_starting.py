@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 
 
 FILES = (
-    "lock",
     "marker",
     "rejoin",
     "astray",
@@ -72,6 +71,24 @@ def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path, name: str) 
     assert path.is_dir(), "and nobody moves it"
 
 
+@pytest.mark.parametrize("name", ["marker", "ledger.db", "outbox.db", "wallet.db", "raft.db"])
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_is_no_plain_file_in_the_place_of_one_is_named(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    create_network(tmp_path, ("tax-bureau", "issuer"), base_port=free_base_port(2))
+    path = tmp_path / "issuer" / "data" / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.symlink_to("/dev/null")
+    ended = start(tmp_path / "issuer")
+    check_names(ended, path)
+    assert "is no plain file" in ended[1]
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
 @pytest.mark.parametrize("name", ["ledger.db", "raft.db", "wallet.db", "marker", "rejoin"])
 def test_a_file_of_another_user_is_named(name: str) -> None:
@@ -92,7 +109,7 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     with tempfile.TemporaryDirectory() as made:
         create_network(Path(made), ("tax-bureau", "issuer"), base_port=free_base_port(2))
         data = Path(made) / "issuer" / "data"
-        (data / "lock").touch()  # as after an earlier run
+        data.mkdir(exist_ok=True)
         give_to_nobody(Path(made))
         os.chown(data, 0, 0)
         data.chmod(0o755)

@@ -21,7 +21,7 @@ from node.storage.damage import (
     set_aside,
     telling,
 )
-from node.storage.database import application_id, open_writer
+from node.storage.database import application_id, open_reader, open_writer
 from node.storage.ledger import Ledger
 from node.storage.ledger_values import WrongNetworkError
 from tests.ledger.world import BUREAU
@@ -238,3 +238,15 @@ def test_what_a_folder_in_use_lacks_is_told_and_a_new_one_lacks_nothing(tmp_path
     lost = missing(tmp_path)
     assert lost.keys() == {"outbox.db", "wallet.db"}
     assert "backup" in lost["wallet.db"]
+
+
+@pytest.mark.parametrize("name", ["a?b", "%41", "x#y", "a b&mode=memory", "票链"])
+async def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """A database opened by the plain name of its file would stand somewhere else."""
+    folder = tmp_path / name
+    folder.mkdir()
+    await (await open_writer(folder / "things.db", "things", SCHEMA)).close()
+    await (await open_reader(folder / "things.db")).close()
+
+    assert [path.name for path in folder.iterdir()] == ["things.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -21,7 +21,7 @@ from tests.chain.network import TIME_S, seed
 from tests.node.chronicle import Chronicle, issue
 
 ME = 2
-KEPT = ("outbox.db", "wallet.db", MARKER_FILE, "lock")
+KEPT = ("outbox.db", "wallet.db", MARKER_FILE)
 FOLLOWS = ("raft.db", "raft.db-wal", "heads.db", "index.db", "examined")
 
 

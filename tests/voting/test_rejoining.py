@@ -541,6 +541,28 @@ async def test_an_operator_cannot_vouch_for_less_than_is_remembered(
     voter.marker.close()
 
 
+async def test_the_marker_of_another_voter_is_no_memory_of_ones_own(
+    chronicle: Chronicle, folder: Path
+) -> None:
+    """As when a backup is put back into the wrong folder: it loads, and is whole."""
+    marker = Marker.open(folder / MARKER_FILE)
+    other = _cosigner(marker, "issuer")
+    block = await chronicle.add()
+    assert other.sign(block.height, block.size, block.root, block.frontier) is not None
+    recall(folder, marker, other)
+    assert not other.rejoining, "its own"
+    marker.close()
+
+    voter = Voter(chronicle, folder)
+    assert voter.cosigner.rejoining
+    assert voter.cosigner.memory.above is None, "nothing bounds what was lost"
+    assert voter.cosigner.stored() is None, "another's signature is not told as one's own"
+    voter.marker.close()
+    again = Voter(chronicle, folder)
+    assert again.cosigner.rejoining, "and that is kept"
+    again.marker.close()
+
+
 def _cosigner(marker: Marker, node: str) -> Cosigner:
     voter = VoterSet.from_genesis(make_genesis()).by_node[node]
     return Cosigner(voter, seed(f"{node}/cosign"), marker, lambda: TIME_S)

@@ -65,6 +65,8 @@ def read_json_input(file: Path) -> object:
         return json.loads(text)
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: {reason_of(error)}") from error
+    except RecursionError as error:
+        raise UsageError(f"{file}: nested too deeply") from error
 
 
 @write_command(

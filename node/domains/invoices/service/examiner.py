@@ -62,6 +62,7 @@ RECORDS_MAX = 500
 IDLE_S = 5.0
 RETRY_S = 2.0
 SETTLE_S = 30.0
+_POSITION_BYTES = 12
 
 Issued = tuple[str, bytes]
 """The number of an invoice, and the transaction that says it issued it."""
@@ -97,11 +98,12 @@ class Position:
     def read(self) -> int:
         """The height; 0 when the file is missing or damaged: then all is looked at again."""
         try:
-            content = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                content = file.read(_POSITION_BYTES + 1)
         except OSError:
             return 0
         height, checksum = content[:8], content[8:]
-        if len(content) != 12 or zlib.crc32(height).to_bytes(4, "big") != checksum:
+        if len(content) != _POSITION_BYTES or zlib.crc32(height).to_bytes(4, "big") != checksum:
             return 0
         return int.from_bytes(height, "big")
 
