@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from p2p.errors import RemoteProtocolError
-from p2p.limits import TokenBucket
+from p2p.limits import GossipRates
 from p2p.types import ID_BYTES, ItemId, PeerId
 
 ITEMS, HAVE, WANT = 16, 17, 18
@@ -48,10 +48,6 @@ WANTED_PER_PEER_MAX = 20_000
 """Items asked for at a time on one peer's word: one that invents ids crowds out nobody."""
 UNTOLD_MAX = 50_000
 """Announcements that wait for the next tick, for each peer; the oldest are dropped."""
-IDS_PER_S = 40_000.0
-IDS_BURST = 120_000.0
-"""Announced ids read from one peer; more are ignored. Honest peers tell their whole pool once,
-then what is new."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -68,7 +64,7 @@ class Outgoing:
 class _PeerView:
     """What one peer is known to have, what it was given, and what it is still to be told."""
 
-    __slots__ = ("has", "ids", "relayed", "served", "untold", "wanted")
+    __slots__ = ("has", "relayed", "served", "untold", "wanted")
 
     def __init__(self) -> None:
         self.has: OrderedDict[ItemId, None] = OrderedDict()
@@ -78,7 +74,6 @@ class _PeerView:
         self.served: OrderedDict[ItemId, int] = OrderedDict()
         self.wanted = 0
         """Items that are wanted on this peer's word before that of others."""
-        self.ids: TokenBucket | None = None
 
     def mark(self, ids: Iterable[ItemId]) -> None:
         """The peer has these, or was told."""
@@ -159,6 +154,7 @@ class Gossip:
         self._lookup = lookup
         self._known = known
         self._peers: dict[PeerId, _PeerView] = {}
+        self._rates: dict[PeerId, GossipRates] = {}
         self._wanted: OrderedDict[ItemId, _Wanted] = OrderedDict()
         """In the order of asking."""
 
@@ -252,15 +248,11 @@ class Gossip:
         Raises:
             RemoteProtocolError: malformed or too many ids.
         """
-        ids = _split_ids(body, HAVE_IDS_MAX)
+        count = _count_ids(body, HAVE_IDS_MAX)
         view = self._peers.get(peer)
-        if view is None:
+        if view is None or not self._rates_of(peer, now_ms).told.take(count, now_ms / 1_000):
             return []
-        now_s = now_ms / 1_000
-        if view.ids is None:
-            view.ids = TokenBucket(IDS_PER_S, IDS_BURST, now_s)
-        if not view.ids.take(len(ids), now_s):
-            return []
+        ids = _split_ids(body)
         view.mark(ids)
         asked: list[ItemId] = []
         known, wants = self._known, self._wanted
@@ -277,19 +269,19 @@ class Gossip:
                 asked.append(item)
         return _ask(peer, asked)
 
-    def receive_want(self, peer: PeerId, body: bytes) -> list[Outgoing]:
+    def receive_want(self, peer: PeerId, body: bytes, now_ms: int) -> list[Outgoing]:
         """`peer` asks for items; gives those that are still here, within bounds.
 
         Raises:
             RemoteProtocolError: malformed or too many ids.
         """
-        ids = _split_ids(body, WANT_IDS_MAX)
+        count = _count_ids(body, WANT_IDS_MAX)
         view = self._peers.get(peer)
-        if view is None:
+        if view is None or not self._rates_of(peer, now_ms).asked.take(count, now_ms / 1_000):
             return []
         bodies: list[bytes] = []
         size = 0
-        for item in ids:
+        for item in _split_ids(body):
             found = self._lookup(item)
             if found is None or not view.serve(item):
                 continue
@@ -298,6 +290,21 @@ class Gossip:
             if size >= REPLY_BYTES_MAX:
                 break
         return [Outgoing(peer, ITEMS, packed) for packed in pack_items(bodies)]
+
+    def takes_items(self, peer: PeerId, count: int, now_ms: int) -> bool:
+        """Whether so many items of `peer` are to be looked at now; else the message is ignored."""
+        rates, now_s = self._rates_of(peer, now_ms), now_ms / 1_000
+        return rates.refused.take(0, now_s) and rates.items.take(count, now_s)
+
+    def refused(self, peer: PeerId, count: int, now_ms: int) -> None:
+        """So many of the items that `peer` sent were of no use to anybody."""
+        self._rates_of(peer, now_ms).refused.spend(count, now_ms / 1_000)
+
+    def _rates_of(self, peer: PeerId, now_ms: int) -> GossipRates:
+        rates = self._rates.get(peer)
+        if rates is None:
+            rates = self._rates[peer] = GossipRates(now_ms / 1_000)
+        return rates
 
     # --- Time --------------------------------------------------------------------------------
 
@@ -364,7 +371,11 @@ def _in_batches(peer: PeerId, kind: int, ids: Sequence[ItemId], batch: int) -> l
     ]
 
 
-def _split_ids(body: bytes, count_max: int) -> list[ItemId]:
+def _count_ids(body: bytes, count_max: int) -> int:
     if len(body) % ID_BYTES or not 0 < len(body) <= count_max * ID_BYTES:
         raise RemoteProtocolError("malformed list of ids")
+    return len(body) // ID_BYTES
+
+
+def _split_ids(body: bytes) -> list[ItemId]:
     return [ItemId(body[at : at + ID_BYTES]) for at in range(0, len(body), ID_BYTES)]

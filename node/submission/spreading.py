@@ -91,20 +91,26 @@ class Spreading:
         self._gossip.peer_up(self._ids[number], [ItemId(txid) for txid in self._pool.txids()])
 
     async def _on_items(self, number: int, body: bytes, intake: Intake) -> None:
-        judged = await intake.judge(self._gossip.decode_items(body), DISHONEST)
+        wires, peer = self._gossip.decode_items(body), self._ids[number]
+        if not self._gossip.takes_items(peer, len(wires), self._clock.monotonic_ms()):
+            return
+        judged = await intake.judge(wires, DISHONEST)
         if judged and judged[-1].code in DISHONEST:
             raise DishonestError(f"relayed a transaction that is {judged[-1].code.name}")
+        refused = sum(j.code not in {Code.OK, Code.DUPLICATE} for j in judged)
+        self._gossip.refused(peer, refused, self._clock.monotonic_ms())
         new = intake.received(judged)
         ids = [ItemId(j.txid) for j in judged if j.txid is not None]
         accepted = [ItemId(transaction.txid) for transaction in new]
-        self._gossip.learned(self._ids[number], ids, accepted, self._clock.monotonic_ms())
+        self._gossip.learned(peer, ids, accepted, self._clock.monotonic_ms())
 
     def _on_have(self, number: int, body: bytes) -> None:
         now_ms = self._clock.monotonic_ms()
         self._send(self._gossip.receive_have(self._ids[number], body, now_ms))
 
     def _on_want(self, number: int, body: bytes) -> None:
-        self._send(self._gossip.receive_want(self._ids[number], body))
+        now_ms = self._clock.monotonic_ms()
+        self._send(self._gossip.receive_want(self._ids[number], body, now_ms))
 
     def _wire_of(self, txid: bytes) -> bytes | None:
         transaction = self._pool.get(txid)

@@ -435,7 +435,7 @@ async def test_no_decoder_of_peers_bytes_raises_anything_but_its_own_error(world
         attempt("transaction", MalformedTransactionError, decode_transaction, wire)
         ids = rng.randbytes(rng.choice((32, 64, 33, rng.randrange(200))))
         attempt("have", RemoteProtocolError, gossip.receive_have, someone, ids, 0)
-        attempt("want", RemoteProtocolError, gossip.receive_want, someone, ids)
+        attempt("want", RemoteProtocolError, gossip.receive_want, someone, ids, 0)
         attempt(
             "items",
             RemoteProtocolError,

@@ -14,7 +14,6 @@ from p2p.gossip import (
     ATTEMPTS_MAX,
     HAVE,
     HAVE_IDS_MAX,
-    IDS_BURST,
     ITEM_BYTES_MAX,
     ITEMS,
     ITEMS_MAX,
@@ -30,6 +29,7 @@ from p2p.gossip import (
     Outgoing,
     pack_items,
 )
+from p2p.limits import IDS_BURST, IDS_PER_S, REFUSED_BURST, REFUSED_PER_S
 from p2p.types import ItemId, PeerId
 
 A, B, C, D = (PeerId(letter * 32) for letter in (b"a", b"b", b"c", b"d"))
@@ -96,7 +96,7 @@ def test_an_announced_item_is_asked_for_once_and_then_given() -> None:
     (want,) = taker.gossip.receive_have(A, known, 0)
     assert (want.peer, want.kind, want.body) == (A, WANT, known)
     assert taker.gossip.receive_have(C, known, 1) == []
-    (given,) = giver.gossip.receive_want(B, want.body)
+    (given,) = giver.gossip.receive_want(B, want.body, 0)
     assert taker.gossip.decode_items(given.body) == [body]
     taker.add(body)
     taker.gossip.learned(A, [known], [known], 2)
@@ -164,6 +164,49 @@ def test_one_peer_cannot_take_the_room_of_the_others() -> None:
     assert len(store.gossip.receive_have(B, fakes(1, seed=2)[0], 0)) == 1
 
 
+def test_who_asks_for_more_than_anybody_can_have_is_not_answered() -> None:
+    """Two million ids a second fit into a link, and each was looked up."""
+    looked: list[ItemId] = []
+
+    def look(wanted: ItemId) -> None:
+        looked.append(wanted)
+
+    gossip = Gossip(look, lambda _: False)
+    gossip.peer_up(A, [])
+    gossip.peer_up(B, [])
+    body = b"".join(fakes(WANT_IDS_MAX))
+    for _ in range(int(2 * IDS_BURST / WANT_IDS_MAX)):
+        gossip.receive_want(A, body, 0)
+    assert IDS_BURST - WANT_IDS_MAX < len(looked) <= IDS_BURST
+    gossip.peer_up(A, [])
+    gossip.receive_want(A, body, 0)
+    assert len(looked) <= IDS_BURST, "a new link brings no new burst"
+    looked.clear()
+    gossip.receive_want(B, body, 0)
+    assert len(looked) == WANT_IDS_MAX, "another peer's rate is its own"
+    looked.clear()
+    for _ in range(1_000):
+        gossip.receive_want(A, body, 1_000)
+    assert len(looked) <= IDS_PER_S
+
+
+def test_who_sends_what_is_refused_is_not_listened_to_for_a_while() -> None:
+    gossip = Store(A, B).gossip
+    assert gossip.takes_items(A, ITEMS_MAX, 0)
+    gossip.refused(A, int(REFUSED_BURST), 0)
+    assert gossip.takes_items(A, 1, 0), "so many an honest peer may send"
+    gossip.refused(A, int(2 * REFUSED_PER_S), 0)
+    gossip.peer_up(A, [])
+    for now_ms in (0, 1_000, 1_999):
+        assert not gossip.takes_items(A, 1, now_ms)
+        assert gossip.takes_items(B, 1, now_ms)
+    assert gossip.takes_items(A, 1, 2_000)
+    sent = 0
+    while gossip.takes_items(A, ITEMS_MAX, 2_000):
+        sent += ITEMS_MAX
+    assert sent <= IDS_BURST, "repeated ones cost something too"
+
+
 def test_reconnecting_does_not_lift_the_bound() -> None:
     store = Store(A, B)
     shared = fakes(1, seed=6)[0]
@@ -218,15 +261,15 @@ def test_untold_announcements_are_bounded_and_the_newest_stay() -> None:
 def test_an_item_is_given_to_one_peer_a_few_times_only() -> None:
     store = Store(A, B)
     (known, _), *_ = store.add(b"item")
-    given = [len(store.gossip.receive_want(A, known)) for _ in range(SERVED_MAX + 2)]
+    given = [len(store.gossip.receive_want(A, known, 0)) for _ in range(SERVED_MAX + 2)]
     assert given == [1] * SERVED_MAX + [0, 0]
-    assert len(store.gossip.receive_want(B, known)) == 1
+    assert len(store.gossip.receive_want(B, known, 0)) == 1
 
 
 def test_one_want_yields_a_bounded_answer() -> None:
     store = Store(A)
     added = store.add(*(bytes([n]) * 600_000 for n in range(20)))
-    answers = store.gossip.receive_want(A, b"".join(i for i, _ in added))
+    answers = store.gossip.receive_want(A, b"".join(i for i, _ in added), 0)
     total = sum(len(out.body) for out in answers)
     assert REPLY_BYTES_MAX <= total <= REPLY_BYTES_MAX + 700_000
 
@@ -235,7 +278,7 @@ def test_a_peer_that_is_not_connected_gets_nothing() -> None:
     store = Store()
     (known, _), *_ = store.add(b"item")
     assert store.gossip.receive_have(A, fakes(1)[0], 0) == []
-    assert store.gossip.receive_want(A, known) == []
+    assert store.gossip.receive_want(A, known, 0) == []
 
 
 BAD_ITEMS = {
@@ -263,7 +306,7 @@ def test_malformed_ids_are_the_peers_fault(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         store.gossip.receive_have(A, body, 0)
     with pytest.raises(RemoteProtocolError):
-        store.gossip.receive_want(A, body)
+        store.gossip.receive_want(A, body, 0)
     assert store.gossip.wanted == 0
 
 
@@ -288,7 +331,7 @@ def test_5000_fuzzed_messages_change_nothing_but_bounded_memory() -> None:
         with contextlib.suppress(RemoteProtocolError):
             store.gossip.receive_have(A, bytes(body), turn)
         with contextlib.suppress(RemoteProtocolError):
-            store.gossip.receive_want(A, bytes(body))
+            store.gossip.receive_want(A, bytes(body), 0)
         with contextlib.suppress(RemoteProtocolError):
             store.gossip.decode_items(bytes(body))
     assert len(store.items) == 50
@@ -327,7 +370,7 @@ def test_every_item_reaches_every_node_although_messages_are_lost(seed: int) -> 
             elif out.kind == HAVE:
                 answers = node.gossip.receive_have(source, out.body, now)
             else:
-                answers = node.gossip.receive_want(source, out.body)
+                answers = node.gossip.receive_want(source, out.body, 0)
             wire += ((out.peer, answer) for answer in answers)
         now += 50
         for name, node in nodes.items():

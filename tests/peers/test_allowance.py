@@ -32,11 +32,13 @@ from node.peers.messages import (
 )
 from node.storage.outbox import Outbox
 from node.storage.raft_log import ENTRY_FORMAT
-from node.submission.admission import Admission, VerifiedCache
+from node.submission.admission import Admission, Judged, VerifiedCache
 from node.submission.intake import SLICE, Intake
 from node.submission.pool import Pool, PoolLimits
 from node.submission.spreading import DISHONEST
 from node.system.clock import SystemClock
+from p2p.gossip import ITEMS, ITEMS_MAX
+from p2p.limits import REFUSED_BURST, REFUSED_PER_S
 from p2p.types import Link, PeerId
 from tests.chain.network import TIME_S, seed
 from tests.following.test_finality import Fixture
@@ -118,6 +120,8 @@ async def test_a_flood_of_any_kind_waits_and_nobody_else_does(
 LIES = 60
 """Of each kind; what is kept of them as evidence costs more than its price, a few times."""
 KEPT_CHECKS_MAX = 64
+FLOOD_S_MAX = 5
+"""Ten messages take a fraction of it."""
 
 
 def _lies(voters: VoterSet, number: int) -> Iterator[tuple[str, ControlMessage]]:
@@ -204,6 +208,33 @@ async def test_the_first_bad_signature_ends_a_batch() -> None:
     assert [j.code for j in judged] == [Code.OK, Code.OK, Code.OK, Code.BAD_SIGNATURE]
     assert [cache.get(wire) is not None for wire in wires[:6]] == [True] * 3 + [False] * 3
     assert len(await intake.judge(wires)) == len(wires), "a local client hears of each"
+
+
+async def test_transactions_that_nobody_signed_are_not_judged_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is expired, or of a stranger, is no lie of its sender; a link carries 300,000."""
+    judged = 0
+    judge = Admission._judge
+
+    def counted(admission: Admission, wire: bytes, height: int) -> Judged:
+        nonlocal judged
+        judged += 1
+        return judge(admission, wire, height)
+
+    async with built_voter(tmp_path) as parts:
+        monkeypatch.setattr(Admission, "_judge", counted)
+        voters = parts.router._voters
+        made = make_transaction(1, network=voters.network_id, author=SELLER, seed=seed(SELLER))
+        wire = encode_wire(made.body_bytes, bytes(64))
+        flood = b"".join(len(wire).to_bytes(4, "big") + wire for _ in range(ITEMS_MAX))
+        one, other = (PeerId(voter.identity_key) for voter in voters.voters[1:3])
+        for _ in range(10):
+            await parts.router.on_message(one, Link.GOSSIP, ITEMS, flood)
+        assert 0 < judged <= REFUSED_BURST + ITEMS_MAX + REFUSED_PER_S * FLOOD_S_MAX
+        judged = 0
+        await parts.router.on_message(other, Link.GOSSIP, ITEMS, flood[: 4 + len(wire)])
+        assert judged == 1
 
 
 def test_a_known_head_beside_an_invented_height_costs_no_signature_check(
