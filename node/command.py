@@ -57,12 +57,14 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Take options that stand before the command."""
+    context.obj = tuple(kind for domain in DOMAINS for kind in domain.numbered)
 
 
 @app.command(epilog=example("piaolian start --config net/issuer/node.toml"))

@@ -43,7 +43,6 @@ _WAIT_DEFAULT_S = 10.0
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _TXID = re.compile(r"[0-9a-f]{64}")
 _PARTICIPANT = re.compile(r"[0-9A-Z]{18}")
-_NUMBER = re.compile(r"[0-9]{20}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,3})?Z)?", re.ASCII)
 _INTEGER = re.compile(r"[0-9]{1,16}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?", re.ASCII)
@@ -194,18 +193,6 @@ def participant_of(request: web.Request) -> str:
     if not _PARTICIPANT.fullmatch(text):
         raise not_found("not a participant's id")
     return text
-
-
-def number_of(request: web.Request) -> str:
-    """The invoice number of the path.
-
-    Raises:
-        ApiError: 404 when it is no number.
-    """
-    number = request.match_info["number"]
-    if not _NUMBER.fullmatch(number) or not number.isascii():
-        raise ApiError(404, "NOT_FOUND", "not an invoice number")
-    return number
 
 
 def path_integer(request: web.Request, name: str) -> int:

@@ -42,7 +42,6 @@ Timeout = Annotated[
 ]
 TIMEOUT_S = 30.0
 Id = Annotated[str, typer.Argument(metavar="ID", help="Unified social credit code.")]
-Number = Annotated[str, typer.Argument(help="Invoice number, 20 digits.", metavar="NUMBER")]
 
 
 def whole_option(

@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect, load
+from node.cli.lookups import transaction_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
 from node.cli.output import message, nearby, print_fields, print_json, program
 
 app = typer.Typer()
-_NUMBER_DIGITS = 20
-"""Of an invoice; a transaction id has 64 hex digits."""
 
 
 @app.command(
@@ -97,6 +96,7 @@ def transaction(
     )
 )
 def receipt(
+    context: typer.Context,
     identity: Annotated[
         str, typer.Argument(metavar="ID", help="Transaction id, hex; or an invoice's number.")
     ],
@@ -117,8 +117,7 @@ def receipt(
 ) -> None:
     """Fetch the proof of a final transaction, with the items of its details you choose to show."""
     with connect(config) as client:
-        if len(identity) == _NUMBER_DIGITS:
-            identity = str(client.get(f"/v1/invoices/{identity}").fields["transaction"])
+        identity = transaction_of(client, identity, context.obj)
         text = client.get(
             f"/v1/transactions/{identity}/receipt", disclose=disclose or None, operation=operation
         ).text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from node.api.openapi import PathParameter
     from node.api.routing import Route
+    from node.cli.lookups import Numbered
     from node.custody.keyring import Keyring
     from node.custody.signer import Signer
     from node.following.participants import Participants
@@ -94,6 +95,8 @@ class Domain:
     name: str
     commands: Callable[[typer.Typer], None]
     """Adds its commands to the tree. Loads no server."""
+    numbered: tuple[Numbered, ...] = ()
+    """Its documents that commands find by their number. Loads no server either."""
     routes: Callable[[], Sequence[Route]]
     """Of the API, in the order in which paths are tried."""
     parameters: Callable[[], Mapping[str, PathParameter]] = _no_parameters

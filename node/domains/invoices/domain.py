@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.cli.lookups import Numbered
 from node.domains.description import Domain, Installed, NodeParts
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def _install(node: NodeParts) -> Installed:
 DOMAIN = Domain(
     name="invoices",
     commands=_commands,
+    numbered=(Numbered(20, "/v1/invoices"),),
     routes=_routes,
     parameters=_parameters,
     index_parts=_index_parts,

@@ -10,7 +10,6 @@ from aiohttp import web
 from node.api.errors import bad_request
 from node.api.requests import (
     encode_cursor,
-    number_of,
     query_choice,
     query_cursor,
     query_limit,
@@ -20,6 +19,7 @@ from node.api.requests import (
 from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Query, Route, json_response
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, write_operations
+from node.domains.invoices.api.facade import number_of
 from node.domains.invoices.api.operations import WRITE_REFUSALS
 from node.domains.invoices.api.schemas import DiscrepancyResolveBody
 from node.ledger.codes import Table

@@ -12,11 +12,11 @@ from typing import Literal, get_args
 
 from aiohttp import web
 
-from node.api.requests import number_of, query_choice
+from node.api.requests import query_choice
 from node.api.routing import ACCESS_KEY, Api, Query, Route
 from node.api.security import Scope
 from node.api.workers import WorkerKind
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.domains.invoices.api.wallet import claim_key_of
 from node.domains.invoices.details.details import AllowanceBody, LineBody, PartyDetails

@@ -11,7 +11,6 @@ from node.api.errors import not_found
 from node.api.requests import (
     CursorInteger,
     encode_cursor,
-    number_of,
     query_choice,
     query_cursor,
     query_integer,
@@ -26,7 +25,7 @@ from node.api.routing import (
     json_response,
 )
 from node.api.security import Scope
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoice_filters import FILTER_QUERY, RowFilter, query_party
 from node.domains.invoices.api.invoice_views import (
     DOCUMENT_NAMES,

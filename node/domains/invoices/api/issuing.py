@@ -8,11 +8,11 @@ import msgspec
 from aiohttp import web
 
 from node.api.errors import ApiError, invalid_field, not_found, refused
-from node.api.requests import number_of, read_json
+from node.api.requests import read_json
 from node.api.routing import WAIT_QUERY, Api, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.domains.invoices.api.operations import WRITE_REFUSALS, form_of
 from node.domains.invoices.api.rate_refusals import with_rates

@@ -13,19 +13,12 @@ from aiohttp import web
 
 from node.api.body import Body, EmptyBody
 from node.api.errors import not_found
-from node.api.requests import (
-    number_of,
-    participant_of,
-    path_integer,
-    query_actor,
-    read_json,
-    time_ms,
-)
+from node.api.requests import participant_of, path_integer, query_actor, read_json, time_ms
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
 from node.domains.invoices.api import schemas
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.ledger.invoices import operations as ops
 from node.ledger.invoices.bureau.operations import (

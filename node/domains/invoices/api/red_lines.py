@@ -14,11 +14,11 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from node.api.errors import ApiError, FieldError, not_found
-from node.api.requests import number_of, query_actor, read_json
+from node.api.requests import query_actor, read_json
 from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
 from node.api.security import Scope
 from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoice_views import FormView, invoice_view
 from node.domains.invoices.api.invoices import read_invoice
 from node.domains.invoices.api.operations import RED_REASONS, WRITE_REFUSALS, form_of

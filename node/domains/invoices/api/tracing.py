@@ -5,14 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from node.api.requests import (
-    CursorInteger,
-    encode_cursor,
-    number_of,
-    query_cursor,
-    query_limit,
-    time_text,
-)
+from node.api.requests import CursorInteger, encode_cursor, query_cursor, query_limit, time_text
 from node.api.routing import (
     PAGE_QUERY,
     Api,
@@ -20,6 +13,7 @@ from node.api.routing import (
     json_response,
 )
 from node.api.security import Scope
+from node.domains.invoices.api.facade import number_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.domains.invoices.index.queries import (
     IndexedStep,

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from node.api.body import Body, EmptyBody, Text200
 from node.api.errors import ApiError, FieldError, not_found
-from node.api.requests import number_of, read_json
+from node.api.requests import read_json
 from node.api.routing import Api, Route, json_response
 from node.api.security import Scope
 from node.api.writes import facade_errors
-from node.domains.invoices.api.facade import invoices_of
+from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
 from node.ledger.invoices.rows import InvoiceRow
 

@@ -8,15 +8,10 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect
-from node.cli.options import (
-    Config,
-    Json,
-    Number,
-    example,
-    whole_option,
-)
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_json, print_table
 from node.cli.writes import Write, write_command
+from node.domains.invoices.cli.arguments import Number
 from node.domains.invoices.cli.invoices import Reason
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong in sealed details.")

@@ -12,16 +12,11 @@ import typer
 from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError, reason_of
-from node.cli.options import (
-    Config,
-    Json,
-    Number,
-    example,
-    whole_option,
-)
+from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import ACTOR, Write, write_command
 from node.domains.invoices.cli import exporting
+from node.domains.invoices.cli.arguments import Number
 from node.domains.invoices.cli.imports import register as register_imports
 from node.domains.invoices.cli.invoice_list import register as register_list
 

@@ -12,8 +12,9 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
-from node.cli.options import Config, Json, Number
+from node.cli.options import Config, Json
 from node.cli.output import message, print_json
+from node.domains.invoices.cli.arguments import Number
 
 
 class FaceFormat(StrEnum):

@@ -9,13 +9,9 @@ from typing import Annotated
 import typer
 
 from node.cli.errors import UsageError
-from node.cli.options import (
-    Number,
-    example,
-    whole_argument,
-    whole_option,
-)
+from node.cli.options import example, whole_argument, whole_option
 from node.cli.writes import Write, write_command
+from node.domains.invoices.cli.arguments import Number
 from node.domains.invoices.cli.invoices import Claim, read_json_input
 from node.domains.invoices.importing.cells import CellError, line_number
 

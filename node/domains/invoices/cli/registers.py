@@ -1,4 +1,4 @@
-"""`piaolian quota|segment|rates …`: the tax bureau's registers."""
+"""`piaolian quota|segment|rates …`: the tax bureau's registers, and which issuers it stops."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from node.cli.context import connect
 from node.cli.errors import UsageError
 from node.cli.options import (
     Config,
+    Id,
     Json,
     example,
     whole_argument,
@@ -25,10 +26,13 @@ quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
 region = typer.Typer(no_args_is_help=True, help="Number ranges of regional bureaus.")
 segment.add_typer(region, name="region")
+issuers = typer.Typer()
+"""Joins `piaolian participant`."""
 rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
 
 _PAGE = 500
 _MONTH = re.compile("([0-9]{4})-([0-9]{2})")
+Case = Annotated[str, typer.Option(help="The case that it is for.")]
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
 Limit = Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")]
 Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
@@ -233,3 +237,30 @@ def list_rates(config: Config = None, as_json: Json = False) -> None:
         return
     print_table(_rows(tax, "tax_rates"), ["issuer", "rates"])
     print_table(_rows(exchanged, "exchange_rates"), ["currency", "rates"])
+
+
+# --- Whether an issuer may issue ---------------------------------------------------------------
+
+
+@write_command(
+    issuers,
+    epilog=example("piaolian participant suspend-issuing 91310115337099624K --case 2026-117"),
+)
+def suspend_issuing(
+    identity: Id,
+    case: Case,
+) -> Write:
+    """Stop an issuer's blue invoices; red letters stay possible (tax bureau)."""
+    return Write(f"/v1/issuers/{identity}/suspend", {"case": case})
+
+
+@write_command(
+    issuers,
+    epilog=example("piaolian participant resume-issuing 91310115337099624K --case 2026-117"),
+)
+def resume_issuing(
+    identity: Id,
+    case: Case,
+) -> Write:
+    """Let an issuer issue again (tax bureau)."""
+    return Write(f"/v1/issuers/{identity}/resume", {"case": case})

@@ -10,12 +10,9 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import (
-    Number,
-    example,
-    whole_option,
-)
+from node.cli.options import example, whole_option
 from node.cli.writes import Write, write_command
+from node.domains.invoices.cli.arguments import Number
 from node.domains.invoices.cli.invoices import Reason
 
 app = typer.Typer()

@@ -21,7 +21,7 @@ from node.domains.invoices.cli import (
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add them: `invoice …`, the registers, the wallet, `statement`, and holds of a participant."""
+    """Add them: `invoice …`, the registers, the wallet, `statement`, and what stops an issuer."""
     invoices.app.add_typer(responses.app)
     invoices.app.add_typer(payments.app)
     invoices.app.add_typer(redletters.app, name="red")
@@ -38,6 +38,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(registers.rates, name="rates")
     app.add_typer(wallet.app, name="wallet")
     app.add_typer(discrepancies.app, name="discrepancy")
+    group_of(app, "participant").add_typer(registers.issuers)
     group_of(app, "participant").add_typer(holds.app)
     app.command(
         epilog=example(

@@ -15,8 +15,9 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError, reason_of
-from node.cli.options import Config, Json, Number, example
+from node.cli.options import Config, Json, example
 from node.cli.output import message, print_fields, print_json, print_table
+from node.domains.invoices.cli.arguments import Number
 
 app = typer.Typer(no_args_is_help=True, help="Bare keys: to buy without being named.")
 _CLAIM_BYTES_MAX = 200

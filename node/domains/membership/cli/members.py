@@ -29,7 +29,6 @@ Again = Annotated[
     whole_option("--nonce", least=0, about="Of the proposal's id. Default: one that is free."),
 ]
 Roles = Annotated[list[str], typer.Option("--role", help="tax_bureau, issuer, …; repeatable.")]
-Case = Annotated[str, typer.Option(help="The case that it is for.")]
 Limit = Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")]
 Cursor = Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")]
 
@@ -242,30 +241,3 @@ def vote(
     if word is Word.WITHDRAW:
         return Write(f"{path}/withdraw")
     return Write(f"{path}/vote", {"approve": word is Word.YES})
-
-
-# --- The tax bureau ---------------------------------------------------------------------------
-
-
-@write_command(
-    participant,
-    epilog=example("piaolian participant suspend-issuing 91310115337099624K --case 2026-117"),
-)
-def suspend_issuing(
-    identity: Id,
-    case: Case,
-) -> Write:
-    """Stop an issuer's blue invoices; red letters stay possible (tax bureau)."""
-    return Write(f"/v1/issuers/{identity}/suspend", {"case": case})
-
-
-@write_command(
-    participant,
-    epilog=example("piaolian participant resume-issuing 91310115337099624K --case 2026-117"),
-)
-def resume_issuing(
-    identity: Id,
-    case: Case,
-) -> Write:
-    """Let an issuer issue again (tax bureau)."""
-    return Write(f"/v1/issuers/{identity}/resume", {"case": case})
