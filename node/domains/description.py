@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from node.following.participants import Participants
     from node.following.tracker import Tracker
     from node.ledger.genesis import Genesis
+    from node.peers.ports import Links
     from node.sealing.recipients import Recipients
+    from node.services.final_blocks import FinalListener
     from node.services.ledger_service import Discloser
     from node.services.submitter import Companions, Submitter
     from node.storage.index_part import IndexPart
@@ -48,6 +50,8 @@ class NodeParts:
     outbox: Outbox
     reader: LedgerReader
     tracker: Tracker
+    links: Links
+    """To other nodes. What a domain takes it registers while it is installed: before any link."""
     monotonic_s: Callable[[], float]
 
 
@@ -57,8 +61,10 @@ class Serving:
 
     services: Mapping[str, object] = field(default_factory=dict)
     """What its routes ask for, by name; each knows its own type (`Api.services`)."""
+    final: tuple[FinalListener, ...] = ()
+    """Each is told of final blocks, from where it stood when the node ended."""
     loops: tuple[Loop, ...] = ()
-    """Followers of final blocks and the like; started when the node is up, ended with it."""
+    """What else it does by itself; started when the node is up, ended with it."""
 
 
 def _nothing(_: Submitter) -> Serving:
@@ -109,4 +115,4 @@ class Domain:
     page_paths: tuple[str, ...] = ()
     """Addresses of its pages."""
     position_files: tuple[str, ...] = ()
-    """Files in the data folder that say how far its loops followed the ledger."""
+    """Files in the data folder that say how far its listeners of final blocks came."""

@@ -40,5 +40,5 @@ def index_parts(genesis: Genesis) -> tuple[IndexPart, ...]:
 
 
 def position_files() -> tuple[str, ...]:
-    """Files in the data folder that say how far domains followed the ledger."""
+    """Files in the data folder that say how far domains' listeners came."""
     return tuple(name for domain in DOMAINS for name in domain.position_files)

@@ -8,6 +8,7 @@ from node.chain.disclosure import Disclosure
 from node.domains.description import Domain, NodeParts, Serving
 from node.following.outcomes import NotDisclosableError
 from node.ledger.transaction import TransactionBody
+from node.services.final_blocks import FinalBlocks, FinalListener
 from node.services.ledger_service import Discloser
 from node.services.submitter import Companions, Submitter
 
@@ -39,6 +40,8 @@ class InstalledDomains:
     """What the domains of a network add to one node."""
 
     def __init__(self, domains: Sequence[Domain], node: NodeParts) -> None:
+        self._node = node
+        self._files = frozenset(name for domain in domains for name in domain.position_files)
         self._installed = [domain.install(node) for domain in domains]
         self.companions: tuple[Companions, ...] = tuple(
             companion for each in self._installed for companion in each.companions
@@ -54,4 +57,14 @@ class InstalledDomains:
         for each in serving:
             assert not services.keys() & each.services.keys(), "services of two domains"
             services |= each.services
-        return Serving(services=services, loops=tuple(loop for s in serving for loop in s.loops))
+        final = tuple(listener for each in serving for listener in each.final)
+        files = [listener.position_file for listener in final]
+        assert len(set(files)) == len(files), "two listeners with one file"
+        assert self._files.issuperset(files), "a listener whose file its domain does not name"
+        loops = [loop for each in serving for loop in each.loops]
+        loops += [self._follow(listener).run for listener in final]
+        return Serving(services=services, final=final, loops=tuple(loops))
+
+    def _follow(self, listener: FinalListener) -> FinalBlocks:
+        node = self._node
+        return FinalBlocks(listener, node.reader, node.tracker, node.data_dir)

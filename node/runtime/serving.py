@@ -83,6 +83,7 @@ def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> No
         outbox=files.outbox,
         reader=files.books.reader,
         tracker=following.tracker,
+        links=parts.router,
         monotonic_s=lambda: given.clock.monotonic_ms() / 1000,
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from node.domains.invoices.service.examiner import Position
+from node.services.final_blocks import Position
 from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
 from tests.cluster.dishonest import DishonestIssuer, cut_short, other_commitment
 from tests.cluster.plaintext import find_planted, search_folder, spellings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.audit.folder import _read
-from node.domains.invoices.service.examiner import Position
+from node.services.final_blocks import Position
 from node.storage import rebuilt
 from node.voting import astray
 from node.voting.rejoin_word import RejoinFileError, read_word, write_word

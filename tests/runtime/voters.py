@@ -10,6 +10,7 @@ from node.custody.keystore import INTERACTIVE, KeyFile, NodeKeys, save_keys
 from node.runtime.files import open_files
 from node.runtime.given import Given
 from node.runtime.parts import VoterParts, build_parts
+from node.runtime.serving import Services, build_services
 from node.storage.marker import MARKER_FILE, Marker
 from node.system.config import ApiSection, KeysSection, NodeConfig, NodeSection, P2pSection
 from tests.chain.network import AUTHOR, make_genesis, seed
@@ -21,6 +22,23 @@ PASSPHRASE = b"passphrase"
 @asynccontextmanager
 async def built_voter(folder: Path) -> AsyncIterator[VoterParts]:
     """The parts of the first voter, with an empty ledger."""
+    given = made_voter(folder)
+    async with AsyncExitStack() as closing:
+        yield build_parts(given, await open_files(given, closing))
+
+
+@asynccontextmanager
+async def built_services(folder: Path) -> AsyncIterator[tuple[VoterParts, Services]]:
+    """The same, with what programs and domains do there."""
+    given = made_voter(folder)
+    async with AsyncExitStack() as closing:
+        files = await open_files(given, closing)
+        parts = build_parts(given, files)
+        yield parts, build_services(given, files, parts)
+
+
+def made_voter(folder: Path) -> Given:
+    """What the first voter is made from, its keys and marker in `folder`."""
     keys = NodeKeys(
         identity=seed(f"{NODE}/identity"),
         cosign=seed(f"{NODE}/cosign"),
@@ -40,6 +58,4 @@ async def built_voter(folder: Path) -> AsyncIterator[VoterParts]:
         p2p=P2pSection(),
         api=ApiSection(token_dir=folder),
     )
-    given = Given.of(config, make_genesis(), KeyFile.open(folder / "keys", PASSPHRASE))
-    async with AsyncExitStack() as closing:
-        yield build_parts(given, await open_files(given, closing))
+    return Given.of(config, make_genesis(), KeyFile.open(folder / "keys", PASSPHRASE))

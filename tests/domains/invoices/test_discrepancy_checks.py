@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ import pytest
 from node.domains.invoices.details.bodies import InvoiceBody
 from node.domains.invoices.details.drafting import invoice_draft
 from node.domains.invoices.service.discrepancy_checks import examine
-from node.domains.invoices.service.examiner import Examiner, Position
+from node.domains.invoices.service.examiner import Examiner
 from node.ledger.codes import Table
 from node.ledger.invoices.rows import DiscrepancyKind, GroupRow, InvoiceRow
 from node.ledger.row_codec import encode_row
@@ -170,20 +169,6 @@ def test_what_a_node_issues_from_lines_passes() -> None:
         assert kinds(row, draft.details) == ()
 
 
-def test_a_position_is_kept_and_a_damaged_one_begins_again(tmp_path: Path) -> None:
-    path = tmp_path / "examined"
-    assert Position(path).read() == 0
-    Position(path).write(7_000)
-    assert Position(path).read() == 7_000
-    whole = path.read_bytes()
-    for at in range(len(whole)):
-        for bit in range(8):
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
-            assert Position(path).read() == 0
-    path.write_bytes(whole[:-1])
-    assert Position(path).read() == 0
-
-
 class Rows:
     """A ledger reader that has state rows only."""
 
@@ -211,15 +196,15 @@ class Details:
         return Opened(b"no details", [], bytes(32), bytes(32), bytes(32))
 
 
-def examiner(rows: Sequence[InvoiceRow], faulty: Mapping[str, Exception], path: Path) -> Examiner:
+def examiner(rows: Sequence[InvoiceRow], faulty: Mapping[str, Exception]) -> Examiner:
     unsealer: Any = Details(faulty)
     reader: Any = Rows(rows)
     unused: Any = None
-    return Examiner(ISSUER, unsealer, reader, unused, unused, Position(path))
+    return Examiner(ISSUER, unsealer, reader, unused)
 
 
 async def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [
         msgspec.structs.replace(row_of((1300, 10_000, 1_300)), number=f"{n:020d}")
@@ -227,7 +212,7 @@ async def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
     ]
     issued = [(row.number, row.txid) for row in rows]
     faulty: dict[str, Exception] = {rows[n].number: ZeroDivisionError() for n in (0, 7, 8)}
-    subject = examiner(rows, faulty, tmp_path / "examined")
+    subject = examiner(rows, faulty)
     found = await subject._examine_each(issued)
 
     assert [record.invoice for record in found] == [n for n, _ in issued if n not in faulty]
@@ -236,8 +221,8 @@ async def test_an_invoice_at_which_the_look_fails_is_told_and_passed(
     assert all("could not be examined" in told and number in told for number in faulty)
 
 
-async def test_a_fault_of_the_machine_is_no_fault_of_an_invoice(tmp_path: Path) -> None:
+async def test_a_fault_of_the_machine_is_no_fault_of_an_invoice() -> None:
     row = row_of((1300, 10_000, 1_300))
-    subject = examiner([row], {row.number: OSError(5, "disk")}, tmp_path / "examined")
+    subject = examiner([row], {row.number: OSError(5, "disk")})
     with pytest.raises(OSError, match="disk"):
         await subject._examine_each([(row.number, row.txid)])

@@ -1,26 +1,22 @@
-"""The tax bureau's own look at every invoice, after it is final (DOMAIN §2). Owns that loop.
+"""The tax bureau's own look at every invoice, after it is final (DOMAIN §2). Owns that look.
 
-Follows final blocks, opens the details of each invoice issued in them, blue and red, and records
-what is wrong on the ledger. How far it came is kept in a small file; the ledger refuses to record
-anything twice, so a lost file costs time only. Knows no rule of what is wrong (`examining`), and
-never runs ahead of consensus: opening and judging are done in a thread, a few invoices in one go,
-and after each batch it rests as long as the batch took.
+Listens to final blocks, opens the details of each invoice issued in them, blue and red, and records
+what is wrong on the ledger, which refuses to record anything twice: so to be told a block again
+costs time only. Opening and judging are done in a thread, a few invoices in one go. Knows no rule
+of what is wrong (`discrepancy_checks`), and not when it is told (`node.services.final_blocks`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from node.chain.leaf import TransactionLeaf, decode_leaf
-from node.custody.keystore import write_private
 from node.domains.invoices.service.discrepancy_checks import Examined, examine
 from node.domains.invoices.service.unsealing import MissingBlobError, Unsealer
 from node.following.outcomes import (
@@ -30,7 +26,6 @@ from node.following.outcomes import (
     TransactionStatus,
     WaitFor,
 )
-from node.following.tracker import Tracker
 from node.ledger.codes import Code, Table
 from node.ledger.invoices.operations import (
     ActForRetired,
@@ -45,13 +40,10 @@ from node.ledger.transaction import decode_body, transaction_id
 from node.ledger.types import Role
 from node.sealing.opener import BlobOpener
 from node.storage.block import StoredBlock
-from node.storage.damage import is_full
 from node.storage.ledger_reader import LedgerReader
 
 POSITION_FILE = "examined"
 """In the data folder; `domain.py` names it too, since it loads nothing of this."""
-BLOCKS_AT_ONCE = 64
-BYTES_AT_ONCE = 1 << 20
 INVOICES_READ = 100
 """Rows and blobs read at once, or a few more: a transaction's invoices share a blob, so they are
 read together. Each read is a hop to another thread, which costs as much as two invoices."""
@@ -59,10 +51,7 @@ INVOICES_JUDGED = 50
 """Opened and judged in one go in the thread: about 2 ms, for which the loop may have to wait."""
 RECORDS_MAX = 500
 """Records in one transaction: 30 bytes each."""
-IDLE_S = 5.0
-RETRY_S = 2.0
 SETTLE_S = 30.0
-_POSITION_BYTES = 12
 
 Issued = tuple[str, bytes]
 """The number of an invoice, and the transaction that says it issued it."""
@@ -82,85 +71,31 @@ class Signer(Protocol):
         ...
 
 
-class Position:
-    """Up to which height everything is examined: 8 bytes and their CRC-32, in a file."""
-
-    def __init__(self, path: Path) -> None:
-        """Nothing is read yet.
-
-        Raises:
-            OSError: what stands there cannot be read; better told at the start than later.
-        """
-        self._path = path
-        if path.exists():
-            path.open("rb").close()
-
-    def read(self) -> int:
-        """The height; 0 when the file is missing or damaged: then all is looked at again."""
-        try:
-            with self._path.open("rb") as file:
-                content = file.read(_POSITION_BYTES + 1)
-        except OSError:
-            return 0
-        height, checksum = content[:8], content[8:]
-        if len(content) != _POSITION_BYTES or zlib.crc32(height).to_bytes(4, "big") != checksum:
-            return 0
-        return int.from_bytes(height, "big")
-
-    def write(self, height: int) -> None:
-        """Note a height; on a full disk it stays the one before, and is looked at again."""
-        data = height.to_bytes(8, "big")
-        try:
-            write_private(self._path, data + zlib.crc32(data).to_bytes(4, "big"))
-        except OSError as error:
-            if not is_full(error):
-                raise
-
-
 class Examiner:
-    """Examines for one participant, as long as it is a tax bureau."""
+    """Examines for one participant, as long as it is a tax bureau. Implements `FinalListener`."""
+
+    position_file = POSITION_FILE
 
     def __init__(
         self,
         participant: str,
         unsealer: Unsealer,
         reader: LedgerReader,
-        tracker: Tracker,
         signer: Signer,
-        position: Position,
     ) -> None:
         self._participant = participant
         self._unsealer = unsealer
         self._reader = reader
-        self._tracker = tracker
         self._signer = signer
-        self._position = position
-        self.height = position.read()
-        """Up to which height everything is examined."""
         self.examined = 0
         """Invoices looked at since the start."""
 
-    async def run(self) -> None:
-        """Examine as blocks become final; runs until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            final = self._tracker.final_height
-            if self.height >= final or not await self._is_bureau():
-                await self._tracker.wait_heights(2**62, max(final, self.height), IDLE_S)
-                continue
-            started = loop.time()
-            blocks = await self._reader.blocks(self.height + 1, BLOCKS_AT_ONCE, BYTES_AT_ONCE)
-            blocks = [block for block in blocks if block.height <= final]
-            found = await self._examine(blocks)
-            if not await self._record(found):
-                await asyncio.sleep(RETRY_S)
-                continue
-            if blocks:
-                self.height = blocks[-1].height
-                await asyncio.to_thread(self._position.write, self.height)
-            await asyncio.sleep(loop.time() - started)
+    async def take(self, blocks: Sequence[StoredBlock]) -> bool:
+        """Examine what was issued in these, and record what is wrong; False to try again later."""
+        return await self._record(await self._examine(blocks))
 
-    async def _is_bureau(self) -> bool:
+    async def wants_blocks(self) -> bool:
+        """Only a tax bureau examines."""
         key = self._participant.encode()
         rows = await self._reader.rows(Table.PARTICIPANT, [key])
         return key in rows and Role.TAX_BUREAU in decode_participant(rows[key]).roles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.domains.description import Installed, NodeParts, Serving
 from node.domains.invoices.service.act_for_retired import ActingForRetired
 from node.domains.invoices.service.companions import InvoiceCompanions
-from node.domains.invoices.service.examiner import POSITION_FILE, Examiner, Position
+from node.domains.invoices.service.examiner import Examiner
 from node.domains.invoices.service.hold_service import HoldService
 from node.domains.invoices.service.invoice_service import InvoiceService
 from node.domains.invoices.service.issuance import Issuance
@@ -32,12 +32,10 @@ def install(node: NodeParts) -> Installed:
             node.participant,
             unsealer,
             node.reader,
-            node.tracker,
             submitter,
-            Position(node.data_dir / POSITION_FILE),
         )
         invoices = InvoiceService(submitter, unsealer, issuance, node.keyring, files)
-        return Serving(services={SERVICE: invoices, HOLDS: holds}, loops=(examiner.run,))
+        return Serving(services={SERVICE: invoices, HOLDS: holds}, final=(examiner,))
 
     return Installed(
         companions=(InvoiceCompanions(unsealer, acting),),
