@@ -95,6 +95,8 @@ class RaftNode:
             config, applier, snapshots, self._storing, self._proposals, self._reads, want
         )
         self._observed: tuple[object, ...] = ()
+        self._term = Term(0)
+        """Of the last turn."""
 
     # --- What the embedder calls ---------------------------------------------------------------
 
@@ -370,6 +372,9 @@ class RaftNode:
         if ready.reads:
             self._reads.answered(ready.reads, self._applying.applied)
         self._applying.look(core, wanted=ready.snapshot_wanted)
+        if core.term != self._term:
+            self._term = core.term
+            self._reads.term_changed()
         observed = (core.role, core.term, core.leader, core.suspect, core.membership_index)
         if observed != self._observed:
             self._observed = observed

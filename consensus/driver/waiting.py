@@ -86,6 +86,8 @@ class Reads:
             ReadError: when too many wait, also for what is not applied yet.
         """
         if len(self._asking) + len(self._applying) >= self._waiting_max:
+            self._forget_cancelled()
+        if len(self._asking) + len(self._applying) >= self._waiting_max:
             raise ReadError("too many reads wait")
         self._ticket += 1
         self._asking[self._ticket] = future
@@ -115,14 +117,29 @@ class Reads:
             if not future.done():
                 future.set_result(wanted)
 
+    def term_changed(self) -> None:
+        """What a leader of an earlier term said may be more than there will ever be, if it lied."""
+        self._fail(self._applying, "leadership changed")
+
     def abandon(self) -> None:
         """The node stops."""
-        futures = [*self._asking.values(), *(future for _, _, future in self._applying)]
+        asking = [(LogIndex(0), ticket, future) for ticket, future in self._asking.items()]
         self._asking.clear()
-        self._applying.clear()
-        for future in futures:
+        self._fail(asking, "the node stopped")
+        self._fail(self._applying, "the node stopped")
+
+    @staticmethod
+    def _fail(reads: list[tuple[LogIndex, int, asyncio.Future[LogIndex]]], reason: str) -> None:
+        failed = list(reads)
+        reads.clear()
+        for _, _, future in failed:
             if not future.done():
-                future.set_exception(ReadError("the node stopped"))
+                future.set_exception(ReadError(reason))
+
+    def _forget_cancelled(self) -> None:
+        """Who gave up takes no room of those that come."""
+        self._applying = [read for read in self._applying if not read[2].done()]
+        heapq.heapify(self._applying)
 
 
 class Watchers:

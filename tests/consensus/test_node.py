@@ -24,7 +24,7 @@ from consensus.errors import (
     StoppedError,
 )
 from consensus.membership import Membership
-from consensus.messages import SnapshotChunk
+from consensus.messages import ReadIndexResponse, SnapshotChunk
 from consensus.outcomes import Committed, Rejected, RejectReason, Unknown, UnknownReason
 from consensus.ports import Life
 from consensus.snapshot import Snapshot
@@ -268,6 +268,27 @@ async def test_a_leader_that_is_cut_off_answers_no_read() -> None:
         await until(lambda: group.nodes[leader].status.role is not Role.LEADER)
         with pytest.raises(ReadError, match="no leader"):
             await group.nodes[leader].read_index()
+
+
+async def test_an_index_that_a_lying_leader_invents_holds_up_a_read_no_longer_than_it_leads() -> (
+    None
+):
+    async with Group(1, 2, 3) as group:
+        leader = await group.leader()
+        follower = group.nodes[next(number for number in group.nodes if number != leader)]
+        await read(follower)
+        group.network.cut = {NodeId(leader)}
+        reading = asyncio.ensure_future(follower.read_index())
+        core = follower._core
+        assert core is not None
+        await until(lambda: bool(core.state.asked._asked))
+        (ticket,) = core.state.asked._asked
+        lie = ReadIndexResponse(core.term, ticket, LogIndex(2**62))
+        follower.receive(NodeId(leader), encode(lie))
+
+        with pytest.raises(ReadError, match="leadership changed"):
+            await reading
+        assert await read(follower) < 2**62
 
 
 async def test_reads_that_wait_are_bounded_and_fail_when_the_node_stops() -> None:

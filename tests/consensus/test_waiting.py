@@ -91,6 +91,23 @@ async def test_reads_of_a_stopped_node_fail_but_for_those_given_up() -> None:
     assert isinstance(open_still.exception(), ReadError)
 
 
+async def test_who_gave_up_takes_no_room_of_the_next() -> None:
+    """An index may be far off: of a leader that lied, it is never applied."""
+    loop = asyncio.get_running_loop()
+    reads = Reads(2)
+    futures = [loop.create_future() for _ in range(2)]
+    tickets = [reads.add(future) for future in futures]
+    reads.answered([ReadAnswer(ticket, LogIndex(2**62)) for ticket in tickets], LogIndex(1))
+    with pytest.raises(ReadError, match="too many"):
+        reads.add(loop.create_future())
+    futures[0].cancel()
+    later = loop.create_future()
+    reads.answered([ReadAnswer(reads.add(later), LogIndex(3))], LogIndex(1))
+    reads.applied(LogIndex(3))
+    assert later.result() == 3
+    assert not futures[1].done()
+
+
 class Leader:
     """Stands for a core that leads, and of whose change another leader may have made an end."""
 
