@@ -19,6 +19,7 @@ from node.cli.output import message, print_fields, print_json
 from node.cli.tree import add_commands
 from node.demo import clusters, commands
 from node.runtime.domains import DOMAINS, index_parts
+from node.system.log_output import open_standard_streams
 
 app = typer.Typer(
     name="piaolian",
@@ -113,6 +114,7 @@ add_commands(app, commands.app)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    open_standard_streams()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="piaolian")
     except SystemExit as end:

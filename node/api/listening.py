@@ -41,6 +41,15 @@ class _Protocol(RequestHandler):
         response.force_close()
         return response
 
+    @override
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; where no path is known, the library itself refuses what is expected."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = ApiError(resp.status, HTTP_CODES[resp.status], "no such Expect").response()
+        return await super().finish_response(request, resp, start_time)
+
     @property
     def idle(self) -> bool:
         """Whether no request is being answered on it."""

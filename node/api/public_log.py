@@ -75,7 +75,7 @@ async def _bundle(
                 raise not_found("the final tree does not reach this far")
             body = encode_entry_bundle(leaves)
             headers["Vary"] = "Accept-Encoding"
-            if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+            if _takes_gzip(",".join(request.headers.getall("Accept-Encoding", ()))):
                 # No time in the header: one bundle has one spelling, whoever caches it.
                 body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
                 headers["Content-Encoding"] = "gzip"

@@ -24,6 +24,7 @@ from typing_extensions import override
 from node.custody.keyring import Keyring
 from node.ledger.signing import SEED_BYTES, public_key, secret_key
 from node.sealing.format import NONCE_BYTES, sealing_key_of_bare
+from node.storage.damage import DiskFullError
 from node.storage.database import Database, open_writer
 from node.storage.outbox import row_crc
 
@@ -89,6 +90,8 @@ class Wallet:
         file_key = hashlib.blake2b(digest_size=32, key=node_secret, person=_FILE_PERSON).digest()
         try:
             database = await open_writer(path, "wallet", SCHEMA, synchronous="FULL")
+        except DiskFullError:
+            raise  # nothing is wrong with the file
         except sqlite3.DatabaseError as error:
             raise WalletError(f"{path} does not open ({error}): {_REMEDY}") from error
 

@@ -12,6 +12,7 @@ import errno
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,7 @@ def opening(path: Path) -> Iterator[None]:
 
     Raises:
         UnusableFileError: instead of them.
+        DiskFullError: one of the files that belong to it could not be made for want of room.
     """
     try:
         yield
@@ -85,12 +87,27 @@ def opening(path: Path) -> Iterator[None]:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         named = _refused(path)
         if named is None and code in _UNUSABLE:
-            folder = path.parent
-            writable = os.access(folder, os.W_OK | os.X_OK)
-            named = path, str(error) if writable else f"{folder} is not writable by this user"
+            refusal = _takes_no_file(path.parent)
+            if refusal is not None and is_full(refusal):
+                raise DiskFullError(path) from error
+            named = path, str(error) if refusal is None else f"{path.parent}: {refusal.strerror}"
         if named is None or code not in (*_UNUSABLE, sqlite3.SQLITE_IOERR):
             raise
         raise UnusableFileError(*named) from error
+
+
+def _takes_no_file(folder: Path) -> OSError | None:
+    """What the system says to a new file in a folder, where SQLite makes its own beside a database.
+
+    None: it takes one.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(dir=folder)
+    except OSError as error:
+        return error
+    os.close(descriptor)
+    Path(name).unlink()
+    return None
 
 
 def _refused(path: Path) -> tuple[Path, str] | None:

@@ -28,6 +28,8 @@ class DiskRoom:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.free_bytes = 0
+        self._free_files: int | None = None
+        """None: the file system counts no files."""
         self.full = False
         self.look()
 
@@ -42,7 +44,8 @@ class DiskRoom:
         reserve = min(RESERVE_BYTES, found.f_blocks * found.f_frsize // RESERVE_SHARE)
         if self.full:
             reserve = int(reserve * FREE_AGAIN)
-        full = self.free_bytes < reserve or (found.f_files > 0 and found.f_favail < INODES_MIN)
+        self._free_files = found.f_favail if found.f_files > 0 else None
+        full = self.free_bytes < reserve or self._lacks_files
         if full != self.full:
             self.full = full
             told = _log.error if full else _log.warning
@@ -51,7 +54,14 @@ class DiskRoom:
     @property
     def complaint(self) -> str:
         """What is full, for people."""
-        return f"the file system of {self._folder} is full ({self.free_bytes >> 20} MiB free)"
+        left = f"{self.free_bytes >> 20} MiB free"
+        if self._lacks_files:
+            left = f"room for {self._free_files} files, {left}"
+        return f"the file system of {self._folder} is full ({left})"
+
+    @property
+    def _lacks_files(self) -> bool:
+        return self._free_files is not None and self._free_files < INODES_MIN
 
     def _facts(self) -> dict[str, object]:
         return {"folder": str(self._folder), "free_mib": self.free_bytes >> 20}

@@ -6,15 +6,17 @@ Also how often a line is written that others can cause: who repeats what it says
 from __future__ import annotations
 
 import logging
-import sys
-from typing import Literal
+import os
+from typing import Literal, TextIO, cast
 
 import structlog
 
 from node.system.clock import Clock
+from node.system.log_output import LogOutput
 
 Level = Literal["debug", "info", "warning", "error"]
 SELDOM_MS = 10_000
+_STANDARD_ERROR = 2
 
 
 class Seldom:
@@ -60,7 +62,7 @@ def set_log_level(level: Level) -> None:
 def set_up_logging(form: Literal["auto", "json", "console"], level: Level) -> None:
     """Configure structlog and the standard library's loggers to write to standard error."""
     set_log_level(level)
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    console = form == "console" or (form == "auto" and os.isatty(_STANDARD_ERROR))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -80,10 +82,10 @@ def set_up_logging(form: Literal["auto", "json", "console"], level: Level) -> No
     structlog.configure(
         processors=[_threshold, *shared, *failure, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_output(renderer)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_output(renderer))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -97,3 +99,14 @@ def set_up_logging(form: Literal["auto", "json", "console"], level: Level) -> No
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _output(renderer: structlog.typing.Processor) -> TextIO:
+    """Standard error, for one logger."""
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+    def lost(count: int) -> str:
+        told = {"event": "lines of the log were lost", "count": count, "level": "warning"}
+        return str(renderer(None, "warning", stamp(None, "warning", told)))
+
+    return cast("TextIO", LogOutput(_STANDARD_ERROR, lost))

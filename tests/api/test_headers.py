@@ -119,6 +119,13 @@ async def test_who_expects_what_there_is_not_is_told_by_a_problem(api: ApiClient
     assert "X-Request-Id" in answer.headers
 
 
+async def test_so_is_who_expects_it_where_nothing_is(api: ApiClient) -> None:
+    answer = await api.call("GET", "/v1/nothing", headers={"Expect": "200-ok"})
+
+    assert (answer.status, answer.json["code"]) == (417, "EXPECTATION_FAILED")
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
 async def test_whoever_has_any_copy_is_sent_none(api: ApiClient) -> None:
     assert (await api.get("/openapi.json", headers={"If-None-Match": "*"})).status == 304
     assert (await api.get("/openapi.json", headers={"If-None-Match": ""})).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,13 @@ def test_a_folder_that_is_gone_is_no_full_disk(tmp_path: Path) -> None:
 
     assert not room.full
     assert DiskRoom(tmp_path).free_bytes > 0
+
+
+def test_who_has_no_room_for_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.statvfs(tmp_path)
+    values = [*found[:5], 1_000, 3, 3, *found[8:]]  # files, free ones, and those for this user
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(values))
+    room = DiskRoom(tmp_path)
+
+    assert room.full
+    assert "room for 3 files" in room.complaint

@@ -362,6 +362,25 @@ def test_merged_cells_refuse_the_rows_that_lack_their_text(tmp_path: Path) -> No
     assert any("merged" in each.message for each in plan.refused)
 
 
+@pytest.mark.parametrize("reference", ["A:A", "D2:3", "", "d2:d3", "D2:D99999999", "D2:D3:D4"])
+def test_merged_cells_that_cannot_be_read_refuse_the_file(tmp_path: Path, reference: str) -> None:
+    """Which rows lack their text then, nobody knows."""
+    merged = f'<mergeCells count="1"><mergeCell ref="{reference}"/></mergeCells>'
+    cells = one_row('<c r="C2"><v>10</v></c>')
+    with pytest.raises(FileFormatError, match="merged cells cannot be read"):
+        xlsx_plan(book(tmp_path / "a.xlsx", sheet_of(cells, after=merged)))
+
+
+@pytest.mark.parametrize(
+    "both",
+    ["<v>10</v><v>99</v>", "<v>10</v><is><t>99</t></is>", "<is><t>99</t></is><v>10</v>"],
+)
+def test_a_cell_of_two_values_is_none_of_them(tmp_path: Path, both: str) -> None:
+    plan = xlsx_plan(book(tmp_path / "a.xlsx", sheet_of(one_row(f'<c r="C2">{both}</c>'))))
+    assert orders(plan) == []
+    assert "holds two values" in plan.refused[0].message
+
+
 def test_what_of_a_workbook_is_not_read_or_not_seen_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     made = openpyxl.Workbook()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from node.custody.keyring import Keyring
+from node.custody.wallet import Wallet
 from node.ledger.codes import Table
 from node.storage.damage import (
     KEPT,
@@ -250,3 +254,18 @@ async def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
     assert [path.name for path in folder.iterdir()] == ["things.db"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system")
+@pytest.mark.parametrize("files", [2, 3, 4], ids=["none", "no write-ahead log", "no index of it"])
+async def test_a_file_system_without_room_for_files_is_full(tmp_path: Path, files: int) -> None:
+    """A start that fails so may be tried again; nothing is wrong with any file."""
+    command = ["mount", "-t", "tmpfs", "-o", f"nr_inodes={files - 1}", "none", str(tmp_path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with pytest.raises(DiskFullError, match=r"is full: no room for wallet\.db"):
+            await Wallet.open(tmp_path / "wallet.db", bytes(32), Keyring((bytes(32),)))
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -176,7 +176,9 @@ class SheetReader:
     def _merge(self, reference: str) -> None:
         match = _RANGE.fullmatch(reference)
         if match is None:
-            return
+            if _CELL.fullmatch(reference):  # merged with itself
+                return
+            raise FileFormatError(f"a range of merged cells cannot be read ({reference[:40]!r})")
         first, last = int(match[2]), int(match[4])
         if last > first:
             if len(self.merged) == MERGED_MAX:
@@ -191,10 +193,10 @@ class SheetReader:
         formula = False
         for child in cell:
             tag = child.tag
-            if tag == tags.value:
-                value = child.text or ""
-            elif tag == tags.inline:
-                value = self._inline(child)
+            if tag in (tags.value, tags.inline):
+                if value is not None:  # programs differ in which of them they show
+                    return OddCell(_UNKNOWN, "holds two values")
+                value = (child.text or "") if tag == tags.value else self._inline(child)
             elif tag == tags.formula:
                 formula = True
         return self._meaning(cell.get("t", "n"), cell.get("s"), value, formula=formula)
