@@ -13,7 +13,7 @@ from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
 from node.domains.invoices.domain import DOMAIN as INVOICES
 from node.domains.membership.domain import DOMAIN as MEMBERSHIP
-from node.runtime.domains import absent_from, domains_of, index_parts
+from node.runtime.domains import DOMAINS, absent_from, domains_of, index_parts
 from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
@@ -41,8 +41,9 @@ async def alone(tmp_path: Path) -> AsyncIterator[ApiClient]:
 
 def test_a_genesis_says_which_domains_a_network_has() -> None:
     assert domains_of(GENESIS) == (MEMBERSHIP,)
-    assert absent_from((MEMBERSHIP,)) == (INVOICES,)
-    assert domains_of(make_genesis()) == (MEMBERSHIP, INVOICES)
+    assert set(absent_from((MEMBERSHIP,))) == {*DOMAINS} - {MEMBERSHIP}
+    assert INVOICES in domains_of(make_genesis())
+    assert domains_of(make_genesis()) == DOMAINS
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ async def test_the_others_answer(alone: ApiClient) -> None:
 def test_the_index_has_no_tables_of_it() -> None:
     names = {part.name for part in index_parts(GENESIS)}
 
-    assert {part.name for part in index_parts(make_genesis())} - names == {"invoices"}
+    assert "invoices" in {part.name for part in index_parts(make_genesis())} - names
 
 
 async def test_its_pages_and_their_texts_are_absent(alone: ApiClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random  # noqa: TID251 - seeded
 from typing import Any
@@ -12,14 +13,12 @@ import pytest
 from node.api.config import ApiConfig
 from node.api.routing import Route
 from node.api.security import Scope
-from node.custody.wallet import claim_text
 from node.ledger.operations import DirectOperation
+from node.runtime.domains import DOMAINS
 from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
-from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS
-from tests.api.test_holds import OPERATIONS as HOLDS
-from tests.api.test_membership import OPERATIONS as MEMBERSHIP
+from tests.api.test_contracts import NUMBER
 from tests.api.test_membership import put_proposal
 from tests.api.test_security import filled
 
@@ -73,30 +72,11 @@ def encoded(rng: random.Random, body: Any) -> bytes:
 
 
 def example(route: Route) -> Any:
-    line = {"description": "d", "quantity": "2", "unit_price": "1.50", "net": 300, "rate": 1300}
-    if route.path in {"/v1/invoices", "/v1/invoices:preview"}:
-        return {**INVOICE, "details": {"extensions": {"a": {"b": [1]}}}, "issue_date": "2026-11-01"}
-    if route.path == "/v1/invoices:batch":
-        lines = {"order_id": "L", "buyer": BUYER, "currency": "CNY", "lines": [line, line]}
-        return {"invoices": [INVOICE, lines]}
-    if route.path == "/v1/orders:find":
-        return {"order_ids": ["A-1", "R"]}
-    if route.path == "/v1/orders:compare":
-        red = {"order_id": "R", "invoice": NUMBER, "taken": [{"line": 0, "net": 5}]}
-        return {"invoices": [INVOICE], "red": [red, red | {"lines": [line]}]}
-    if route.path == "/v1/wallet/keys":
-        return {}
-    if route.path == "/v1/wallet/keys:import":
-        return {"claim_key": claim_text(bytes(range(32)))}
-    if route.path.endswith("/share"):
-        return {"to": BUYER}
-    if route.path.endswith("/red/{form}/issue"):
-        return {"order_id": "R", "lines": [line]}
+    """A body that the route takes: a domain's stand beside its tests, in a module `bodies`."""
     if route.path == "/v1/sessions":
         return {"scope": "read"}
-    pattern = route.path.split("/")[-1]
-    known = (*OPERATIONS, *MEMBERSHIP, *HOLDS)
-    return next(body for path, body, _ in known if path.split("/")[-1] == pattern)
+    domain = next(d for d in DOMAINS if route in d.routes())
+    return importlib.import_module(f"tests.domains.{domain.name}.bodies").example(route.path)
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.path)

@@ -37,7 +37,7 @@ from tests.ledger.world import (
     make_red,
     number,
 )
-from tests.terms import make_terms
+from tests.terms import EVERY_DOMAIN, make_terms
 
 BLUE = number(0)
 SEED = bytes(31) + b"k"
@@ -276,7 +276,7 @@ def test_its_rows_are_not_opened_and_its_tables_not_known() -> None:
 
 
 def test_the_order_in_which_a_genesis_names_domains_makes_no_other_rules() -> None:
-    assert rulebook_of(("invoices", "membership")) is RULEBOOK
+    assert rulebook_of(EVERY_DOMAIN[::-1]) is RULEBOOK
 
 
 def test_what_a_domain_attaches_is_absent_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,5 +293,5 @@ def test_what_a_domain_attaches_is_absent_with_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_domain_that_this_program_does_not_know_ends_the_start() -> None:
-    with pytest.raises(RulebookError, match="knows no domain 'barter'; it knows invoices, memb"):
+    with pytest.raises(RulebookError, match=r"no domain 'barter'; it knows .*invoices, memb"):
         rulebook_of(("membership", "barter"))
