@@ -20,9 +20,9 @@ from node.audit.faults import fail
 from node.audit.folder import INDEX, LEDGER, open_snapshot
 from node.audit.stored import compare_rows
 from node.storage.index_heads import (
-    LAYOUT_VERSION,
     PARTS,
     make_batch,
+    mark_of,
     prepare_parts,
     write_batch,
 )
@@ -70,9 +70,10 @@ def check_index(
     Raises:
         AuditError: at the first row that differs.
     """
-    (version,) = index.execute("PRAGMA user_version").fetchone()
-    if version != LAYOUT_VERSION:
-        raise fail(f"version {version} of the index: a node makes it anew", INDEX, offset=60)
+    (mark,) = index.execute("PRAGMA user_version").fetchone()
+    (network,) = ledger.execute("SELECT network FROM head").fetchone()
+    if mark != mark_of(network):
+        raise fail("an index of another layout or network: a node makes it anew", INDEX, offset=60)
     (newest,) = ledger.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()
     heights = _heights(index, parts, newest)
     true = _empty()

@@ -56,7 +56,8 @@ async def open_files(given: Given, closing: AsyncExitStack) -> VoterFiles:
     closing.push_async_callback(outbox.close)
     wallet = await Wallet.open(folder / "wallet.db", given.keys.identity, given.keyring)
     closing.push_async_callback(wallet.close)
-    index = await QueryIndex.open(folder / "index.db", index_parts(identity.genesis))
+    parts = index_parts(identity.genesis)
+    index = await QueryIndex.open(folder / "index.db", parts, identity.genesis.network_id)
     closing.push_async_callback(index.close)
     # Who may have forgotten signatures may have forgotten votes, unless the loss is bounded.
     forgot = cosigner.rejoining and cosigner.memory.above is None

@@ -17,10 +17,10 @@ from typing import TypeVar
 from node.storage.damage import telling
 from node.storage.database import Database, open_reader, open_writer
 from node.storage.index_heads import (
-    LAYOUT_VERSION,
     IndexBatch,
     check_parts,
     make_batch,
+    mark_of,
     prepare_parts,
     write_batch,
 )
@@ -50,11 +50,16 @@ class QueryIndex:
         self._heights = heights
 
     @classmethod
-    async def open(cls, path: Path, parts: Sequence[IndexPart]) -> QueryIndex:
+    async def open(cls, path: Path, parts: Sequence[IndexPart], network: bytes) -> QueryIndex:
         """Open or create the index at `path`.
 
-        A file of another layout is made anew; a part of another version begins anew beside the
-        others, and what belongs to none of `parts` is dropped.
+        A file of another layout or network is made anew; a part of another version begins anew
+        beside the others, and what belongs to none of `parts` is dropped.
+
+        Args:
+            path: The file.
+            parts: What stands in it.
+            network: The id of the ledger's.
 
         Raises:
             DamagedFileError: the file does not hold what this program wrote.
@@ -62,13 +67,14 @@ class QueryIndex:
         """
         check_parts(parts)
         writer = await open_writer(path, "index", "", synchronous="NORMAL")
-        if await writer.run(_layout) not in {0, LAYOUT_VERSION}:
+        mark = mark_of(network)
+        if await writer.run(_mark) not in {0, mark}:
             await writer.close()
             discard(path)
             writer = await open_writer(path, "index", "", synchronous="NORMAL")
 
         def prepare(connection: sqlite3.Connection) -> dict[str, int]:
-            connection.execute(f"PRAGMA user_version={LAYOUT_VERSION}")
+            connection.execute(f"PRAGMA user_version={mark}")
             return prepare_parts(Sqlite(connection), parts)
 
         try:
@@ -151,6 +157,6 @@ def discard(path: Path) -> None:
         name.unlink(missing_ok=True)
 
 
-def _layout(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+def _mark(connection: sqlite3.Connection) -> int:
+    (mark,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(mark)

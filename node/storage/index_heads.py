@@ -6,6 +6,7 @@ another version is dropped and begins anew; the others stay. Synchronous; knows 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -15,7 +16,7 @@ from node.storage.index_part import IndexPart, OpenedBlock, PartRows, StoredRows
 from node.storage.sql import Sql, TableSpec, integer, sqlite_schema, text
 
 LAYOUT_VERSION = 5
-"""Of the file as a whole: how it tells of its parts. A file of another one is made anew."""
+"""Of the file as a whole: how it tells of its parts."""
 
 PARTS = TableSpec(
     "parts",
@@ -23,6 +24,16 @@ PARTS = TableSpec(
     key=("name",),
 )
 """`tables` names what is to be dropped when the part is of another version."""
+
+
+def mark_of(network: bytes) -> int:
+    """What a file of this layout, about the ledger of this network, says in its head.
+
+    A file of another layout is made anew, and so is that of another network, which somebody put in
+    the wrong folder: it may be further than the ledger, and would answer for it.
+    """
+    named = b"piaolian/index/%d/" % LAYOUT_VERSION + network
+    return int.from_bytes(hashlib.sha256(named).digest()[:4]) >> 1
 
 
 class IndexBatch(msgspec.Struct, frozen=True):

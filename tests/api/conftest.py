@@ -26,7 +26,7 @@ def config() -> ApiConfig:
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
-    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS)
+    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS, b"network")
     yield opened
     await opened.close()
 

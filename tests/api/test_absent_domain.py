@@ -26,7 +26,7 @@ GENESIS = make_genesis(make_terms(("membership",)))
 
 @pytest.fixture
 async def alone(tmp_path: Path) -> AsyncIterator[ApiClient]:
-    index = await QueryIndex.open(tmp_path / "index.db", index_parts(GENESIS))
+    index = await QueryIndex.open(tmp_path / "index.db", index_parts(GENESIS), b"network")
     tokens = TokenSet({scope: TOKENS[scope] for scope in Scope})
     node, domains = FakeNode(index), domains_of(GENESIS)
     server = ApiServer(ApiConfig(), node, {}, index, tokens, CollectorRegistry(), domains=domains)

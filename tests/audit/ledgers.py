@@ -65,7 +65,7 @@ async def write_ledger(
 
 async def write_index(folder: Path, made: Chronicle, heights: int = 2**53) -> None:
     """The query index of the ledger, up to a height."""
-    index = await QueryIndex.open(folder / "index.db", INDEX_PARTS)
+    index = await QueryIndex.open(folder / "index.db", INDEX_PARTS, made.genesis.network_id)
     while index.height < heights:
         room = min(64, heights - index.height)
         blocks: Sequence[object] = await made.reader.blocks(index.height + 1, room, 1 << 30)

@@ -99,7 +99,7 @@ async def source(tmp_path: Path) -> AsyncIterator[Chronicle]:
 @pytest.fixture
 async def follower(tmp_path: Path, source: Chronicle) -> AsyncIterator[Follower]:
     chronicle = await Chronicle.open(tmp_path / "follower")
-    index = await QueryIndex.open(tmp_path / "follower" / "index.db", INDEX_PARTS)
+    index = await QueryIndex.open(tmp_path / "follower" / "index.db", INDEX_PARTS, b"network")
     books, wire, clock = (
         Books(chronicle.ledger, chronicle.reader, index),
         Wire(source),

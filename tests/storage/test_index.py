@@ -82,7 +82,7 @@ class HeldRows:
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
-    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS)
+    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS, b"network")
     yield opened
     await opened.close()
 
@@ -150,7 +150,7 @@ async def test_ids_of_older_eras_are_found(
 
 
 async def test_blocks_must_follow_each_other(tmp_path: Path, ledger: Ledger) -> None:
-    index = await QueryIndex.open(tmp_path / "index.db", (Sizes(),))
+    index = await QueryIndex.open(tmp_path / "index.db", (Sizes(),), b"network")
     first, second = ledger.block(ledger.issue(number(1))), ledger.block()
     with pytest.raises(IndexGapError):
         await follow(index, ledger, second)
@@ -168,11 +168,11 @@ async def test_blocks_must_follow_each_other(tmp_path: Path, ledger: Ledger) -> 
 
 async def test_heights_and_content_survive_reopening(tmp_path: Path, ledger: Ledger) -> None:
     path, parts = tmp_path / "index.db", (TransactionsPart(), Sizes())
-    index = await QueryIndex.open(path, parts)
+    index = await QueryIndex.open(path, parts, b"network")
     await follow(index, ledger, ledger.block(ledger.issue(number(1))), ledger.block())
     await index.close()
 
-    again = await QueryIndex.open(path, parts)
+    again = await QueryIndex.open(path, parts, b"network")
 
     assert (again.height, again.heights) == (2, [2])
     assert await rows_of(again, "sizes_1") == [(1, 1), (2, 0)]
@@ -182,7 +182,7 @@ async def test_heights_and_content_survive_reopening(tmp_path: Path, ledger: Led
 async def test_a_batch_that_fails_in_one_part_changes_nothing_in_any(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    index = await QueryIndex.open(tmp_path / "index.db", (TransactionsPart(), Sizes()))
+    index = await QueryIndex.open(tmp_path / "index.db", (TransactionsPart(), Sizes()), b"network")
     batch = await index.prepare([ledger.block(ledger.issue(number(1)))])
     sizes = batch.parts["sizes"]
     assert isinstance(sizes, SizesRows)
@@ -203,7 +203,9 @@ async def test_a_batch_that_fails_in_one_part_changes_nothing_in_any(
 async def test_a_part_gets_the_state_rows_that_it_misses_each_asked_for_once(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    index = await QueryIndex.open(tmp_path / "index.db", (*INDEX_PARTS, Held(number(1))))
+    index = await QueryIndex.open(
+        tmp_path / "index.db", (*INDEX_PARTS, Held(number(1))), b"network"
+    )
     batch = await index.prepare([ledger.block(ledger.issue(number(1), number(2)))])
     assert {table: sorted(keys) for table, keys in batch.missing.items()} == {
         Table.INVOICE: [number(1).encode(), number(2).encode()]
@@ -219,31 +221,47 @@ async def test_a_part_gets_the_state_rows_that_it_misses_each_asked_for_once(
 
 async def test_a_file_of_another_layout_is_made_anew(tmp_path: Path, ledger: Ledger) -> None:
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path, (Sizes(),))
+    index = await QueryIndex.open(path, (Sizes(),), b"network")
     await follow(index, ledger, ledger.block(ledger.issue(number(1))))
     await index.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version=4")
 
-    again = await QueryIndex.open(path, (Sizes(),))
+    again = await QueryIndex.open(path, (Sizes(),), b"network")
 
     assert again.height == 0
     assert await rows_of(again, "sizes_1") == []
     await again.close()
 
 
+async def test_a_file_of_another_network_is_made_anew(tmp_path: Path, ledger: Ledger) -> None:
+    """Put into the wrong folder, it may be further than the ledger, and answered for it."""
+    path = tmp_path / "index.db"
+    index = await QueryIndex.open(path, (Sizes(),), b"network")
+    await follow(index, ledger, ledger.block(ledger.issue(number(1))))
+    await index.close()
+
+    again = await QueryIndex.open(path, (Sizes(),), b"network")
+    assert again.height == 1
+    await again.close()
+    other = await QueryIndex.open(path, (Sizes(),), b"another network")
+    assert other.height == 0
+    assert await rows_of(other, "sizes_1") == []
+    await other.close()
+
+
 async def test_a_part_of_another_version_is_rebuilt_while_the_others_stay_and_follow(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path, (TransactionsPart(), Sizes(version=1)))
+    index = await QueryIndex.open(path, (TransactionsPart(), Sizes(version=1)), b"network")
     bodies = [ledger.issue(number(n)) for n in range(4)]
     blocks = [ledger.block(body) for body in bodies[:3]]
     await follow(index, ledger, *blocks)
     await index.close()
 
     parts = (TransactionsPart(), Sizes(version=2))
-    again = await QueryIndex.open(path, parts)
+    again = await QueryIndex.open(path, parts, b"network")
     transactions = TransactionQueries(again)
     assert (again.height, again.heights) == (0, [3, 0])
     assert (again.height_of("sizes"), transactions.height) == (0, 3)
@@ -267,11 +285,11 @@ async def test_a_part_that_the_program_has_no_more_leaves_nothing(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path, (TransactionsPart(), Sizes()))
+    index = await QueryIndex.open(path, (TransactionsPart(), Sizes()), b"network")
     await follow(index, ledger, ledger.block())
     await index.close()
 
-    index = await QueryIndex.open(path, (TransactionsPart(),))
+    index = await QueryIndex.open(path, (TransactionsPart(),), b"network")
     assert index.heights == [1]
     await index.close()
     assert schema_of(path) == schema_wanted((TransactionsPart(),))
@@ -279,14 +297,14 @@ async def test_a_part_that_the_program_has_no_more_leaves_nothing(
 
 async def test_a_part_whose_height_is_lost_begins_anew(tmp_path: Path, ledger: Ledger) -> None:
     path, parts = tmp_path / "index.db", (TransactionsPart(), Sizes())
-    index = await QueryIndex.open(path, parts)
+    index = await QueryIndex.open(path, parts, b"network")
     block = ledger.block(ledger.issue(number(1)))
     await follow(index, ledger, block)
     await index.close()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM parts WHERE name = 'sizes'")
 
-    index = await QueryIndex.open(path, parts)
+    index = await QueryIndex.open(path, parts, b"network")
     assert index.heights == [1, 0]
     await follow(index, ledger, block)
     assert await rows_of(index, "sizes_1") == [(1, 1)]
@@ -310,5 +328,5 @@ async def test_no_two_parts_have_a_name_in_common(
     tmp_path: Path, parts: tuple[IndexPart, ...], twice: str
 ) -> None:
     with pytest.raises(ValueError, match=f"two of {twice}"):
-        await QueryIndex.open(tmp_path / "index.db", parts)
+        await QueryIndex.open(tmp_path / "index.db", parts, b"network")
     assert not (tmp_path / "index.db").exists()

@@ -49,7 +49,7 @@ class Followed:
         folder.mkdir(exist_ok=True)
         path, voters = folder / "ledger.db", VoterSet.from_genesis(world.genesis)
         ledger = await Ledger.open(path, world.genesis, voters.hash, lambda _: None)
-        index = await QueryIndex.open(folder / "index.db", parts)
+        index = await QueryIndex.open(folder / "index.db", parts, b"network")
         return cls(folder, ledger, await LedgerReader.open(path), index)
 
     async def apply(self, entries: Sequence[CommittedEntry], *, tell: bool) -> None:

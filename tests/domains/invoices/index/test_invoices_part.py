@@ -56,7 +56,7 @@ from tests.index_parts import INDEX_PARTS
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[QueryIndex]:
-    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS)
+    opened = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS, b"network")
     yield opened
     await opened.close()
 
@@ -110,7 +110,7 @@ async def test_a_statement_counts_issued_red_and_cancelled_by_rate_at_any_pace(
 
     found = []
     for pace in (1, 2, 3):
-        opened = await QueryIndex.open(tmp_path / f"{pace}.db", INDEX_PARTS)
+        opened = await QueryIndex.open(tmp_path / f"{pace}.db", INDEX_PARTS, b"network")
         for start in range(0, len(blocks), pace):
             await follow(opened, ledger, *blocks[start : start + pace])
         found.append(
@@ -192,7 +192,7 @@ async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger)
     """Random lives of 60 invoices, followed block by block and again in batches with late rows."""
     rng = random.Random(11)
     path = tmp_path / "index.db"
-    index = await QueryIndex.open(path, INDEX_PARTS)
+    index = await QueryIndex.open(path, INDEX_PARTS, b"network")
     live: list[str] = []
     for height in range(120):
         bodies: list[bytes] = []
@@ -234,7 +234,7 @@ async def test_rebuilding_gives_the_same_answers(tmp_path: Path, ledger: Ledger)
     before = await answers(index)
     await index.close()
     discard(path)
-    rebuilt = await QueryIndex.open(path, INDEX_PARTS)
+    rebuilt = await QueryIndex.open(path, INDEX_PARTS, b"network")
     for start in range(0, len(ledger.blocks), 50):
         await follow(rebuilt, ledger, *ledger.blocks[start : start + 50])
 
