@@ -36,6 +36,7 @@ from node.storage.damage import (
     DiskFullError,
     UnusableFileError,
     damage_in,
+    disk_failure,
     is_full,
     missing,
     set_aside,
@@ -119,6 +120,8 @@ class _Service:
         self._stopping = asyncio.Event()
         self._node: Node | None = None
         self._set_aside: set[str] = set()
+        self._started = False
+        """A node ran: what fails from here on is none of the configuration."""
 
     async def serve(self) -> int:
         """Until it is told to stop, or cannot go on; the process's exit code."""
@@ -144,7 +147,7 @@ class _Service:
                 continue
             damaged = damage_in(failure)
             if damaged is None or not self._can_rebuild(damaged):
-                return _exit_code(failure)
+                return self._failed(failure)
 
     async def _run(self, node: Node) -> BaseException | None:
         """Start a node and wait; what ended it, or None: it was told to stop."""
@@ -152,6 +155,7 @@ class _Service:
             await node.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with its reason
             return error
+        self._started = True
         _notify("READY=1")
         watchdog_s = _watchdog_seconds()
         failure: BaseException | None = None
@@ -163,6 +167,14 @@ class _Service:
                 _notify(f"WATCHDOG=1\nSTATUS={node.summary()}")
         _notify("STOPPING=1")
         return failure
+
+    def _failed(self, failure: BaseException) -> int:
+        """Tell why the node ended; the exit code."""
+        told = disk_failure(failure, self._config.node.data_dir) if self._started else None
+        if told is None:
+            return _exit_code(failure)
+        _log.error("node failed", reason=told)
+        return EXIT_FAILED
 
     def _can_rebuild(self, damaged: DamagedFileError) -> bool:
         """Set a damaged file aside; False when it cannot be made again, or just was."""

@@ -33,7 +33,7 @@ from node.ledger.codes import Code
 from node.runtime.domains import DOMAINS, absent_from
 from node.runtime.routes import assets_of, document, pages_of, routes_of
 from node.services.ports import NodeFacade
-from node.storage.damage import is_full
+from node.storage.damage import is_failing, is_full
 from node.storage.index import QueryIndex
 from node.system.clock import Clock, SystemClock
 
@@ -334,7 +334,7 @@ def _conditional(request: web.Request, response: web.StreamResponse) -> web.Stre
 
 
 def _fault(request: web.Request, identity: str, error: Exception) -> web.Response:
-    """The answer to a failure that no handler expected; a full disk is told without a trace."""
+    """The answer to a failure that no handler expected; one of the disk is told without a trace."""
     if is_full(error):
         name = getattr(error, "filename", None)
         detail = f"{name}: {error}" if name else str(error)
@@ -344,7 +344,7 @@ def _fault(request: web.Request, identity: str, error: Exception) -> web.Respons
         method=request.method,
         route=_pattern(request),
         request_id=identity,
-        exc_info=error,
+        **({"reason": str(error)} if is_failing(error) else {"exc_info": error}),
     )
     return ApiError(500, "INTERNAL", "the node failed to answer").response()
 

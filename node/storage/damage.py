@@ -24,6 +24,8 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """A write, or the growth of the index of the write-ahead log, found no room."""
 _UNUSABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+_FAILED = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_SYSTEM_FAILED = (errno.EIO, errno.EROFS)
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 SET_ASIDE = "*.damaged-*"
 KEPT = 3
@@ -140,6 +142,27 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", None) in _FULL
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def disk_failure(error: BaseException | None, folder: Path) -> str | None:
+    """What to tell of a failure whose cause is the file system of `folder`; None: it is another.
+
+    SQLite says "disk I/O error" where the system has a reason, as that it is read-only by now.
+    """
+    while error is not None:
+        if is_failing(error):
+            refusal = _takes_no_file(folder)
+            why = "" if refusal is None else f" ({refusal.strerror})"
+            return f"the file system of {folder} fails: {error}{why}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def is_failing(error: BaseException) -> bool:
+    """Whether an error says that a file system cannot be written or read any more."""
+    if isinstance(error, sqlite3.Error):
+        return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _FAILED
+    return isinstance(error, OSError) and error.errno in _SYSTEM_FAILED
 
 
 def telling(path: Path, work: Callable[[], T], *also: type[Exception]) -> T:

@@ -20,6 +20,7 @@ from node.storage.damage import (
     DamagedFileError,
     DiskFullError,
     damage_in,
+    disk_failure,
     is_full,
     missing,
     set_aside,
@@ -269,3 +270,18 @@ async def test_a_file_system_without_room_for_files_is_full(tmp_path: Path, file
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_file_system_is_told_with_the_systems_reason(tmp_path: Path) -> None:
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    outer = RuntimeError("a task failed")
+    outer.__cause__ = failure
+
+    assert disk_failure(outer, tmp_path) == f"the file system of {tmp_path} fails: disk I/O error"
+    assert list(tmp_path.iterdir()) == []
+    told = disk_failure(OSError(errno.EROFS, "Read-only file system"), tmp_path / "gone")
+    assert told is not None
+    assert told.endswith("(No such file or directory)")
+    assert disk_failure(OSError(errno.ENOSPC, "full"), tmp_path) is None, "that is waited for"
+    assert disk_failure(ValueError("a fault of the program"), tmp_path) is None
