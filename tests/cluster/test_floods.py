@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
 
-from node.chain.certificate import parse_certificate
+from node.chain.certificate import Certificate, parse_certificate
 from node.chain.checkpoint import cosign
 from node.ledger.signing import secret_key
 from node.peers.messages import CertificateMessage, StatementMessage, encode_control
@@ -45,11 +45,20 @@ async def certificates(cluster: Cluster, impostor: Impostor, names: Sequence[str
                 await impostor.say(name, Link.GOSSIP, *message)
 
 
+def signed_before(cluster: Cluster, impostor: Impostor, name: str, final: int) -> Certificate:
+    """The newest that the stopped node signed itself: of more, it would have to rejoin."""
+    for height in range(final, 0, -1):
+        note = cluster[name].get(f"/v1/blocks/{height}")["certificate"]
+        certificate = parse_certificate(note) if note else None
+        if certificate and impostor.me.node in certificate.cosigner_nodes(cluster.voters):
+            return certificate
+    raise AssertionError("it signed nothing")
+
+
 async def statements(cluster: Cluster, impostor: Impostor, names: Sequence[str]) -> None:
     """One true cosignature beside ever other heights that are not final."""
-    final = cluster[names[0]].status()["final_height"]
-    note = parse_certificate(cluster[names[0]].get(f"/v1/blocks/{final}")["certificate"])
-    told, height = note.checkpoint, final
+    final = height = cluster[names[0]].status()["final_height"]
+    told = signed_before(cluster, impostor, names[0], final).checkpoint
     key = secret_key(impostor.keys.cosign)
     blob = cosign(told, impostor.me.cosigner, key, TIME_S)
     while True:
