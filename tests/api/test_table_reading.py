@@ -73,6 +73,16 @@ async def test_what_a_table_asks_for_comes_back(
     ]
     assert [letter["by_number"] for letter in answer.json["letters"]] == [False, True]
     assert [(r["row"], r["column"]) for r in answer.json["refused"]] == [(4, "unit_price")]
+    assert (invoice["currency"], invoice["net"], invoice["tax"]) == ("CNY", 10_300, 1_339)
+    header, refused, *more = answer.json["refused_rows"].splitlines()
+    assert header == f"{ROWS[0]},error_code,error"
+    assert refused.startswith(f"{ROWS[3]},MALFORMED,")
+    assert not more
+
+
+async def test_a_table_without_refusals_has_no_refused_rows(api: ApiClient) -> None:
+    answer = await read(api, "\n".join(ROWS[:3]).encode())
+    assert (answer.json["refused"], answer.json["refused_rows"]) == ([], None)
 
 
 def bomb() -> bytes:

@@ -15,7 +15,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import Result, run_plan
 from tests.sim.shrink import shrink
 
-SEEDS = 160
+SEEDS = 80
 AIMED = 60
 """Runs of `Plan.aim`; a third of the others' cost."""
 CHUNK = 10

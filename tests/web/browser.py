@@ -128,6 +128,20 @@ class Page:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
+    def saved(self, selector: str) -> Any:
+        """Name and text of the file that a button saves."""
+        script = (
+            "const found = {}; const make = URL.createObjectURL;"
+            "URL.createObjectURL = (blob) => { found.blob = blob; return make(blob); };"
+            "const go = HTMLAnchorElement.prototype.click;"
+            "HTMLAnchorElement.prototype.click = function () { found.name = this.download; };"
+            "document.querySelector(arguments[0]).click();"
+            "URL.createObjectURL = make; HTMLAnchorElement.prototype.click = go;"
+            "found.blob.text().then((text) => arguments[1]({ name: found.name, text }));"
+        )
+        self.find(selector)
+        return self.driver.execute_async_script(script, selector)
+
     def fill(self, selector: str, text: str) -> None:
         """Type into a field, instead of what stands there."""
         element = self.find(selector)
@@ -169,9 +183,30 @@ class Page:
         )
 
     def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        script = "return document.documentElement.scrollWidth - window.innerWidth"
+        """Pixels by which the page is wider than the screen.
+
+        A phone's window is not the measure: it grows with what is in it.
+        """
+        script = (
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         return int(self.driver.execute_script(script))
+
+    def clipped(self) -> list[str]:
+        """Texts of which a part is beyond the window's right edge."""
+        script = (
+            "const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);"
+            "const found = []; const range = document.createRange();"
+            "while (walk.nextNode()) {"
+            "  const text = walk.currentNode.textContent.trim();"
+            "  const unseen = 'header, .unseen, thead, pre, script';"
+            "  if (!text || walk.currentNode.parentElement.closest(unseen)) continue;"
+            "  range.selectNodeContents(walk.currentNode);"
+            "  const box = range.getBoundingClientRect();"
+            "  if (box.width && box.right > document.documentElement.clientWidth) found.push(text);"
+            "} return found"
+        )
+        return [str(text) for text in self.driver.execute_script(script)]
 
     def complaints(self) -> list[str]:
         """Errors in the console since the last call; remembers what was asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import sys
@@ -313,9 +314,19 @@ def test_a_table_is_imported_row_by_row(page: Page, cluster: Cluster, tmp_path: 
 
     sign_in(page, cluster, "issuer")
     page.open("/accountant?tab=import")
+    height = cluster["issuer"].get("/v1/status")["height"]
     page.find("#import-file").send_keys(str(file))
+    # CSV-1 to 3 and CSV-old are shown first, with their sums, and nothing is sent.
+    page.wait_text("Issue 4 documents")
+    assert "CNY\u00a01,171.00" in page.text()  # 250 + 20 + 1 + 800 + 100
+    page.wait_text("something is missing")
+    assert page.saved("[data-refused-rows]")["name"] == "refused.csv"
+    assert "CSV-4" in page.saved("[data-refused-rows]")["text"]
+    assert "CSV-3" not in page.saved("[data-refused-rows]")["text"]
+    assert cluster["issuer"].get("/v1/status")["height"] == height
     page.click("[data-import-start]:not(:disabled)")
     page.wait_text("2 issued, 0 skipped, 3 refused")
+    assert len(page.saved("[data-refused-list]")["text"].splitlines()) == 4
     page.wait_text("RATE_NOT_ALLOWED")
     page.wait_text("Issued before with other content")
     assert all("409" in line for line in page.complaints())
@@ -388,6 +399,95 @@ def test_a_workbook_with_red_rows_is_imported(page: Page, cluster: Cluster, tmp_
     page.wait_text("NO_ORIGINAL")
 
 
+def test_large_amounts_are_whole_on_a_phone(page: Page, cluster: Cluster) -> None:
+    line = {"description": "Turbine 汽轮机", "net": 9_999_999_999_912, "rate": 1300}
+    asked = {
+        "order_id": "SO-large",
+        "buyer": cluster["payer"].participant,
+        "currency": "CNY",
+        "lines": [line],
+    }
+    number = cluster["issuer"].write("/v1/invoices", asked)["number"]
+    page.size(*PHONE)
+    sign_in(page, cluster, "issuer")
+    for path in ("/invoices", f"/invoices/{number}", "/accountant?tab=issued"):
+        page.open(path)
+        page.wait_text("112,999,999,999.01")
+        assert page.clipped() == [], path
+    page.open("/accountant")
+    page.choose('[name="buyer"]', cluster["payer"].participant)
+    page.fill(".line .description input", "Turbine")
+    page.fill(".line .net input", "99999999999.12")
+    page.choose(".line .rate select", "1300")
+    page.wait_text("112,999,999,999.01")
+    assert page.clipped() == []
+    page.click("main form [data-send]")
+    page.find("[data-review=gross]")
+    assert page.clipped() == []
+
+
+def test_the_last_day_of_a_range_is_in_it_by_the_network_s_clock(
+    page: Page, cluster: Cluster
+) -> None:
+    number = cluster.issue("in the range")["number"]
+    minutes = cluster["issuer"].get("/v1/terms")["utc_offset_minutes"]
+    issued = datetime.datetime.fromisoformat(invoice(cluster, number)["time"])
+    day = (issued + datetime.timedelta(minutes=minutes)).date()
+    before, after = (day + datetime.timedelta(days=days) for days in (-1, 1))
+    sign_in(page, cluster, "issuer", "read")
+    for first, last, shown in ((day, day, True), (before, before, False), (after, after, False)):
+        page.open(f"/invoices?from={first}&to={last}")
+        assert (number in page.text()) is shown, (first, last)
+
+
+def test_an_invoice_is_found_by_its_order(page: Page, cluster: Cluster) -> None:
+    number = cluster.issue("SO 2026/茶-1")["number"]
+    sign_in(page, cluster, "issuer")
+    page.open("/invoices")
+    page.fill("#f-number", "SO 2026/茶-2")
+    page.click(".filters form button")
+    page.wait_text("No invoice of yours was issued for order SO 2026/茶-2.")
+    page.fill("#f-number", "SO 2026/茶-1")
+    page.click(".filters form button")
+    page.until("it is shown", f"return location.pathname === '/invoices/{number}'")
+    # Another's node finds by number alone.
+    sign_in(page, cluster, "payer", "read")
+    page.open("/invoices")
+    page.fill("#f-number", "SO 2026/茶-1")
+    page.click(".filters form button")
+    page.wait_text("A number has 20 digits.")
+
+
+def test_only_what_was_compared_is_called_fine(page: Page, cluster: Cluster) -> None:
+    """An invoice whose details the clerk cannot read may be another one again."""
+    reimburser = cluster["reimburser"].participant
+    numbers = {}
+    for name, body in (
+        ("sealed", {"lines": [{"description": "tea", "net": 1_000, "rate": 1300}]}),
+        ("plain", {"groups": [{"rate": 1300, "net": 1_100}]}),
+    ):
+        asked = {
+            "order_id": f"compared {name}",
+            "buyer": cluster["payer"].participant,
+            "currency": "CNY",
+            **body,
+        }
+        numbers[name] = cluster["issuer"].write("/v1/invoices", asked)["number"]
+        cluster["payer"].write(
+            f"/v1/invoices/{numbers[name]}/submit", {"to": reimburser, "amount": 500}
+        )
+    cluster.wait_equal()
+    sign_in(page, cluster, "reimburser", "read")
+    page.open("/expenses")
+    opened = cluster["reimburser"].get(f"/v1/invoices/{numbers['sealed']}")["details"]
+    script = (
+        "return [...document.querySelectorAll('tbody tr')].find((row) =>"
+        " row.textContent.includes(arguments[0]))?.querySelector('[data-checked]')?.dataset.checked"
+    )
+    checked = {name: page.driver.execute_script(script, number) for name, number in numbers.items()}
+    assert checked == {"sealed": "fine" if opened else "no", "plain": "fine"}
+
+
 def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluster: Cluster) -> None:
     member = cluster["payer"]
     path = member.ask("POST", "/v1/sessions", {"scope": "read"}).body["path"]
@@ -430,6 +530,7 @@ def test_every_page_fits_a_desk_and_a_phone_in_both_languages(
             page.go(path)
             for _ in ("en", "zh"):
                 assert page.overflow() <= 0, (size, path, page.text()[:200])
+                assert page.clipped() == [], (size, path)
                 # A key without a text would be shown as it is.
                 keys = "return document.body.innerText.match(/\\b[a-z_]+\\.[a-z_]{4,}\\b/g) ?? []"
                 shown = set(page.driver.execute_script(keys))

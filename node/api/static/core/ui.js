@@ -75,7 +75,8 @@ export function Hash({ value, href, length = 12, copy = true }) {
   if (!value) return html`<span class="faint">–</span>`;
   const short = value.length > length + 4 ? `${value.slice(0, length)}…` : value;
   const text = html`<code class="hash" title=${value}>${short}</code>`;
-  return html`<span class="nowrap">${href ? html`<a href=${href}>${text}</a>` : text}${copy && html`<${Copy} value=${value} />`}</span>`;
+  const whole = short === value; // it breaks where the screen ends
+  return html`<span class=${whole ? "" : "nowrap"}>${href ? html`<a href=${href}>${text}</a>` : text}${copy && html`<${Copy} value=${value} />`}</span>`;
 }
 
 export function Copy({ value }) {

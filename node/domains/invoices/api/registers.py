@@ -29,6 +29,9 @@ _KEY_BYTES_MAX = 256
 class TermsView(msgspec.Struct, frozen=True):
     """The network's terms, in milliseconds, and limits: those of its genesis."""
 
+    utc_offset_minutes: int
+    """How far the network's clock, by which its days go, is ahead of UTC."""
+
     cancel_ms: int
     """After the issue an invoice may be cancelled."""
     red_confirm_ms: int
@@ -192,6 +195,7 @@ async def show_terms(api: Api, _: web.Request) -> web.Response:
     terms = api.node.terms
     return json_response(
         TermsView(
+            utc_offset_minutes=api.node.utc_offset_minutes,
             validity_heights=terms.validity_heights,
             proposal_ms=terms.of(MembershipTerms).proposal_ms,
             **msgspec.structs.asdict(terms.of(InvoicesTerms)),

@@ -11,7 +11,7 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -25,11 +25,15 @@ from node.domains.invoices.importing.plan import (
 )
 from node.system.worker_process import WorkerProcessError, run_in_worker
 
+if TYPE_CHECKING:
+    from node.domains.invoices.importing.tables import Table
+
 Kind = Literal["csv", "xlsx"]
 Encoding = Literal["utf-8", "gb18030"]
 DOCUMENTS_MAX = 20_000
 REFUSALS_MAX = 2_000
 """Refused cells that are told; a person mends the first ones and reads the file again."""
+REFUSED_BYTES_MAX = 2 << 20
 _MEMORY_BYTES = 1 << 30
 """Four times what the largest table takes."""
 _PROCESSOR_S = 60
@@ -48,6 +52,10 @@ class TableInvoice(msgspec.Struct, frozen=True):
     order_id: str
     buyer: str | None
     """None: the table names nobody."""
+    currency: str
+    net: int
+    """In minor units, as `tax`."""
+    tax: int
     body: msgspec.Raw
     """As `POST /v1/invoices` takes it, without `buyer`."""
 
@@ -75,6 +83,9 @@ class TablePlan(msgspec.Struct, frozen=True):
     refused: list[Refusal]
     refused_more: int = 0
     """Refused cells beyond those told."""
+    refused_rows: str | None = None
+    """All rows of refused documents as they stand in the file, as CSV with two columns that say
+    why: to be corrected and imported alone. None: there are none, or over `REFUSED_BYTES_MAX`."""
     notes: list[str] = []
     """What of the file was read otherwise than one would think."""
 
@@ -96,19 +107,28 @@ async def read_table(content: bytes, kind: Kind, encoding: Encoding) -> bytes:
         raise
 
 
-def table_plan(plan: Plan) -> TablePlan:
+def table_plan(plan: Plan, refused_rows: str | None = None) -> TablePlan:
     """A plan as it goes to the API's client."""
     return TablePlan(
         [_invoice(each) for each in plan.invoices],
         [_letter(each) for each in plan.letters],
         list(plan.refused[:REFUSALS_MAX]),
         max(0, len(plan.refused) - REFUSALS_MAX),
+        refused_rows,
         list(plan.notes),
     )
 
 
 def _invoice(planned: PlannedInvoice) -> TableInvoice:
-    return TableInvoice(planned.row, planned.order_id, planned.buyer, msgspec.Raw(planned.body))
+    return TableInvoice(
+        planned.row,
+        planned.order_id,
+        planned.buyer,
+        planned.currency,
+        planned.net,
+        planned.tax,
+        msgspec.Raw(planned.body),
+    )
 
 
 def _letter(letter: Letter) -> TableLetter:
@@ -147,6 +167,7 @@ def main(kind: str, encoding: str) -> int:
     from node.domains.invoices.importing.collector import seldom_collecting  # noqa: PLC0415 - see above
     from node.domains.invoices.importing.documents import read_documents  # noqa: PLC0415
     from node.domains.invoices.importing.online_retail import FileFormatError  # noqa: PLC0415
+    from node.domains.invoices.importing.refused_rows import write_refused  # noqa: PLC0415
     from node.domains.invoices.importing.table_plan import plan_table  # noqa: PLC0415
     from node.domains.invoices.importing.tables import read_csv, read_xlsx  # noqa: PLC0415
 
@@ -155,10 +176,19 @@ def main(kind: str, encoding: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"
         path.write_bytes(sys.stdin.buffer.read())
+
+        def rows() -> Table:
+            return read_xlsx(path) if kind == "xlsx" else read_csv(path, encoding)
+
+        refused_rows = None
         try:
-            rows = read_xlsx(path) if kind == "xlsx" else read_csv(path, encoding)
             with seldom_collecting():
-                plan = plan_table(read_documents(rows))
+                plan = plan_table(read_documents(rows()))
+            if plan.refused:
+                refused = Path(folder) / "refused.csv"
+                write_refused(refused, rows(), None, plan.refused)
+                if refused.stat().st_size <= REFUSED_BYTES_MAX:
+                    refused_rows = refused.read_bytes().decode("utf-8-sig")
         except FileFormatError as error:
             sys.stdout.write(str(error).removeprefix(f"{path}: "))
             return _UNREADABLE
@@ -166,7 +196,7 @@ def main(kind: str, encoding: str) -> int:
     if documents > DOCUMENTS_MAX:
         sys.stdout.write(f"more than {DOCUMENTS_MAX} documents")
         return _UNREADABLE
-    sys.stdout.buffer.write(encode_json(table_plan(plan)))
+    sys.stdout.buffer.write(encode_json(table_plan(plan, refused_rows)))
     return 0
 
 

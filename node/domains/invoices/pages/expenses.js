@@ -26,14 +26,18 @@ async function load(signal) {
   const paid = mine.rows.filter((invoice) => own(invoice).some((claim) => claim.reimbursed > 0));
   const near = new Map([...submitted, ...claimed, ...paid].map((invoice) => [invoice.number, invoice]));
   const until = new Map(inbox.rows.filter((item) => item.kind === "lock").map((item) => [item.invoice.number, item]));
-  return { submitted, claimed, paid, until, more: { submitted: inbox.more, claimed: mine.cursor, paid: mine.cursor }, warnings: await findDoubles([...near.values()], signal) };
+  const { warnings, opened } = await findDoubles([...near.values()], signal);
+  // An invoice was compared when its own details were read, and all others are here to compare it with.
+  const whole = !inbox.more && !mine.cursor && near.size <= OPENED_MAX;
+  const compared = new Set(whole ? opened : []);
+  return { submitted, claimed, paid, until, more: { submitted: inbox.more, claimed: mine.cursor, paid: mine.cursor }, warnings, compared };
 }
 
 function own(invoice) {
   return invoice.claims.filter((claim) => claim.reimburser === self.value.participant);
 }
 
-// What a clerk should look at twice. The ledger itself lets no amount be claimed twice: these are
+// What a clerk should look at twice, and the invoices whose details could be read. The ledger itself lets no amount be claimed twice: these are
 // invoices in several hands, and different invoices that seem to be one.
 async function findDoubles(invoices, signal) {
   const me = self.value.participant;
@@ -53,27 +57,35 @@ async function findDoubles(invoices, signal) {
   for (const invoice of invoices) {
     note("alike", [invoice.issuer, invoice.buyer, invoice.issue_date, invoice.currency, invoice.gross].join(" "), invoice);
   }
-  for (const [invoice, external] of await externalNumbers(invoices.slice(0, OPENED_MAX), signal)) {
-    note("external", `${invoice.issuer} ${external}`, invoice);
+  const opened = await openDetails(invoices.slice(0, OPENED_MAX), signal);
+  for (const invoice of opened) {
+    const external = invoice.details?.external_number;
+    if (external) note("external", `${invoice.issuer} ${external}`, invoice);
   }
   for (const { kind, invoices: same } of groups.values()) {
     if (same.length > 1) found.push({ kind, invoice: same[0], others: same.slice(1).map((one) => one.number) });
   }
-  return found;
+  return { warnings: found, opened: opened.map((one) => one.number) };
 }
 
-async function externalNumbers(invoices, signal) {
+// Those that have no sealed details, or whose details this node can read.
+async function openDetails(invoices, signal) {
+  const found = invoices.filter((invoice) => !invoice.details_commitment);
   const sealed = invoices.filter((invoice) => invoice.details_commitment);
-  const found = [];
   for (let start = 0; start < sealed.length; start += AT_ONCE) {
     const opened = await Promise.all(sealed.slice(start, start + AT_ONCE)
       .map((invoice) => get(`/v1/invoices/${invoice.number}`, {}, signal)));
-    for (const invoice of opened) {
-      const external = invoice.details?.external_number;
-      if (external) found.push([invoice, external]);
-    }
+    found.push(...opened.filter((invoice) => invoice.details));
   }
   return found;
+}
+
+// A word of comfort only for what was compared.
+function Checked({ found, invoice }) {
+  if (found.warnings.some((one) => concerns(one, invoice))) return html`<a class="badge bad" href="/expenses?tab=doubles">${t("expenses.look")}</a>`;
+  return found.compared.has(invoice.number)
+    ? html`<span class="badge good" data-checked="fine">${t("expenses.fine")}</span>`
+    : html`<span class="badge plain" data-checked="no" title=${t("expenses.not_compared_hint")}>${t("expenses.not_compared")}</span>`;
 }
 
 export function Expenses() {
@@ -93,7 +105,7 @@ export function Expenses() {
         <${InvoiceTable} name=${t("expenses.submitted")} rows=${found.submitted} empty=${t("expenses.submitted_empty")} extra=${[
           { label: t("invoice.holder"), cell: (invoice) => html`<${Party} id=${invoice.holder} />` },
           { label: t("invoice.left"), right: true, cell: (invoice) => html`<${Amount} value=${submitted(invoice)?.left ?? 0} currency=${invoice.currency} />` },
-          { label: t("expenses.check"), cell: (invoice) => (found.warnings.some((one) => concerns(one, invoice)) ? html`<a class="badge bad" href="/expenses?tab=doubles">${t("expenses.look")}</a>` : html`<span class="badge good">${t("expenses.fine")}</span>`) },
+          { label: t("expenses.check"), cell: (invoice) => html`<${Checked} found=${found} invoice=${invoice} />` },
           actionsColumn(data.reload, kindIs("claim")),
         ]} /><//>`}
       ${tab === "claimed" && html`<${Section} title=${t("expenses.claimed")} aside=${html`<span class="hint">${t("expenses.claimed_hint")}</span>`}>

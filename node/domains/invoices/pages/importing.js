@@ -5,9 +5,9 @@ import { Problem, Unreachable, get, mayWrite, newKey, post, send } from "../core
 import { html, useRef, useState } from "../core/html.js";
 import { Field } from "../core/forms.js";
 import { language, t } from "../core/language.js";
-import { withRole } from "../core/registry.js";
+import { texts, withRole } from "../core/registry.js";
 import { writeCsv } from "./table.js";
-import { Notice, Section, Table, number } from "../core/ui.js";
+import { Amount, Notice, Section, Table, number } from "../core/ui.js";
 
 const BYTES_MAX = 8 * 1024 * 1024;
 const BATCH = 50;
@@ -27,8 +27,16 @@ export const COLUMNS = {
 const CSV = "text/csv";
 const XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-function refusal(row, order, code, message) {
-  return { row, order, code, message };
+function refusal(row, order, code, message, column = null) {
+  return { row, order, code, message, column };
+}
+
+// What is wrong, in the language of the page: the node says in English what stands in the file.
+function saidOf({ column, code }) {
+  const where = column && language.value === "zh" ? COLUMNS[column] ?? column : column;
+  const what = t(`import.code.${code}`);
+  const known = what === `import.code.${code}` ? texts.value.get(code)?.[language.value] ?? "" : what;
+  return [where, known].filter(Boolean).join(": ");
 }
 
 // What a file asks for. The node reads it, as the command line does; a table that names no buyer
@@ -38,15 +46,15 @@ async function readFile(file) {
   const read = (encoding) => send(`/v1/tables:read?encoding=${encoding}`, file, workbook ? XLSX : CSV);
   const found = await read(workbook || isUtf8(await file.arrayBuffer()) ? "utf-8" : "gb18030");
   const payers = withRole("payer");
-  const refused = found.refused.map((one) => refusal(one.row, one.order_id ?? "", one.code, one.message));
+  const refused = found.refused.map((one) => refusal(one.row, one.order_id ?? "", one.code, one.message, one.column));
   const invoices = [];
-  for (const { row, order_id: order, buyer, body } of found.invoices) {
+  for (const { row, order_id: order, buyer, body, ...sums } of found.invoices) {
     const named = buyer ?? (payers.length === 1 ? payers[0].id : null);
-    if (named) invoices.push({ row, order, body: { ...body, buyer: named } });
+    if (named) invoices.push({ row, order, sums, body: { ...body, buyer: named } });
     else refused.push(refusal(row, order, "MISSING", t("import.no_buyer")));
   }
   const letters = found.letters.map((letter) => ({ ...letter, order: letter.order_id }));
-  return { invoices, letters, refused, more: found.refused_more, notes: found.notes };
+  return { invoices, letters, refused, more: found.refused_more, rows: found.refused_rows, notes: found.notes };
 }
 
 // Excel in Chinese writes CSV in GB 18030.
@@ -195,12 +203,46 @@ function said(path) {
 function template() {
   const chinese = language.value === "zh";
   const names = Object.keys(COLUMNS);
-  const blob = new Blob([writeCsv([names.map((name) => (chinese ? COLUMNS[name] : name))])], { type: "text/csv" });
+  save("invoices.csv", writeCsv([names.map((name) => (chinese ? COLUMNS[name] : name))]));
+}
+
+function save(name, text) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = "invoices.csv";
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
+}
+
+// What will be issued, by currency: to be compared with the books before anything is.
+function Sums({ invoices }) {
+  const sums = new Map();
+  for (const { sums: one } of invoices) {
+    const sum = sums.get(one.currency) ?? { currency: one.currency, count: 0, net: 0n, tax: 0n };
+    sums.set(one.currency, { ...sum, count: sum.count + 1, net: sum.net + BigInt(one.net), tax: sum.tax + BigInt(one.tax) });
+  }
+  const money = (value) => (row) => html`<${Amount} value=${value(row)} currency=${row.currency} />`;
+  return html`<${Table} name=${t("import.sums")} rows=${[...sums.values()]} id=${(row) => row.currency} columns=${[
+    { label: t("field.currency"), cell: (row) => row.currency }, { label: t("import.count"), right: true, cell: (row) => number(row.count) },
+    { label: t("line.net"), right: true, cell: money((row) => row.net) }, { label: t("line.tax"), right: true, cell: money((row) => row.tax) },
+    { label: t("invoice.gross"), right: true, cell: money((row) => row.net + row.tax) },
+  ]} />`;
+}
+
+// All that was refused; the rows themselves as long as only the file was read.
+function Refused({ read, refused, run }) {
+  const list = () => save("refused-list.csv", writeCsv([[t("import.row"), t("field.order"), t("docs.code"), t("import.what"), t("docs.description")],
+    ...refused.map((one) => [one.row, one.order, one.code, saidOf(one), one.message])]));
+  return html`<h3>${t("import.refused")}</h3>
+    <div class="buttons">${read?.rows && html`<button type="button" data-refused-rows onClick=${() => save("refused.csv", `\ufeff${read.rows}`)}>${t("import.refused_rows")}</button>`}
+      <button type="button" data-refused-list onClick=${list}>${t("import.refused_list")}</button></div>
+    ${run && read?.rows && html`<p class="hint">${t("import.refused_rows_hint")}</p>`}
+    ${refused.length > SHOWN_MAX && html`<p class="hint">${t("import.refused_shown", { shown: number(SHOWN_MAX), all: number(refused.length + read.more) })}</p>`}
+    <${Table} name=${t("import.refused")} rows=${refused.slice(0, SHOWN_MAX)} columns=${[
+      { label: t("import.row"), right: true, cell: (one) => one.row }, { label: t("field.order"), cell: (one) => one.order },
+      { label: t("docs.code"), cell: (one) => html`<code>${one.code}</code>` },
+      { label: t("docs.description"), wide: true, cell: (one) => html`<span>${saidOf(one)} <span class="faint" lang="en">${one.message}</span></span>` },
+    ]} />`;
 }
 
 export function Import({ done }) {
@@ -252,13 +294,11 @@ export function Import({ done }) {
     <div class="fields"><${Field} id="import-file" label=${t("import.file")}><input id="import-file" ref=${input} type="file" accept=".csv,.xlsx,${CSV},${XLSX}" onChange=${choose} disabled=${run?.busy} /><//></div>
     ${error && html`<div class="problem" role="alert"><p><strong class="code">${error.code ?? "MALFORMED"}</strong> ${error.message}</p></div>`}
     ${read && html`<${Notice}>${t("import.read", { documents: number(read.invoices.length), letters: number(read.letters.length), refused: number(read.refused.length + read.more) })}<//>`}
+    ${read?.invoices.length > 0 && html`<${Sums} invoices=${read.invoices} />`}
     ${read?.notes.length > 0 && html`<${Notice} kind="warn"><strong>${t("import.notes")}</strong><ul data-import-notes>${read.notes.map((note) => html`<li key=${note}>${note}</li>`)}</ul><//>`}
     ${run && html`<div role="status"><progress max=${run.total} value=${run.accepted + run.skipped + run.refused.length}></progress>
       <p data-import=${run.busy ? "busy" : "done"}>${t("import.state", { accepted: number(run.accepted), skipped: number(run.skipped), refused: number(refused.length) })}</p></div>`}
-    <div class="buttons"><button type="button" class="primary" data-import-start disabled=${!read || read.invoices.length + read.letters.length === 0 || run !== null || !mayWrite()} onClick=${start}>${t("import.start")}</button></div>
-    ${refused.length > 0 && html`<h3>${t("import.refused")}</h3><${Table} name=${t("import.refused")} rows=${refused.slice(0, SHOWN_MAX)} columns=${[
-      { label: t("import.row"), right: true, cell: (one) => one.row }, { label: t("field.order"), cell: (one) => one.order },
-      { label: t("docs.code"), cell: (one) => html`<code>${one.code}</code>` }, { label: t("docs.description"), wide: true, cell: (one) => one.message },
-    ]} />`}
+    <div class="buttons"><button type="button" class="primary" data-import-start disabled=${!read || read.invoices.length + read.letters.length === 0 || run !== null || !mayWrite()} onClick=${start}>${read && !run ? t("import.start_count", { count: number(read.invoices.length + read.letters.length) }) : t("import.start")}</button></div>
+    ${refused.length > 0 && html`<${Refused} read=${read} refused=${refused} run=${run} />`}
   <//>`;
 }

@@ -1,13 +1,14 @@
 // The list of invoices, and the table of them that the desks use too.
-import { get } from "../core/api.js";
+import { get, mayWrite, newKey, post } from "../core/api.js";
 import { Loaded, useData } from "../core/data.js";
 import { html, useState } from "../core/html.js";
 import { Field } from "../core/forms.js";
 import { named, t } from "../core/language.js";
 import { toMajor, toMinor } from "../core/money.js";
-import { parties, self } from "../core/registry.js";
+import { have, parties, self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
+import { boundsOf } from "./terms.js";
 import { Amount, Badge, Failure, Heading, InvoiceLink, Party, Table, Time } from "../core/ui.js";
 
 export const STATES = ["issued", "partly_credited", "credited", "cancelled"];
@@ -53,10 +54,11 @@ export async function findInvoices(query, cursor, signal, wanted = PAGE) {
 export function Invoices() {
   const { query } = useStore(place);
   const filter = Object.fromEntries(["state", "party", "from", "to", "min_gross"].map((name) => [name, query.get(name) ?? ""]));
-  const data = useData((signal) => findInvoices(filter, undefined, signal), [query.toString()]);
+  const asked = { ...filter, ...boundsOf(filter.from, filter.to) };
+  const data = useData((signal) => findInvoices(asked, undefined, signal), [query.toString()]);
   return html`<${Heading} title=${t("invoices.title")} sub=${t("invoices.sub")} />
     <${Filter} filter=${filter} />
-    <${Loaded} of=${data}>${(first) => html`<${Pages} key=${query.toString()} first=${first} filter=${filter} />`}<//>`;
+    <${Loaded} of=${data}>${(first) => html`<${Pages} key=${query.toString()} first=${first} filter=${asked} />`}<//>`;
 }
 
 function Pages({ first, filter }) {
@@ -85,10 +87,21 @@ function Filter({ filter }) {
     const amount = toMinor(event.target.value || "0", "CNY");
     setQuery({ min_gross: amount > 0n ? String(amount) : "" });
   };
-  const open = (event) => {
+  // The ledger holds hashes of order ids: one is found by whoever knows it, and by its issuer alone.
+  const byOrder = have("issuer") && mayWrite();
+  const [missing, setMissing] = useState(null);
+  const open = async (event) => {
     event.preventDefault();
-    const number = new FormData(event.target).get("number").trim();
-    if (/^\d{20}$/.test(number)) location.assign(`/invoices/${number}`);
+    const wanted = new FormData(event.target).get("number").trim();
+    setMissing(null);
+    if (/^\d{20}$/.test(wanted)) return location.assign(`/invoices/${wanted}`);
+    if (!byOrder) return setMissing(t("invoices.no_number"));
+    try {
+      const [found] = (await post("/v1/orders:find", { order_ids: [wanted] }, newKey())).orders;
+      return found ? location.assign(`/invoices/${found.number}`) : setMissing(t("invoices.no_order", { order: wanted }));
+    } catch (error) {
+      return setMissing(error.message);
+    }
   };
   return html`<div class="filters">
     <${Field} id="f-state" label=${t("invoice.state")}><select id="f-state" onChange=${change("state")}><option value="">${t("ui.all")}</option>
@@ -98,6 +111,7 @@ function Filter({ filter }) {
     <${Field} id="f-from" label=${t("invoices.from")}><input id="f-from" type="date" value=${filter.from} onChange=${change("from")} /><//>
     <${Field} id="f-to" label=${t("invoices.to")}><input id="f-to" type="date" value=${filter.to} onChange=${change("to")} /><//>
     <${Field} id="f-gross" label=${t("invoices.least")}><input id="f-gross" type="text" inputmode="decimal" class="right" placeholder="0.00" value=${filter.min_gross && toMajor(filter.min_gross, "CNY")} onChange=${least} /><//>
-    <form onSubmit=${open} class="field"><label for="f-number">${t("invoices.go")}</label><div class="joined"><input id="f-number" name="number" inputmode="numeric" maxlength="20" pattern="[0-9]{20}" placeholder=${t("hint.number")} required /><button type="submit">→</button></div></form>
+    <form onSubmit=${open} class="field"><label for="f-number">${byOrder ? t("invoices.go_order") : t("invoices.go")}</label><div class="joined"><input id="f-number" name="number" maxlength=${byOrder ? 128 : 20} placeholder=${t("hint.number")} required /><button type="submit" aria-label=${t("invoices.open")}>→</button></div>
+      ${missing && html`<small class="error" role="alert">${missing}</small>`}</form>
   </div>`;
 }

@@ -144,9 +144,9 @@ export function IssueForm({ rates, done }) {
       <button type="button" disabled=${lines.length >= LINES_MAX} onClick=${add}>+ ${t("issue.add_line")}</button>
     <//>
     <${Section} title=${t("issue.totals")}>
-      <div class="scroll"><table class="totals"><thead><tr><th scope="col">${t("line.rate")}</th><th scope="col" class="right">${t("line.net")}</th><th scope="col" class="right">${t("line.tax")}</th><th scope="col" class="right">${t("invoice.gross")}</th></tr></thead>
-        <tbody>${sums.map((row) => html`<tr key=${row.rate}><td>${percent(row.rate)}</td><td class="right">${format(row.net, currency)}</td><td class="right">${format(row.tax, currency)}</td><td class="right">${format(row.net + row.tax, currency)}</td></tr>`)}</tbody>
-        <tfoot><tr><th scope="row">${t("issue.sum")}</th><td class="right">${format(total("net"), currency)}</td><td class="right">${format(total("tax"), currency)}</td><td class="right strong" data-total="gross">${format(total("net") + total("tax"), currency)}</td></tr></tfoot></table></div>
+      <div class="scroll"><table class="totals stack"><thead><tr><th scope="col">${t("line.rate")}</th><th scope="col" class="right">${t("line.net")}</th><th scope="col" class="right">${t("line.tax")}</th><th scope="col" class="right">${t("invoice.gross")}</th></tr></thead>
+        <tbody>${sums.map((row) => html`<tr key=${row.rate}><td data-label=${t("line.rate")}>${percent(row.rate)}</td><${Sum} row=${row} currency=${currency} /></tr>`)}</tbody>
+        <tfoot><tr><th scope="row">${t("issue.sum")}</th><${Sum} row=${{ net: total("net"), tax: total("tax") }} currency=${currency} /></tr></tfoot></table></div>
       ${problem && html`<${Failure} error=${problem} />`}
       ${entry && html`<${WriteState} entry=${entry} />`}
       <div class="buttons">
@@ -156,6 +156,11 @@ export function IssueForm({ rates, done }) {
       ${!mayWrite() && html`<p class="hint">${t("session.read_only")}</p>`}
     <//>
   <//>${review && html`<${Review} preview=${review.preview} lines=${review.body.lines} close=${() => setReview(null)} issue=${issue} />`}`;
+}
+
+function Sum({ row, currency }) {
+  const cell = (name, label, value) => html`<td class="right" data-label=${label} data-sum=${name}>${format(value, currency)}</td>`;
+  return html`${cell("net", t("line.net"), row.net)}${cell("tax", t("line.tax"), row.tax)}${cell("gross", t("invoice.gross"), row.net + row.tax)}`;
 }
 
 function Line({ line, position, prefix, rates, currency, change, remove, wrong }) {

@@ -3,7 +3,16 @@ import { get } from "../core/api.js";
 import { keys } from "../core/registry.js";
 import { Store } from "../core/store.js";
 
-export const terms = new Store(null); // milliseconds
+export const terms = new Store(null); // milliseconds, but for utc_offset_minutes
+
+// When the days from one to another (YYYY-MM-DD, "" for no bound) begin and are over, by the network's clock, in UTC.
+export function boundsOf(first, last) {
+  const start = (day, later) => {
+    const [year, month, date] = day.split("-").map(Number);
+    return new Date(Date.UTC(year, month - 1, date + later) - terms.value.utc_offset_minutes * 60_000).toISOString();
+  };
+  return { from: first && start(first, 0), to: last && start(last, 1) };
+}
 
 export async function load() {
   const [found, wallet] = await Promise.all([get("/v1/terms"), get("/v1/wallet/keys")]);
