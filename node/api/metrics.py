@@ -56,11 +56,15 @@ class StatusCollector(Collector):
         yield InfoMetricFamily(
             "piaolian_build", "The running program.", value={"version": status.version}
         )
-        age_s = max(0, self._time_ms() - status.head_time_ms) / 1000 if status.head_time_ms else 0.0
+        age_s = (self._time_ms() - status.head_time_ms) / 1000 if status.head_time_ms else 0.0
         for name, help_text, value in (
             ("height", "Newest committed block.", status.height),
             ("final_height", "Newest final block.", status.final_height),
-            ("head_age_seconds", "Age of the newest committed block.", age_s),
+            (
+                "head_age_seconds",
+                "Age of the newest committed block; below zero when it is ahead of this clock.",
+                age_s,
+            ),
             ("peers", "Connected peers.", sum(peer.connected for peer in status.peers)),
             ("pool_transactions", "Transactions in the pool.", status.pool.transactions),
             ("pool_bytes", "Bytes in the pool.", status.pool.bytes),

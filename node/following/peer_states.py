@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from node.following.certificates import Certificates
-from node.following.standing import Claim, Standing
+from node.following.standing import Claim, Standing, clock_complaint
 from node.following.tracker import Tracker
 from node.peers.messages import CertificateMessage, Kind, StatusMessage
 from node.peers.ports import Routing, Sending
@@ -90,6 +90,11 @@ class PeerStates:
     def clock_offset_ms(self) -> float:
         """This clock less the middle of all clocks."""
         return self._standing.clock_offset_ms(self._clock.monotonic_ms())
+
+    def clock_complaint(self, head_time_ms: int, ahead_ms_max: float) -> str | None:
+        """What is wrong with the time here, the newest block being of that time; None: nothing."""
+        head_ahead_ms = head_time_ms - self._clock.time_ms()
+        return clock_complaint(self.clock_offset_ms, head_ahead_ms, ahead_ms_max)
 
     def look(self, final_height: int) -> None:
         """Note where this node stands among them."""

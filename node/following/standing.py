@@ -21,6 +21,24 @@ CLAIM_MS_MAX = 10_000
 """What a peer said longer ago than this counts no more."""
 
 
+def clock_complaint(offset_ms: float, head_ahead_ms: float, ahead_ms_max: float) -> str | None:
+    """What is wrong with the time here; None: nothing.
+
+    Args:
+        offset_ms: This clock less the middle of all clocks.
+        head_ahead_ms: The time of the newest block less this clock.
+        ahead_ms_max: What of that voters tolerate in the time of an entry.
+    """
+    if abs(offset_ms) > CLOCK_OFFSET_MS_MAX:
+        way = "ahead of" if offset_ms > 0 else "behind"
+        return f"this clock is {abs(offset_ms) / 1000:.1f} s {way} those of the peers"
+    if head_ahead_ms > ahead_ms_max + CLOCK_OFFSET_MS_MAX:
+        # Most voters' clocks were wrong together. Time of blocks never goes back.
+        ahead_s = head_ahead_ms / 1000
+        return f"the newest block is {ahead_s:.0f} s ahead of this clock: until then no time passes"
+    return None
+
+
 class Claim(msgspec.Struct):
     """The newest status of one peer."""
 

@@ -15,13 +15,13 @@ from node.following.applier import Applier
 from node.following.identity import NodeIdentity
 from node.following.outcomes import WriteRefusal
 from node.following.parts import Following
-from node.following.standing import CLOCK_OFFSET_MS_MAX
 from node.peers.router import Router
 from node.services.status import Check, NodeStatus, PeerView, PoolView, RaftView
 from node.submission.intake import Intake
 from node.system.disk import DiskRoom
 from node.voting import pacing
 from node.voting.consensus_access import ConsensusAccess
+from node.voting.entry_authority import AHEAD_MS_MAX
 from node.voting.rejoining import Rejoining
 
 CATCH_UP_ENTRIES = 64
@@ -160,10 +160,6 @@ class NodeHealth:
         return Check("peers", complaint is None, complaint or "")
 
     def _check_clock(self) -> Check:
-        offset_ms = self._following.peers.clock_offset_ms
-        way = "ahead of" if offset_ms > 0 else "behind"
-        return Check(
-            "clock",
-            abs(offset_ms) <= CLOCK_OFFSET_MS_MAX,
-            f"this clock is {abs(offset_ms) / 1000:.1f} s {way} those of the peers",
-        )
+        head = self._following.books.ledger.head
+        complaint = self._following.peers.clock_complaint(head.time_ms, AHEAD_MS_MAX)
+        return Check("clock", complaint is None, complaint or "")

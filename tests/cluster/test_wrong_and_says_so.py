@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster, Member, wait_until
+from node.system.clock import SystemClock
+from tests.cluster.cluster import Cluster, Member, make_cluster, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +80,42 @@ def test_a_node_with_a_wrong_clock_says_so(cluster: Cluster, offset_ms: int) -> 
         victim.local.program = program
         cluster.start(victim.name)
     cluster.wait_equal()
+
+
+def test_clocks_that_were_all_wrong_are_told_when_they_are_right_again(tmp_path: Path) -> None:
+    """Time of blocks never goes back: until the clocks are there too, every deadline stands still.
+
+    And a clock that is set while the node runs, before 1970 too, ends nothing.
+    """
+    cluster = make_cluster(tmp_path / "net")
+    offset = tmp_path / "offset"
+
+    def put(milliseconds: int) -> None:
+        (tmp_path / "new").write_text(str(milliseconds))
+        (tmp_path / "new").replace(offset)
+
+    put(0)
+    for member in cluster.members.values():
+        member.local.program = ("-m", "tests.cluster.skewed_node", str(offset))
+    try:
+        cluster.start()
+        cluster.open_registers()
+        before_1970_ms = -SystemClock().time_ms() - 86_400_000
+        steps = ((before_1970_ms, True), (0, False), (30_000, False), (0, True))
+        for milliseconds, said in steps:
+            put(milliseconds)
+            time.sleep(1.0)
+            cluster.issue(f"at {milliseconds} {said}")
+            cluster.wait_equal()
+            assert {"clock" in failing(member) for member in cluster.living} == {said}
+        (check,) = cluster["payer"].ask("GET", "/readyz").body["failing"]
+        assert "s ahead of this clock" in check["detail"]
+        metrics = cluster["payer"].ask("GET", "/metrics").body.decode()
+        assert "piaolian_head_age_seconds -" in metrics
+        wait_until("it is over by itself", lambda: ready(cluster["payer"]), 40.0)
+    finally:
+        cluster.close()
+    assert cluster.tracebacks() == []
 
 
 # --- Files ------------------------------------------------------------------------------------

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from node.following.standing import CLAIM_MS_MAX, LAG_HEIGHTS_MAX, LAG_MS, STILL_MS, Claim, Standing
+from node.following.standing import (
+    CLAIM_MS_MAX,
+    LAG_HEIGHTS_MAX,
+    LAG_MS,
+    STILL_MS,
+    Claim,
+    Standing,
+    clock_complaint,
+)
 from node.system.disk import DiskRoom
 
 START = 1_000_000.0
@@ -106,6 +114,24 @@ def test_a_folder_that_is_gone_is_no_full_disk(tmp_path: Path) -> None:
 
     assert not room.full
     assert DiskRoom(tmp_path).free_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "ahead_ms", "told"),
+    [
+        (0, 0, None),
+        (2_500, 7_500, None),
+        (-2_500, -(10**12), None),
+        (2_501, 0, "ahead of those of the peers"),
+        (-2_501, 0, "behind those of the peers"),
+        (0, 7_501, "the newest block is 8 s ahead of this clock"),
+    ],
+)
+def test_what_is_wrong_with_the_time_is_told(
+    offset_ms: float, ahead_ms: float, told: str | None
+) -> None:
+    complaint = clock_complaint(offset_ms, ahead_ms, 5_000)
+    assert complaint is None if told is None else told in str(complaint)
 
 
 def test_who_has_no_room_for_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
