@@ -1,5 +1,6 @@
 // The page of a node: who looks at it, which page the address names, and the frame around it.
 import { loadSession, session, signOut } from "./core/api.js";
+import { addDocuments } from "./core/documents.js";
 import { Component, html, render, useEffect, useState } from "./core/html.js";
 import { ActionWindow, Activity } from "./core/forms.js";
 import { language, loadLanguages, named, setLanguage, t } from "./core/language.js";
@@ -13,6 +14,8 @@ import { Docs } from "./pages/docs.js";
 import { Entrance } from "./pages/entrance.js";
 import { Block, Transaction } from "./pages/ledger.js";
 import { Evidence, Overview } from "./pages/overview.js";
+
+addDocuments(domains.flatMap((domain) => domain.documents ?? []));
 
 // [pattern, page, its arguments, key in the menu, whether it needs no sign-in]
 const PAGES = [

@@ -1,5 +1,6 @@
 // Forms for one operation. Owns how fields are drawn, read and checked, and how a write is shown.
 // A field is { name, kind, label, … }; what it holds becomes the property `name` of the body.
+import { DocumentLink } from "./documents.js";
 import { html, useEffect, useState } from "./html.js";
 import { mayWrite } from "./api.js";
 import { Form } from "./entry.js";
@@ -8,7 +9,7 @@ import { digits, toMajor, toMinor } from "./money.js";
 import { parties, self } from "./registry.js";
 import { place } from "./router.js";
 import { Store, useStore } from "./store.js";
-import { Badge, Dialog, Failure, Hash, InvoiceLink, Notice } from "./ui.js";
+import { Badge, Dialog, Failure, Hash, Notice } from "./ui.js";
 import { ENDED, attempt, forget, send, writes } from "./writes.js";
 
 let counter = 0;
@@ -150,7 +151,7 @@ export function WriteState({ entry }) {
   return html`<div class="write" role="status">
     <ol class="steps">${steps.map((step, position) => html`<li key=${step} class=${position <= reached ? "done" : ""}>${t(`write.${step}`)}</li>`)}</ol>
     ${reached < 0 && html`<${Badge} group="write" value=${entry.state} />`}
-    ${entry.number && html`<span>${t("invoice.one")} <${InvoiceLink} number=${entry.number} /></span>`}
+    ${entry.number && html`<span><${DocumentLink} number=${entry.number} titled /></span>`}
     ${entry.claimKey && html`<span>${t("wallet.claim_key")} <${Hash} value=${entry.claimKey} length=${16} /></span>`}
     ${entry.transaction && html`<span>${t("transaction.one")} <${Hash} value=${entry.transaction} href="/transactions/${entry.transaction}" copy=${false} /></span>`}
     ${entry.error && html`<${Failure} error=${entry.error} />`}
@@ -189,7 +190,7 @@ export function Activity() {
     <button type="button" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${t("write.activity")} <span class="count">${open ? `${open} / ` : ""}${entries.length}</span></button>
     ${shown && html`<ul>${entries.map((entry) => html`<li key=${entry.id}>
       <div><strong>${entry.title}</strong> <${Badge} group="write" value=${entry.state} /></div>
-      <div class="faint">${entry.number && html`<${InvoiceLink} number=${entry.number} /> `}${entry.transaction && html`<${Hash} value=${entry.transaction} href="/transactions/${entry.transaction}" copy=${false} /> `}
+      <div class="faint">${entry.number && html`<${DocumentLink} number=${entry.number} /> `}${entry.transaction && html`<${Hash} value=${entry.transaction} href="/transactions/${entry.transaction}" copy=${false} /> `}
         ${entry.error?.code && html`<code>${entry.error.code}</code> `}
         ${entry.state === "unknown" && html`<button type="button" class="small" onClick=${() => attempt(entry)}>${t("ui.again")}</button> `}
         ${ENDED.includes(entry.state) && html`<button type="button" class="plain small" onClick=${() => forget(entry)}>${t("ui.dismiss")}</button>`}</div>

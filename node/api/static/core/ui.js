@@ -104,10 +104,6 @@ export function Party({ id, you }) {
   return html`<span class="party" title=${id}>${known.name}${you === id && html` <span class="you">${t("ui.you")}</span>`}</span>`;
 }
 
-export function InvoiceLink({ number: text }) {
-  return html`<a class="number" href="/invoices/${text}">${text}</a>`;
-}
-
 const titled = (label) => label.charAt(0).toUpperCase() + label.slice(1);
 
 // columns: { label, cell(row), right, wide }

@@ -1,10 +1,11 @@
 // A block and a transaction, as the ledger holds them.
 import { get } from "../core/api.js";
 import { Loaded, useData } from "../core/data.js";
+import { DocumentLink, namesDocument } from "../core/documents.js";
 import { html } from "../core/html.js";
 import { named, t } from "../core/language.js";
 import { parties } from "../core/registry.js";
-import { Badge, CodeText, Facts, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
+import { Badge, CodeText, Facts, Hash, Heading, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
 
 export function Block({ height }) {
   const data = useData((signal) => get(`/v1/blocks/${height}`, {}, signal), [height], { live: true });
@@ -70,7 +71,7 @@ function Shown({ found }) {
 
 function Value({ name, value }) {
   if (value === null || value === "") return html`<span class="faint">–</span>`;
-  if (["invoice", "number", "replaces"].includes(name) && /^\d{20}$/.test(value)) return html`<${InvoiceLink} number=${value} />`;
+  if (namesDocument(name, value)) return html`<${DocumentLink} number=${value} />`;
   if (typeof value === "string" && parties.value.has(value)) return html`<${Party} id=${value} />`;
   if (typeof value === "string" && /^[0-9a-f]{64,}$/.test(value)) return html`<${Hash} value=${value} />`;
   if (typeof value === "object") return html`<code class="json">${JSON.stringify(value)}</code>`;

@@ -7,8 +7,9 @@ import { named, t } from "../core/language.js";
 import { percent } from "../core/money.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Badge, Hash, Heading, InvoiceLink, Newest, Party, Section, Table, Tabs, Time, counted, number } from "../core/ui.js";
+import { Badge, Hash, Heading, Newest, Party, Section, Table, Tabs, Time, counted, number } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
+import { InvoiceLink } from "./links.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
 import { actionsColumn, kindIs, waiting } from "./wallet.js";
@@ -96,7 +97,7 @@ function Issuers({ rows, reload }) {
   return html`<${Section} title=${t("bureau.issuers")} aside=${html`<span class="hint">${t("bureau.issuers_hint")}</span>`}><${Table} name=${t("bureau.issuers")} rows=${rows} id=${(party) => party.id} columns=${[
     { label: t("participants.name"), cell: (party) => html`<strong>${party.name}</strong>` },
     { label: t("participants.code"), cell: (party) => html`<code>${party.id}</code>` },
-    { label: t("invoice.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
+    { label: t("ui.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
     { label: t("field.case"), cell: (party) => party.issuing_case ?? "–" },
     { label: t("desk.do"), cell: (party) => html`<${Actions} small done=${reload} actions=${[change(party, party.issuing_suspended ? "resume" : "suspend"), ...holds(party)]} />` },
   ]} /><//>`;

@@ -7,8 +7,9 @@ import { t } from "../core/language.js";
 import { self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
-import { Amount, Heading, InvoiceLink, Newest, Notice, Party, Section, Table, Tabs, Time, counted } from "../core/ui.js";
+import { Amount, Heading, Newest, Notice, Party, Section, Table, Tabs, Time, counted } from "../core/ui.js";
 import { InvoiceTable, findInvoices } from "./invoices.js";
+import { InvoiceLink } from "./links.js";
 import { actionsColumn, kindIs } from "./wallet.js";
 
 const SHOWN_MAX = 200;

@@ -1,9 +1,11 @@
 // The pages of invoices, as the frame sees them.
+import { t } from "../core/language.js";
 import { Accountant } from "./accountant.js";
 import { Bureau } from "./bureau.js";
 import { Expenses } from "./expenses.js";
 import { Invoice } from "./invoice.js";
 import { Invoices } from "./invoices.js";
+import { InvoiceLink } from "./links.js";
 import { Wallet } from "./wallet.js";
 
 export { load } from "./terms.js";
@@ -22,4 +24,9 @@ export const pages = [
 export const menu = [
   ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
   ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"],
+];
+
+// What has a number, and the fields of operations that hold one.
+export const documents = [
+  { pattern: /^\d{20}$/, fields: ["invoice", "number", "replaces"], link: InvoiceLink, title: () => t("invoice.one") },
 ];

@@ -8,8 +8,9 @@ import { percent, taxOf } from "../core/money.js";
 import { operationsFor } from "./operations.js";
 import { parties, self } from "../core/registry.js";
 import { terms } from "./terms.js";
-import { Amount, Badge, Empty, Facts, Failure, Hash, Heading, InvoiceLink, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
+import { Amount, Badge, Empty, Facts, Failure, Hash, Heading, Notice, Party, Section, Table, Time, number } from "../core/ui.js";
 import { States } from "./invoices.js";
+import { InvoiceLink } from "./links.js";
 
 async function load(text, signal) {
   const [invoice, trace] = await Promise.all([
@@ -188,7 +189,7 @@ function Uses({ invoice }) {
       { label: t("invoice.asked_by"), cell: (row) => named("role", row.asked_by) },
       { label: t("field.amount"), right: true, cell: (row) => money(row.amount) },
       { label: t("field.reason"), cell: (row) => named("reason", row.reason) },
-      { label: t("invoice.state"), cell: (row) => html`<${Badge} group="form" value=${row.state} />` },
+      { label: t("ui.state"), cell: (row) => html`<${Badge} group="form" value=${row.state} />` },
       { label: t("invoice.red"), cell: (row) => (row.number ? html`<${InvoiceLink} number=${row.number} />` : "–") },
       { label: t("invoice.since"), cell: (row) => html`<${Time} value=${row.since} />` },
     ]],

@@ -8,8 +8,9 @@ import { toMajor, toMinor } from "../core/money.js";
 import { have, parties, self } from "../core/registry.js";
 import { place, setQuery } from "../core/router.js";
 import { useStore } from "../core/store.js";
+import { Amount, Badge, Failure, Heading, Party, Table, Time } from "../core/ui.js";
+import { InvoiceLink } from "./links.js";
 import { boundsOf } from "./terms.js";
-import { Amount, Badge, Failure, Heading, InvoiceLink, Party, Table, Time } from "../core/ui.js";
 
 export const STATES = ["issued", "partly_credited", "credited", "cancelled"];
 const PAGE = 50;
@@ -29,7 +30,7 @@ export function invoiceColumns(extra = []) {
     { label: t("invoice.issuer"), cell: (invoice) => html`<${Party} id=${invoice.issuer} />` },
     { label: t("invoice.buyer"), cell: (invoice) => html`<${Party} id=${invoice.buyer} />` },
     { label: t("invoice.gross"), right: true, cell: (invoice) => html`<${Amount} value=${invoice.original ? -invoice.gross : invoice.gross} currency=${invoice.currency} />` },
-    { label: t("invoice.state"), cell: (invoice) => html`<${States} invoice=${invoice} />` },
+    { label: t("ui.state"), cell: (invoice) => html`<${States} invoice=${invoice} />` },
     ...extra,
   ];
 }
@@ -104,7 +105,7 @@ function Filter({ filter }) {
     }
   };
   return html`<div class="filters">
-    <${Field} id="f-state" label=${t("invoice.state")}><select id="f-state" onChange=${change("state")}><option value="">${t("ui.all")}</option>
+    <${Field} id="f-state" label=${t("ui.state")}><select id="f-state" onChange=${change("state")}><option value="">${t("ui.all")}</option>
       ${STATES.map((state) => html`<option key=${state} value=${state} selected=${state === filter.state}>${named("state", state)}</option>`)}</select><//>
     <${Field} id="f-party" label=${t("invoices.party")}><select id="f-party" onChange=${change("party")}><option value="">${t("ui.all")}</option>
       ${[...parties.value.values()].map((party) => html`<option key=${party.id} value=${party.id} selected=${party.id === filter.party}>${party.name}${party.id === self.value?.participant ? ` (${t("ui.you")})` : ""}</option>`)}</select><//>

@@ -29,7 +29,7 @@ export function Governance() {
           { label: t("overview.participant"), cell: (row) => html`<${Party} id=${row.participant} />` },
           { label: t("field.reason"), wide: true, cell: (row) => row.reason || "–" },
           { label: t("governance.by"), cell: (row) => html`<${Party} id=${row.proposer} />` },
-          { label: t("invoice.state"), cell: (row) => html`<${Badge} group="proposal" value=${row.state} />` },
+          { label: t("ui.state"), cell: (row) => html`<${Badge} group="proposal" value=${row.state} />` },
           { label: t("governance.votes"), cell: (row) => html`<span class="nowrap">${t("governance.count", { yes: row.approvals.length, no: row.rejections.length })}</span>` },
           { label: t("governance.until"), cell: (row) => html`<${Time} value=${row.expires} />` },
           { label: t("desk.do"), cell: (row) => html`<${Actions} small actions=${deciding(row, governance)} done=${data.reload} />` },

@@ -15,7 +15,7 @@ export function Participants() {
         { label: t("participants.name"), cell: (party) => html`<strong>${party.name}</strong>${party.id === self.value.participant && html` <span class="you">${t("ui.you")}</span>`}` },
         { label: t("participants.code"), cell: (party) => html`<code>${party.id}</code>` },
         { label: t("overview.roles"), cell: (party) => party.roles.map((role) => named("role", role)).join(", ") },
-        { label: t("invoice.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
+        { label: t("ui.state"), cell: (party) => html`<span class="badges"><${Badge} group="party" value=${party.state} />${party.issuing_suspended && html`<${Badge} group="party" value="suspended">${t("participants.suspended")}<//>`}</span>` },
         { label: t("participants.signing"), cell: (party) => keys(party.signing_keys) },
         { label: t("participants.sealing"), cell: (party) => keys(party.sealing_keys) },
       ]} /><//>`}<//>`;
