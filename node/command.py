@@ -18,7 +18,7 @@ from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json
 from node.cli.tree import add_commands
 from node.demo import clusters, commands
-from node.runtime.domains import DOMAINS, index_parts
+from node.runtime.domains import DOMAINS, index_parts, position_files
 from node.system.log_output import open_standard_streams
 
 app = typer.Typer(
@@ -99,7 +99,13 @@ def audit(
     """Check all that this node has stored, also while it runs. Exit code 0 only if it is valid."""
     from node.cli.auditing import run_audit, verdict_of
 
-    result = run_audit(load(config), index_parts, from_height=from_height, processes=processes)
+    result = run_audit(
+        load(config),
+        index_parts,
+        position_files(),
+        from_height=from_height,
+        processes=processes,
+    )
     if as_json:
         print_json(result)
     else:

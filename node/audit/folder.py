@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from node.system.folder_lock import FolderInUseError, lock_folder
 
 LEDGER, INDEX, OUTBOX, HEADS, RAFT = "ledger.db", "index.db", "outbox.db", "heads.db", "raft.db"
 WALLET = "wallet.db"
-MARKER, POSITION = "marker", "examined"
+MARKER = "marker"
 DATABASES = (INDEX, LEDGER, OUTBOX, HEADS, WALLET, RAFT)
 """In the order in which their states are taken: the index follows the ledger."""
 _IDLE = {"rejoin"}
@@ -36,8 +36,9 @@ _PAGE = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 class Folder:
     """The open folder. Made by `open_folder`."""
 
-    def __init__(self, path: Path, running: bool) -> None:
+    def __init__(self, path: Path, position_files: Sequence[str], running: bool) -> None:
         self.path = path
+        self._position_files = frozenset(position_files)
         self.running = running
         """Whether a node uses it."""
         self.databases: dict[str, sqlite3.Connection] = {}
@@ -69,15 +70,15 @@ class Folder:
         return _read(self.path / MARKER)
 
     @property
-    def position(self) -> bytes:
-        """How far a tax bureau's node has examined invoices; empty for other nodes."""
-        return _read(self.path / POSITION)
+    def positions(self) -> dict[str, bytes]:
+        """How far listeners of final blocks came, by file; empty where none has begun."""
+        return {name: _read(self.path / name) for name in sorted(self._position_files)}
 
     def strangers(self) -> list[str]:
         """Names of files that no part of the audit reads."""
         known = {
             MARKER,
-            POSITION,
+            *self._position_files,
             *_IDLE,
             *(n + s for n in DATABASES for s in ("", "-wal", "-shm")),
         }
@@ -112,14 +113,14 @@ class Folder:
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[tuple[Folder, int]]:
+def open_folder(path: Path, position_files: Sequence[str] = ()) -> Iterator[tuple[Folder, int]]:
     """The folder, and the descriptor of a lock that keeps a node from starting until it is closed.
 
     A lock of -1: a node runs. Whoever has read the Raft log closes it; the rest may be read beside
     a node that starts meanwhile.
     """
     lock = _lock(path, shared=True)
-    folder = Folder(path, running=lock < 0)
+    folder = Folder(path, position_files, running=lock < 0)
     before = set(path.iterdir())
     try:
         yield folder, lock

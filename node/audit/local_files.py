@@ -10,7 +10,7 @@ import msgspec
 from consensus.stores.crc import fallen_bit
 from consensus.stores.marker import CRC_AT, SLOT_BYTES, Condition, Promises, decode_marker
 from node.audit.faults import fail
-from node.audit.folder import LEDGER, MARKER, OUTBOX, POSITION, WALLET
+from node.audit.folder import LEDGER, MARKER, OUTBOX, WALLET
 from node.chain.checkpoint import Checkpoint, cosignature_time, verify_cosignature
 from node.chain.merkle import MalformedFrontierError, decode_frontier, frontier_of
 from node.chain.tiles import MissingTileError, TileSubtrees
@@ -111,11 +111,11 @@ def check_signed(
         raise fail("the ledger does not hold the tree that this node signed", LEDGER, **place)
 
 
-# --- The position of the bureau's look -------------------------------------------------------
+# --- Positions of listeners of final blocks --------------------------------------------------
 
 
-def check_position(data: bytes, head: Head) -> None:
-    """Check how far invoices are examined: 8 bytes and their CRC-32, or no file.
+def check_position(file: str, data: bytes, head: Head) -> None:
+    """Check how far a listener came: 8 bytes and their CRC-32, or no file.
 
     Raises:
         AuditError: it is not what was written, or beyond the ledger.
@@ -125,9 +125,9 @@ def check_position(data: bytes, head: Head) -> None:
     number, crc = data[:8], int.from_bytes(data[8:], "big")
     if len(data) != 12 or zlib.crc32(number) != crc:
         offset, bit = fallen_bit(number, crc) or (8, None)
-        raise fail("fails its checksum", POSITION, offset=offset, bit=bit)
+        raise fail("fails its checksum", file, offset=offset, bit=bit)
     if int.from_bytes(number, "big") > head.height:
-        raise fail("is beyond the ledger", POSITION, offset=0)
+        raise fail("is beyond the ledger", file, offset=0)
 
 
 # --- The outbox ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +104,7 @@ class Audit:
         node: str,
         parts: Sequence[IndexPart],
         *,
+        position_files: Sequence[str] = (),
         from_height: int = 0,
         workers: int = 0,
         progress: Progress = lambda _part, _done, _total: None,
@@ -114,12 +115,14 @@ class Audit:
             genesis: The network's.
             node: This node's name in the voter list.
             parts: Of the query index.
+            position_files: Of listeners of final blocks; others are strangers.
             from_height: Below it signatures are taken for verified; all else is still done.
             workers: Other processes, which verify signatures and make the index anew.
             progress: Told how far it is.
         """
         self._genesis = genesis
         self._parts = tuple(parts)
+        self._position_files = tuple(position_files)
         self._schemas = {**_SCHEMAS, INDEX: index_schema(parts)}
         self._voters = VoterSet.from_genesis(genesis)
         self._me = self._voters.by_node.get(node)
@@ -149,7 +152,7 @@ class Audit:
         if self._pool is not None:
             self._pool.submit(indexed.begin_process, self._parts)  # while the files are opened here
         try:
-            with open_folder(path) as (folder, lock):
+            with open_folder(path, self._position_files) as (folder, lock):
                 self._run(folder, lock)
         except AuditError as error:
             self.outcome.faults.append(error.fault)
@@ -161,7 +164,7 @@ class Audit:
     def _run(self, folder: Folder, lock: int) -> None:
         self.outcome.running = folder.running
         try:
-            signed, position = self._marker(folder), folder.position
+            signed, positions = self._marker(folder), folder.positions
             folder.open_databases()
             self._read_files(folder)
             self._log(folder)
@@ -174,7 +177,7 @@ class Audit:
         try:
             with self._walk(folder) as walked:
                 if walked is not None:
-                    self._compare(folder, walked, signed, position)
+                    self._compare(folder, walked, signed, positions)
         finally:
             if self._index is not None:
                 wait([self._index])  # it reads the folder
@@ -254,7 +257,11 @@ class Audit:
             walk.close()
 
     def _compare(
-        self, folder: Folder, walked: Walked, signed: SignedCheckpoint | None, position: bytes
+        self,
+        folder: Folder,
+        walked: Walked,
+        signed: SignedCheckpoint | None,
+        positions: Mapping[str, bytes],
     ) -> None:
         """Compare everything that follows from the leaves."""
         ledger, outcome = folder.databases[LEDGER], self.outcome
@@ -263,7 +270,8 @@ class Audit:
         outcome.state_rows = stored.check_state(ledger, walked)
         outcome.checked_rows = stored.check_invariants(walked)
         stored.check_strays(ledger, walked)
-        local_files.check_position(position, head)
+        for file, data in positions.items():
+            local_files.check_position(file, data, head)
         outcome.evidence = stored.check_evidence(ledger, self._voters)
         stored.check_resumptions(ledger, self._voters)
         local_files.check_signed(ledger, head, signed, replayed=self._brings_more(folder, head))

@@ -30,6 +30,7 @@ from node.system.loop import GC_THRESHOLDS
 def run_audit(
     config: NodeConfig,
     parts: Callable[[Genesis], Sequence[IndexPart]],
+    position_files: Sequence[str],
     *,
     from_height: int,
     processes: int,
@@ -39,6 +40,7 @@ def run_audit(
     Args:
         config: The node's.
         parts: Of the query index of a network.
+        position_files: Of listeners of final blocks.
         from_height: Below it signatures are taken for verified.
         processes: How many work: one does the blocks again, the others verify signatures.
 
@@ -54,6 +56,7 @@ def run_audit(
                 config.node.name,
                 config.node.data_dir,
                 parts(genesis),
+                position_files=position_files,
                 from_height=from_height,
                 processes=processes,
                 progress=progress,
@@ -69,6 +72,7 @@ def audit_folder(
     parts: Sequence[IndexPart],
     *,
     processes: int,
+    position_files: Sequence[str] = (),
     from_height: int = 0,
     progress: Shown = lambda _part, _done, _total: None,
 ) -> dict[str, object]:
@@ -85,6 +89,7 @@ def audit_folder(
         genesis,
         node,
         parts,
+        position_files=position_files,
         from_height=from_height,
         workers=processes - 1,
         progress=progress,

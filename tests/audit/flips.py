@@ -61,7 +61,9 @@ class Flips:
 
     def audit(self) -> Outcome:
         """Audit the folder as it is now."""
-        return Audit(self.genesis, self.node, INDEX_PARTS).run(self.work)
+        return Audit(self.genesis, self.node, INDEX_PARTS, position_files=("examined",)).run(
+            self.work
+        )
 
     def flip(self, rng: random.Random, seen: Counter[str]) -> None:
         """Flip a bit that `rng` picks from all bits of the folder.

