@@ -71,10 +71,12 @@ def test_every_value_has_its_name(group: str) -> None:
 
 def test_no_text_is_left_over() -> None:
     code = "\n".join(SCRIPTS.values())
-    groups = {*re.findall(r"\bt\(`([a-z_]+)\.\$", code), *re.findall(r'named\("([a-z_]+)"', code)}
+    groups = {*re.findall(r"\bt\(`([a-z_.]+)\.\$", code), *re.findall(r'named\("([a-z_]+)"', code)}
     groups |= set(re.findall(r'group="([a-z_]+)"', code)) | {"details"}
     unused = [
-        key for key in TEXTS["en"] if f'"{key}"' not in code and key.split(".")[0] not in groups
+        key
+        for key in TEXTS["en"]
+        if f'"{key}"' not in code and not key.startswith(tuple(f"{group}." for group in groups))
     ]
 
     assert unused == []
