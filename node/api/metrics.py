@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from node.services.ports import NodeFacade
+from node.services.status import NodeStatus
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
@@ -101,14 +102,7 @@ class StatusCollector(Collector):
             "Transactions over which the rules failed (RULE_FAULT): a fault of the program.",
             value=float(status.rule_faults),
         )
-        strikes = CounterMetricFamily(
-            "piaolian_peer_strikes",
-            "How often a peer broke the rules of the links; it costs it the link.",
-            labels=["peer"],
-        )
-        for peer in status.peers:
-            strikes.add_metric([peer.node], float(peer.strikes))
-        yield strikes
+        yield _strikes(status)
         ready = GaugeMetricFamily("piaolian_ready", "1 when a check passes.", labels=["check"])
         for check in self._node.checks():
             ready.add_metric([check.name], float(check.ok))
@@ -117,6 +111,17 @@ class StatusCollector(Collector):
     def describe(self) -> Iterator[Metric]:
         """Nothing: the node may not be ready when the collector is registered."""
         return iter(())
+
+
+def _strikes(status: NodeStatus) -> CounterMetricFamily:
+    strikes = CounterMetricFamily(
+        "piaolian_peer_strikes",
+        "How often a peer broke the rules of the links; it costs it the link.",
+        labels=["peer"],
+    )
+    for peer in status.peers:
+        strikes.add_metric([peer.node], float(peer.strikes))
+    return strikes
 
 
 def exposition(registry: CollectorRegistry, accept: str) -> web.Response:
