@@ -22,7 +22,7 @@ from node.runtime.halting import Halting
 from node.runtime.links import follow_addresses
 from node.runtime.parts import VoterParts, build_parts
 from node.runtime.serving import Services, build_api, build_services
-from node.storage.damage import disk_failure
+from node.storage.damage import damage_in, disk_failure
 from node.storage.raft_log import naming_damage
 from node.system.config import ConfigError, NodeConfig
 from node.system.tasks import TaskSet
@@ -148,9 +148,9 @@ class Node:
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done() and not self._stopping:
-            told = disk_failure(error, self._config.node.data_dir)
+            told = damage_in(error) or disk_failure(error, self._config.node.data_dir)
             if told is not None:
-                _log.critical("node failed", reason=told)
+                _log.critical("node failed", reason=str(told))
             elif not isinstance(error, astray.AstrayError):
                 _log.critical("node failed", exc_info=error)
             self.failed.set_result(error)

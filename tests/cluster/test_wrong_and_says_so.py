@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -192,6 +193,32 @@ def test_a_damaged_file_is_set_aside_and_made_again(
         assert [p for p in victim.data.glob(f"{name}.damaged-*") if p.name.endswith("Z")]
     assert (f"{name} is missing" in log) == (harm is delete)
     assert "Traceback" not in log
+
+
+def test_a_file_that_is_damaged_under_a_node_is_told_without_a_trace(cluster: Cluster) -> None:
+    victim = other_than_issuer(cluster)
+    cluster.issue("before the damage")
+    said = len(victim.log_text())
+    cluster.stop(victim.name)  # else all of it may stand in the write-ahead log, and in memory
+    cluster.start(victim.name)
+    with (victim.data / "ledger.db").open("r+b") as file:
+        file.write(os.urandom((victim.data / "ledger.db").stat().st_size))
+    numbers = itertools.count()
+
+    def noticed() -> bool:
+        # What it has in memory still answers for some of it.
+        cluster.issue(f"damage {next(numbers)}")
+        victim.ask("GET", f"/v1/blocks/{next(numbers) % 8 + 1}")
+        return "damaged file set aside" in victim.log_text()[said:]
+
+    wait_until("it notices", noticed)
+    wait_until("it is back", lambda: ready(victim), 60.0)
+
+    log = victim.log_text()[said:]
+    assert "ledger.db is damaged" in log
+    assert "Traceback" not in log
+    assert '"exception"' not in log
+    cluster.wait_equal()
 
 
 def test_a_missing_wallet_is_told(cluster: Cluster) -> None:
