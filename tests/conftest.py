@@ -1,4 +1,4 @@
-"""How the slow tests are shared out among workers (`--dist loadgroup`).
+"""What all tests share: plain log lines, and how the slow ones go to workers (`--dist loadgroup`).
 
 Tests of a file share the cluster that it starts, and may go on from where the one before left it:
 they run on one worker, in their order. The few files whose tests each start all that they need are
@@ -10,10 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadGroupScheduling
+
+# The default paints each stack trace with all local variables, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 ALONE = frozenset({"tests/cluster/test_menu.py"})
 """Files whose tests stand each alone."""

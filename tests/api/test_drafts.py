@@ -154,7 +154,9 @@ def test_details_are_canonical_whatever_the_order_of_keys() -> None:
             | st.integers(-(2**53), 2**53)
             | st.text(st.characters(exclude_categories=["Cs"])),
             lambda inner: st.lists(inner) | st.dictionaries(st.text("aÿ票\U0001f4c4"), inner),
+            max_leaves=12,
         ),
+        max_size=8,
     )
 )
 def test_canonical_details_are_compact_json_with_keys_in_order_of_characters(
