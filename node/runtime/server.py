@@ -33,7 +33,7 @@ from node.ledger.codes import Code
 from node.runtime.domains import DOMAINS, absent_from
 from node.runtime.routes import assets_of, document, pages_of, routes_of
 from node.services.ports import NodeFacade
-from node.storage.damage import is_failing, is_full
+from node.storage.damage import damage_in, is_failing, is_full
 from node.storage.index import QueryIndex
 from node.system.clock import Clock, SystemClock
 
@@ -339,12 +339,15 @@ def _fault(request: web.Request, identity: str, error: Exception) -> web.Respons
         name = getattr(error, "filename", None)
         detail = f"{name}: {error}" if name else str(error)
         return write_refused(WriteRefusal("DISK_FULL", detail)).response()
+    damage = damage_in(error)
     _log.error(
         "request failed",
         method=request.method,
         route=_pattern(request),
         request_id=identity,
-        **({"reason": str(error)} if is_failing(error) else {"exc_info": error}),
+        **(
+            {"reason": str(damage or error)} if damage or is_failing(error) else {"exc_info": error}
+        ),
     )
     return ApiError(500, "INTERNAL", "the node failed to answer").response()
 
