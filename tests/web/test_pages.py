@@ -51,6 +51,8 @@ def sign_in(page: Page, cluster: Cluster, node: str, scope: str = "operate") -> 
 
 
 def invoice(cluster: Cluster, number: str) -> Any:
+    """As another node than the page's shows it, which three others do not wait for."""
+    cluster.wait_equal()
     return cluster["tax-bureau"].get(f"/v1/invoices/{number}")
 
 
