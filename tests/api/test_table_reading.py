@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import resource
+import subprocess
+import sys
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,10 +19,15 @@ import pytest
 from node.api.security import Scope
 from node.domains.invoices.api.table_reading import CSV_TYPE, TABLE_BYTES_MAX, XLSX_TYPE
 from node.domains.invoices.importing.documents import read_documents
-from node.domains.invoices.importing.plan import LateRed, PlannedRed, RedLine
+from node.domains.invoices.importing.plan import LateRed, PlannedRed, RedLine, Refusal
 from node.domains.invoices.importing.red_lines import Original, OriginalGroup
+from node.domains.invoices.importing.refused_rows import refused_text
 from node.domains.invoices.importing.table_plan import plan_table
-from node.domains.invoices.importing.table_worker import table_plan
+from node.domains.invoices.importing.table_worker import (
+    UnreadableTableError,
+    read_table,
+    table_plan,
+)
 from node.domains.invoices.importing.tables import read_csv
 from tests.api.client import Answer, ApiClient
 
@@ -119,6 +130,79 @@ async def test_more_documents_than_a_page_should_send_are_refused(api: ApiClient
     content = "\n".join(["order_id,buyer,description,net,rate", *rows]).encode()
     answer = await read(api, content)
     assert (answer.status, answer.json["detail"]) == (422, "more than 20000 documents")
+
+
+async def test_too_many_documents_are_refused_before_they_are_planned() -> None:
+    rows = [f"{n},{PAYER},x,1,13" for n in range(30_000)]
+    content = "\n".join(["order_id,buyer,description,net,rate", *rows]).encode()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(UnreadableTableError, match="more than 20000 documents"):
+        await read_table(content, "csv", "utf-8")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Planning them took ten seconds; starting Python and reading the rows takes one.
+    assert after.ru_utime - before.ru_utime < 4
+
+
+def long_texts() -> bytes:
+    """A small workbook that names one long text 200,000 times in refused rows."""
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["order_id", "description", "net", "rate"])
+    stream, made = io.BytesIO(), io.BytesIO()
+    book.save(stream)
+    cells = "".join(f'<c r="{column}{{0}}" t="s"><v>0</v></c>' for column in "ABCD")
+    rows = "".join(f'<row r="{n}">{cells.format(n)}</row>' for n in range(2, 50_002))
+    strings = '<Relationship Id="long" Type="x/sharedStrings" Target="/xl/long.xml"/>'
+    added = {
+        "xl/worksheets/sheet1.xml": ("</sheetData>", rows),
+        "xl/_rels/workbook.xml.rels": ("</Relationships>", strings),
+    }
+    with zipfile.ZipFile(stream) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.namelist():
+            end, more = added.get(part, ("", ""))
+            text = old.read(part).decode()
+            new.writestr(part, text.replace(end, more + end) if end else text)
+        new.writestr("xl/long.xml", f"<sst><si><t>{'x' * 32_000}</t></si></sst>")
+    return made.getvalue()
+
+
+async def test_one_text_in_very_many_cells_is_refused(api: ApiClient) -> None:
+    content = long_texts()
+    assert len(content) < 1 << 20
+    answer = await read(api, content, XLSX_TYPE)
+    assert (answer.status, answer.json["code"]) == (422, "INVALID_FIELDS")
+    assert "characters" in answer.json["detail"]
+
+
+def test_refused_rows_are_written_no_further_than_they_are_kept() -> None:
+    told = iter(range(10))
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        yield 1, ["order_id", "net"]
+        for number in told:
+            yield number + 2, ["A", "x" * 1_000]
+
+    refused = [Refusal(number, "MALFORMED", "is wrong") for number in range(2, 12)]
+    assert refused_text(rows(), refused, 3_000) is None
+    assert len(list(told)) > 5
+    assert refused_text(iter([(1, ["order_id"]), (2, ["纸"])]), refused, 100) == (
+        "order_id,error_code,error\r\n纸,MALFORMED,is wrong\r\n"
+    )
+
+
+def test_a_reader_that_is_killed_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+    rows = [f"{n},{PAYER},x,1,13" for n in range(20_000)]
+    content = "\n".join(["order_id,buyer,description,net,rate", *rows]).encode()
+    command = [sys.executable, "-m", "node.domains.invoices.importing.table_worker"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [*command, "csv", "utf-8"], stdin=subprocess.PIPE, env=environment
+    ) as worker:
+        assert worker.stdin is not None
+        worker.stdin.write(content)
+        worker.stdin.close()
+        time.sleep(1.5)
+        worker.kill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -91,15 +91,15 @@ class Documents(msgspec.Struct, frozen=True):
     """What of the file was read otherwise than one would think."""
 
 
-def read_documents(rows: Iterable[Row]) -> Documents:
+def read_documents(rows: Iterable[Row], documents_max: int | None = None) -> Documents:
     """Group the rows of a table. Rows before its header may be comments: they begin with #.
 
     Raises:
-        FileFormatError: the header does not name our columns.
+        FileFormatError: the header does not name our columns, or there are more documents.
     """
     iterator = iter(rows)
     names = read_header(next((cells for _, cells in iterator if not is_comment(cells)), []))
-    grouping = _Grouping(names)
+    grouping = _Grouping(names, documents_max)
     for number, cells in iterator:
         grouping.add(number, cells)
     notes: tuple[str, ...] = ()
@@ -148,8 +148,9 @@ class _Unplaced(msgspec.Struct, frozen=True):
 class _Grouping:
     """Documents, as rows come in."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], documents_max: int | None = None) -> None:
         self._names = names
+        self._documents_max = documents_max
         self._head_names = [name for name in names if name in _DOCUMENT_COLUMNS]
         self._documents: dict[str, Document] = {}
         self._before: Document | None = None
@@ -240,6 +241,8 @@ class _Grouping:
             red = document is not None and document.red
             problem = ("MALFORMED", str(error))
         if document is None:
+            if len(self._documents) == self._documents_max:
+                raise FileFormatError(f"more than {self._documents_max} documents")
             document = self._documents[order_id] = Document(order_id, red, [])
         elif problem is None and document.red is not red:
             problem = ("CONFLICT", f"is another one in row {document.row}")

@@ -7,9 +7,11 @@ for the other. What rows mean is `node.domains.invoices.importing`.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,15 +169,13 @@ def main(kind: str, encoding: str) -> int:
     from node.domains.invoices.importing.collector import seldom_collecting  # noqa: PLC0415 - see above
     from node.domains.invoices.importing.documents import read_documents  # noqa: PLC0415
     from node.domains.invoices.importing.online_retail import FileFormatError  # noqa: PLC0415
-    from node.domains.invoices.importing.refused_rows import write_refused  # noqa: PLC0415
+    from node.domains.invoices.importing.refused_rows import refused_text  # noqa: PLC0415
     from node.domains.invoices.importing.table_plan import plan_table  # noqa: PLC0415
     from node.domains.invoices.importing.tables import read_csv, read_xlsx  # noqa: PLC0415
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_S, _PROCESSOR_S))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "table"
-        path.write_bytes(sys.stdin.buffer.read())
+    with _in_memory(sys.stdin.buffer.read()) as path:
 
         def rows() -> Table:
             return read_xlsx(path) if kind == "xlsx" else read_csv(path, encoding)
@@ -183,21 +183,24 @@ def main(kind: str, encoding: str) -> int:
         refused_rows = None
         try:
             with seldom_collecting():
-                plan = plan_table(read_documents(rows()))
+                plan = plan_table(read_documents(rows(), DOCUMENTS_MAX))
             if plan.refused:
-                refused = Path(folder) / "refused.csv"
-                write_refused(refused, rows(), None, plan.refused)
-                if refused.stat().st_size <= REFUSED_BYTES_MAX:
-                    refused_rows = refused.read_bytes().decode("utf-8-sig")
+                refused_rows = refused_text(rows(), plan.refused, REFUSED_BYTES_MAX)
         except FileFormatError as error:
             sys.stdout.write(str(error).removeprefix(f"{path}: "))
             return _UNREADABLE
-    documents = len(plan.invoices) + len(plan.letters)
-    if documents > DOCUMENTS_MAX:
-        sys.stdout.write(f"more than {DOCUMENTS_MAX} documents")
-        return _UNREADABLE
     sys.stdout.buffer.write(encode_json(table_plan(plan, refused_rows)))
     return 0
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[Path]:
+    """A file that is on no disk: it needs no room there, and none is left where this is killed."""
+    descriptor = os.memfd_create("table")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield Path(f"/proc/self/fd/{descriptor}")
 
 
 if __name__ == "__main__":

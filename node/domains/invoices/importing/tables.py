@@ -26,6 +26,8 @@ __all__ = ["ENCODINGS", "FILE_BYTES_MAX"]
 
 ROWS_MAX = 200_000
 COLUMNS_MAX = 64
+SHEET_CHARACTERS_MAX = 256 << 20
+"""Of all cells together. They share their texts: a small workbook may name one very often."""
 _COMMENT = "#"
 _DELIMITERS = (",", ";", "\t")
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
@@ -132,7 +134,12 @@ def _sheet_rows(path: Path, sheet: str | None, table: Table) -> Iterator[Row]:
             book.read_strings()
             reader = SheetReader(book)
             with book.open_part(chosen.part, SHEET_BYTES_MAX) as stream:
+                left = SHEET_CHARACTERS_MAX
                 for number, cells in reader.rows(stream):
+                    left -= sum(map(len, cells))
+                    if left < 0:
+                        message = f"cells hold more than {SHEET_CHARACTERS_MAX} characters"
+                        raise FileFormatError(f"{path}: {message}")
                     yield from _filled(path, number, cells)
             table.merged = reader.merged
             if reader.hidden:
