@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -13,9 +13,10 @@ import typer
 
 from node.cli import checking, evidence, inspecting, networks, opening, transactions
 from node.cli.context import find_config, load
-from node.cli.errors import REFUSED, UsageError, exit_code_of, reason_of
+from node.cli.errors import NO_ANSWER, REFUSED, UsageError, exit_code_of, reason_of
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json
+from node.cli.standard_streams import StandardOutput
 from node.cli.tree import add_commands
 from node.demo import clusters, commands
 from node.runtime.domains import DOMAINS, index_parts, position_files
@@ -96,7 +97,11 @@ def audit(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Check all that this node has stored, also while it runs. Exit code 0 only if it is valid."""
+    """Check all that this node has stored, also while it runs.
+
+    Exit code 0: it is valid. 1: it is not. 2: there is nothing to audit, or the configuration
+    cannot be used. 4: the audit could not be done, or its answer not written.
+    """
     from node.cli.auditing import run_audit, verdict_of
 
     result = run_audit(
@@ -121,18 +126,25 @@ add_commands(app, commands.app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     open_standard_streams()
+    output = StandardOutput()
+    code = _run(arguments, output)
+    lost = output.failure()
+    if lost is None:
+        return code
+    if not isinstance(lost, BrokenPipeError):  # the reader of a pipe has seen all that it wanted
+        message(f"piaolian: standard output: {reason_of(lost)}")
+    return NO_ANSWER
+
+
+def _run(arguments: Sequence[str] | None, output: StandardOutput) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="piaolian")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone; keep the interpreter from saying so at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return REFUSED
     except Exception as error:  # noqa: BLE001 - the last stop before the user
-        return _fail(error)
+        return NO_ANSWER if error is output.failure() else _fail(error)
     return 0
 
 
@@ -140,12 +152,13 @@ def _fail(error: Exception) -> int:
     code = exit_code_of(error)
     if code is None:
         if os.environ.get("PIAOLIAN_TRACEBACK"):
-            raise error
+            traceback.print_exception(error)
+            return NO_ANSWER
         message(
             f"piaolian: internal error: {type(error).__name__}: {error}\n"
             "Please report it with the output of the same command under PIAOLIAN_TRACEBACK=1"
         )
-        return REFUSED
+        return NO_ANSWER
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     message(f"piaolian: {where}{reason_of(error)}")
     if isinstance(error, UsageError):

@@ -18,7 +18,7 @@ import msgspec
 from node.audit.machine_limits import verifications_per_second
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.run import Progress as Shown
-from node.cli.errors import UsageError
+from node.cli.errors import NoAnswerError, UsageError, reason_of
 from node.cli.output import console
 from node.cli.proofs import read_genesis
 from node.ledger.genesis import Genesis
@@ -46,6 +46,7 @@ def run_audit(
 
     Raises:
         UsageError: there is nothing to audit.
+        NoAnswerError: the machine does not let it be done.
         GenesisError: `network.toml` is no valid genesis.
     """
     genesis = read_genesis(config.node.network)
@@ -63,6 +64,9 @@ def run_audit(
             )
         except NoLedgerError as error:
             raise UsageError(str(error)) from error
+        except OSError as error:  # of this machine; what the folder's files say is in the outcome
+            where = f"{error.filename}: " if error.filename else ""
+            raise NoAnswerError(f"{where}{reason_of(error)}") from error
 
 
 def audit_folder(

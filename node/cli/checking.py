@@ -31,7 +31,8 @@ def verify(
     """Check a proof or evidence with no network and no node.
 
     Exit code 0: it is valid; a transaction that it shows was applied. 3: it is valid, and shows
-    that the ledger refused the transaction. 1: it is not valid. 2: a file cannot be read.
+    that the ledger refused the transaction. 1: it is not valid. 2: a file cannot be read. 4: the
+    answer cannot be written.
     """
     from node.cli.proofs import check_file, exit_code
 
@@ -70,7 +71,7 @@ def compare(
     A source is a node's URL or node.toml, a checkpoint or proof file, or a folder with a file
     `checkpoint` and tiles under `tile/`. No source is trusted. Exit code 0: the larger ledger
     continues the smaller one. 1: it does not. 2: the sources do not hold enough to tell, do not
-    answer, or are forged.
+    answer, or are forged. 4: the answer cannot be written.
     """
     from node.cli.comparing import compare_sources
 

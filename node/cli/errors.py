@@ -1,7 +1,8 @@
 """How a command fails: a message for people and an exit code. Owns the mapping of known errors.
 
 0 success, 1 refused or failed, 2 bad usage or configuration; `verify` alone has 3: a valid proof
-that the ledger refused the transaction.
+that the ledger refused the transaction. 4 is no verdict of any command: its answer could not be
+written, or the program itself failed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ OK = 0
 REFUSED = 1
 USAGE = 2
 REFUSED_TRANSACTION = 3
+NO_ANSWER = 4
 
 
 class CliError(Exception):
     """The command failed; the message is all that the user needs."""
 
     exit_code = REFUSED
+
+
+class NoAnswerError(CliError):
+    """The command could not do its work, so that 1 would be taken for its verdict."""
+
+    exit_code = NO_ANSWER
 
 
 class UsageError(CliError):
