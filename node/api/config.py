@@ -51,7 +51,7 @@ class ApiConfig:
     heartbeat_s: float = 15.0
     """Comment on an idle event stream."""
     send_timeout_s: float = 10.0
-    """A client that does not read its event stream for this long is dropped."""
+    """A client that does not read what is sent to it for this long is dropped."""
 
     def __post_init__(self) -> None:
         limits = (

@@ -159,6 +159,7 @@ class ApiServer:
         self._runner = ApiRunner(
             app,
             self._config.connections_max,
+            self._config.send_timeout_s,
             access_log=None,
             logger=quiet,
             keepalive_timeout=self._config.keepalive_timeout_s,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
-from node.api import workers
+from node.api import listening, workers
 from node.api.config import ApiConfig
 from node.api.security import Scope, TokenSet
 from node.api.sessions import LINKS_MAX, SESSIONS_MAX, Sessions
@@ -70,6 +72,88 @@ async def test_when_all_are_busy_a_new_one_is_told(node: FakeNode, index: QueryI
         assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["code"] == "TOO_MANY_CONNECTIONS"
         for writer in busy:
             writer.close()
+
+
+LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def ask_and_not_read(port: int, times: int) -> socket.socket:
+    """Ask so often for some 400 KB, with room for nearly nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.connect(("127.0.0.1", port))
+    client.sendall(LARGE * times)
+    return client
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_clients_that_do_not_read_keep_no_descriptors(
+    node: FakeNode, index: QueryIndex
+) -> None:
+    """A connection that is closed, but not emptied, is open: the cap is of those as well."""
+    async with served(node, index, ApiConfig(connections_max=5)) as (server, api):
+        before, clients = descriptors(), []
+        for _ in range(40):
+            clients.append(ask_and_not_read(server.port, 20))
+            await asyncio.sleep(0.02)
+        assert descriptors() - before <= 40 + 5  # theirs, and ours
+
+        assert (await api.get("/readyz", scope=None)).status == 200
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+async def test_who_reads_nothing_of_an_answer_is_dropped(
+    node: FakeNode, index: QueryIndex, close: bytes
+) -> None:
+    config = ApiConfig(send_timeout_s=0.3, keepalive_timeout_s=0.2)
+    async with served(node, index, config) as (server, _):
+        before = descriptors()
+        client = ask_and_not_read(server.port, 30)
+        client.sendall(LARGE[:-2] + close + b"\r\n")
+        async with asyncio.timeout(5):
+            while descriptors() == before + 1:  # not taken yet
+                await asyncio.sleep(0.01)
+            while descriptors() > before + 1:
+                await asyncio.sleep(0.05)
+        client.close()
+
+
+async def test_who_reads_slowly_gets_the_whole_answer(node: FakeNode, index: QueryIndex) -> None:
+    async with served(node, index, ApiConfig(send_timeout_s=0.3)) as (server, api):
+        length = len((await api.get("/openapi.json", scope=None)).content)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=8_192)
+        writer.write(LARGE * 30)
+        got = 0
+        async with asyncio.timeout(15):
+            while got < 30 * length:
+                piece = await reader.read(200_000)
+                assert piece, got
+                got += len(piece)
+                await asyncio.sleep(0.005)
+        writer.close()
+
+
+async def test_what_all_clients_leave_unread_is_bounded(
+    node: FakeNode, index: QueryIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "UNREAD_BYTES_MAX", 500_000)
+    async with served(node, index, ApiConfig()) as (server, api):
+        before, clients = descriptors(), []
+        for _ in range(12):
+            clients.append(ask_and_not_read(server.port, 30))
+            await asyncio.sleep(0.05)
+        assert server._runner is not None
+        waiting = [each.unread_bytes for each in server._runner._connections._open]
+        assert 0 < sum(waiting) <= 500_000
+        assert descriptors() - before < 12 + 12  # theirs, and ours
+        assert (await api.get("/livez", scope=None)).status == 200
+        for client in clients:
+            client.close()
 
 
 @pytest.mark.parametrize(
