@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -43,8 +43,7 @@ class _Protocol(RequestHandler):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        self._wire = cast("asyncio.Transport", transport)  # uvloop's own is no subclass of it
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -120,9 +119,9 @@ class _Refused(asyncio.Protocol):
             f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n"
             "Retry-After: 1\r\nConnection: close\r\n\r\n"
         )
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(head.encode() + body)
-        transport.close()
+        wire = cast("asyncio.Transport", transport)
+        wire.write(head.encode() + body)
+        wire.close()
 
 
 class _Connections:
