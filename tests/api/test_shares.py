@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
@@ -22,6 +24,7 @@ from node.runtime.server import ApiServer
 from node.storage.index import QueryIndex
 from tests.api.client import NOW_MS, TOKENS, ApiClient, FixedClock
 from tests.api.fake_node import FakeNode
+from tests.index_parts import INDEX_PARTS
 
 TABLE = {"Content-Type": "text/csv"}
 
@@ -154,6 +157,31 @@ async def test_what_all_clients_leave_unread_is_bounded(
         assert (await api.get("/livez", scope=None)).status == 200
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        test_connections_that_ask_nothing_give_way,
+        test_when_all_are_busy_a_new_one_is_told,
+        test_clients_that_do_not_read_keep_no_descriptors,
+        partial(test_who_reads_nothing_of_an_answer_is_dropped, close=b""),
+        test_who_reads_slowly_gets_the_whole_answer,
+    ],
+    ids=["idle", "busy", "descriptors", "unread", "slow"],
+)
+def test_the_same_holds_on_the_loop_of_a_node(
+    tmp_path: Path, check: Callable[[FakeNode, QueryIndex], Coroutine[None, None, None]]
+) -> None:
+    """Its connections are of classes of its own, and count by themselves what waits."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def scenario() -> None:
+        index = await QueryIndex.open(tmp_path / "index.db", INDEX_PARTS, b"network")
+        await check(FakeNode(index), index)
+        await index.close()
+
+    uvloop.run(scenario())
 
 
 @pytest.mark.parametrize(
