@@ -29,6 +29,7 @@ _IDLE = {"rejoin"}
 """Files whose content nobody reads."""
 _FILE_BYTES_MAX = 1 << 20
 """Of a file that is no database; each is much smaller."""
+NO_PLAIN_FILE = "is no plain file"
 _SCHEMA_COLUMNS = ("type", "name", "tbl_name", "sql")
 _PAGE = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 
@@ -47,8 +48,11 @@ class Folder:
         """Take the state of every database that is there.
 
         Raises:
-            AuditError: SQLite cannot read one of them.
+            AuditError: SQLite cannot read one of them, or a file is none.
         """
+        odd = odd_file(self.path)
+        if odd is not None:
+            raise fail(NO_PLAIN_FILE, odd, offset=0)
         for name in DATABASES:
             path = self.path / name
             if not path.exists() or (name == RAFT and self.running):
@@ -149,6 +153,19 @@ def _tidy(path: Path, before: set[Path]) -> None:
     os.close(lock)
 
 
+def odd_file(path: Path) -> str | None:
+    """A database of the folder, or what SQLite keeps beside one, that is no plain file.
+
+    Who opens a pipe waits for ever; a device never ends.
+    """
+    names = (name + suffix for name in DATABASES for suffix in ("", "-wal", "-shm"))
+    return next((name for name in names if _is_odd(path / name)), None)
+
+
+def _is_odd(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
 def open_snapshot(path: Path) -> sqlite3.Connection:
     """A database, read at one committed state until it is closed."""
     connection = sqlite3.connect(file_uri(path, "ro"), uri=True, timeout=10.0, isolation_level=None)
@@ -166,6 +183,8 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
 
 
 def _read(path: Path) -> bytes:
+    if _is_odd(path):
+        raise fail(NO_PLAIN_FILE, path.name, offset=0)
     try:
         with path.open("rb") as file:
             return file.read(_FILE_BYTES_MAX)

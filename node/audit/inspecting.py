@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from node.audit.folder import LEDGER, open_folder, open_snapshot
+from node.audit.folder import LEDGER, NO_PLAIN_FILE, odd_file, open_folder, open_snapshot
 from node.chain.leaf import Leaf, MalformedLeafError, TransactionLeaf, decode_leaf
 from node.ledger.codes import Table
 from node.ledger.rulebook import RULEBOOK
@@ -74,6 +74,9 @@ def open_ledger(path: Path) -> Iterator[sqlite3.Connection]:
     """
     if not (path / LEDGER).exists():
         raise NotFoundError(f"{path / LEDGER} does not exist")
+    odd = odd_file(path)
+    if odd is not None:
+        raise UnreadableError(f"{path / odd} {NO_PLAIN_FILE}")
     try:
         with open_folder(path) as (folder, lock):
             try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random  # noqa: TID251 - seeded
 import shutil
 import sqlite3
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import msgspec
 import pytest
 
 from node.audit.faults import AuditError, Fault
+from node.audit.inspecting import UnreadableError, open_ledger
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.state import WalkedState
 from node.audit.stored import check_invariants
@@ -424,6 +427,23 @@ def test_a_database_that_is_none_is_told(folder: Path) -> None:
     (folder / "index.db").write_bytes(b"not SQLite" * 1_000)
     fault = fault_of(folder)
     assert (fault.file, fault.offset) == ("index.db", 0)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+@pytest.mark.parametrize("name", ["heads.db", "index.db-wal", "ledger.db-shm", "marker"])
+def test_what_is_no_plain_file_is_told_and_not_opened(
+    folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    """Who opens a pipe for reading waits until somebody writes."""
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+
+    fault = fault_of(folder)
+    assert (fault.file, fault.reason) == (name, "is no plain file")
+    if name != "marker":  # which has nothing to do with what is looked at
+        opened = open_ledger(folder)
+        with pytest.raises(UnreadableError, match=f"{name} is no plain file"), opened:
+            pass
 
 
 def test_bits_fall_in_a_folder_without_a_log(folder: Path, genesis: Genesis) -> None:
