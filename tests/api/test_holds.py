@@ -102,4 +102,8 @@ async def test_the_terms_are_all_those_of_the_genesis(api: ApiClient) -> None:
     terms = make_terms()
     of_domains = asdict(terms.of(MembershipTerms)) | asdict(terms.of(InvoicesTerms))
     assert answer.status == 200
-    assert answer.json == {"validity_heights": terms.validity_heights, **of_domains}
+    assert answer.json == {
+        "utc_offset_minutes": 0,
+        "validity_heights": terms.validity_heights,
+        **of_domains,
+    }
