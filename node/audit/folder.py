@@ -71,12 +71,14 @@ class Folder:
     @property
     def marker(self) -> bytes:
         """The bytes of the marker; of a running node perhaps in the middle of a write."""
-        return _read(self.path / MARKER)
+        return _read(self.path / MARKER, _FILE_BYTES_MAX)
 
     @property
     def positions(self) -> dict[str, bytes]:
         """How far listeners of final blocks came, by file; empty where none has begun."""
-        return {name: _read(self.path / name) for name in sorted(self._position_files)}
+        return {
+            name: _read(self.path / name, _FILE_BYTES_MAX) for name in sorted(self._position_files)
+        }
 
     def strangers(self) -> list[str]:
         """Names of files that no part of the audit reads."""
@@ -182,12 +184,13 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, bytes_max: int = -1) -> bytes:
+    """The file, or its beginning; empty if there is none."""
     if _is_odd(path):
         raise fail(NO_PLAIN_FILE, path.name, offset=0)
     try:
         with path.open("rb") as file:
-            return file.read(_FILE_BYTES_MAX)
+            return file.read(bytes_max)
     except FileNotFoundError:
         return b""
 

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from node.audit.faults import AuditError, Fault
+from node.audit.folder import check_write_ahead_log
 from node.audit.inspecting import UnreadableError, open_ledger
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.state import WalkedState
@@ -453,3 +454,17 @@ def test_bits_fall_in_a_folder_without_a_log(folder: Path, genesis: Genesis) -> 
         flips.flip(rng, seen)
     assert seen["found"] + seen["harmless"] == 40
     assert seen["told to the byte"] == seen["found"] > 10
+
+
+def test_a_long_write_ahead_log_is_read_whole(tmp_path: Path) -> None:
+    """What SQLite knows of it may end beyond any size that small files are read to."""
+    path = tmp_path / "long.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute("CREATE TABLE things (body BLOB)")
+        for _ in range(40):
+            writer.execute("INSERT INTO things VALUES (zeroblob(100000))")
+        log = path.with_name("long.db-wal")
+        assert log.stat().st_size > 3 << 20
+        check_write_ahead_log(path)
