@@ -2,7 +2,7 @@
 
 A running node's databases are read beside it; each is held at one committed state, in an order in
 which no follower can be ahead of what it follows. The Raft log is the node's alone while it runs.
-Owns files, locks and what SQLite itself can tell of a file; knows no content.
+Owns files, locks and what SQLite itself can tell of a database; knows no content.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from node.audit.faults import AuditError, fail, first_difference
+from node.audit.write_ahead_log import check_write_ahead_log
 from node.storage.damage import SET_ASIDE
 from node.storage.database import application_id, file_uri
 from node.system.folder_lock import FolderInUseError, lock_folder
@@ -71,14 +71,12 @@ class Folder:
     @property
     def marker(self) -> bytes:
         """The bytes of the marker; of a running node perhaps in the middle of a write."""
-        return _read(self.path / MARKER, _FILE_BYTES_MAX)
+        return _read(self.path / MARKER)
 
     @property
     def positions(self) -> dict[str, bytes]:
         """How far listeners of final blocks came, by file; empty where none has begun."""
-        return {
-            name: _read(self.path / name, _FILE_BYTES_MAX) for name in sorted(self._position_files)
-        }
+        return {name: _read(self.path / name) for name in sorted(self._position_files)}
 
     def strangers(self) -> list[str]:
         """Names of files that no part of the audit reads."""
@@ -184,13 +182,13 @@ def open_snapshot(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _read(path: Path, bytes_max: int = -1) -> bytes:
-    """The file, or its beginning; empty if there is none."""
+def _read(path: Path) -> bytes:
+    """The beginning of a file that is no database; empty if there is none."""
     if _is_odd(path):
         raise fail(NO_PLAIN_FILE, path.name, offset=0)
     try:
         with path.open("rb") as file:
-            return file.read(bytes_max)
+            return file.read(_FILE_BYTES_MAX)
     except FileNotFoundError:
         return b""
 
@@ -238,68 +236,3 @@ def _check_schema(connection: sqlite3.Connection, name: str, schema: str) -> Non
             )
     if len(found) != len(wanted):
         raise fail("the schema is not this program's", name, table="sqlite_schema")
-
-
-# --- The write-ahead log ---------------------------------------------------------------------
-
-_WAL_HEADER = struct.Struct(">8I")
-_FRAME_HEADER = struct.Struct(">6I")
-_WAL_MAGIC = 0x377F0682
-_SHM_LAST_FRAME = 16
-"""Where the index of the write-ahead log tells its last valid frame (mxFrame in wal.c)."""
-
-
-def check_write_ahead_log(database: Path) -> None:
-    """Check what SQLite passes over in silence: commits after a damaged frame.
-
-    The database must be open, and no node may use it. See https://sqlite.org/fileformat2.html#walformat.
-
-    Raises:
-        AuditError: a commit is there that cannot be read.
-    """
-    name = f"{database.name}-wal"
-    data = _read(database.with_name(name))
-    if len(data) <= _WAL_HEADER.size:
-        return
-    magic, _, page_bytes, _, *salts, sum0, sum1 = _WAL_HEADER.unpack_from(data)
-    big_endian = bool(magic & 1)
-    header = _checksum(data[: _WAL_HEADER.size - 8], (0, 0), big_endian=big_endian)
-    if magic & ~1 != _WAL_MAGIC or header != (sum0, sum1):
-        raise fail("its header fails its checksum: SQLite ignores all of it", name, offset=0)
-    frame_bytes = _FRAME_HEADER.size + page_bytes
-    last = _last_frame(database)
-    at = _WAL_HEADER.size + last * frame_bytes
-    chain = (sum0, sum1)
-    if last:
-        chain = _FRAME_HEADER.unpack_from(data, at - frame_bytes)[4:]
-    while at + frame_bytes <= len(data):
-        _, commit, salt0, salt1, *sums = _FRAME_HEADER.unpack_from(data, at)
-        if salt0 != salts[0] and salt1 != salts[1]:
-            return  # written before the log last began anew
-        chain = _checksum(data[at : at + 8], chain, big_endian=big_endian)
-        page = data[at + _FRAME_HEADER.size : at + frame_bytes]
-        chain = _checksum(page, chain, big_endian=big_endian)
-        if [salt0, salt1] != salts or list(chain) != sums or commit:
-            raise fail(
-                "a frame fails its checksum, so SQLite ignores it and all after it: damage, or the"
-                " last write of a node that was killed; a start of the node would mend the latter",
-                name,
-                offset=at,
-            )
-        at += frame_bytes
-
-
-def _last_frame(database: Path) -> int:
-    shared = _read(database.with_name(f"{database.name}-shm"))
-    if len(shared) < _SHM_LAST_FRAME + 4:
-        return 0
-    return int(struct.unpack_from("=I", shared, _SHM_LAST_FRAME)[0])
-
-
-def _checksum(data: bytes, start: tuple[int, ...], *, big_endian: bool) -> tuple[int, int]:
-    words = struct.unpack(f"{'>' if big_endian else '<'}{len(data) // 4}I", data)
-    a, b = start
-    for first, second in zip(words[::2], words[1::2], strict=True):
-        a = (a + first + b) & 0xFFFFFFFF
-        b = (b + second + a) & 0xFFFFFFFF
-    return a, b

@@ -7,6 +7,7 @@ import os
 import random  # noqa: TID251 - seeded
 import shutil
 import sqlite3
+import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -18,12 +19,12 @@ import msgspec
 import pytest
 
 from node.audit.faults import AuditError, Fault
-from node.audit.folder import check_write_ahead_log
 from node.audit.inspecting import UnreadableError, open_ledger
 from node.audit.run import Audit, NoLedgerError, Outcome
 from node.audit.state import WalkedState
 from node.audit.stored import check_invariants
 from node.audit.walk import Walked
+from node.audit.write_ahead_log import check_write_ahead_log
 from node.chain.checkpoint import Checkpoint, cosign
 from node.chain.evidence.judgement import judge
 from node.chain.evidence.kinds import RootEvidence, RootStatement, encode_evidence
@@ -456,7 +457,7 @@ def test_bits_fall_in_a_folder_without_a_log(folder: Path, genesis: Genesis) -> 
     assert seen["told to the byte"] == seen["found"] > 10
 
 
-def test_a_long_write_ahead_log_is_read_whole(tmp_path: Path) -> None:
+def test_a_long_write_ahead_log_is_read_whole_in_little_memory(tmp_path: Path) -> None:
     """What SQLite knows of it may end beyond any size that small files are read to."""
     path = tmp_path / "long.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
@@ -466,5 +467,22 @@ def test_a_long_write_ahead_log_is_read_whole(tmp_path: Path) -> None:
         for _ in range(40):
             writer.execute("INSERT INTO things VALUES (zeroblob(100000))")
         log = path.with_name("long.db-wal")
-        assert log.stat().st_size > 3 << 20
+        size_bytes = log.stat().st_size
+        assert size_bytes > 3 << 20
         check_write_ahead_log(path)
+        with log.open("ab") as end:
+            end.write(bytes(page_frame := 4096 + 24) * 2)
+        tracemalloc.start()
+        try:  # what was there before the log began anew is none of this one's
+            check_write_ahead_log(path)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+        first_salt = log.read_bytes()[16:24]
+        with log.open("r+b") as end:
+            end.seek(size_bytes)
+            end.write((7).to_bytes(4) + (9).to_bytes(4) + first_salt)
+        with pytest.raises(AuditError) as caught:
+            check_write_ahead_log(path)
+        assert f"{size_bytes}" in str(caught.value)
+        assert (size_bytes - 32) % page_frame == 0
