@@ -1,4 +1,4 @@
-"""From a write to its answer: facade errors, waiting, status codes. Shared by all write routes."""
+"""From a write to its answer: its route, facade errors, waiting, status codes. Of all writes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from typing import ClassVar
 import msgspec
 from aiohttp import web
 
+from node.api.body import Body
 from node.api.errors import ApiError, FieldError, not_found, refused, too_many, write_refused
 from node.api.requests import query_actor, query_wait
-from node.api.routing import Api, WaitSlot, check_writable, json_response, scope_of
+from node.api.routing import (
+    AS_QUERY,
+    WAIT_QUERY,
+    Api,
+    Handler,
+    Route,
+    WaitSlot,
+    check_writable,
+    json_response,
+    scope_of,
+)
+from node.api.security import Scope
 from node.following.outcomes import (
     AttachmentMissingError,
     BusyError,
@@ -30,6 +42,8 @@ from node.following.outcomes import (
 )
 from node.ledger.codes import Code, refusal_text
 from node.ledger.operations import Operation
+
+_REFUSALS = (400, 408, 409, 413, 415, 422, 503, 507)
 
 
 class WriteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,3 +199,34 @@ def _check_outcome(status: TransactionStatus) -> None:
         )
     if status.state is TransactionState.EXPIRED:
         raise refused(Code.EXPIRED, "expired before it was applied", transaction=status.txid)
+
+
+def write_route(
+    path: str,
+    handler: Handler,
+    summary: str,
+    tag: str,
+    *,
+    body: type[Body],
+    operation: str,
+    scope: Scope = Scope.OPERATE,
+    by_key: bool = False,
+) -> Route:
+    """A route that writes `operation`, as all of them are asked and answered.
+
+    With `by_key`, a bare key of the wallet may act.
+    """
+    missing = (404,) if by_key or "{" in path else ()
+    return Route(
+        "POST",
+        path,
+        handler,
+        summary,
+        tag,
+        scope,
+        body=body,
+        query=(*WAIT_QUERY, AS_QUERY) if by_key else WAIT_QUERY,
+        answers={201: WriteAnswer, 202: WriteAnswer},
+        refusals=(*missing, *_REFUSALS),
+        operation=operation,
+    )

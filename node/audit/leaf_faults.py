@@ -63,17 +63,7 @@ class LeafFaults:
         """Of one leaf."""
         stored = self.stored_hash(index)
         offset, bit = fallen_bit(data, lambda changed: leaf_hash(changed) == stored) or (None, None)
-        return fail(
-            f"leaf {index}: {reason}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            leaf=index,
-            offset=offset,
-            bit=bit,
-        )
+        return _of_leaves(f"leaf {index}: {reason}", height, offset=offset, bit=bit, leaf=index)
 
     def framing_fault(
         self, height: int, first_index: int, encoded: bytes, reason: str
@@ -94,16 +84,8 @@ class LeafFaults:
 
         short = len(encoded) <= _FRAMING_BYTES_MAX
         offset, bit = (fallen_bit(encoded, is_true) if short else None) or (None, None)
-        return fail(
-            f"the list of leaves cannot be read: {reason}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            offset=offset,
-            bit=bit,
-        )
+        text = f"the list of leaves cannot be read: {reason}"
+        return _of_leaves(text, height, offset=offset, bit=bit)
 
     def other_leaf(
         self,
@@ -130,14 +112,21 @@ class LeafFaults:
             if getattr(stored, name) != getattr(true, name, None)
         ]
         offset, bit = first_difference(data[position], made[position])
-        return fail(
-            f"leaf {index}: done again, it has another {' and '.join(names) or 'encoding'}",
-            LEDGER,
-            table="blocks",
-            row=f"height={height}",
-            column="leaves",
-            height=height,
-            leaf=index,
-            offset=offset,
-            bit=bit,
-        )
+        text = f"leaf {index}: done again, it has another {' and '.join(names) or 'encoding'}"
+        return _of_leaves(text, height, offset=offset, bit=bit, leaf=index)
+
+
+def _of_leaves(
+    text: str, height: int, *, offset: int | None, bit: int | None, leaf: int | None = None
+) -> AuditError:
+    return fail(
+        text,
+        LEDGER,
+        table="blocks",
+        row=f"height={height}",
+        column="leaves",
+        height=height,
+        leaf=leaf,
+        offset=offset,
+        bit=bit,
+    )

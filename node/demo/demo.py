@@ -11,15 +11,18 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from typing_extensions import override
+
 import node
 from node.cli.client import ProblemError
-from node.cli.errors import CliError, UsageError
+from node.cli.errors import UsageError
 from node.cli.options import Until
-from node.cli.output import console, message, nearby, print_json, program
+from node.cli.output import nearby, program
 from node.cli.proofs import check_file
-from node.demo.demo_network import PATIENCE_S, DemoError, DemoNetwork, clear
+from node.demo.demo_network import PATIENCE_S, DemoError
 from node.demo.demo_registers import NUMBERS, exchange_rate, open_registers
 from node.demo.processes import start_nodes
+from node.demo.story import BUREAU, ISSUER, NODES, PAYER, REIMBURSER, Story, tell
 from node.domains.invoices.cli.invoices import read_trace
 from node.domains.invoices.cli.upload import Upload
 from node.domains.invoices.importing.online_retail import read_retail_file
@@ -27,7 +30,6 @@ from node.domains.invoices.importing.plan import Plan
 from node.domains.invoices.importing.retail_plan import CURRENCY, plan_import
 from node.domains.invoices.importing.summary import ImportSummary
 
-BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
 SLICE = Path("tests/data/online-retail-slice.csv.gz")
 _DRIVEN = 10
 """Invoices that go through the whole life."""
@@ -45,32 +47,13 @@ def run_demo(folder: Path, data: Path | None, *, keep: bool, as_json: bool) -> N
     source = data or Path(node.__file__).resolve().parents[1] / SLICE
     if not source.is_file():
         raise UsageError(f"{source}: no such file; give one with --data")
-    clear(folder, NODES)
-    network = DemoNetwork(folder)
-    demo = Demo(network, source, quiet=as_json)
-    try:
-        demo.run()
-        if as_json:
-            print_json(demo.facts)
-        else:
-            demo.tell_how_to_ask(keep=keep)
-    except CliError:
-        message(f"piaolian: the logs of the nodes are {folder}/*/node.log")
-        raise
-    finally:
-        network.close(stop=not keep)
+    tell(Demo, folder, source, keep=keep, as_json=as_json)
 
 
-class Demo:
+class Demo(Story):
     """The steps, and what was learnt from them."""
 
-    def __init__(self, network: DemoNetwork, source: Path, *, quiet: bool) -> None:
-        self._network = network
-        self._source = source
-        self._console = console(to_stderr=quiet)
-        self.facts: dict[str, object] = {}
-        """What the demo saw, for `--json`."""
-
+    @override
     def run(self) -> None:
         """All steps."""
         started = time.monotonic()
@@ -256,7 +239,8 @@ class Demo:
         self._say(f"again: {program()} verify {proof} --network {network}")
         self.facts["proof"] = {"file": str(proof), "transaction": identity}
 
-    def tell_how_to_ask(self, *, keep: bool) -> None:
+    @override
+    def close(self, *, keep: bool) -> None:
         """The status of each node, by curl."""
         self._title(f"Done in {self.facts['seconds']} s")
         self._say("Ask each node for its status" + ("" if keep else " (while it runs: --keep)"))
@@ -327,9 +311,3 @@ class Demo:
             while sum(counts) < until and not running.done():
                 shown.update(f"importing: {sum(counts)} of {total}")
                 time.sleep(0.02)
-
-    def _title(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]")
-
-    def _say(self, text: str) -> None:
-        self._console.print(f"  {text}", markup=False)

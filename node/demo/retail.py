@@ -15,13 +15,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import msgspec
+from typing_extensions import override
 
 from node.cli.client import ApiClient
 from node.cli.context import client_of
-from node.cli.errors import CliError, UsageError
-from node.cli.output import console, message, print_json
-from node.demo.demo_network import DemoError, DemoNetwork, clear
+from node.cli.errors import UsageError
+from node.demo.demo_network import DemoError
 from node.demo.demo_registers import open_registers
+from node.demo.story import BUREAU, ISSUER, NODES, PAYER, Story, tell
 from node.domains.invoices.cli.listing import read_invoices
 from node.domains.invoices.cli.upload import Upload
 from node.domains.invoices.importing.online_retail import (
@@ -33,8 +34,6 @@ from node.domains.invoices.importing.plan import Plan
 from node.domains.invoices.importing.retail_plan import CURRENCY, RATE, plan_import
 from node.domains.invoices.importing.summary import ImportSummary
 from node.ledger.invoices.tax import tax_half_up
-
-BUREAU, ISSUER, PAYER, REIMBURSER = NODES = ("tax-bureau", "issuer", "payer", "reimburser")
 
 
 class MonthSums(msgspec.Struct):
@@ -59,27 +58,11 @@ def run_retail(folder: Path, source: Path, *, keep: bool, as_json: bool) -> None
     """
     if not source.is_file():
         raise UsageError(f"{source}: no such file")
-    clear(folder, NODES)
-    network = DemoNetwork(folder)
-    run = _Run(network, source, quiet=as_json)
-    try:
-        run.run()
-        if as_json:
-            print_json(run.facts)
-    except CliError:
-        message(f"piaolian: the logs of the nodes are {folder}/*/node.log")
-        raise
-    finally:
-        network.close(stop=not keep)
+    tell(_Run, folder, source, keep=keep, as_json=as_json)
 
 
-class _Run:
-    def __init__(self, network: DemoNetwork, source: Path, *, quiet: bool) -> None:
-        self._network = network
-        self._source = source
-        self._console = console(to_stderr=quiet)
-        self.facts: dict[str, object] = {}
-
+class _Run(Story):
+    @override
     def run(self) -> None:
         begun = time.monotonic()
         self._title("Four nodes")
@@ -196,12 +179,6 @@ class _Run:
                 shown.update(f"importing: {done['documents']} of {total}")
                 time.sleep(0.1)
             return upload, running.result()
-
-    def _title(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]")
-
-    def _say(self, text: str) -> None:
-        self._console.print(f"  {text}", markup=False)
 
 
 def sums_of_file(documents: Iterable[RetailDocument]) -> dict[str, MonthSums]:

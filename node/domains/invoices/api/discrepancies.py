@@ -16,11 +16,10 @@ from node.api.requests import (
     read_json,
     time_text,
 )
-from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Query, Route, json_response
+from node.api.routing import PAGE_QUERY, Api, Query, Route, json_response
 from node.api.security import Scope
-from node.api.writes import WriteAnswer, write_operations
+from node.api.writes import write_operations, write_route
 from node.domains.invoices.api.facade import number_of
-from node.domains.invoices.api.operations import WRITE_REFUSALS
 from node.domains.invoices.api.schemas import DiscrepancyResolveBody
 from node.ledger.codes import Table
 from node.ledger.invoices.operations import ResolveDiscrepancy
@@ -121,17 +120,12 @@ ROUTES = (
         answers={200: DiscrepanciesPage},
         refusals=(400,),
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices/{number}/resolve",
         resolve,
         "Close a discrepancy (tax bureau)",
         "invoices",
-        Scope.OPERATE,
         body=DiscrepancyResolveBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
         operation="discrepancy_resolve",
     ),
 )

@@ -15,11 +15,10 @@ from pydantic import AfterValidator, Field, StringConstraints
 from node.api.body import Body, HexKey, HexSignature, Reason, Reference, Time
 from node.api.errors import invalid_field, not_found
 from node.api.requests import participant_of, read_json, time_ms, time_text
-from node.api.routing import WAIT_QUERY, Api, Route, check_writable, json_response
+from node.api.routing import Api, Route, check_writable, json_response
 from node.api.security import Scope
-from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.api.writes import answer_write, facade_errors, write_operations, write_route
 from node.domains.invoices.api.facade import holds_of
-from node.domains.invoices.api.operations import WRITE_REFUSALS
 from node.ledger.invoices.holds.operations import HoldIssuing, LiftHold, UpholdHold
 from node.ledger.text import check_safe_lines
 
@@ -179,17 +178,12 @@ ROUTES = (
         refusals=(404,),
     ),
     *(
-        Route(
-            "POST",
+        write_route(
             path,
             handler,
             summary,
             "registers",
-            Scope.OPERATE,
             body=body,
-            query=WAIT_QUERY,
-            answers={201: WriteAnswer, 202: WriteAnswer},
-            refusals=(404, *WRITE_REFUSALS),
             operation=operation,
         )
         for path, handler, summary, body, operation in (

@@ -9,12 +9,11 @@ from aiohttp import web
 
 from node.api.errors import ApiError, invalid_field, not_found, refused
 from node.api.requests import read_json
-from node.api.routing import WAIT_QUERY, Api, Route, check_writable
-from node.api.security import Scope
-from node.api.writes import WriteAnswer, facade_errors, wait_submission, write_answer
+from node.api.routing import Api, check_writable
+from node.api.writes import facade_errors, wait_submission, write_answer, write_route
 from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
-from node.domains.invoices.api.operations import WRITE_REFUSALS, form_of
+from node.domains.invoices.api.operations import form_of
 from node.domains.invoices.api.rate_refusals import with_rates
 from node.domains.invoices.api.red_lines import lines_of_form, stored_lines
 from node.domains.invoices.details.bodies import InvoiceBatchBody, InvoiceBody, RedIssueBody
@@ -193,43 +192,28 @@ async def _issued_before(
 
 
 ROUTES = (
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices",
         issue_one,
         "Issue an invoice; the node draws its number and signs",
         "invoices",
-        Scope.OPERATE,
         body=InvoiceBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
         operation="issue",
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices:batch",
         issue_batch,
         "Issue invoices in one transaction: all or none",
         "invoices",
-        Scope.OPERATE,
         body=InvoiceBatchBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=WRITE_REFUSALS,
         operation="issue",
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices/{number}/red/{form}/issue",
         issue_red,
         "Issue the red invoice of a confirmed form",
         "red letters",
-        Scope.OPERATE,
         body=RedIssueBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=(404, *WRITE_REFUSALS),
         operation="red_issue",
     ),
 )

@@ -14,9 +14,8 @@ from aiohttp import web
 from node.api.body import Body, EmptyBody
 from node.api.errors import not_found
 from node.api.requests import participant_of, path_integer, query_actor, read_json, time_ms
-from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Handler, Route, check_writable
-from node.api.security import Scope
-from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.api.routing import Api, Handler, check_writable
+from node.api.writes import answer_write, facade_errors, write_operations, write_route
 from node.domains.invoices.api import schemas
 from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoices import read_invoice
@@ -42,7 +41,6 @@ RED_REASONS: Mapping[str, int] = {
     "allowance": 4,
 }
 FORM_MAX = 10_000
-WRITE_REFUSALS = (400, 408, 409, 413, 415, 422, 503, 507)
 
 Make = Callable[[Any, str, int], Operation]
 """(body, invoice number, wall-clock milliseconds) → operation."""
@@ -305,24 +303,6 @@ def form_of(request: web.Request) -> int:
     return form
 
 
-def _write_route(
-    path: str, summary: str, tag: str, handler: Handler, model: type[Body], operation: str
-) -> Route:
-    return Route(
-        "POST",
-        path,
-        handler,
-        summary,
-        tag,
-        Scope.OPERATE,
-        body=model,
-        query=(*WAIT_QUERY, AS_QUERY),
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=(404, *WRITE_REFUSALS),
-        operation=operation,
-    )
-
-
 async def share_details(api: Api, request: web.Request) -> web.StreamResponse:
     """Let one more party read the details of an invoice."""
     number = number_of(request)
@@ -337,64 +317,58 @@ async def share_details(api: Api, request: web.Request) -> web.StreamResponse:
 
 
 ROUTES = (
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices/{number}/share",
         share_details,
         "Let one more party read the sealed details",
         "invoices",
-        Scope.OPERATE,
         body=schemas.ShareBody,
-        query=(*WAIT_QUERY, AS_QUERY),
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=(404, *WRITE_REFUSALS),
         operation="share",
+        by_key=True,
     ),
     *(
-        _write_route(
+        write_route(
             f"/v1/invoices/{{number}}/{name}",
+            _action(model, make),
             summary,
             "invoices",
-            _action(model, make),
-            model,
-            name,
+            body=model,
+            operation=name,
+            by_key=True,
         )
         for name, summary, model, make in _ACTIONS
     ),
     *(
-        _write_route(
+        write_route(
             f"/v1/invoices/{{number}}/red/{{form}}/{name}",
+            _form_action(model, make),
             summary,
             "red letters",
-            _form_action(model, make),
-            model,
-            f"red_{name}",
+            body=model,
+            operation=f"red_{name}",
+            by_key=True,
         )
         for name, summary, model, make in _FORM_ACTIONS
     ),
     *(
-        _write_route(
+        write_route(
             f"/v1/{name}",
+            _register(model, make),
             summary,
             "registers",
-            _register(model, make),
-            model,
-            _REGISTER_NAMES[name],
+            body=model,
+            operation=_REGISTER_NAMES[name],
+            by_key=True,
         )
         for name, summary, model, make in _REGISTERS
     ),
     *(
-        Route(
-            "POST",
+        write_route(
             f"/v1/issuers/{{participant}}/{name}",
             _issuing(make),
             summary,
             "registers",
-            Scope.OPERATE,
             body=schemas.CaseBody,
-            query=WAIT_QUERY,
-            answers={201: WriteAnswer, 202: WriteAnswer},
-            refusals=(404, *WRITE_REFUSALS),
             operation=f"{name}_issuing",
         )
         for name, summary, make in (

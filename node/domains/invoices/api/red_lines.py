@@ -15,13 +15,13 @@ from pydantic import ValidationError
 
 from node.api.errors import ApiError, FieldError, not_found
 from node.api.requests import query_actor, read_json
-from node.api.routing import AS_QUERY, WAIT_QUERY, Api, Route, check_writable, json_response
+from node.api.routing import Api, Route, check_writable, json_response
 from node.api.security import Scope
-from node.api.writes import WriteAnswer, answer_write, facade_errors, write_operations
+from node.api.writes import answer_write, facade_errors, write_operations, write_route
 from node.domains.invoices.api.facade import invoices_of, number_of
 from node.domains.invoices.api.invoice_views import FormView, invoice_view
 from node.domains.invoices.api.invoices import read_invoice
-from node.domains.invoices.api.operations import RED_REASONS, WRITE_REFUSALS, form_of
+from node.domains.invoices.api.operations import RED_REASONS, form_of
 from node.domains.invoices.api.schemas import RedBody, RedLineBody
 from node.domains.invoices.details.bodies import GroupBody, RedIssueBody
 from node.domains.invoices.details.details import DetailsBody, LineBody
@@ -164,18 +164,14 @@ def _refused(error: RedLineError) -> ApiError:
 
 
 ROUTES = (
-    Route(
-        "POST",
+    write_route(
         "/v1/invoices/{number}/red",
         request_red,
         "Ask for a red letter over an amount, or over lines",
         "red letters",
-        Scope.OPERATE,
         body=RedBody,
-        query=(*WAIT_QUERY, AS_QUERY),
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=(404, *WRITE_REFUSALS),
         operation="red_request",
+        by_key=True,
     ),
     Route(
         "GET",

@@ -21,7 +21,6 @@ from node.api.requests import (
 )
 from node.api.routing import (
     PAGE_QUERY,
-    WAIT_QUERY,
     Api,
     Query,
     Route,
@@ -30,11 +29,11 @@ from node.api.routing import (
 )
 from node.api.security import Scope
 from node.api.writes import (
-    WriteAnswer,
     facade_errors,
     wait_submission,
     write_answer,
     write_operations,
+    write_route,
 )
 from node.domains.membership.api.membership_bodies import ProposalBody, VoteBody
 from node.domains.membership.api.proposal_ids import proposed_id, with_free_nonce
@@ -62,7 +61,6 @@ from node.services.operation_views import plain
 
 _PROPOSAL = re.compile(r"[0-9a-f]{32}")
 _STATES = ("open", "carried", "rejected", "withdrawn", "expired")
-_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503, 507)
 _SIMPLE: Mapping[str, Callable[[str], Action]] = {
     "suspend": Suspend,
     "reinstate": Reinstate,
@@ -256,43 +254,31 @@ ROUTES = (
         answers={200: ProposalView},
         refusals=(404,),
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/proposals",
         _propose,
         "Propose to admit, suspend, reinstate or retire a participant, or to change its roles",
         "governance",
-        Scope.ADMIN,
         body=ProposalBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=_WRITE_REFUSALS,
         operation="propose",
+        scope=Scope.ADMIN,
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/proposals/{proposal}/vote",
         _vote,
         "Vote on a proposal (governors)",
         "governance",
-        Scope.ADMIN,
         body=VoteBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=_WRITE_REFUSALS,
         operation="vote",
+        scope=Scope.ADMIN,
     ),
-    Route(
-        "POST",
+    write_route(
         "/v1/proposals/{proposal}/withdraw",
         _withdraw,
         "Take an open proposal back (its proposer)",
         "governance",
-        Scope.ADMIN,
         body=EmptyBody,
-        query=WAIT_QUERY,
-        answers={201: WriteAnswer, 202: WriteAnswer},
-        refusals=_WRITE_REFUSALS,
         operation="withdraw_proposal",
+        scope=Scope.ADMIN,
     ),
 )

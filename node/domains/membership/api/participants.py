@@ -10,9 +10,9 @@ from aiohttp import web
 
 from node.api.errors import not_found
 from node.api.requests import encode_cursor, participant_of, query_cursor, query_limit, read_json
-from node.api.routing import PAGE_QUERY, WAIT_QUERY, Api, Route, json_response
+from node.api.routing import PAGE_QUERY, Api, Route, json_response
 from node.api.security import Scope as TokenScope
-from node.api.writes import WriteAnswer, write_operations
+from node.api.writes import write_operations, write_route
 from node.domains.membership.api.membership_bodies import AddKeyBody, RevokeKeyBody, RotateKeyBody
 from node.ledger.codes import Table
 from node.ledger.membership.operations import AddKey, KeyKind, RevokeKey, RotateKey
@@ -28,7 +28,6 @@ from node.ledger.participants import (
 _KEY = re.compile(r"[0-9a-f]{64}")
 _STATE_NAMES = {state: state.name.lower() for state in ParticipantState}
 _KINDS = {kind.name.lower(): kind for kind in KeyKind}
-_WRITE_REFUSALS = (400, 404, 408, 409, 413, 415, 422, 503, 507)
 _END = b"\xff"
 """Past every participant: ids are ASCII."""
 
@@ -192,18 +191,14 @@ ROUTES = (
         refusals=(404,),
     ),
     *(
-        Route(
-            "POST",
+        write_route(
             f"/v1/participants/self/keys{path}",
             handler,
             summary,
             "keys",
-            TokenScope.ADMIN,
             body=body,
-            query=WAIT_QUERY,
-            answers={201: WriteAnswer, 202: WriteAnswer},
-            refusals=_WRITE_REFUSALS,
             operation=operation,
+            scope=TokenScope.ADMIN,
         )
         for path, handler, summary, body, operation in (
             ("", _add_key, "Add a key of this node's participant", AddKeyBody, "add_key"),
