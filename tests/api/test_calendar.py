@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.client import ApiClient
 from tests.api.fake_node import FakeNode
-from tests.api.test_contracts import INVOICE
+from tests.api.samples import INVOICE
 
 
 @pytest.mark.parametrize(

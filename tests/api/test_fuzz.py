@@ -18,7 +18,7 @@ from node.runtime.domains import DOMAINS
 from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import BUYER, FakeNode, issue
-from tests.api.test_contracts import NUMBER
+from tests.api.samples import NUMBER
 from tests.api.test_membership import put_proposal
 from tests.api.test_security import filled
 

@@ -12,7 +12,7 @@ from node.api.routing import Route
 from node.runtime.routes import ROUTES
 from tests.api.client import ApiClient
 from tests.api.fake_node import FakeNode
-from tests.api.test_contracts import INVOICE
+from tests.api.samples import INVOICE
 
 GETS = [route for route in ROUTES if route.method == "GET" and "{" not in route.path]
 PLAIN = [route for route in GETS if route.answers.get(200) != "text/event-stream"]

@@ -6,9 +6,10 @@ from typing import Any
 
 from node.custody.wallet import claim_text
 from tests.api.fake_node import BUYER
-from tests.api.test_contracts import INVOICE, NUMBER, OPERATIONS
+from tests.api.samples import INVOICE, NUMBER
 from tests.api.test_holds import OPERATIONS as HOLDS
 from tests.api.test_membership import OPERATIONS as ISSUERS
+from tests.api.test_operations import OPERATIONS
 
 _LINE = {"description": "d", "quantity": "2", "unit_price": "1.50", "net": 300, "rate": 1300}
 _LINES = {"order_id": "L", "buyer": BUYER, "currency": "CNY", "lines": [_LINE, _LINE]}
