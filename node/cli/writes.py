@@ -16,6 +16,7 @@ from typing_extensions import ParamSpec
 from node.cli.client import ApiClient, ProblemError
 from node.cli.context import Scope, connect
 from node.cli.errors import REFUSED
+from node.cli.money import Sum, has_sums, money_text
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, Wait
 from node.cli.output import message, print_fields, print_json
 from node.ledger.codes import refusal_text
@@ -120,6 +121,10 @@ class Write(NamedTuple):
     body: object = {}
     told: Mapping[str, object] = {}
     """Printed with what becomes of it."""
+    shown: Mapping[str, object] = {}
+    """The same, to people only."""
+    currency_at: tuple[str, str] | None = None
+    """Path and field that name the currency of the body's sums, where the command does not."""
 
 
 def write_command(
@@ -188,12 +193,30 @@ def _add_parameters(command: Callable[..., None], own: inspect.Signature) -> Non
 def operate(write: Write, config: Path | None, waiting: _Waiting, scope: Scope) -> None:
     """Post one write, wait and report."""
     with connect(config, scope) as client:
+        body, sums = _priced(client, write, waiting)
         result = post_and_wait(
             client,
             write.path,
-            write.body,
+            body,
             until=waiting.until,
             timeout_s=waiting.timeout_s,
             actor=ACTOR.get(),
         )
-    report({**write.told, **result}, until=waiting.until, as_json=waiting.as_json)
+    shown = {} if waiting.as_json else {**write.shown, **sums}
+    report({**write.told, **shown, **result}, until=waiting.until, as_json=waiting.as_json)
+
+
+def _priced(
+    client: ApiClient, write: Write, waiting: _Waiting
+) -> tuple[object, Mapping[str, object]]:
+    """The body with its sums in minor units, and the sums as people read them."""
+    if write.currency_at is None or not has_sums(write.body):
+        return write.body, {}
+    given = cast("Mapping[str, object]", write.body)
+    sums = {name: item for name, item in given.items() if isinstance(item, Sum)}
+    if waiting.as_json and all(item.is_minor for item in sums.values()):
+        return {**given, **{name: int(item.number) for name, item in sums.items()}}, {}
+    path, field = write.currency_at
+    currency = str(client.get(path).fields[field])
+    amounts = {name: item.minor_in(currency) for name, item in sums.items()}
+    return {**given, **amounts}, {n: money_text(a, currency) for n, a in amounts.items()}

@@ -42,6 +42,11 @@ class NodeFacade(Protocol):
         ...
 
     @property
+    def home_currency(self) -> str:
+        """Of the network's quotas."""
+        ...
+
+    @property
     def utc_offset_minutes(self) -> int:
         """Of the network's days and months."""
         ...

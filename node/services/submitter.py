@@ -157,6 +157,11 @@ class Submitter(LedgerService):
         return self._genesis.terms
 
     @property
+    def home_currency(self) -> str:
+        """Of the network's quotas."""
+        return self._genesis.home_currency
+
+    @property
     def utc_offset_minutes(self) -> int:
         """Of the network's days and months."""
         return self._genesis.utc_offset_minutes

@@ -163,6 +163,10 @@ class FakeNode:
         return make_terms()
 
     @property
+    def home_currency(self) -> str:
+        return "CNY"
+
+    @property
     def utc_offset_minutes(self) -> int:
         return self.utc_offset
 

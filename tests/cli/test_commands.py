@@ -106,18 +106,19 @@ def test_bad_usage_is_exit_code_2_and_a_line_on_standard_error(
 
 
 @pytest.mark.parametrize(
-    "text", ["250.00", "250,00", "2_500", " 5", "+5", "0", "٣", "1e3", "9" * 31]
+    "text",
+    ["250,00", "2_500", " 5", "+5", "0", "0.00", "٣", "1e3", "9" * 31, "2.505", "5 GBP", "cny 5"],
 )
-def test_a_number_is_digits_and_in_its_range(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sum_is_digits_and_in_its_range(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*AMOUNT, text]) == 2
-    assert "--net" in capsys.readouterr().err
+    assert "no configuration" not in capsys.readouterr().err
 
 
-def test_an_amount_with_decimals_is_told_what_is_asked_for(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["quota", "grant", "--issuer", "X", "--month", "2026-11", "--net", "250.00"]) == 2
-    assert "minor units" in capsys.readouterr().err
+@pytest.mark.parametrize("text", ["250.00", "+5", "0", "٣", "1e3", "9" * 31])
+def test_a_number_is_digits_and_in_its_range(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    allot = ["segment", "allot", "--issuer", "X", "--first", "26310000000000000001"]
+    assert main([*allot, "--count", text]) == 2
+    assert "--count" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -29,6 +29,8 @@ _KEY_BYTES_MAX = 256
 class TermsView(msgspec.Struct, frozen=True):
     """The network's terms, in milliseconds, and limits: those of its genesis."""
 
+    home_currency: str
+    """Of quotas, and of what rates of exchange lead to."""
     utc_offset_minutes: int
     """How far the network's clock, by which its days go, is ahead of UTC."""
 
@@ -195,6 +197,7 @@ async def show_terms(api: Api, _: web.Request) -> web.Response:
     terms = api.node.terms
     return json_response(
         TermsView(
+            home_currency=api.node.home_currency,
             utc_offset_minutes=api.node.utc_offset_minutes,
             validity_heights=terms.validity_heights,
             proposal_ms=terms.of(MembershipTerms).proposal_ms,

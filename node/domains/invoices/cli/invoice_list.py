@@ -16,6 +16,7 @@ from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_json, print_table
+from node.domains.invoices.cli.shown import row_for_people
 
 _COLUMNS = ["number", "state", "response", "issue_date", "currency", "gross", "available", "holder"]
 
@@ -68,7 +69,7 @@ def list_invoices(
         str | None, typer.Option("--to", help="Issued before this date or RFC 3339 time.")
     ] = None,
     min_gross: Annotated[
-        int | None, whole_option(least=0, about="Smallest gross, in minor units.")
+        int | None, whole_option(least=0, about="Smallest gross, in minor units of any currency.")
     ] = None,
     limit: Annotated[int, whole_option(least=1, most=500, about="Invoices on a page.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
@@ -95,7 +96,10 @@ def list_invoices(
     if as_json:
         print_json(page)
         return
-    rows = [invoice | {"response": invoice["response"]["state"]} for invoice in page["invoices"]]
+    rows = [
+        row_for_people(invoice, invoice["currency"]) | {"response": invoice["response"]["state"]}
+        for invoice in page["invoices"]
+    ]
     print_table(rows, _COLUMNS)
     if page.get("next_cursor"):
         message(f"more: --cursor {page['next_cursor']}")

@@ -5,27 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError, reason_of
+from node.cli.money import Sum, money_text, rate_option, sum_option
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json, print_table
 from node.cli.writes import ACTOR, Write, write_command
 from node.domains.invoices.cli import exporting
-from node.domains.invoices.cli.arguments import Number
+from node.domains.invoices.cli.arguments import Amount, Number, currency_of
 from node.domains.invoices.cli.imports import register as register_imports
 from node.domains.invoices.cli.invoice_list import register as register_list
+from node.domains.invoices.cli.shown import for_people, row_for_people
 
 app = typer.Typer(no_args_is_help=True, help="Issue, hand on, claim, book and correct invoices.")
 register_imports(app)
 register_list(app)
 _INPUT_BYTES_MAX = 4 << 20
 
-Amount = Annotated[int, whole_option("--amount", least=0, about="In minor units of the currency.")]
 Claim = Annotated[
     int, whole_option("--claim", least=0, about="Number of the claim on the invoice.")
 ]
@@ -67,7 +68,7 @@ def read_json_input(file: Path) -> object:
 @write_command(
     app,
     epilog=example(
-        "piaolian invoice issue --order-id SO-1 --buyer 91310115337099624K --net 25000 --rate 1300",
+        "piaolian invoice issue --order-id SO-1 --buyer 91310115337099624K --net 250.00 --rate 13%",
         "piaolian invoice issue invoice.json --wait final",
     ),
 )
@@ -82,28 +83,31 @@ def issue(
     buyer: Annotated[
         str | None, typer.Option(help="Participant id, a bare key, or `claim`.")
     ] = None,
-    net: Annotated[int | None, whole_option(least=1, about="Net in minor units.")] = None,
-    rate: Annotated[int | None, whole_option(least=0, about="Basis points: 1300 is 13 %.")] = None,
+    net: Annotated[Sum | None, sum_option(least=1, about="Net.")] = None,
+    rate: Annotated[int | None, rate_option(about="Of tax.")] = None,
     currency: Annotated[str, typer.Option(help="ISO 4217.")] = "CNY",
     special: Annotated[bool, typer.Option("--special", help="A special invoice.")] = False,
 ) -> Write:
     """Issue an invoice from a JSON file or from options; the node draws its number."""
     body: object
+    shown: dict[str, object] = {}
     if file is not None:
         body = read_json_input(file)
     elif order_id is None or buyer is None or net is None or rate is None:
         raise UsageError("give a JSON file, or --order-id, --buyer, --net and --rate")
     else:
+        amount = net.minor_in(currency)
+        shown = {"net": money_text(amount, currency)}
         body = {
             "order_id": order_id,
             "buyer": buyer,
             "kind": "special" if special else "ordinary",
             "currency": currency,
-            "groups": [{"rate": rate, "net": net}],
+            "groups": [{"rate": rate, "net": amount}],
         }
     if isinstance(body, list):
         return Write("/v1/invoices:batch", {"invoices": body})
-    return Write("/v1/invoices", body)
+    return Write("/v1/invoices", body, shown=shown)
 
 
 app.command(
@@ -123,7 +127,7 @@ def show(number: Number, config: Config = None, as_json: Json = False) -> None:
     if as_json:
         print_json(value)
     else:
-        print_fields(value)
+        print_fields(cast("dict[str, object]", for_people(value, str(value["currency"]))))
 
 
 @app.command(epilog=example("piaolian invoice inbox", "piaolian invoice --as 055c…1a inbox"))
@@ -142,7 +146,13 @@ def inbox(
     items = page["items"]
     assert isinstance(items, list)
     shown = ["number", "currency", "gross", "available", "issuer"]
-    rows = [item | {name: item["invoice"][name] for name in shown} for item in items]
+    rows = [
+        item
+        | row_for_people(
+            {name: item["invoice"][name] for name in shown}, item["invoice"]["currency"]
+        )
+        for item in items
+    ]
     stands_in = ["for_issuer"] if any("for_issuer" in item for item in items) else []
     print_table(rows, ["kind", *stands_in, *shown, "form", "claim", "deadline", "overdue"])
     if page.get("next_cursor"):
@@ -154,11 +164,11 @@ def trace(number: Number, config: Config = None, as_json: Json = False) -> None:
     """Every step of an invoice, with its signer, height and transaction."""
     with connect(config) as client:
         value = read_trace(client, number)
+        currency = "" if as_json else str(client.get(f"/v1/invoices/{number}").fields["currency"])
     if as_json:
         print_json(value)
         return
-    steps = value["steps"]
-    assert isinstance(steps, list)
+    steps = cast("list[dict[str, object]]", for_people(value["steps"], currency))
     print_table(steps, ["height", "time", "operation", "signer", "amount", "other", "transaction"])
 
 
@@ -228,7 +238,7 @@ def withdraw(
 @write_command(
     app,
     epilog=example(
-        "piaolian invoice submit 26310000000000000001 --to 91310115402233445X --amount 28250"
+        "piaolian invoice submit 26310000000000000001 --to 91310115402233445X --amount 282.50"
     ),
 )
 def submit(
@@ -238,16 +248,17 @@ def submit(
 ) -> Write:
     """Submit an amount to a reimburser; a later one replaces it, 0 ends it."""
     body = {"to": to, "amount": amount}
-    return Write(f"/v1/invoices/{number}/submit", body)
+    return Write(f"/v1/invoices/{number}/submit", body, currency_at=currency_of(number))
 
 
-@write_command(app, epilog=example("piaolian invoice claim 26310000000000000001 --amount 28250"))
+@write_command(app, epilog=example("piaolian invoice claim 26310000000000000001 --amount 282.50"))
 def claim(
     number: Number,
     amount: Amount,
 ) -> Write:
     """Claim part or all of what was submitted: it is locked for this reimburser."""
-    return Write(f"/v1/invoices/{number}/claim", {"amount": amount})
+    body = {"amount": amount}
+    return Write(f"/v1/invoices/{number}/claim", body, currency_at=currency_of(number))
 
 
 @write_command(app, epilog=example("piaolian invoice release 26310000000000000001 --claim 0"))
@@ -262,7 +273,7 @@ def release(
 @write_command(
     app,
     epilog=example(
-        "piaolian invoice reimburse 26310000000000000001 --claim 0 --amount 28250 "
+        "piaolian invoice reimburse 26310000000000000001 --claim 0 --amount 282.50 "
         "--booking V-88 --payment P-88"
     ),
 )
@@ -275,7 +286,7 @@ def reimburse(
 ) -> Write:
     """Pay an amount of a claim, for good; the rest of its lock is released."""
     body = {"claim": claim, "amount": amount, "booking": booking, "payment": payment}
-    return Write(f"/v1/invoices/{number}/reimburse", body)
+    return Write(f"/v1/invoices/{number}/reimburse", body, currency_at=currency_of(number))
 
 
 @write_command(app, epilog=example("piaolian invoice book 26310000000000000001 --reference V-88"))

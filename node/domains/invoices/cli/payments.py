@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import example, whole_option
+from node.cli.money import Sum, sum_option
+from node.cli.options import example
 from node.cli.writes import Write, write_command
-from node.domains.invoices.cli.arguments import Number
+from node.domains.invoices.cli.arguments import Number, currency_of
 
 app = typer.Typer()
 
@@ -19,17 +20,17 @@ app = typer.Typer()
 @write_command(
     app,
     epilog=example(
-        "piaolian invoice pay 26310000000000000001 --amount 11300 --reference 'wire 7731'"
+        "piaolian invoice pay 26310000000000000001 --amount 113.00 --reference 'wire 7731'"
     ),
 )
 def pay(
     number: Number,
-    amount: Annotated[int, whole_option(least=1, about="Gross, in minor units.")],
+    amount: Annotated[Sum, sum_option(least=1, about="Gross.")],
     reference: Annotated[str, typer.Option(help="Of the payment; counts once.")],
 ) -> Write:
     """Attest that an amount of the invoice was paid (issuer, or a bank)."""
     body = {"amount": amount, "reference": reference}
-    return Write(f"/v1/invoices/{number}/pay", body)
+    return Write(f"/v1/invoices/{number}/pay", body, currency_at=currency_of(number))
 
 
 @write_command(app, epilog=example("piaolian invoice deduct 26310000000000000001"))

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from node.cli.errors import UsageError
-from node.cli.options import example, whole_argument, whole_option
+from node.cli.money import Sum, sum_option
+from node.cli.options import example, whole_argument
 from node.cli.writes import Write, write_command
-from node.domains.invoices.cli.arguments import Number
+from node.domains.invoices.cli.arguments import Number, currency_of
 from node.domains.invoices.cli.invoices import Claim, read_json_input
 from node.domains.invoices.importing.cells import CellError, line_number
 
@@ -32,13 +33,13 @@ class RedReason(StrEnum):
 @write_command(
     app,
     epilog=example(
-        "piaolian invoice red request 26310000000000000001 --amount 11300 --reason return",
+        "piaolian invoice red request 26310000000000000001 --amount 113.00 --reason return",
         "piaolian invoice red request 26310000000000000001 --line 1:2 --line 4 --reason return",
     ),
 )
 def request(
     number: Number,
-    amount: Annotated[int | None, whole_option(least=1, about="Gross, in minor units.")] = None,
+    amount: Annotated[Sum | None, sum_option(least=1, about="Gross.")] = None,
     line: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,7 +56,7 @@ def request(
     body: dict[str, object] = {"reason": reason.value}
     body |= {} if amount is None else {"amount": amount}
     body |= {"lines": [_line(text) for text in line]} if line else {}
-    return Write(f"/v1/invoices/{number}/red", body)
+    return Write(f"/v1/invoices/{number}/red", body, currency_at=currency_of(number))
 
 
 def _line(text: str) -> dict[str, object]:
@@ -107,18 +108,19 @@ def lapse(
 
 @write_command(
     app,
-    epilog=example("piaolian invoice red consent 26310000000000000001 0 --claim 0 --locked 11300"),
+    epilog=example("piaolian invoice red consent 26310000000000000001 0 --claim 0 --locked 113.00"),
 )
 def consent(
     number: Number,
     form: Form,
     claim: Claim,
-    locked: Annotated[int, whole_option(least=0, about="Taken from what it locks.")] = 0,
-    reimbursed: Annotated[int, whole_option(least=0, about="Taken from what it paid.")] = 0,
+    locked: Annotated[Sum | None, sum_option(least=0, about="Taken from what it locks.")] = None,
+    reimbursed: Annotated[Sum | None, sum_option(least=0, about="Taken from what it paid.")] = None,
 ) -> Write:
     """Let a form take from your claim, as its reimburser."""
-    body = {"claim": claim, "locked": locked, "reimbursed": reimbursed}
-    return Write(f"/v1/invoices/{number}/red/{form}/consent", body)
+    body = {"claim": claim, "locked": locked or 0, "reimbursed": reimbursed or 0}
+    path = f"/v1/invoices/{number}/red/{form}/consent"
+    return Write(path, body, currency_at=currency_of(number))
 
 
 @write_command(

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from node.cli.client import ApiClient
 from node.cli.context import connect
 from node.cli.errors import UsageError
+from node.cli.money import Sum, rate_argument, sum_option
 from node.cli.options import (
     Config,
     Id,
@@ -21,6 +23,7 @@ from node.cli.options import (
 )
 from node.cli.output import message, print_json, print_table
 from node.cli.writes import Write, write_command
+from node.domains.invoices.cli.shown import rates_for_people, row_for_people
 
 quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
@@ -48,7 +51,15 @@ def _show(
 ) -> None:
     with connect(config) as client:
         page = client.get(path, **query).fields
-    _print_page(page, field, columns, as_json)
+        currency = _home_currency(client, columns, as_json)
+    _print_page(page, field, columns, as_json, currency)
+
+
+def _home_currency(client: ApiClient, columns: Sequence[str], as_json: bool) -> str | None:
+    """Of sums in a table that has a column for it."""
+    if as_json or "currency" not in columns:
+        return None
+    return str(client.get("/v1/terms").fields["home_currency"])
 
 
 def _show_issuer(
@@ -64,14 +75,24 @@ def _show_issuer(
             cursor = page.get("next_cursor")
             if cursor is None:
                 break
-    _print_page({field: found}, field, columns, as_json)
+        currency = _home_currency(client, columns, as_json)
+    _print_page({field: found}, field, columns, as_json, currency)
 
 
-def _print_page(page: dict[str, object], field: str, columns: Sequence[str], as_json: bool) -> None:
+def _print_page(
+    page: dict[str, object],
+    field: str,
+    columns: Sequence[str],
+    as_json: bool,
+    currency: str | None,
+) -> None:
     if as_json:
         print_json(page)
         return
-    print_table(_rows(page, field), columns)
+    rows = _rows(page, field)
+    if currency is not None:
+        rows = [row_for_people(row, currency) | {"currency": currency} for row in rows]
+    print_table(rows, columns)
     if page.get("next_cursor"):
         message(f"more: --cursor {page['next_cursor']}")
 
@@ -84,13 +105,13 @@ def _rows(page: dict[str, object], field: str) -> list[dict[str, object]]:
 @write_command(
     quota,
     epilog=example(
-        "piaolian quota grant --issuer 91310115337099624K --month 2026-11 --net 100000000"
+        "piaolian quota grant --issuer 91310115337099624K --month 2026-11 --net 1000000.00"
     ),
 )
 def grant(
     issuer: Issuer,
     month: Annotated[str, typer.Option(help="YYYY-MM.")],
-    net: Annotated[int, whole_option(least=0, about="Net in fen: the home currency's minor unit.")],
+    net: Annotated[Sum, sum_option(least=0, about="Net, in the home currency.")],
     valid_from: Annotated[str | None, typer.Option(help="Default: start of the month.")] = None,
     valid_to: Annotated[str | None, typer.Option(help="Default: start of the next.")] = None,
 ) -> Write:
@@ -103,7 +124,7 @@ def grant(
         "valid_from": valid_from or first,
         "valid_to": valid_to or after,
     }
-    return Write("/v1/quotas", body)
+    return Write("/v1/quotas", body, currency_at=("/v1/terms", "home_currency"))
 
 
 def month_bounds(month: str) -> tuple[str, str]:
@@ -131,7 +152,8 @@ def show_quota(
     as_json: Json = False,
 ) -> None:
     """Show quota: granted, used, remaining."""
-    columns = ["issuer", "month", "granted", "used", "remaining", "valid_from", "valid_to"]
+    sums = ["currency", "granted", "used", "remaining"]
+    columns = ["issuer", "month", *sums, "valid_from", "valid_to"]
     if issuer is not None:
         _show_issuer("/v1/quotas", "quotas", columns, config, as_json, issuer)
     else:
@@ -198,9 +220,9 @@ def list_regions(
     _show("/v1/regions", "regions", columns, config, as_json, limit=limit, cursor=cursor)
 
 
-@write_command(rates, epilog=example("piaolian rates publish 0 300 600 900 1300"))
+@write_command(rates, epilog=example("piaolian rates publish 0% 3% 6% 9% 13%"))
 def publish(
-    rate: Annotated[list[int], whole_argument(least=0, most=10_000, about="Basis points.")],
+    rate: Annotated[list[int], rate_argument(about="Of tax.")],
     issuer: Annotated[str | None, typer.Option(help="Only for this issuer.")] = None,
 ) -> Write:
     """Set the tax rates in force, for one issuer or for all (tax bureau)."""
@@ -235,7 +257,7 @@ def list_rates(config: Config = None, as_json: Json = False) -> None:
             }
         )
         return
-    print_table(_rows(tax, "tax_rates"), ["issuer", "rates"])
+    print_table([rates_for_people(row) for row in _rows(tax, "tax_rates")], ["issuer", "rates"])
     print_table(_rows(exchanged, "exchange_rates"), ["currency", "rates"])
 
 

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import example, whole_option
+from node.cli.money import Sum, sum_option
+from node.cli.options import example
 from node.cli.writes import Write, write_command
-from node.domains.invoices.cli.arguments import Number
+from node.domains.invoices.cli.arguments import Number, currency_of
 from node.domains.invoices.cli.invoices import Reason
 
 app = typer.Typer()
@@ -41,7 +42,7 @@ class Ruling(StrEnum):
     app,
     epilog=example(
         "piaolian invoice respond 26310000000000000001 accepted",
-        "piaolian invoice respond 26310000000000000001 partly_accepted --amount 9000 "
+        "piaolian invoice respond 26310000000000000001 partly_accepted --amount 90.00 "
         "--reason 'two boxes missing'",
     ),
 )
@@ -49,7 +50,7 @@ def respond(
     number: Number,
     response: Annotated[Word, typer.Argument(help="The buyer's word.")],
     amount: Annotated[
-        int | None, whole_option(least=1, about="Of a partial acceptance: gross, in minor units.")
+        Sum | None, sum_option(least=1, about="Of a partial acceptance: gross.")
     ] = None,
     reason: Annotated[
         str | None, typer.Option(help="Needed unless received or accepted. Everyone can read it.")
@@ -59,7 +60,7 @@ def respond(
     body: dict[str, object] = {"response": response.value}
     body |= {} if amount is None else {"amount": amount}
     body |= {} if reason is None else {"reason": reason}
-    return Write(f"/v1/invoices/{number}/respond", body)
+    return Write(f"/v1/invoices/{number}/respond", body, currency_at=currency_of(number))
 
 
 @write_command(app, epilog=example("piaolian invoice lapse 26310000000000000001"))

@@ -10,6 +10,7 @@ import typer
 
 from node.cli.context import connect
 from node.cli.errors import UsageError
+from node.cli.money import major_text, rate_text
 from node.cli.options import Config, Json
 from node.cli.output import message, print_fields, print_json, print_table
 from node.domains.invoices.cli.registers import month_bounds
@@ -33,7 +34,7 @@ class StatementFormat(StrEnum):
 
 def statement(
     issuer: Annotated[str, typer.Argument(metavar="ISSUER", help="Participant id.")],
-    month: Annotated[str, typer.Argument(metavar="MONTH", help="YYYY-MM, by block time, UTC.")],
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="YYYY-MM, by the network's clock.")],
     file_format: Annotated[
         StatementFormat | None,
         typer.Option("--format", help="A file's: json as the node made it, or csv."),
@@ -83,13 +84,13 @@ def csv_lines(value: dict[str, Any]) -> Iterator[str]:
         head = [value["issuer"], value["month"], part["currency"]]
         shift = decimals(part["currency"])
         for rate in part["rates"]:
-            amounts = [_major(rate[name], shift) for name in _RATE_COLUMNS[1:]]
-            yield csv_line([*head, _major(rate["rate"], 2) + "%", *amounts])
+            amounts = [major_text(rate[name], shift) for name in _RATE_COLUMNS[1:]]
+            yield csv_line([*head, major_text(rate["rate"], 2) + "%", *amounts])
         sums = [
             part[kind][name] for kind in ("issued", "cancelled", "red") for name in ("net", "tax")
         ]
         sums += [part["net"], part["tax"]]
-        yield csv_line([*head, "total", *(_major(amount, shift) for amount in sums)])
+        yield csv_line([*head, "total", *(major_text(amount, shift) for amount in sums)])
 
 
 def _print(value: dict[str, Any]) -> None:
@@ -99,28 +100,25 @@ def _print(value: dict[str, Any]) -> None:
         print_fields({"currency": part["currency"]})
         rows = [
             {"": name, "documents": part[name]["documents"]}
-            | {field: _major(part[name][field], shift) for field in ("net", "tax", "gross")}
+            | {field: major_text(part[name][field], shift) for field in ("net", "tax", "gross")}
             for name in ("issued", "cancelled", "red")
         ]
         rows.append(
-            {"": "stands"} | {name: _major(part[name], shift) for name in ("net", "tax", "gross")}
+            {"": "stands"}
+            | {name: major_text(part[name], shift) for name in ("net", "tax", "gross")}
         )
         print_table(rows, ["", "documents", "net", "tax", "gross"])
         rates = [
-            {"rate": _major(rate["rate"], 2) + "%"}
-            | {name: _major(rate[name], shift) for name in ("net", "tax")}
+            {"rate": rate_text(rate["rate"])}
+            | {name: major_text(rate[name], shift) for name in ("net", "tax")}
             for rate in part["rates"]
         ]
         print_table(rates, ["rate", "net", "tax"])
     quota = value["quota"]
     if quota is not None:
         print_fields(
-            {f"quota_{name}": _major(quota[name], 2) for name in ("granted", "used", "remaining")}
+            {
+                f"quota_{name}": major_text(quota[name], 2)
+                for name in ("granted", "used", "remaining")
+            }
         )
-
-
-def _major(amount: int, decimals: int) -> str:
-    """Minor units as decimal text in major units."""
-    from decimal import Decimal
-
-    return format(Decimal(amount).scaleb(-decimals), "f")
