@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Annotated
 
 import typer
@@ -14,13 +17,17 @@ import typer
 from node.cli import checking, evidence, inspecting, networks, opening, transactions
 from node.cli.context import find_config, load
 from node.cli.errors import NO_ANSWER, REFUSED, UsageError, exit_code_of, reason_of
+from node.cli.language import LANGUAGE, chosen, said
 from node.cli.options import Config, Json, example, whole_option
 from node.cli.output import message, print_fields, print_json
 from node.cli.standard_streams import StandardOutput
 from node.cli.tree import add_commands
 from node.demo import clusters, commands
+from node.ledger.codes import CODE_TEXTS
 from node.runtime.domains import DOMAINS, index_parts, position_files
 from node.system.log_output import open_standard_streams
+
+_REFUSALS = dict(CODE_TEXTS.values())
 
 app = typer.Typer(
     name="piaolian",
@@ -60,6 +67,14 @@ def _print_version(value: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
+    _lang: Annotated[
+        str | None,
+        typer.Option(
+            "--lang",
+            metavar="LANGUAGE",
+            help="Language of help and messages: en or zh. [env var: PIAOLIAN_LANG]",
+        ),
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
@@ -137,8 +152,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None, output: StandardOutput) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="piaolian")
+        LANGUAGE.use(chosen(words, os.environ), _catalogues(), _REFUSALS)
+        if LANGUAGE.is_english:
+            app(args=words, prog_name="piaolian")
+        else:
+            return _run_translated(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
@@ -146,6 +166,27 @@ def _run(arguments: Sequence[str] | None, output: StandardOutput) -> int:
     except Exception as error:  # noqa: BLE001 - the last stop before the user
         return NO_ANSWER if error is output.failure() else _fail(error)
     return 0
+
+
+def _run_translated(words: list[str]) -> int:
+    """Run the command tree with its help in another language; usage errors are told by us."""
+    from node.cli.translating import tell_usage, translate
+
+    command = typer.main.get_command(app)
+    translate(command)
+    try:
+        result = command.main(args=words, prog_name="piaolian", standalone_mode=False)
+    except typer.TyperException as error:
+        return tell_usage(error)
+    except typer.Abort:
+        return REFUSED
+    return result if isinstance(result, int) else 0
+
+
+def _catalogues() -> Iterator[Traversable]:
+    yield files("node.cli") / "lang"
+    for domain in DOMAINS:
+        yield files(f"node.domains.{domain.name}.cli") / "lang"
 
 
 def _fail(error: Exception) -> int:
@@ -160,7 +201,7 @@ def _fail(error: Exception) -> int:
         )
         return NO_ANSWER
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    message(f"piaolian: {where}{reason_of(error)}")
+    message(f"piaolian: {where}{said(reason_of(error))}")
     if isinstance(error, UsageError):
         message("Try --help.")
     return code

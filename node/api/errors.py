@@ -59,7 +59,7 @@ API_CODES: Mapping[str, tuple[str, str]] = {
     ),
     "NOT_FOUND": ("No such thing, or the caller may not know of it.", "不存在或无权知悉。"),
     "METHOD_NOT_ALLOWED": ("The path exists, but not with this method.", "该路径不支持此方法。"),
-    "NOT_FINAL": ("Known but not final: there is no receipt yet.", "尚未最终确认,暂无凭证。"),
+    "NOT_FINAL": ("Known but not final: there is no receipt yet.", "尚未最终确认，暂无凭证。"),
     "BODY_TIMEOUT": ("The body did not arrive in time.", "请求体接收超时。"),
     "BODY_TOO_LARGE": ("The body, or the transaction of it, is too large.", "请求体或交易过大。"),
     "UNSUPPORTED_MEDIA_TYPE": ("Content type or encoding is not accepted.", "不支持的内容类型。"),
@@ -74,15 +74,15 @@ API_CODES: Mapping[str, tuple[str, str]] = {
     ),
     "IDEMPOTENCY_CONFLICT": ("The key was used with another request.", "幂等键已用于另一请求。"),
     "TOO_MANY_REQUESTS": ("Slow down; see Retry-After.", "请求过于频繁。"),
-    "TOO_MANY_CONNECTIONS": ("All connections are busy; try again.", "连接已满,请稍后重试。"),
-    "NO_QUORUM": ("Too few voters are reachable; nothing stored.", "可达投票节点不足,未保存。"),
-    "NOT_FINALISING": ("Too many blocks wait for cosignatures.", "待联署区块过多,未保存。"),
-    "NOT_READY": ("Starting or catching up; nothing was stored.", "节点启动或同步中,未保存。"),
+    "TOO_MANY_CONNECTIONS": ("All connections are busy; try again.", "连接已满，请稍后重试。"),
+    "NO_QUORUM": ("Too few voters are reachable; nothing stored.", "可达投票节点不足，未保存。"),
+    "NOT_FINALISING": ("Too many blocks wait for cosignatures.", "待联署区块过多，未保存。"),
+    "NOT_READY": ("Starting or catching up; nothing was stored.", "节点启动或同步中，未保存。"),
     "DISK_FULL": (
         "A file system of the node has no room; nothing was stored.",
-        "节点磁盘空间不足,未保存。",
+        "节点磁盘空间不足，未保存。",
     ),
-    "INTERNAL": ("The node failed to answer; outcome unknown.", "节点内部错误,结果未知。"),
+    "INTERNAL": ("The node failed to answer; outcome unknown.", "节点内部错误，结果未知。"),
 }
 """Codes of the API itself: English, Chinese."""
 

@@ -76,7 +76,7 @@ def _whole(least: int, most: int | None) -> Callable[[str | int], int]:
             raise typer.BadParameter(f"{text!r} is not a whole number, digits only{hint}")
         value = int(text)
         if value < least or (most is not None and value > most):
-            raise typer.BadParameter(f"{text} is not {_range(least, most)}")
+            raise typer.BadParameter(f"{text} is out of range: {_range(least, most)}")
         return value
 
     return parse

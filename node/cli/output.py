@@ -11,6 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from unicodedata import combining, east_asian_width
+
+from node.cli.language import LANGUAGE, said
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,8 +25,8 @@ def print_json(value: object) -> None:
 
 
 def message(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    """A line on standard error, in the user's language as far as that knows it."""
+    sys.stderr.write(f"{said(text)}\n")
 
 
 def console(*, to_stderr: bool = False) -> Console:
@@ -43,9 +46,10 @@ def print_fields(value: Mapping[str, object]) -> None:
 
 def fields_text(value: Mapping[str, object], indent: str = "") -> str:
     """As `print_fields`, as text."""
-    width = max((len(name) for name in value), default=0)
+    names = [LANGUAGE.field(name) for name in value]
+    width = max(map(_columns, names), default=0)
     lines: list[str] = []
-    for name, item in value.items():
+    for name, item in zip(names, value.values(), strict=True):
         if isinstance(item, Mapping) and item:
             lines += [
                 f"{indent}{name}",
@@ -54,26 +58,41 @@ def fields_text(value: Mapping[str, object], indent: str = "") -> str:
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             lines.append(f"{indent}{name}")
             for row in item:
-                flat = "  ".join(f"{key}={plain(part)}" for key, part in row.items())
+                parts = ((LANGUAGE.field(str(key)), plain(part)) for key, part in row.items())
+                flat = "  ".join(f"{key}={part}" for key, part in parts)
                 lines.append(f"{indent}  {flat}")
         elif isinstance(item, list) and any(isinstance(part, str) and " " in part for part in item):
             lines.append(f"{indent}{name}")  # sentences
             lines += [f"{indent}  {plain(part)}" for part in item]
         else:
-            lines.append(f"{indent}{name:<{width}}  {plain(item)}")
+            lines.append(f"{indent}{_filled(name, width)}  {plain(item)}")
     return "\n".join(lines)
 
 
 def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
     """Rows under a header, in columns."""
     cells = [[plain(row.get(column)) for column in columns] for row in rows]
+    heads = [LANGUAGE.field(column).upper().replace("_", " ") for column in columns]
     widths = [
-        max([len(column), *(len(row[number]) for row in cells)])
-        for number, column in enumerate(columns)
+        max([_columns(head), *(_columns(row[number]) for row in cells)])
+        for number, head in enumerate(heads)
     ]
-    for row in [[column.upper().replace("_", " ") for column in columns], *cells]:
-        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+    for row in [heads, *cells]:
+        line = "  ".join(_filled(cell, width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows a text: a Chinese character takes two columns."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(letter) else 1 + (east_asian_width(letter) in {"W", "F"}) for letter in text
+    )
+
+
+def _filled(text: str, width: int) -> str:
+    return text + " " * (width - _columns(text))
 
 
 def nearby(path: Path) -> Path:

@@ -197,7 +197,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
         "The author is unknown, or the key not its own.",
         "提交者未知。",
     ),
-    Code.EXPIRED: ("Not applied before its last height.", "交易在有效高度内未生效,已过期。"),
+    Code.EXPIRED: ("Not applied before its last height.", "交易在有效高度内未生效，已过期。"),
     Code.VALIDITY_TOO_LONG: ("Valid for more heights than allowed.", "有效高度跨度过长。"),
     Code.MALFORMED: ("The bytes are no transaction.", "数据不是有效的交易。"),
     Code.BLOB_MISMATCH: ("A sealed blob does not match its hash.", "密封附件与哈希不符。"),
@@ -210,7 +210,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.PARTY_SIGNATURE_INVALID: ("A party's own signature does not verify.", "当事方签名无效。"),
     Code.RULE_FAULT: (
         "The rules failed over it: a fault of the program. It changed nothing.",
-        "账本规则在执行该交易时出错(程序缺陷),交易未产生任何变更。",
+        "账本规则在执行该交易时出错（程序缺陷），交易未产生任何变更。",
     ),
     Code.DOMAIN_ABSENT: (
         "This network does not have the domain of that operation.",
@@ -219,12 +219,12 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.UNKNOWN_INVOICE: ("There is no such invoice.", "发票不存在。"),
     Code.WRONG_PARTY: ("This party may not do this.", "该当事方无权进行此操作。"),
     Code.NOT_FROZEN: ("This case does not hold the invoice.", "该案件未冻结此发票。"),
-    Code.RESPONSE_FINAL: ("The buyer's word is given already.", "购买方已答复,不可更改。"),
+    Code.RESPONSE_FINAL: ("The buyer's word is given already.", "购买方已答复，不可更改。"),
     Code.DEADLINE_PASSED: ("The term for an answer has passed.", "答复期限已过。"),
     Code.NOT_DISPUTED: ("The invoice is not disputed.", "发票不存在争议。"),
     Code.AMOUNT_INVALID: (
         "A partial acceptance, and nothing else, names an amount below the gross.",
-        "部分接受(且仅部分接受)须填写小于价税合计的金额。",
+        "部分接受（且仅部分接受）须填写小于价税合计的金额。",
     ),
     Code.DISPUTED: (
         "The buyer rejected or disputes the invoice.",
@@ -240,7 +240,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.QUOTA_EXCEEDED: ("The month's quota would be exceeded.", "超过当月开票额度。"),
     Code.RATE_NOT_ALLOWED: ("A tax rate is not in force for the issuer.", "税率对开票方无效。"),
     Code.TOTALS_MISMATCH: ("Net, tax and gross do not agree.", "金额、税额与价税合计不符。"),
-    Code.NOTHING_TO_INVOICE: ("The gross amount is not positive.", "合计金额不为正,无可开票。"),
+    Code.NOTHING_TO_INVOICE: ("The gross amount is not positive.", "合计金额不为正，无可开票。"),
     Code.ORDER_CONFLICT: ("The order has another invoice already.", "该订单已开具另一发票。"),
     Code.NO_EXCHANGE_RATE: ("No exchange rate of the currency is in force.", "该币种无有效汇率。"),
     Code.DATE_INVALID: ("The issue date is no date.", "开票日期无效。"),
@@ -261,7 +261,10 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.ALREADY_BOOKED: ("Booked by this party already.", "该当事方已入账。"),
     Code.NOT_BOOKED: ("Not booked by this party.", "该当事方未入账。"),
     Code.TOO_MANY_BOOKINGS: ("Too many parties have booked the invoice.", "发票入账记录过多。"),
-    Code.USE_RED_LETTER: ("Too late or in use: ask for a red letter.", "不可作废,请使用红字发票。"),
+    Code.USE_RED_LETTER: (
+        "Too late or in use: ask for a red letter.",
+        "不可作废，请使用红字发票。",
+    ),
     Code.OVER_CREDIT: ("More than what is left to credit.", "红冲金额超过剩余金额。"),
     Code.FULL_ONLY: ("An issuing error is credited in full only.", "开票有误只能全额红冲。"),
     Code.NOT_COUNTERPARTY: ("Only the form's other side may do this.", "仅信息表对方可操作。"),
@@ -281,7 +284,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.TOO_MANY_REGIONS: ("The bureau holds too many ranges.", "该税务机关持有的号段过多。"),
     Code.NOT_REGIONAL_BUREAU: (
         "Ranges are for regional tax bureaus; a head bureau allots any number itself.",
-        "号段仅分配给下级税务机关;上级税务机关可直接分配任何号码。",
+        "号段仅分配给下级税务机关；上级税务机关可直接分配任何号码。",
     ),
     Code.ISSUING_STATE: ("Issuing is suspended, or open, already.", "开票状态已是如此。"),
     Code.NOT_GOVERNOR: ("Only an active governor may do this.", "仅在任治理方可操作。"),
@@ -295,7 +298,7 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     Code.TOO_MANY_PROPOSALS: ("Too many proposals are open.", "未决提案过多。"),
     Code.ALREADY_PROPOSED: (
         "The very same is proposed already; vote on it, or give another nonce.",
-        "相同的提案已存在;请对其表决,或更换 nonce。",
+        "相同的提案已存在；请对其表决，或更换 nonce。",
     ),
     Code.NOT_PROPOSER: ("Only the proposer may withdraw it.", "仅提案方可撤回。"),
     Code.ALREADY_PARTICIPANT: ("It is a participant already.", "该主体已是参与方。"),
@@ -349,11 +352,11 @@ CODE_TEXTS: Mapping[Code, tuple[str, str]] = {
     ),
     Code.ISSUING_HELD: (
         "The tax bureau holds this issuer's invoices until a time.",
-        "税务机关已暂缓该企业开票,到期自动解除。",
+        "税务机关已暂缓该企业开票，到期自动解除。",
     ),
     Code.ALREADY_HELD: (
         "The issuer is held, or has been held for this cause.",
-        "该企业已被暂缓开票,或已因同一事由暂缓过。",
+        "该企业已被暂缓开票，或已因同一事由暂缓过。",
     ),
     Code.NOT_HELD: ("No such hold is live.", "没有有效的暂缓开票措施。"),
     Code.SECOND_KEY_NEEDED: (

@@ -32,7 +32,7 @@ Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS.pattern}$")]
 
 _PREFIX = "PIAOLIAN_"
 _NAME_MAX = 64
-_OTHER_VARIABLES = frozenset({"PIAOLIAN_CONFIG", "PIAOLIAN_TRACEBACK"})
+_OTHER_VARIABLES = frozenset({"PIAOLIAN_CONFIG", "PIAOLIAN_LANG", "PIAOLIAN_TRACEBACK"})
 """Variables of the command line, which are no settings of a node."""
 _SERVICE_LINK = re.compile(
     r"PIAOLIAN(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)"

@@ -119,12 +119,12 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "transaction": ("交易哈希", "Transaction"),
     "network": ("网络标识", "Network"),
     "details_sealed": (
-        "明细已加密，仅交易双方与税务机关可见;以下为公开部分。",
+        "明细已加密，仅交易双方与税务机关可见；以下为公开部分。",
         "The details are sealed for the parties and the tax bureau; this is the public part.",
     ),
     "details_none": ("开票时未附明细。", "The invoice was issued without details."),
     "details_unreadable": (
-        "明细不符合已知格式，无法显示;以下为公开部分。",
+        "明细不符合已知格式，无法显示；以下为公开部分。",
         "The details have no known shape and cannot be shown; this is the public part.",
     ),
     "scan": ("扫码查验", "Scan to check"),
