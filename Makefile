@@ -88,6 +88,10 @@ bench: $(INSTALLED) ## measure a local cluster of four; ARGS="--batch 50" and so
 bench-rejoin: $(INSTALLED) ## time until a voter with an empty folder signs again, under load and idle (6 minutes)
 	$(BIN)/python -m tests.bench.rejoin $(ARGS)
 
+.PHONY: bench-observers
+bench-observers: $(INSTALLED) ## what ten observers cost the voters, as processor time a transaction (4 minutes)
+	$(BIN)/python -m tests.bench.observers $(ARGS)
+
 .PHONY: bench-raft-log
 bench-raft-log: $(INSTALLED) ## size of the Raft log's file while a million invoices are issued; ARGS="--invoices 200000"
 	$(BIN)/python -m tests.bench.raft_log $(ARGS)

@@ -38,6 +38,15 @@ RAFT_LIMITS = LinkLimits(
     bytes_burst=128e6,
 )
 
+GUEST_LIMITS = LinkLimits(
+    queue_bytes_max=6 * MIB,
+    messages_per_s=400,
+    messages_burst=800,
+    bytes_per_s=4e6,
+    bytes_burst=8e6,
+)
+"""Of a guest, who is never as trusted as a known peer."""
+
 
 @dataclass(frozen=True, slots=True)
 class P2PConfig:
@@ -48,8 +57,17 @@ class P2PConfig:
     port: int
     """0 takes a free port; see `PeerNetwork.port`."""
 
+    listens: bool = True
+    """False: nobody can connect, and nothing is bound; the known peers are dialled."""
+    links: tuple[Link, ...] = tuple(Link)
+    """Which links there are to known peers."""
+    guests_max: int = 0
+    """Identities beyond the known peers that may have a gossip link at a time. They are never
+    dialled, and what they may say is the embedder's affair."""
+
     gossip: LinkLimits = GOSSIP_LIMITS
     raft: LinkLimits = RAFT_LIMITS
+    guest: LinkLimits = GUEST_LIMITS
 
     handshake_timeout_s: float = 5.0
     """From accepting or dialling a TCP connection to the end of the handshake."""
@@ -105,7 +123,7 @@ class P2PConfig:
             raise ConfigError("a network id is 32 bytes")
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"no such port: {self.port}")
-        for limits in (self.gossip, self.raft):
+        for limits in (self.gossip, self.raft, self.guest):
             if limits.queue_bytes_max < MESSAGE_BYTES_MAX + MIB:
                 raise ConfigError("a queue must hold the largest message and a reserve")
         if self.ping_ticks >= self.silent_ticks_max:

@@ -252,7 +252,8 @@ class Dialler(_Party):
 class Listener(_Party):
     """The side that is connected to."""
 
-    def __init__(self, local: Local, known: Container[PeerId]) -> None:
+    def __init__(self, local: Local, known: Container[PeerId] | None) -> None:
+        """Take connections of the known, or of anyone (None)."""
         super().__init__(local, Role.LISTENER)
         self._known = known
 
@@ -286,7 +287,9 @@ class Listener(_Party):
         remote_static = noise.decrypt(message[:static_end])
         noise.mix_key(self._local.ephemeral_secret, remote_static)
         peer = self._judge(noise.decrypt(message[static_end:]), remote_static)
-        if peer not in self._known:  # after the signature: a stranger learns no membership
+        if (
+            self._known is not None and peer not in self._known
+        ):  # after the signature: a stranger learns no membership
             raise HandshakeError(f"unknown identity {peer.hex()[:16]}", CloseCode.UNKNOWN_IDENTITY)
         receive_key, send_key = noise.split()
         return Secrets(

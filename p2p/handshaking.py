@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection
 
-from p2p.errors import RemoteProtocolError
+from p2p.errors import CloseCode, LinkLostError, RemoteProtocolError
 from p2p.frames import ACCEPT, Opener, Sealer, session_piece
 from p2p.handshake import KEY_BYTES, Dialler, Listener, Local, Secrets
 from p2p.identity import Identity
@@ -21,10 +21,26 @@ Codec = tuple[Sealer, Opener]
 class Handshakes:
     """All handshakes of one node."""
 
-    def __init__(self, identity: Identity, network_id: bytes, known: Collection[PeerId]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        network_id: bytes,
+        known: Collection[PeerId],
+        *,
+        guests: bool = False,
+    ) -> None:
+        """Draw the channel's secret.
+
+        Args:
+            identity: This node's.
+            network_id: Its network.
+            known: Who may connect.
+            guests: Whether others may too, on the gossip link.
+        """
         self._identity = identity
         self._network_id = network_id
         self._known = known
+        self._guests = guests
         self._static_secret = secrets.token_bytes(KEY_BYTES)
 
     async def listen(self, stream: WebSocketStream, link: Link) -> Secrets:
@@ -33,7 +49,8 @@ class Handshakes:
         Raises:
             P2PError: it failed.
         """
-        handshake = Listener(self._local(link), self._known)
+        anyone = self._guests and link is Link.GOSSIP
+        handshake = Listener(self._local(link), None if anyone else self._known)
         await stream.send(handshake.answer(await stream.receive()))
         return handshake.finish(await stream.receive())
 
@@ -69,3 +86,13 @@ class Handshakes:
             static_secret=self._static_secret,
             ephemeral_secret=secrets.token_bytes(KEY_BYTES),
         )
+
+
+async def refuse(stream: WebSocketStream, code: CloseCode) -> None:
+    """Close a connection whose handshake came to nothing."""
+    try:
+        await stream.close(code)
+    except LinkLostError:
+        pass  # it has gone first
+    finally:
+        stream.abort()

@@ -29,8 +29,9 @@ from p2p.errors import (
     RemoteProtocolError,
 )
 from p2p.frames import ACCEPT, Opener, Sealer, session_piece
+from p2p.guests import Guests
 from p2p.handshake import Secrets
-from p2p.handshaking import Handshakes
+from p2p.handshaking import Handshakes, refuse
 from p2p.identity import Identity
 from p2p.limits import TokenBucket
 from p2p.places import Place, status_of
@@ -82,10 +83,13 @@ class PeerNetwork:
             (known.peer, link): Place(known, link, config)
             for known in peers
             if known.peer != self._identity.peer
-            for link in Link
+            for link in config.links
         }
+        self._guests = Guests(config)
         known_peers = {peer for peer, _ in self._places}
-        self._handshakes = Handshakes(self._identity, config.network_id, known_peers)
+        self._handshakes = Handshakes(
+            self._identity, config.network_id, known_peers, guests=self._guests.are_welcome
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Future[None]] = set()
         """One for each session that is served; done once its goodbye is said."""
@@ -102,8 +106,9 @@ class PeerNetwork:
         Raises:
             OSError: the address cannot be bound.
         """
-        self._listener = WebSocketListener(self._config, self._serve_inbound)
-        await self._listener.start()
+        if self._config.listens:
+            self._listener = WebSocketListener(self._config, self._serve_inbound)
+            await self._listener.start()
         self._dialler = WebSocketDialler(self._config)
         self._spawn(self._tick())
         for place in self._places.values():
@@ -114,10 +119,11 @@ class PeerNetwork:
         self._stopping = True
         if self._listener is not None:
             await self._listener.close_door()
-        sessions = [p.session for p in self._places.values() if p.session is not None]
+        places = [*self._places.values(), *self._guests]
+        sessions = [place.session for place in places if place.session is not None]
         for session in sessions:
             session.end(Ending("stopping", CloseCode.GOING_AWAY))
-        for place in self._places.values():
+        for place in places:
             self._put_down(place, "stopping")
         if self._serving:
             await asyncio.wait(self._serving, timeout=self._config.close_timeout_s)
@@ -131,13 +137,18 @@ class PeerNetwork:
             await self._listener.stop()
 
     @property
+    def links(self) -> tuple[Link, ...]:
+        """Which links there are to known peers."""
+        return self._config.links
+
+    @property
     def port(self) -> int:
         """The port that is listened on; of use when 0 was asked for."""
         return self._config.port if self._listener is None else self._listener.port
 
     def set_address(self, peer: PeerId, address: str) -> None:
         """Tell where a known peer listens, also after `start`."""
-        for link in Link:
+        for link in self._config.links:
             place = self._places[peer, link]
             place.known = KnownPeer(peer, place.known.name, address)
             place.backoff.reset()
@@ -156,9 +167,12 @@ class PeerNetwork:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._config.tick_s)
-            for place in self._places.values():
+            for place in (*self._places.values(), *self._guests):
                 if place.session is not None:
                     place.session.tick()
+
+    def _find(self, peer: PeerId, link: Link) -> Place | None:
+        return self._places.get((peer, link)) or self._guests.get(peer, link)
 
     # --- For the embedder --------------------------------------------------------------------
 
@@ -168,31 +182,31 @@ class PeerNetwork:
         Raises:
             LocalProtocolError: the body is larger than 4 MiB or the kind is not 0 to 255.
         """
-        place = self._places.get((peer, link))
+        place = self._find(peer, link)
         return place is not None and place.session is not None and place.session.send(kind, body)
 
     def connected(self, peer: PeerId, link: Link) -> bool:
         """Whether the link is up."""
-        place = self._places.get((peer, link))
+        place = self._find(peer, link)
         return place is not None and place.session is not None
 
     def rtt_ms(self, peer: PeerId) -> float | None:
         """The newest round trip to a peer; None before the first."""
-        place = self._places.get((peer, Link.GOSSIP))
+        place = self._find(peer, Link.GOSSIP)
         return None if place is None or place.session is None else place.session.rtt_ms
 
     def statuses(self) -> list[PeerStatus]:
         """A snapshot per known peer, in the order given."""
         return [
-            status_of(place, self._places[peer, Link.RAFT])
+            status_of(place, self._places.get((peer, Link.RAFT)))
             for (peer, link), place in self._places.items()
             if link is Link.GOSSIP
         ]
 
     def disconnect(self, peer: PeerId, reason: str) -> None:
-        """Close both links of a peer. It may connect again."""
+        """Close the links of a peer. It may connect again."""
         for link in Link:
-            place = self._places.get((peer, link))
+            place = self._find(peer, link)
             if place is not None and place.session is not None:
                 place.session.end(Ending(reason))
                 self._put_down(place, reason)
@@ -202,7 +216,7 @@ class PeerNetwork:
 
         Also when the peer has gone first. Further ones of the same link cost nothing more.
         """
-        place = self._places.get((peer, link))
+        place = self._find(peer, link)
         if place is None or place.penalty.remaining(asyncio.get_running_loop().time()) > 0:
             return
         self._strike(place, reason)
@@ -230,7 +244,9 @@ class PeerNetwork:
             self._put_down(place, "replaced by a new connection")
         peer, link = place.known.peer, place.link
         deliver = partial(self._handler.on_message, peer, link)
-        session = Session(self._config, peer, link, stream, *codec, deliver)
+        is_known = (peer, link) in self._places
+        config = self._config if is_known else self._guests.config
+        session = Session(config, peer, link, stream, *codec, deliver)
         place.session = session
         place.remote_static = keys.remote_static
         place.up_at = asyncio.get_running_loop().time()
@@ -281,9 +297,9 @@ class PeerNetwork:
         """Serve one inbound connection to its end; the door holds the deadline."""
         try:
             keys = await self._handshakes.listen(stream, link)
-            place = self._places[keys.peer, link]
             if self._stopping:
                 raise HandshakeError("stopping", CloseCode.GOING_AWAY)
+            place = self._places.get((keys.peer, link)) or self._guests.place(keys.peer, link)
             now = asyncio.get_running_loop().time()
             place.check_claim(keys, self._identity.peer, now, self._config.crossing_s)
         except HandshakeError as error:
@@ -292,7 +308,7 @@ class PeerNetwork:
             routine = error.code is CloseCode.REPLACED or not self._refusals_logged.take(1, now)
             log = _log.debug if routine else _log.info
             log("handshake refused", link=link.name.lower(), reason=str(error))
-            await self._refuse(stream, error.code)
+            await refuse(stream, error.code)
             return
         except (LinkLostError, RemoteProtocolError):
             stream.abort()
@@ -307,14 +323,6 @@ class PeerNetwork:
         except LinkLostError as error:
             session.end(Ending(str(error), polite=False))
         await self._run(place, session)
-
-    async def _refuse(self, stream: WebSocketStream, code: CloseCode) -> None:
-        try:
-            await stream.close(code)
-        except LinkLostError:
-            pass  # it has gone first
-        finally:
-            stream.abort()
 
     # --- Dialling ----------------------------------------------------------------------------
 

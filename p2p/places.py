@@ -80,18 +80,19 @@ class Place:
             raise HandshakeError(f"{self.known.name} connects too often", CloseCode.PENALISED)
 
 
-def status_of(gossip: Place, raft: Place) -> PeerStatus:
-    """A peer as a snapshot, of both of its links."""
-    sessions = [place.session for place in (gossip, raft) if place.session is not None]
+def status_of(gossip: Place, raft: Place | None) -> PeerStatus:
+    """A peer as a snapshot, of all of its links: there may be no Raft link to be had."""
+    places = (gossip,) if raft is None else (gossip, raft)
+    sessions = [place.session for place in places if place.session is not None]
     rtts = [s.rtt_ms for s in sessions if s.rtt_ms is not None]
     return PeerStatus(
         peer=gossip.known.peer,
         name=gossip.known.name,
-        connected=gossip.session is not None and raft.session is not None,
+        connected=len(sessions) == len(places),
         gossip=gossip.session is not None,
-        raft=raft.session is not None,
+        raft=raft is not None and raft.session is not None,
         rtt_ms=rtts[0] if rtts else None,
         queued_bytes=sum(s.queued_bytes for s in sessions),
-        last_error=gossip.last_error or raft.last_error,
-        strikes=gossip.strikes + raft.strikes,
+        last_error=next((place.last_error for place in places if place.last_error), None),
+        strikes=sum(place.strikes for place in places),
     )

@@ -98,6 +98,15 @@ def test_the_readme_is_short_and_its_picture_light() -> None:
     assert (ROOT / picture).stat().st_size < 150_000
 
 
+def test_the_chinese_readme_has_the_same_commands_headings_and_links() -> None:
+    english, chinese = text("README.md"), text("README.zh.md")
+    for found in (r"```sh\n.*?```", r"^#+ ", r"\]\(((?!README)[^)#]+)"):
+        flags = re.MULTILINE | re.DOTALL
+        assert sorted(re.findall(found, english, flags)) == sorted(
+            re.findall(found, chinese, flags)
+        ), found
+
+
 def test_every_make_target_that_a_document_names_is_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
     for document in DOCUMENTS:

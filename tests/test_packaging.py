@@ -21,12 +21,14 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from stdnum.cn import uscc
 from typing_extensions import override
 
 from node.ledger.genesis_file import parse_genesis
 from node.system.config import NodeConfig, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
+OBSERVER = "bank"
 ROLES = ("tax-bureau", "issuer", "payer", "reimburser")
 LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
@@ -232,12 +234,15 @@ def compose_services() -> dict[str, dict[str, Any]]:
     return services
 
 
-def test_compose_runs_the_four_nodes_after_the_genesis() -> None:
+def test_compose_runs_four_voters_and_an_observer_after_the_genesis() -> None:
     services = compose_services()
-    assert set(services) == {"genesis", *ROLES}
+    assert set(services) == {"genesis", *ROLES, OBSERVER}
     assert services["genesis"]["network_mode"] == "none"
-    assert services["genesis"]["command"] == ["genesis", *ROLES]
-    for role in ROLES:
+    *voters, observer = services["genesis"]["command"][1:]
+    assert (services["genesis"]["command"][0], tuple(voters)) == ("genesis", ROLES)
+    name, _, participant = observer.partition("=")
+    assert (name, uscc.is_valid(participant)) == (OBSERVER, True)
+    for role in (*ROLES, OBSERVER):
         assert services[role]["depends_on"] == {
             "genesis": {"condition": "service_completed_successfully"}
         }
@@ -253,7 +258,17 @@ def test_every_container_is_confined() -> None:
         assert "user" not in service  # the image's own
 
 
-@pytest.mark.parametrize("role", ROLES)
+def test_one_organisations_node_is_confined_like_the_others() -> None:
+    yaml = pytest.importorskip("yaml")
+    (service,) = yaml.safe_load(text("docker/observer.yaml"))["services"].values()
+    like = compose_services()[OBSERVER]
+    for key in ("read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit", "healthcheck"):
+        assert service[key] == like[key], key
+    (port,) = service["ports"]
+    assert port.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("role", [*ROLES, OBSERVER])
 def test_a_node_sees_its_own_volume_and_publishes_on_loopback(role: str) -> None:
     service = compose_services()[role]
     assert service["volumes"] == [f"{role}:/var/lib/piaolian"]

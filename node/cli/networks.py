@@ -20,6 +20,8 @@ network = typer.Typer(no_args_is_help=True, help="Make a network: all at once, o
 
 NetworkName = Annotated[str, typer.Option("--name", help="Name of the network.")]
 DEFAULT_NAME = "piaolian"
+_NOWHERE = "observer.invalid:7101"
+"""Address of a node that nobody dials (RFC 2606, section 2)."""
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Default: standard output.")]
 
 
@@ -163,6 +165,49 @@ def _terms(given: list[str]) -> dict[str, int]:
 
 @network.command(
     epilog=example(
+        "piaolian network join my-node --network network.toml --peer tax-bureau=10.0.0.1:7101 "
+        "--peer issuer=10.0.0.2:7102"
+    )
+)
+def join(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="As `piaolian init --observer` made it.")
+    ],
+    genesis: Annotated[
+        Path, typer.Option("--network", help="The network's genesis document, from a member.")
+    ],
+    peer: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NODE=HOST:PORT", help="A voter to dial; repeated: take all that you can."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Let an observer's folder follow a network that there is already."""
+    from node.cli.proofs import read_genesis_text
+    from node.ledger.genesis_file import parse_genesis
+    from node.setup.network_files import join_network
+
+    addresses: dict[str, str] = {}
+    for text in peer:
+        node, equals, address = text.partition("=")
+        if not equals or node in addresses:
+            raise UsageError(f"--peer {text}: it is NODE=HOST:PORT, each node once")
+        addresses[node] = address
+    document = read_genesis_text(genesis)
+    join_network(folder, document, addresses)
+    network_id = parse_genesis(document).network_id.hex()
+    result = {"config": str(folder / "node.toml"), "network_id": network_id}
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(result)
+        message(f"start it with: {program()} start --config {folder / 'node.toml'}")
+
+
+@network.command(
+    epilog=example(
         "piaolian network keys --network network.toml -o piaolian.policy",
         "piaolian network keys net/network.toml --json",
     )
@@ -223,7 +268,13 @@ def init(
     participant: Annotated[str, typer.Option(help="Unified social credit code.")],
     name: Annotated[str, typer.Option(help="Name of the organisation.")],
     role: Annotated[list[str], typer.Option(help="tax_bureau, issuer, payer, …; repeatable.")],
-    address: Annotated[str, typer.Option(help="host:port where other nodes reach it.")],
+    address: Annotated[
+        str | None, typer.Option(help="host:port where other nodes reach it; a voter needs one.")
+    ] = None,
+    *,
+    observer: Annotated[
+        bool, typer.Option("--observer", help="It follows the ledger and does not vote.")
+    ] = False,
     p2p_listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "0.0.0.0:7101",
     api_listen: Annotated[str, typer.Option(help="host:port of the local API.")] = "127.0.0.1:8101",
     key_passphrase_file: Annotated[
@@ -235,6 +286,8 @@ def init(
     from node.custody.keystore import ask_passphrase, generate_keys, read_passphrase
     from node.setup.network_files import NewNode, create_node
 
+    if address is None and not observer:
+        raise UsageError("a node that votes needs --address")
     if key_passphrase_file is not None:
         passphrase = read_passphrase(key_passphrase_file)
     else:
@@ -247,8 +300,9 @@ def init(
         name=name,
         roles=tuple(role),
         p2p_listen=p2p_listen,
-        p2p_address=address,
+        p2p_address=address or _NOWHERE,
         api_listen=api_listen,
+        observes=observer,
     )
     create_node(
         folder,
@@ -262,7 +316,15 @@ def init(
         print_json(result)
     else:
         print_fields(result)
-        message(
-            "hand card.toml to the others, then: piaolian network assemble CARD... "
-            f"--install {folder}"
+        message(_next_step(folder, observer=observer))
+
+
+def _next_step(folder: Path, *, observer: bool) -> str:
+    if observer:
+        return (
+            f"hand card.toml to a governor, then: piaolian network join {folder} "
+            "--network network.toml --peer NODE=HOST:PORT"
         )
+    return (
+        f"hand card.toml to the others, then: piaolian network assemble CARD... --install {folder}"
+    )

@@ -43,15 +43,24 @@ def read_genesis(network: Path) -> Genesis:
         UsageError: it cannot be read.
         GenesisError: it is no valid one.
     """
-    try:
-        text = _read(network, GENESIS_BYTES_MAX).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{network}: not UTF-8") from error
+    text = read_genesis_text(network)
     try:
         return parse_genesis(text)
     except GenesisError as error:
         # It speaks of `network.toml`; here the file has the name that the caller gave.
         raise GenesisError(f"{network}: {str(error).removeprefix('network.toml: ')}") from error
+
+
+def read_genesis_text(network: Path) -> str:
+    """The genesis document as it stands there.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return _read(network, GENESIS_BYTES_MAX).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{network}: not UTF-8") from error
 
 
 def read_file(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from node.cli.context import connect, load
+from node.cli.errors import UsageError
 from node.cli.lookups import transaction_of
 from node.cli.options import TIMEOUT_S, Config, Json, Timeout, Until, example, whole_option
 from node.cli.output import message, nearby, print_fields, print_json, program
@@ -44,6 +45,8 @@ def rejoin(
     enough is 64 above the greatest height (not final height) in the status of all others.
     """
     loaded = load(config)
+    if loaded.node.kind == "observer":
+        raise UsageError("an observer signs nothing that it could forget")
     from node.voting.rejoin_word import write_word
 
     write_word(loaded.node.data_dir, above)

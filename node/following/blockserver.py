@@ -7,6 +7,7 @@ at most: whoever asks more gets no more. Reading is one job of the ledger's read
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 
 from node.peers.messages import BlocksMessage, BlocksWantedMessage, Kind
 from node.peers.ports import Routing, Sending
@@ -32,8 +33,8 @@ class BlockServer:
         self._reader = reader
         self._clock = clock
         self._wanted: dict[int, tuple[int, int]] = {}
-        self._next_ms = dict.fromkeys(sending.peers, 0)
-        self._links = dict.fromkeys(self._next_ms, 0)
+        self._next_ms: defaultdict[int, int] = defaultdict(int)
+        self._links: defaultdict[int, int] = defaultdict(int)
         """Counts the links of each peer: what it asked on an older one is not answered."""
         self._asked = asyncio.Event()
 

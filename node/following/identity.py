@@ -13,12 +13,15 @@ class NodeIdentity(NamedTuple):
 
     genesis: Genesis
     voters: VoterSet
-    number: int
-    """In the list of voters."""
+    number: int | None
+    """In the list of voters; None: it does not vote."""
     participant: str
     """Id of the participant whose node it is."""
+    node: str
+    """Its name."""
 
     @property
     def me(self) -> Voter:
-        """This node as the others know it."""
+        """This voter as the others know it."""
+        assert self.number is not None, "an observer is no voter"
         return self.voters.voters[self.number]

@@ -52,6 +52,7 @@ class PeerStates:
         self._standing = standing
         self._clock = clock
         self._on_work = on_work
+        self._listeners: list[Callable[[], None]] = []
         self.states = {number: PeerState() for number in sending.peers}
 
     def attach(self, routes: Routing) -> None:
@@ -59,6 +60,10 @@ class PeerStates:
         # It checks nothing, but perhaps causes the newest certificate as an answer.
         routes.on(Kind.STATUS, StatusMessage, self._on_status, price=0.5)
         routes.when_down(self._forget)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Tell of each status of a peer; registered before the start."""
+        self._listeners.append(listener)
 
     @property
     def work_reported(self) -> bool:
@@ -111,6 +116,8 @@ class PeerStates:
         self._standing.heard(number, claim)
         if message.work and not had_work:
             self._on_work()
+        for listener in self._listeners:
+            listener()
         newest = self._certificates.newest
         if newest is not None and newest[0] > message.final_height:
             self._sending.send(number, CertificateMessage(*newest))

@@ -56,6 +56,7 @@ class Kind(IntEnum):
     RESUMPTION = 9
     HISTORY_WANTED = 10
     HISTORY = 11
+    OBSERVER = 12
     BLOCKS = 32
 
 
@@ -173,6 +174,22 @@ class AnswerMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """The asker's, over the largest tree: shows that it forgot. None shows nothing."""
 
 
+OBSERVER_KEYS_MAX = 4
+_Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+_Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class ObserverMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The first message of a node that does not vote: whose it is."""
+
+    participant: Annotated[str, msgspec.Meta(max_length=18)]
+    signatures: Annotated[
+        tuple[tuple[_Key, _Signature], ...],
+        msgspec.Meta(min_length=1, max_length=OBSERVER_KEYS_MAX),
+    ]
+    """Public signing keys of it, each with what it signed (`node.following.credentials`)."""
+
+
 BLOCKS_BYTES_MAX = RANGE_BYTES_MAX + 65_536
 """A run with its proof and the lengths of its parts."""
 
@@ -189,6 +206,7 @@ ControlMessage = (
     | BlocksMessage
     | QuestionMessage
     | AnswerMessage
+    | ObserverMessage
 )
 
 SHAPES: Mapping[int, type[ControlMessage]] = {
@@ -204,6 +222,7 @@ SHAPES: Mapping[int, type[ControlMessage]] = {
     Kind.BLOCKS: BlocksMessage,
     Kind.QUESTION: QuestionMessage,
     Kind.ANSWER: AnswerMessage,
+    Kind.OBSERVER: ObserverMessage,
 }
 """What stands on the wire under each kind of the node's own. A number is never used again."""
 

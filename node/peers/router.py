@@ -19,7 +19,8 @@ from node.chain.evidence.excuse import ExcuseError
 from node.chain.evidence.kinds import EvidenceError
 from node.chain.voters import VoterSet
 from node.peers.allowance import Allowance
-from node.peers.messages import Codec, DishonestError
+from node.peers.guests import GuestLinks
+from node.peers.messages import Codec, DishonestError, EvidenceMessage, ResumptionMessage
 from node.peers.ports import BytesHandler, M
 from node.system.clock import Clock
 from p2p.errors import RemoteProtocolError
@@ -30,6 +31,8 @@ CONTROL_KINDS = 16
 """Kinds below are control: they travel ahead of transactions, and of blocks."""
 RAFT_MESSAGE = 0
 
+SHARED = (EvidenceMessage, ResumptionMessage)
+"""Whoever follows the ledger hears of these."""
 _NOT_HONEST = (DishonestError, CertificateError, EvidenceError, ExcuseError)
 
 _log = structlog.get_logger("node.peers.router")
@@ -45,6 +48,8 @@ class LinkState(NamedTuple):
     rtt_ms: float | None
     strikes: int
     """How often it broke the rules of the links since this node started."""
+    last_error: str | None
+    """Why the newest link went down, or the newest dial failed."""
 
 
 class _Route(NamedTuple):
@@ -60,7 +65,7 @@ class Router:
     def __init__(
         self,
         voters: VoterSet,
-        number: int,
+        number: int | None,
         clock: Clock,
         connect: Callable[[PeerHandler], PeerNetwork],
     ) -> None:
@@ -68,7 +73,7 @@ class Router:
 
         Args:
             voters: Who the peers are.
-            number: This node's own.
+            number: This node's own; None: it does not vote.
             clock: Paces what peers may cost.
             connect: Makes the network, given who handles what arrives.
         """
@@ -85,6 +90,8 @@ class Router:
         self._raw: dict[tuple[Link, int], BytesHandler] = {}
         self._up: list[Callable[[int], object]] = []
         self._down: list[Callable[[int], object]] = []
+        self.guests = GuestLinks(clock, lambda: self.network)
+        """Nodes that are no voters."""
         self.network = connect(self)
 
     @property
@@ -134,6 +141,9 @@ class Router:
 
     def on_link_up(self, peer: PeerId, link: Link) -> None:
         """A link is authenticated and open."""
+        if peer not in self._numbers:
+            self.guests.link_up(peer)
+            return
         _log.info("link up", peer=self._name(peer), link=link.name.lower())
         if link is Link.GOSSIP:
             for listener in self._up:
@@ -141,6 +151,9 @@ class Router:
 
     def on_link_down(self, peer: PeerId, link: Link, reason: str) -> None:
         """A link is gone."""
+        if peer not in self._numbers:
+            self.guests.link_down(peer)
+            return
         _log.info("link down", peer=self._name(peer), link=link.name.lower(), reason=reason)
         if link is Link.GOSSIP:
             for listener in self._down:
@@ -152,8 +165,11 @@ class Router:
         Raises:
             RemoteProtocolError: no honest node sends this; the link is closed.
         """
-        number = self._numbers[peer]
+        number = self._numbers.get(peer)
         try:
+            if number is None:
+                await self.guests.on_message(peer, kind, body)
+                return
             raw = self._raw.get((link, kind))
             if raw is not None:
                 taken = raw(number, body)
@@ -185,14 +201,23 @@ class Router:
         kind, body = self._codec.encode(message)
         for number in self._ids:
             self.send_bytes(number, kind, body)
+        if isinstance(message, SHARED):
+            self.guests.broadcast(message)
 
     def send_bytes(self, number: int, kind: int, body: bytes) -> bool:
         """Send a body that is no typed message; False when that cannot be."""
-        return self.network.send(self._ids[number], Link.GOSSIP, kind, body)
+        peer = self._ids.get(number)
+        if peer is None:
+            return self.guests.send_bytes(number, kind, body)
+        return self.network.send(peer, Link.GOSSIP, kind, body)
 
     def send_raft(self, number: int, message: bytes) -> None:
         """Queue a message of consensus; dropped when the link is down or full."""
         self.network.send(self._ids[number], Link.RAFT, RAFT_MESSAGE, message)
+
+    def strike(self, number: int, reason: str) -> None:
+        """A message of the gossip link that was taken earlier broke the rules."""
+        self.network.strike(self._ids[number], Link.GOSSIP, reason)
 
     def strike_raft(self, number: int, reason: str) -> None:
         """A message of consensus that was taken earlier broke the rules."""
@@ -205,8 +230,9 @@ class Router:
         return self.network.connected(self._ids[number], Link.GOSSIP)
 
     def connected(self, number: int) -> bool:
-        """Whether both links to a peer are up."""
-        return all(self.network.connected(self._ids[number], link) for link in Link)
+        """Whether all links to a peer are up."""
+        peer = self._ids[number]
+        return all(self.network.connected(peer, link) for link in self.network.links)
 
     def rtt_ms(self, number: int) -> float | None:
         """The newest round trip to a peer; None before the first."""
@@ -216,7 +242,12 @@ class Router:
         """The links to every peer."""
         return [
             LinkState(
-                self._numbers[each.peer], each.name, each.connected, each.rtt_ms, each.strikes
+                self._numbers[each.peer],
+                each.name,
+                each.connected,
+                each.rtt_ms,
+                each.strikes,
+                each.last_error,
             )
             for each in self.network.statuses()
         ]

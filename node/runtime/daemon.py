@@ -29,7 +29,9 @@ from node.custody.keystore import KeyFile, KeystoreError, NodeKeys, open_key_fil
 from node.custody.wallet import WalletError
 from node.ledger.genesis import Genesis, GenesisError
 from node.ledger.genesis_file import GENESIS_BYTES_MAX, parse_genesis
-from node.runtime.voter import Node
+from node.runtime.observer import Observer
+from node.runtime.running import RunningNode
+from node.runtime.voter import Voter
 from node.storage.damage import (
     REBUILT,
     DamagedFileError,
@@ -118,7 +120,7 @@ class _Service:
         self._key_file = key_file
         self._clock = clock
         self._stopping = asyncio.Event()
-        self._node: Node | None = None
+        self._node: RunningNode | None = None
         self._set_aside: set[str] = set()
         self._started = False
         """A node ran: what fails from here on is none of the configuration."""
@@ -133,7 +135,7 @@ class _Service:
         for name, remedy in missing(data).items():
             _log.error(f"{name} is missing", file=str(data / name), remedy=remedy)
         while True:
-            node = self._node = Node(self._config, self._genesis, self._key_file)
+            node = self._node = self._make()
             failure = await self._run(node)
             self._node = None
             await _end(node)
@@ -149,7 +151,11 @@ class _Service:
             if damaged is None or not self._can_rebuild(damaged):
                 return self._failed(failure)
 
-    async def _run(self, node: Node) -> BaseException | None:
+    def _make(self) -> RunningNode:
+        kind = Observer if self._config.node.kind == "observer" else Voter
+        return kind(self._config, self._genesis, self._key_file)
+
+    async def _run(self, node: RunningNode) -> BaseException | None:
         """Start a node and wait; what ended it, or None: it was told to stop."""
         try:
             await node.start()
@@ -214,7 +220,7 @@ class _Service:
         _log.warning("configuration read again")
 
 
-async def _end(node: Node) -> None:
+async def _end(node: RunningNode) -> None:
     """Stop a node, or end the process where that takes for ever."""
     faulthandler.dump_traceback_later(_STUCK_S, exit=True)
     stop = asyncio.ensure_future(node.stop())
@@ -283,6 +289,9 @@ def _load_genesis(path: Path) -> Genesis:
 
 
 def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    if config.node.kind == "observer":
+        _check_observer(config, genesis, keys)
+        return
     voter = next((v for v in genesis.voters if v.node == config.node.name), None)
     if voter is None:
         raise ConfigError(f"{config.node.name} is no voter of {config.node.network}")
@@ -294,6 +303,16 @@ def _check_identity(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> Non
     # Whether its signing keys are live, the ledger says: they may have been rotated.
     if voter.participant != config.node.participant:
         raise ConfigError(f"{config.node.name} is a voter of {voter.participant}")
+
+
+def _check_observer(config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> None:
+    # Its participant may be admitted later: the ledger says whether voters let it in.
+    if any(voter.node == config.node.name for voter in genesis.voters):
+        raise ConfigError(f"{config.node.name} is a voter of {config.node.network}: no observer")
+    if any(voter.identity_key == keys.public.identity.hex() for voter in genesis.voters):
+        raise ConfigError(f"{config.keys.file} holds the keys of a voter, which an observer is not")
+    if not config.p2p.peers:
+        raise ConfigError("p2p.peers names no voter: an observer dials, and is not dialled")
 
 
 def _notify(message: str) -> None:

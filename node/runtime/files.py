@@ -51,7 +51,7 @@ async def open_files(given: Given, closing: AsyncExitStack) -> VoterFiles:
     cosigner = Cosigner(identity.me, given.keys.cosign, marker, lambda: clock.time_ms() // 1_000)
     vouch = recall(folder, marker, cosigner)
     record = astray.set_aside(folder, position_files(), identity.voters, cosigner, clock.time_ms())
-    ledger, reader = await _open_ledger(folder, given, record, closing)
+    ledger, reader = await open_ledger(folder, given, record, closing)
     outbox = await Outbox.open(folder / "outbox.db")
     closing.push_async_callback(outbox.close)
     wallet = await Wallet.open(folder / "wallet.db", given.keys.identity, given.keyring)
@@ -69,7 +69,7 @@ async def open_files(given: Given, closing: AsyncExitStack) -> VoterFiles:
     return VoterFiles(folder, cosigner, vouch, books, outbox, wallet, log_store, snapshots)
 
 
-async def _open_ledger(
+async def open_ledger(
     folder: Path, given: Given, record: Path | None, closing: AsyncExitStack
 ) -> tuple[Ledger, LedgerReader]:
     """The ledger's two sides; with what is kept of one that was set aside into `record`."""

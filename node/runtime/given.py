@@ -1,4 +1,4 @@
-"""What a voter is made from, before any of its files is open. Owns the values only."""
+"""What a node is made from, before any of its files is open. Owns the values only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from node.system.config import NodeConfig
 
 
 class Given(NamedTuple):
-    """One voter's configuration, keys and clocks."""
+    """One node's configuration, keys and clocks."""
 
     config: NodeConfig
     identity: NodeIdentity
@@ -30,12 +30,13 @@ class Given(NamedTuple):
     def of(cls, config: NodeConfig, genesis: Genesis, key_file: KeyFile) -> Given:
         """For a node of this configuration."""
         voters = VoterSet.from_genesis(genesis)
-        number = voters.by_node[config.node.name].number
-        participant = genesis.participant(config.node.participant)
-        assert participant is not None, "checked at start"
+        is_voter = config.node.kind == "voter"
+        number = voters.by_node[config.node.name].number if is_voter else None
         return cls(
             config=config,
-            identity=NodeIdentity(genesis, voters, number, participant.id),
+            identity=NodeIdentity(
+                genesis, voters, number, config.node.participant, config.node.name
+            ),
             key_file=key_file,
             keyring=Keyring(key_file.keys.sealing_seeds[::-1]),
             verified=VerifiedCache(),

@@ -12,9 +12,11 @@ import structlog
 
 from consensus.types import LogIndex
 from node.api.security import TokenFiles
+from node.following.index_follower import IndexFollower
 from node.runtime.files import VoterFiles
 from node.runtime.parts import VoterParts
 from node.runtime.server import ApiServer
+from node.submission.intake import Intake
 from node.system.disk import DiskRoom
 from node.voting.signed_log import observe_stored, recorded_statements
 
@@ -85,11 +87,11 @@ async def beat(parts: VoterParts, disk: DiskRoom) -> None:
             parts.intake.resend()
 
 
-async def settle(parts: VoterParts) -> None:
+async def settle(intake: Intake, indexer: IndexFollower) -> None:
     """Let go of promises that are kept; runs until cancelled."""
     while True:
         await asyncio.sleep(SETTLE_S)
-        await parts.intake.settle(parts.following.indexer)
+        await intake.settle(indexer)
 
 
 async def watch_tokens(files: TokenFiles, api: ApiServer) -> None:

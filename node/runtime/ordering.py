@@ -14,6 +14,7 @@ from consensus.types import NodeId
 from node.following.applier import Applier
 from node.following.catchup import CatchUp
 from node.following.parts import Following
+from node.following.ranges import Ranges
 from node.peers.router import Router
 from node.runtime.files import VoterFiles
 from node.runtime.given import Given
@@ -33,7 +34,7 @@ class Ordering(NamedTuple):
 
     signing: Signing
     applier: Applier
-    catch_up: CatchUp
+    ranges: Ranges
     raft: RaftNode
     news: ConsensusNews
     consensus: ConsensusAccess
@@ -45,9 +46,17 @@ def build_ordering(
     """Put the parts together; nothing runs yet."""
     voters, (ledger, reader, _) = given.identity.voters, files.books
     certificates = following.certificates
-    signing = Signing(given.identity.number, files.cosigner, certificates, ledger, router)
+    signing = Signing(given.identity.me.number, files.cosigner, certificates, ledger, router)
     applier = Applier(ledger, certificates, following.halt, signing)
-    catch_up = CatchUp(voters, ledger, applier, following.finality, following.peers, given.clock)
+    ranges = Ranges(
+        voters,
+        lambda: ledger.head.height,
+        following.finality,
+        following.peers,
+        given.clock,
+        router.strike,
+    )
+    catch_up = CatchUp(voters, ledger, applier, ranges, given.clock)
     authority = EntryAuthority(
         voters,
         given.keys.identity,
@@ -70,14 +79,14 @@ def build_ordering(
         Life(rng=given.rng, secret=receipts_secret(given.keys.identity)),
     )
     consensus = ConsensusAccess(raft, authority, following.halt)
-    return Ordering(signing, applier, catch_up, raft, news, consensus)
+    return Ordering(signing, applier, ranges, raft, news, consensus)
 
 
 def raft_config(given: Given) -> RaftConfig:
     """Pace and limits of consensus."""
     voters, limits = given.identity.voters, given.config.raft
     return RaftConfig(
-        node=NodeId(given.identity.number),
+        node=NodeId(given.identity.me.number),
         voters=tuple(NodeId(voter.number) for voter in voters.voters),
         entries=ENTRY_FORMAT,
         liars_max=voters.f,

@@ -15,6 +15,8 @@ from consensus.core.status import RaftStatus
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import sign_origin
 from node.custody.signer import Signer
+from node.following.applier import Applier
+from node.following.observers import Observers
 from node.following.parts import Following, Share, build_following
 from node.following.peer_states import OwnStatus
 from node.ledger.signing import secret_key
@@ -26,6 +28,7 @@ from node.runtime.links import build_router
 from node.runtime.ordering import Ordering, build_ordering
 from node.storage.ledger_values import AppliedBlock
 from node.submission.admission import Admission
+from node.submission.handing_in import FromObservers
 from node.submission.intake import Intake
 from node.submission.pool import Pool, PoolLimits
 from node.submission.spreading import Spreading
@@ -52,12 +55,18 @@ class VoterParts(NamedTuple):
     rejoining: Rejoining
     proposer: Proposer
     own_status: OwnStatus
+    observers: Observers
     signer: Signer
 
     @property
     def intake(self) -> Intake:
         """Where transactions are taken in."""
         return self.submission.intake
+
+    @property
+    def applier(self) -> Applier:
+        """What brings blocks into the ledger."""
+        return self.ordering.applier
 
 
 def build_parts(given: Given, files: VoterFiles) -> VoterParts:
@@ -69,7 +78,8 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
     in_flight = InFlight(pool)
     ordering = build_ordering(given, files, router, following, in_flight)
     consensus = ordering.consensus
-    spreading = Spreading(identity.voters, identity.number, pool, router, consensus.leader, clock)
+    number = identity.me.number
+    spreading = Spreading(identity.voters, number, pool, router, consensus.leader, clock)
     intake = Intake(
         Admission(identity.genesis, following.participants, given.verified, pool.knows),
         pool,
@@ -92,6 +102,7 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
         ordering=ordering,
         submission=SubmissionParts(intake, spreading),
         rejoining=rejoining,
+        observers=Observers(identity.voters.network_id, router.guests, following, clock),
         own_status=OwnStatus(router, following.tracker, clock, has_work),
         proposer=Proposer(
             pool,
@@ -145,7 +156,9 @@ def _route(parts: VoterParts, answering: Answering) -> None:
     parts.rejoining.attach(router)
     answering.attach(router)
     following.attach(router)
-    parts.ordering.catch_up.attach(router)
+    parts.ordering.ranges.attach(router)
+    parts.observers.attach()
+    FromObservers(parts.intake).attach(router.guests)
 
 
 def _listen(parts: VoterParts, in_flight: InFlight, due: asyncio.Event) -> None:
@@ -163,6 +176,7 @@ def _listen(parts: VoterParts, in_flight: InFlight, due: asyncio.Event) -> None:
         ordering.consensus.applied,
         parts.intake.applied,
         lambda _: due.set(),
+        parts.observers.on_block,
         ordering.signing.applied,  # told last, and counted then
     )
     following.certificates.listen(due.set)

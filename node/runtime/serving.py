@@ -1,4 +1,4 @@
-"""What programs ask of a voter: its health, what domains do for them, and the API in front of both.
+"""What programs ask of a node: its health, what domains do for them, and the API in front of both.
 
 Owns their construction over the parts of the node. Nothing in the node waits for what is here.
 """
@@ -6,25 +6,84 @@ Owns their construction over the parts of the node. Nothing in the node waits fo
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import prometheus_client
 
 from node.api.config import ApiConfig
 from node.api.security import TokenFiles
+from node.custody.signer import Signer
+from node.custody.wallet import Wallet
 from node.domains.description import NodeParts, Serving
+from node.following.applier import Applier
+from node.following.parts import Books, Following
+from node.peers.router import Router
 from node.runtime.domains import domains_of
-from node.runtime.files import VoterFiles
 from node.runtime.given import Given
 from node.runtime.installed import InstalledDomains
-from node.runtime.parts import VoterParts
 from node.runtime.server import ApiServer
 from node.sealing.recipients import Recipients
-from node.services.health import NodeHealth
+from node.services.health import NodeHealth, RoleHealth
 from node.services.submitter import Submitter
+from node.storage.outbox import Outbox
+from node.submission.intake import Intake
 from node.system.config import ApiSection, split_address
 from node.system.disk import DiskRoom
+
+
+class ServedFiles(Protocol):
+    """The files that programs read and write through the node."""
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        ...
+
+    @property
+    def books(self) -> Books:
+        """The ledger and the query index."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is promised."""
+        ...
+
+    @property
+    def wallet(self) -> Wallet:
+        """Bare keys."""
+        ...
+
+
+class ServedParts(Protocol):
+    """The parts that they are served by; a voter's or an observer's."""
+
+    @property
+    def router(self) -> Router:
+        """The links."""
+        ...
+
+    @property
+    def following(self) -> Following:
+        """What follows the ledger."""
+        ...
+
+    @property
+    def applier(self) -> Applier:
+        """What brings blocks into it."""
+        ...
+
+    @property
+    def intake(self) -> Intake:
+        """Where transactions are taken in."""
+        ...
+
+    @property
+    def signer(self) -> Signer:
+        """Which key signs."""
+        ...
 
 
 class Services(NamedTuple):
@@ -40,17 +99,18 @@ class Services(NamedTuple):
         return tuple(loop() for loop in self.domains.loops)
 
 
-def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Services:
+def build_services(
+    given: Given, files: ServedFiles, parts: ServedParts, role: RoleHealth
+) -> Services:
     """Put the services together; nothing runs yet."""
     identity, following = given.identity, parts.following
     disk = DiskRoom(files.folder)
     health = NodeHealth(
         identity,
         following,
-        parts.ordering.applier,
+        parts.applier,
         parts.intake,
-        parts.ordering.consensus,
-        parts.rejoining,
+        role,
         parts.router,
         disk,
     )
@@ -70,7 +130,7 @@ def build_services(given: Given, files: VoterFiles, parts: VoterParts) -> Servic
     return Services(disk, health, submitter, domains.serve(submitter))
 
 
-def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> NodeParts:
+def _parts_for_domains(given: Given, files: ServedFiles, parts: ServedParts) -> NodeParts:
     following = parts.following
     return NodeParts(
         network_id=given.identity.voters.network_id,
@@ -89,7 +149,7 @@ def _parts_for_domains(given: Given, files: VoterFiles, parts: VoterParts) -> No
 
 
 def build_api(
-    given: Given, files: VoterFiles, services: Services, token_files: TokenFiles
+    given: Given, files: ServedFiles, services: Services, token_files: TokenFiles
 ) -> ApiServer:
     """The HTTP server over these services; it listens once it is started."""
     return ApiServer(

@@ -65,6 +65,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Own transactions that are acknowledged but not final."""
     peers: tuple[PeerView, ...]
     pool: PoolView
+    observers: tuple[str, ...] = ()
+    """Participants whose observers are linked to this voter."""
     evidence: EvidenceSummary = EvidenceSummary(0)
     rule_faults: int = 0
     """Transactions since the start over which the rules failed (`RULE_FAULT`)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class NewNode(msgspec.Struct, frozen=True, kw_only=True):
     api_listen: str
     network: str = "network.toml"
     """Path of the genesis, relative to the node's folder."""
+    observes: bool = False
+    """It does not vote: nobody connects to it, and it signs no checkpoint."""
 
 
 def create_network(
@@ -164,8 +166,9 @@ def create_node(
             raise NetworkFilesError(f"{address!r} is not host:port")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "data").mkdir(mode=0o700)
-    # Together with the cosign key: a node that finds none has forgotten what that key signed.
-    Marker.make(folder / "data" / MARKER_FILE)
+    if not request.observes:
+        # Together with the cosign key: one that finds none has forgotten what that key signed.
+        Marker.make(folder / "data" / MARKER_FILE)
     save_keys(folder / "keys", keys, passphrase, cost)
     write_tokens(folder / "tokens")
     _write_text(folder / "node.toml", node_text(request, passphrase_file))
@@ -192,6 +195,34 @@ def install_network(folder: Path, text: str, cards: Sequence[NodeCard]) -> None:
     _write_text(folder / "network.toml", text)
 
 
+def join_network(folder: Path, text: str, addresses: Mapping[str, str]) -> None:
+    """Put a network's genesis into an observer's folder, and fill in whom it dials.
+
+    Args:
+        folder: As `create_node` made it.
+        text: `network.toml`.
+        addresses: `host:port` of voters, by node name.
+
+    Raises:
+        NetworkFilesError: one is no voter or no address, or the peers are set.
+        GenesisError: the genesis cannot be used.
+    """
+    names = {voter.node for voter in parse_genesis(text).voters}
+    for node, address in addresses.items():
+        if node not in names:
+            raise NetworkFilesError(f"{node} is no voter; there are {', '.join(sorted(names))}")
+        if not ADDRESS.fullmatch(address):
+            raise NetworkFilesError(f"{address!r} is not host:port")
+    config = folder / "node.toml"
+    try:
+        lines = [f'    {{ node = "{n}", address = "{a}" }},' for n, a in addresses.items()]
+        if not _fill_peers(config, lines):
+            raise NetworkFilesError(f"{config}: peers are set already")
+    except OSError as error:
+        raise NetworkFilesError(f"{config}: {error.strerror or error}") from error
+    _write_text(folder / "network.toml", text)
+
+
 def write_tokens(folder: Path) -> None:
     """Write one fresh 256-bit token a scope, each readable by the owner only."""
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -201,14 +232,18 @@ def write_tokens(folder: Path) -> None:
 
 def set_peers(config: Path, cards: Sequence[NodeCard], own: str) -> bool:
     """Fill the empty peer list of a `node.toml`; False if somebody has written one already."""
-    text = config.read_text()
-    if NO_PEERS not in text.splitlines():
-        return False
     lines = [
         f'    {{ node = "{card.node}", address = "{card.address}" }},'
         for card in cards
         if card.node != own
     ]
+    return _fill_peers(config, lines)
+
+
+def _fill_peers(config: Path, lines: Sequence[str]) -> bool:
+    text = config.read_text()
+    if NO_PEERS not in text.splitlines():
+        return False
     _write_text(config, text.replace(NO_PEERS, "\n".join(["peers = [", *lines, "]"]), 1))
     return True
 
@@ -251,13 +286,20 @@ def node_text(request: NewNode, passphrase_file: Path | None) -> str:
         if passphrase_file is not None
         else '# passphrase_file = "passphrase"  # absent: asked on the terminal'
     )
+    kind = '\nkind = "observer"  # follows the ledger, serves programs; does not vote'
+    listening = (
+        "# An observer dials voters; nobody connects to it."
+        if request.observes
+        else "# Other nodes connect here. Connections are authenticated and encrypted.\n"
+        f'listen = "{request.p2p_listen}"'
+    )
     return f"""\
 # Local configuration of one Piaolian node. Relative paths are relative to this file.
 # Any value can be overridden by the environment: PIAOLIAN_<SECTION>__<KEY>, for example
 # PIAOLIAN_API__LISTEN=127.0.0.1:9000. An unknown key is an error.
 
 [node]
-name = "{request.node}"
+name = "{request.node}"{kind if request.observes else ""}
 participant = "{request.participant}"  # unified social credit code
 network = "{request.network}"  # the genesis document, equal on every node
 data_dir = "data"
@@ -267,8 +309,7 @@ file = "keys"  # encrypted (argon2id, SecretBox), mode 0600
 {passphrase}
 
 [p2p]
-# Other nodes connect here. Connections are authenticated and encrypted.
-listen = "{request.p2p_listen}"
+{listening}
 {NO_PEERS}
 
 [api]

@@ -197,6 +197,12 @@ class Intake:
         """Pool gossiped transactions; returns those that are new here."""
         return self._enter([j.transaction for j in judged if j.code is Code.OK and j.transaction])
 
+    def pass_on(self, judged: Sequence[Judged]) -> None:
+        """Pool what a node handed in that cannot spread it itself, and spread what is new here."""
+        new = self.received(judged)
+        if new:
+            self._spread(new)
+
     def _enter(self, transactions: Sequence[Transaction]) -> list[Transaction]:
         entered = [transaction for transaction in transactions if self._pool.add(transaction)]
         if entered:

@@ -55,7 +55,9 @@ class NodeSection(_Section):
     """Who this node is and where it keeps its files."""
 
     name: NodeName
-    """Its name in the voter list of the genesis."""
+    """Its name; a voter's is in the genesis."""
+    kind: Literal["voter", "observer"] = "voter"
+    """An observer follows the ledger and serves programs; it neither votes nor signs blocks."""
     participant: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
     """The unified social credit code it signs for."""
     network: Path

@@ -10,9 +10,10 @@ import msgspec
 class SigningView(msgspec.Struct, frozen=True):
     """Whether this voter signs checkpoints, and what it waits for if it does not."""
 
-    state: Literal["signing", "asking", "rejoining"]
+    state: Literal["signing", "asking", "rejoining", "observing"]
     """`asking`: since a start, whether others hold more of its signatures than it remembers.
-    `rejoining`: it may have forgotten some; it signs again above a later certificate."""
+    `rejoining`: it may have forgotten some; it signs again above a later certificate.
+    `observing`: it is no voter."""
     answers: int = 0
     answers_needed: int = 0
     missing: tuple[str, ...] = ()
@@ -28,7 +29,7 @@ class SigningView(msgspec.Struct, frozen=True):
         """What is waited for, as a sentence; empty when nothing is."""
         if self.lacks_room:
             return "there is no room on the disk to note what is signed"
-        if self.state == "signing":
+        if self.state in {"signing", "observing"}:
             return ""
         if self.height_needed is not None:
             return f"rejoining: signs again above a certificate of height {self.height_needed}"

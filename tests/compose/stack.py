@@ -20,16 +20,19 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"tax-bureau": 18_101, "issuer": 18_102, "payer": 18_103, "reimburser": 18_104}
 """Ports on this machine; not the file's own, so that a cluster in use is not in the way."""
+OBSERVER = ("bank", 18_105)
+"""The fifth service and its port: it is no participant until the bureau admits it."""
+PORTS = NODES | dict([OBSERVER])
 IMAGE = "piaolian:test"
 
 
-def run(*command: str, environment: dict[str, str] | None = None) -> str:
+def run(*command: str, environment: dict[str, str] | None = None, text: str = "") -> str:
     """Standard output of a command that must succeed."""
     result = subprocess.run(
         command,
         cwd=ROOT,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        input=text,
         capture_output=True,
         text=True,
         check=False,
@@ -94,18 +97,22 @@ class Stack:
     project: str = field(default_factory=lambda: f"piaolian-test-{os.getpid()}")
     command: Sequence[str] = field(default_factory=compose_command)
 
-    def compose(self, *arguments: str) -> str:
-        """Run one compose command."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the file is read with."""
+        return {
             **os.environ,
             "PIAOLIAN_IMAGE": IMAGE,
-            **{f"{name.upper().replace('-', '_')}_PORT": str(p) for name, p in NODES.items()},
+            **{f"{name.upper().replace('-', '_')}_PORT": str(p) for name, p in PORTS.items()},
         }
+
+    def compose(self, *arguments: str) -> str:
+        """Run one compose command."""
         return run(
             *self.command,
             *("-p", self.project, "-f", "docker/compose.yaml"),
             *arguments,
-            environment=environment,
+            environment=self.environment,
         )
 
     def up(self) -> None:
@@ -131,7 +138,7 @@ class Stack:
 
     def ready(self, service: str) -> bool:
         """Whether the node says that it can do its work."""
-        connection = http.client.HTTPConnection("127.0.0.1", NODES[service], timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", PORTS[service], timeout=5)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
@@ -146,4 +153,4 @@ class Stack:
 
     def node(self, service: str) -> Node:
         """The API of a node with its admin token."""
-        return Node(service, NODES[service], self.read(service, "tokens/admin.token").strip())
+        return Node(service, PORTS[service], self.read(service, "tokens/admin.token").strip())

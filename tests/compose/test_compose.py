@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose.stack import NODES, ROOT, Node, Stack, run, wait_until
+from tests.compose.stack import NODES, OBSERVER, ROOT, Node, Stack, run, wait_until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
@@ -106,6 +106,34 @@ def test_every_container_is_healthy_and_confined(stack: Stack) -> None:
         assert int(container["Config"]["User"].split(":")[0]) >= 10_000
         (binding,) = container["HostConfig"]["PortBindings"].values()
         assert binding[0]["HostIp"] == "127.0.0.1"
+
+
+def test_the_fifth_is_let_in_once_its_participant_is_admitted(
+    stack: Stack, nodes: dict[str, Node], buyer: str
+) -> None:
+    name, _ = OBSERVER
+    bank = stack.node(name)
+    wait_until("it serves", lambda: bank.ask("GET", "/livez")[0] == 200)
+    assert "no participant yet" in str(bank.ask("GET", "/readyz")[1])
+    card = stack.read(name, "card.toml")
+    told = run(
+        *stack.command,
+        *("-p", stack.project, "-f", "docker/compose.yaml", "exec", "-T", "tax-bureau"),
+        *("piaolian", "participant", "propose-admit", "--card", "/dev/stdin", "--json"),
+        environment=stack.environment,
+        text=card,
+    )
+    assert '"final"' in told
+    wait_until("it is ready", lambda: stack.ready(name))
+    wait_until("it is level", lambda: agree(nodes | {name: bank}))
+    status = bank.status()
+    assert (status["raft"]["state"], status["roles"]) == ("observer", ["bank"])
+    assert stack.inspect(name)["State"]["Health"]["Status"] == "healthy"
+    page = bank.ask("GET", "/")
+    assert page[0] == 200
+    number = issue(nodes, buyer)[1]["number"]
+    wait_until("it has a new invoice", lambda: readable(bank, number))
+    assert stack.inspect(name)["HostConfig"]["ReadonlyRootfs"] is True
 
 
 def test_a_node_holds_its_own_keys_and_the_common_network(stack: Stack) -> None:

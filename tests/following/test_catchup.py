@@ -23,6 +23,7 @@ from node.following.evidence_keeper import EvidenceKeeper
 from node.following.excuses import Excuses
 from node.following.finality import Finality
 from node.following.halt import Halt, HaltedError
+from node.following.ranges import Ranges
 from node.following.tracker import Tracker
 from node.peers.messages import BlocksMessage, BlocksWantedMessage
 from node.storage import leaf_ranges as runs
@@ -74,6 +75,8 @@ class Others:
         self.source = source
         self.liars: dict[int, Liar] = {}
         self.asked: list[int] = []
+        self.struck: list[int] = []
+        """Peers whose link is to end: they sent what no honest node sends."""
         self.late: Callable[[int, Callable[[], None]], None] = lambda _, deliver: deliver()
         """Delivers an answer of a peer, perhaps later."""
 
@@ -89,8 +92,11 @@ class Others:
     def broadcast(self, message: msgspec.Struct) -> None:
         raise AssertionError("nobody tells all")
 
-    def between(self, catch_up: CatchUp, server: BlockServer) -> None:
-        self.catch_up, self.server = catch_up, server
+    def on_false(self, peer: int, _: str) -> None:
+        self.struck.append(peer)
+
+    def between(self, ranges: Ranges, server: BlockServer) -> None:
+        self.ranges, self.server = ranges, server
 
     def send(self, number: int, message: msgspec.Struct) -> bool:
         if isinstance(message, BlocksWantedMessage):
@@ -108,7 +114,7 @@ class Others:
             told = run if liar is None else liar(run)
         except SilentError:
             return
-        self.catch_up.receive(peer, number, told)
+        self.ranges.receive(peer, number, told)
 
 
 @pytest.fixture
@@ -140,9 +146,11 @@ async def behind(tmp_path: Path, source: Chronicle) -> AsyncIterator[Behind]:
     signing = Signing(ME, cosigner, certificates, chronicle.ledger, others)
     applier = Applier(chronicle.ledger, certificates, Halt(), signing)
     applier.listen(tracker.on_block, signing.applied)
-    catch_up = CatchUp(voters, chronicle.ledger, applier, finality, others, clock)
+    ledger = chronicle.ledger
+    ranges = Ranges(voters, lambda: ledger.head.height, finality, others, clock, others.on_false)
+    catch_up = CatchUp(voters, ledger, applier, ranges, clock)
     server = BlockServer(others, source.reader, clock)
-    others.between(catch_up, server)
+    others.between(ranges, server)
     async with asyncio.TaskGroup() as tasks:
         loops = [
             tasks.create_task(server.serve()),
@@ -302,10 +310,10 @@ async def test_unasked_and_repeated_answers_are_refused(source: Chronicle, behin
     run = await source.reader.leaf_range(0)
     for peer, number in ((1, 1), (2, 7)):
         with pytest.raises(UnaskedError):
-            behind.catch_up.receive(peer, number, run)
+            behind.others.ranges.receive(peer, number, run)
     await behind.catch_up.reach(await head_of(source), INDEX)
     with pytest.raises(UnaskedError):
-        behind.catch_up.receive(behind.asked[0], 1, run)
+        behind.others.ranges.receive(behind.asked[0], 1, run)
 
 
 async def test_a_lost_link_is_noticed_at_once(
@@ -315,7 +323,7 @@ async def test_a_lost_link_is_noticed_at_once(
 
     def gone(run: LeafRange | None) -> LeafRange | None:
         behind.others.server.forget(behind.asked[-1])
-        behind.catch_up.link_down(behind.asked[-1])
+        behind.others.ranges.link_down(behind.asked[-1])
         raise SilentError
 
     behind.others.liars = {1: gone, 2: gone}

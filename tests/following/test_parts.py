@@ -19,6 +19,7 @@ from node.following.finality import DivergedError
 from node.following.halt import HaltedError
 from node.following.identity import NodeIdentity
 from node.following.parts import Books, Following, build_following
+from node.following.ranges import Ranges
 from node.peers.messages import BlocksMessage, BlocksWantedMessage, CertificateMessage, Kind
 from node.storage.index import QueryIndex
 from node.storage.ledger_values import AppliedBlock
@@ -105,12 +106,14 @@ async def follower(tmp_path: Path, source: Chronicle) -> AsyncIterator[Follower]
         Wire(source),
         SystemClock(),
     )
-    identity = NodeIdentity(chronicle.genesis, chronicle.voters, OUTSIDE, SELLER)
+    identity = NodeIdentity(chronicle.genesis, chronicle.voters, OUTSIDE, SELLER, "outside")
     following = build_following(identity, books, wire, clock)
     following.attach(wire)
     applier = Applier(chronicle.ledger, following.certificates, following.halt)
-    catch_up = CatchUp(chronicle.voters, chronicle.ledger, applier, following.finality, wire, clock)
-    catch_up.attach(wire)
+    ledger = chronicle.ledger
+    ranges = Ranges(chronicle.voters, lambda: ledger.head.height, following.finality, wire, clock)
+    catch_up = CatchUp(chronicle.voters, ledger, applier, ranges, clock)
+    ranges.attach(wire)
     made = Follower(chronicle, wire, following, applier, catch_up)
 
     def hear(name: str) -> Callable[[AppliedBlock], None]:

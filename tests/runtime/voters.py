@@ -11,6 +11,7 @@ from node.runtime.files import open_files
 from node.runtime.given import Given
 from node.runtime.parts import VoterParts, build_parts
 from node.runtime.serving import Services, build_services
+from node.services.voter_health import VoterHealth
 from node.storage.marker import MARKER_FILE, Marker
 from node.system.config import ApiSection, KeysSection, NodeConfig, NodeSection, P2pSection
 from tests.chain.network import AUTHOR, make_genesis, seed
@@ -34,7 +35,10 @@ async def built_services(folder: Path) -> AsyncIterator[tuple[VoterParts, Servic
     async with AsyncExitStack() as closing:
         files = await open_files(given, closing)
         parts = build_parts(given, files)
-        yield parts, build_services(given, files, parts)
+        role = VoterHealth(
+            given.identity.voters, parts.following, parts.ordering.consensus, parts.rejoining
+        )
+        yield parts, build_services(given, files, parts, role)
 
 
 def made_voter(folder: Path) -> Given:
