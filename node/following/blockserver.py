@@ -7,8 +7,9 @@ at most: whoever asks more gets no more. Reading is one job of the ledger's read
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 
+from node.chain.leaf_range import LeafRange
 from node.peers.messages import BlocksMessage, BlocksWantedMessage, Kind
 from node.peers.ports import Routing, Sending
 from node.storage.ledger_reader import LedgerReader
@@ -16,6 +17,11 @@ from node.system.clock import Clock
 
 INTERVAL_MS = 100
 """Between answers to one peer: 10 MiB a second at most, more than a node can do again."""
+FRESH_MS = 200
+"""A range that was read is given to whoever else asks for it within that time: those that follow
+the newest blocks all ask for the same."""
+KEPT_MAX = 4
+"""Ranges that are kept so; each is a few mebibytes at most."""
 
 
 class BlockServer:
@@ -37,6 +43,8 @@ class BlockServer:
         self._links: defaultdict[int, int] = defaultdict(int)
         """Counts the links of each peer: what it asked on an older one is not answered."""
         self._asked = asyncio.Event()
+        self._kept: OrderedDict[int, tuple[int, LeafRange]] = OrderedDict()
+        """By first leaf: when it was read, and the range."""
 
     def attach(self, routes: Routing) -> None:
         """Take requests from now on."""
@@ -72,6 +80,19 @@ class BlockServer:
             number, first = self._wanted.pop(peer)
             self._next_ms[peer] = self._clock.monotonic_ms() + INTERVAL_MS
             link = self._links[peer]
-            run = await self._reader.leaf_range(first)
+            run = await self._read(first)
             if self._links[peer] == link:
                 self._sending.send(peer, BlocksMessage(number, run))
+
+    async def _read(self, first: int) -> LeafRange | None:
+        now_ms = self._clock.monotonic_ms()
+        found = self._kept.get(first)
+        if found is not None and now_ms - found[0] < FRESH_MS:
+            return found[1]
+        run = await self._reader.leaf_range(first)
+        self._kept.pop(first, None)
+        if run is not None:
+            self._kept[first] = (now_ms, run)
+            while len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return run

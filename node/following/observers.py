@@ -20,7 +20,7 @@ from node.peers.messages import CertificateMessage, HistoryWantedMessage, Kind, 
 from node.storage.ledger_values import AppliedBlock
 from node.system.clock import Clock
 
-NEWS_S = 0.1
+NEWS_S = 0.2
 """Between two tellings of a later final height."""
 QUIET_S = 0.5
 """Between two while nothing becomes final."""

@@ -20,6 +20,9 @@ from node.runtime.serving import build_api, build_services
 from node.services.observer_health import ObserverHealth
 from node.system.disk import DiskRoom
 
+TELL_BEATS = 4
+"""Voters need no word of an observer, but to give it a certificate that it has not got."""
+
 
 class Observer(RunningNode):
     """A node that follows the ledger, serves programs, and hands their transactions in."""
@@ -76,10 +79,12 @@ async def _resume(files: ObserverFiles, parts: ObserverParts) -> None:
 
 async def _beat(parts: ObserverParts, disk: DiskRoom) -> None:
     """Say where this node stands, and send again what was not heard of; runs until cancelled."""
-    following = parts.following
+    following, beats = parts.following, 0
     while True:
         await asyncio.sleep(loops.TICK_S * loops.STATUS_TICKS)
         following.peers.look(following.tracker.final_height)
         disk.look()
-        parts.own_status.tell()
+        beats += 1
+        if beats % TELL_BEATS == 0:
+            parts.own_status.tell()
         parts.intake.resend()

@@ -54,12 +54,13 @@ def free_base_port(count: int) -> int:
     for number in range(200):
         base = 12_000 + (os.getpid() * 37 + number * 61) % 18_000
         ports = [base + offset + n for offset in (0, API_PORT_OFFSET) for n in range(count)]
-        if all(_is_free(port) for port in ports):
+        if all(is_free(port) for port in ports):
             return base
     raise AssertionError("no free ports")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a port can be listened on now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -9,10 +9,20 @@ from node.demo.processes import LocalNode
 from node.setup.cards import NodeCard
 from node.setup.network_files import NewNode, create_node, join_network, new_participant_id
 from node.system.config import load_config
-from tests.cluster.cluster import Cluster, Member, free_base_port, wait_until
+from tests.cluster.cluster import Cluster, Member, free_base_port, is_free, wait_until
 from tests.cluster.forked import launch_fork
 
 PASSPHRASE = b"passphrase"
+_ports: list[int] = []
+
+
+def _free_port() -> int:
+    """A port that no observer of this process was given: those that are made may start later."""
+    port = free_base_port(1) + len(_ports)
+    while port in _ports or not is_free(port):
+        port += 1
+    _ports.append(port)
+    return port
 
 
 def make_observer(
@@ -31,7 +41,7 @@ def make_observer(
         roles=(role,),
         p2p_listen="127.0.0.1:7101",
         p2p_address="observer.invalid:7101",
-        api_listen=f"127.0.0.1:{free_base_port(1)}",
+        api_listen=f"127.0.0.1:{_free_port()}",
         observes=True,
     )
     card = create_node(
