@@ -28,7 +28,8 @@ const PAGES = [
 ];
 // [key, path, role without which it is left out of the menu]
 // What a network is for comes first; who takes part, which every network has, behind it.
-const MENU = [["overview", "/"], ...[...domains].reverse().flatMap((domain) => domain.menu), ["docs", "/docs"]];
+const MENU = [...[...domains].reverse().flatMap((domain) => domain.menu), ["overview", "/"], ["docs", "/docs"]];
+const HOME = domains.map((domain) => domain.home).find(Boolean) ?? "/";
 
 function App() {
   const who = useStore(session);
@@ -46,7 +47,7 @@ function App() {
     if (scope) start();
   }, [scope]);
   useEffect(() => {
-    if (scope && where.path === "/login") go("/", { replace: true });
+    if (scope && where.path === "/login") go(HOME, { replace: true });
   }, [scope, where.path]);
 
   const found = PAGES.map(([pattern, ...page]) => [where.path.match(pattern), ...page]).find(([match]) => match);
@@ -104,7 +105,7 @@ async function start() {
     render(html`<${App} />`, root);
   } catch (error) {
     console.error(error);
-    root.textContent = `The node does not answer; load the page again. 节点没有应答,请重新载入。 (${error.message})`;
+    root.textContent = `The node does not answer; load the page again. 节点没有应答，请重新载入。 (${error.message})`;
   }
 }
 

@@ -58,6 +58,7 @@ DOMAIN = Domain(
     install=_install,
     pages=Path(__file__).parent / "pages",
     page_paths=(
+        "/today",
         "/invoices",
         "/invoices/{number:[0-9]+}",
         "/accountant",

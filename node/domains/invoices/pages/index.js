@@ -6,12 +6,17 @@ import { Expenses } from "./expenses.js";
 import { Invoice } from "./invoice.js";
 import { Invoices } from "./invoices.js";
 import { InvoiceLink } from "./links.js";
+import { Today } from "./today.js";
 import { Wallet } from "./wallet.js";
 
 export { load } from "./terms.js";
 
+// Where somebody who has signed in begins.
+export const home = "/today";
+
 // [pattern, page, its arguments, key in the menu]
 export const pages = [
+  [/^\/today$/, Today, () => ({}), "today"],
   [/^\/invoices$/, Invoices, () => ({}), "invoices"],
   [/^\/invoices\/(\d{20})$/, Invoice, ([, number]) => ({ number }), "invoices"],
   [/^\/accountant$/, Accountant, () => ({}), "accountant"],
@@ -22,7 +27,7 @@ export const pages = [
 
 // [key, path, role without which it is left out of the menu]
 export const menu = [
-  ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
+  ["today", "/today"], ["invoices", "/invoices"], ["accountant", "/accountant", "issuer"], ["wallet", "/wallet"],
   ["expenses", "/expenses", "reimburser"], ["bureau", "/bureau", "tax_bureau"],
 ];
 

@@ -8,13 +8,9 @@ import { percent } from "../core/money.js";
 import { withRole } from "../core/registry.js";
 import { Amount, Empty, Section, Table, number } from "../core/ui.js";
 import { QuotaTable } from "./registers.js";
+import { monthsBack } from "./terms.js";
 
 const KINDS = ["issued", "cancelled", "red"];
-
-function monthsBack(count) {
-  const now = new Date();
-  return [...Array(count).keys()].map((back) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back, 1)).toISOString().slice(0, 7));
-}
 
 // Without `issuer` it can be chosen.
 export function Statement({ issuer }) {

@@ -14,6 +14,12 @@ export function boundsOf(first, last) {
   return { from: first && start(first, 0), to: last && start(last, 1) };
 }
 
+// The newest months as YYYY-MM, by the network's clock, this one first.
+export function monthsBack(count) {
+  const now = new Date(Date.now() + terms.value.utc_offset_minutes * 60_000);
+  return [...Array(count).keys()].map((back) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back, 1)).toISOString().slice(0, 7));
+}
+
 export async function load() {
   const [found, wallet] = await Promise.all([get("/v1/terms"), get("/v1/wallet/keys")]);
   keys.set(wallet.keys);
