@@ -34,7 +34,7 @@ def open_registers(network: DemoNetwork, bureau: str, issuer: str, net: int, cur
     network.act(bureau, "/v1/exchange-rates", exchange_rate(currency))
     month = f"{now:%Y-%m}"
     for _ in range(2):  # a demo at the end of a month runs into the next
-        first, after = month_bounds(month)
+        first, after = month_bounds(month, 0)
         validity = {"valid_from": first, "valid_to": after}
         network.act(
             bureau, "/v1/quotas", {"issuer": code, "month": month, "net": quota, **validity}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.cli.errors import UsageError
 from node.cli.money import Sum, major_text, money_text, rate, rate_text, sum_option
+from node.domains.invoices.cli.registers import month_bounds
 from node.ledger.currency import decimals
 
 PARSE = sum_option(least=1, about="").parser
@@ -75,3 +76,23 @@ def test_a_rate_is_per_cent_or_basis_points(text: str, points: int) -> None:
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"rate|100%"):
         rate(text)
+
+
+@pytest.mark.parametrize(
+    ("month", "offset", "first", "after"),
+    [
+        ("2026-11", 0, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-12", 480, "2026-11-30T16:00:00Z", "2026-12-31T16:00:00Z"),
+        ("2028-02", -720, "2028-02-01T12:00:00Z", "2028-03-01T12:00:00Z"),
+    ],
+)
+def test_a_month_begins_and_ends_by_the_networks_clock(
+    month: str, offset: int, first: str, after: str
+) -> None:
+    assert month_bounds(month, offset) == (first, after)
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-00", "1969-12", "9999-12", "2026-1", "٢٠٢٦-01"])
+def test_what_is_no_month_is_refused(month: str) -> None:
+    with pytest.raises(UsageError, match="month"):
+        month_bounds(month, 0)

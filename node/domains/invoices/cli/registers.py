@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -114,9 +115,13 @@ def grant(
     net: Annotated[Sum, sum_option(least=0, about="Net, in the home currency.")],
     valid_from: Annotated[str | None, typer.Option(help="Default: start of the month.")] = None,
     valid_to: Annotated[str | None, typer.Option(help="Default: start of the next.")] = None,
+    config: Config = None,
 ) -> Write:
     """Set an issuer's net quota of a month (tax bureau)."""
-    first, after = month_bounds(month)
+    month_bounds(month, 0)  # before the node is asked
+    with connect(config) as client:
+        offset = cast("int", client.get("/v1/terms").fields["utc_offset_minutes"])
+    first, after = month_bounds(month, offset)
     body = {
         "issuer": issuer,
         "month": month,
@@ -127,8 +132,12 @@ def grant(
     return Write("/v1/quotas", body, currency_at=("/v1/terms", "home_currency"))
 
 
-def month_bounds(month: str) -> tuple[str, str]:
+def month_bounds(month: str, offset_minutes: int) -> tuple[str, str]:
     """First moment of a month `YYYY-MM` and of the next one, RFC 3339 UTC.
+
+    Args:
+        month: By the network's clock.
+        offset_minutes: How far that is ahead of UTC.
 
     Raises:
         UsageError: not a month.
@@ -139,8 +148,14 @@ def month_bounds(month: str) -> tuple[str, str]:
     year, number = int(found[1]), int(found[2])
     if not 1 <= number <= 12:
         raise UsageError(f"month {month}: there is no such month")
-    following = (year + 1, 1) if number == 12 else (year, number + 1)
-    return f"{month}-01T00:00:00Z", f"{following[0]:04}-{following[1]:02}-01T00:00:00Z"
+    if not 1970 <= year < 9_999:
+        raise UsageError(f"month {month}: there is no such month")
+    next_year, following = (year + 1, 1) if number == 12 else (year, number + 1)
+    ahead = timedelta(minutes=offset_minutes)
+    first, after = (
+        datetime(y, m, 1, tzinfo=UTC) - ahead for y, m in ((year, number), (next_year, following))
+    )
+    return f"{first:%Y-%m-%dT%H:%M:%SZ}", f"{after:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @quota.command("show", epilog=example("piaolian quota show --issuer 91310115337099624K"))

@@ -49,7 +49,7 @@ def statement(
 
     The issuer's node and the bureau's make the same bytes: compare the JSON files.
     """
-    month_bounds(month)
+    month_bounds(month, 0)  # refuses what is no month
     with connect(config) as client:
         answer = client.get(f"/v1/statements/{issuer}/{month}")
     value = answer.fields

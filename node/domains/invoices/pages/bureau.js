@@ -12,6 +12,7 @@ import { InvoiceTable, findInvoices } from "./invoices.js";
 import { InvoiceLink } from "./links.js";
 import { HOME_CURRENCY, QuotaTable, SegmentTable } from "./registers.js";
 import { Statement } from "./statement.js";
+import { monthBounds, monthsBack } from "./terms.js";
 import { actionsColumn, kindIs, waiting } from "./wallet.js";
 
 const SHOWN_MAX = 200;
@@ -59,10 +60,8 @@ export function Bureau() {
 const issuerField = (more = {}) => ({ name: "issuer", kind: "party", role: "issuer", self: true, label: t("invoice.issuer"), required: true, ...more });
 
 function Quotas({ rows, reload }) {
-  const now = new Date();
-  const month = `${now.getUTCFullYear()}-${String(now.getUTCMonth() + 1).padStart(2, "0")}`;
-  const start = `${month}-01T00:00:00`;
-  const end = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 0, 23, 59, 59)).toISOString().slice(0, 19);
+  const [month] = monthsBack(1);
+  const { start, end } = monthBounds(month);
   const grant = {
     id: "grant", primary: true, title: t("bureau.grant"), path: "/v1/quotas", currency: HOME_CURRENCY, hint: t("hint.quota"), fields: [
       issuerField(), { name: "month", kind: "month", label: t("bureau.month"), required: true, initial: month },

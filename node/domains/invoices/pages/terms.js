@@ -20,6 +20,14 @@ export function monthsBack(count) {
   return [...Array(count).keys()].map((back) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back, 1)).toISOString().slice(0, 7));
 }
 
+// First second of a month and of the next one, in UTC, as a field for times holds them.
+export function monthBounds(month) {
+  const [year, number] = month.split("-").map(Number);
+  const next = new Date(Date.UTC(year, number, 1)).toISOString().slice(0, 10);
+  const at = (day) => boundsOf(day, "").from.slice(0, 19);
+  return { start: at(`${month}-01`), end: at(next) };
+}
+
 export async function load() {
   const [found, wallet] = await Promise.all([get("/v1/terms"), get("/v1/wallet/keys")]);
   keys.set(wallet.keys);
