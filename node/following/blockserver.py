@@ -7,6 +7,7 @@ at most: whoever asks more gets no more. Reading is one job of the ledger's read
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict, defaultdict
 
 from node.chain.leaf_range import LeafRange
@@ -20,6 +21,8 @@ INTERVAL_MS = 100
 FRESH_MS = 200
 """A range that was read is given to whoever else asks for it within that time: those that follow
 the newest blocks all ask for the same."""
+SMALL_BYTES = 65_536
+"""A range of the newest blocks; larger ones are of who catches up."""
 KEPT_MAX = 4
 """Ranges that are kept so; each is a few mebibytes at most."""
 
@@ -27,17 +30,25 @@ KEPT_MAX = 4
 class BlockServer:
     """The serving side."""
 
-    def __init__(self, sending: Sending, reader: LedgerReader, clock: Clock) -> None:
+    def __init__(
+        self,
+        sending: Sending,
+        reader: LedgerReader,
+        clock: Clock,
+        bytes_per_s: float = math.inf,
+    ) -> None:
         """Put it together; `serve` is the work.
 
         Args:
             sending: To those that may ask.
             reader: Where blocks are.
             clock: Its monotonic time sets the pace.
+            bytes_per_s: Of large ranges to all of them together.
         """
         self._sending = sending
         self._reader = reader
         self._clock = clock
+        self._bytes_per_s = bytes_per_s
         self._wanted: dict[int, tuple[int, int]] = {}
         self._next_ms: defaultdict[int, int] = defaultdict(int)
         self._links: defaultdict[int, int] = defaultdict(int)
@@ -83,6 +94,9 @@ class BlockServer:
             run = await self._read(first)
             if self._links[peer] == link:
                 self._sending.send(peer, BlocksMessage(number, run))
+            size = 0 if run is None else sum(map(len, run.leaves + run.blobs))
+            if size > SMALL_BYTES and math.isfinite(self._bytes_per_s):
+                await asyncio.sleep(size / self._bytes_per_s)
 
     async def _read(self, first: int) -> LeafRange | None:
         now_ms = self._clock.monotonic_ms()

@@ -22,6 +22,8 @@ from node.system.clock import Clock
 
 NEWS_S = 0.2
 """Between two tellings of a later final height."""
+CATCH_UP_BYTES_PER_S = 8 << 20
+"""To all that are far behind: so many that begin at once leave a voter time to vote."""
 QUIET_S = 0.5
 """Between two while nothing becomes final."""
 
@@ -35,7 +37,7 @@ class Observers:
         self._guests = guests
         self._following = following
         self._status = OwnStatus(guests, following.tracker, clock, lambda: False)
-        self._server = BlockServer(guests, following.books.reader, clock)
+        self._server = BlockServer(guests, following.books.reader, clock, CATCH_UP_BYTES_PER_S)
         self._credentials = Credentials(network_id, following.participants)
 
     def attach(self) -> None:

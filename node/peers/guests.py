@@ -30,6 +30,10 @@ OF_ONE_MAX = 4
 """Nodes of one participant that are linked at a time."""
 GREETING_S = 10.0
 """For saying whose node it is."""
+STRANGERS_MAX = 16
+"""Links on which it was not said yet. When there are more, the oldest ends: an honest node says it
+at once, and whoever holds links open keeps nobody out."""
+LINKS_MAX = GUESTS_MAX + STRANGERS_MAX
 
 _log = structlog.get_logger("node.peers.guests")
 
@@ -119,6 +123,9 @@ class GuestLinks:
 
     def link_up(self, peer: PeerId) -> None:
         """Somebody came whom nobody knows."""
+        strangers = [guest for guest in self._guests.values() if guest.participant is None]
+        if len(strangers) >= STRANGERS_MAX:
+            self._show_out(strangers[0], "others wait, too")
         number = next(n for n in count(FIRST_NUMBER) if n not in self._by_number)
         guest = _Guest(number, peer, self._clock.monotonic_ms() / 1_000)
         self._guests[peer] = self._by_number[number] = guest
@@ -171,9 +178,11 @@ class GuestLinks:
         await self._pay(guest, float(len(shown.signatures)))
         guest.keys = self._judge.keys(guest.peer, shown)
         complaint = self._judge.complaint(shown.participant, guest.keys)
-        same = [g for g in self._guests.values() if g.participant == shown.participant]
-        if complaint is None and len(same) >= OF_ONE_MAX:
+        here = [g.participant for g in self._guests.values() if g.participant is not None]
+        if complaint is None and here.count(shown.participant) >= OF_ONE_MAX:
             complaint = f"{OF_ONE_MAX} nodes of {shown.participant} are here already"
+        if complaint is None and len(here) >= GUESTS_MAX:
+            complaint = f"{GUESTS_MAX} observers are here already"
         if complaint is not None:  # perhaps this node is behind: no fault of the guest
             self._show_out(guest, complaint)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.following.identity import NodeIdentity
 from node.ledger.signing import secret_key
-from node.peers.guests import GUESTS_MAX
+from node.peers.guests import LINKS_MAX
 from node.peers.router import Router
 from node.runtime.given import Given
 from node.system.config import NodeConfig, split_address
@@ -27,7 +27,7 @@ def build_router(given: Given) -> Router:
         port=port,
         listens=is_voter,
         links=tuple(Link) if is_voter else (Link.GOSSIP,),
-        guests_max=GUESTS_MAX if is_voter else 0,
+        guests_max=LINKS_MAX if is_voter else 0,
         # A voter that does not let an observer in yet is not asked every other second.
         backoff_max_s=VOTER_BACKOFF_S if is_voter else OBSERVER_BACKOFF_S,
     )

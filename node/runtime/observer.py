@@ -34,7 +34,7 @@ class Observer(RunningNode):
         files = await open_observer_files(given, self._ends)
         self._ends.push_async_callback(self._tasks.stop)
         parts = build_observer(given, files)
-        role = ObserverHealth(parts.following, parts.router)
+        role = ObserverHealth(parts.following, parts.router, given.identity.voters.f)
         services = build_services(given, files, parts, role)
         self._served = parts, services
         following = parts.following

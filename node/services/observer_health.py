@@ -20,8 +20,9 @@ BEHIND_MAX = 64
 class ObserverHealth:
     """Snapshots of one observer."""
 
-    def __init__(self, following: Following, router: Router) -> None:
+    def __init__(self, following: Following, router: Router, liars_max: int) -> None:
         self._following = following
+        self._liars_max = liars_max
         self._router = router
 
     def raft_view(self) -> RaftView:
@@ -57,5 +58,7 @@ class ObserverHealth:
         return f"no voter is linked{told}"
 
     def _behind(self) -> int:
-        heights = self._following.peers.final_heights().values()
-        return max(heights, default=0) - self._following.tracker.height
+        """Behind what f + 1 voters claim, so that one who lies makes nobody unready."""
+        heights = sorted(self._following.peers.final_heights().values(), reverse=True)
+        claimed = heights[self._liars_max] if len(heights) > self._liars_max else 0
+        return claimed - self._following.tracker.height

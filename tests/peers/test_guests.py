@@ -9,7 +9,7 @@ import pytest
 from node.following.credentials import Credentials, credential
 from node.following.participants import Participants
 from node.ledger.signing import public_key, secret_key
-from node.peers.guests import OF_ONE_MAX, GuestLinks
+from node.peers.guests import OF_ONE_MAX, STRANGERS_MAX, GuestLinks
 from node.peers.messages import (
     SHAPES,
     DishonestError,
@@ -153,6 +153,17 @@ async def test_one_participant_has_only_so_many_nodes_here() -> None:
         (peer_of(OF_ONE_MAX), f"{OF_ONE_MAX} nodes of {AUTHOR} are here already")
     ]
     assert len(house.guests.peers) == OF_ONE_MAX
+
+
+async def test_who_holds_links_open_keeps_nobody_out() -> None:
+    house = House()
+    strangers = [peer_of(number) for number in range(STRANGERS_MAX)]
+    for peer in strangers:
+        house.guests.link_up(peer)
+    assert house.wire.out == []
+    await house.let_in(99)
+    assert house.wire.out == [(strangers[0], "others wait, too")]
+    assert house.guests.participants() == (AUTHOR,)
 
 
 async def test_a_key_beside_the_live_one_does_no_harm_and_too_many_are_malformed() -> None:
