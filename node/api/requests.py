@@ -147,7 +147,11 @@ def _validation_error(error: ValidationError) -> ApiError:
         )
         for item in found[:ERRORS_MAX]
     ]
-    return ApiError(422, "INVALID_FIELDS", f"{len(found)} field(s) are not accepted", errors=errors)
+    return ApiError(422, "INVALID_FIELDS", _how_many(len(found)), errors=errors)
+
+
+def _how_many(fields: int) -> str:
+    return "1 field is not accepted" if fields == 1 else f"{fields} fields are not accepted"
 
 
 def _pointer_part(part: int | str) -> str:

@@ -141,7 +141,7 @@ def _read_cards(paths: list[Path]) -> list[NodeCard]:
         try:
             with path.open(encoding="utf-8") as file:
                 cards.append(parse_card(file.read(CARD_BYTES_MAX)))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(f"{path}: {reason_of(error)}") from error
     return cards
 

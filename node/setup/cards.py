@@ -101,7 +101,7 @@ def parse_card(text: str) -> NodeCard:
     try:
         card = msgspec.convert(read_toml(text), NodeCard)
     except (TomlError, msgspec.MsgspecError, OverflowError) as error:
-        raise CardError(f"card: {plain_reason(error)}") from error
+        raise CardError(f"no card: {plain_reason(error)}") from error
     unknown = [role for role in card.roles if role not in ROLE_NAMES]
     if unknown:
         raise CardError(f"card: unknown role {unknown[0]!r}; known: {', '.join(ROLE_NAMES)}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.cli.errors import UsageError
 from node.cli.money import Sum, major_text, money_text, rate, rate_text, sum_option
-from node.domains.invoices.cli.registers import month_bounds
+from node.domains.invoices.cli.registers import micro_rate, month_bounds
 from node.ledger.currency import decimals
 
 PARSE = sum_option(least=1, about="").parser
@@ -96,3 +96,17 @@ def test_a_month_begins_and_ends_by_the_networks_clock(
 def test_what_is_no_month_is_refused(month: str) -> None:
     with pytest.raises(UsageError, match="month"):
         month_bounds(month, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "micro"),
+    [("9.15", "GBP", 9_150_000), ("0.048", "JPY", 4_800_000), ("23.5", "KWD", 2_350_000)],
+)
+def test_a_rate_of_exchange_is_what_one_unit_costs(text: str, currency: str, micro: int) -> None:
+    assert micro_rate(text, currency, "CNY") == micro
+
+
+@pytest.mark.parametrize("text", ["9,15", "0.0", "0.00000001", "", "9.15.1", "-9.15", "9"])
+def test_what_is_no_rate_of_exchange_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        micro_rate(text, "GBP", "CNY")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -19,12 +20,12 @@ from node.cli.options import (
     Id,
     Json,
     example,
-    whole_argument,
     whole_option,
 )
 from node.cli.output import message, print_json, print_table
 from node.cli.writes import Write, write_command
 from node.domains.invoices.cli.shown import rates_for_people, row_for_people
+from node.ledger.currency import decimals
 
 quota = typer.Typer(no_args_is_help=True, help="Quota of issuers.")
 segment = typer.Typer(no_args_is_help=True, help="Number segments of issuers.")
@@ -36,6 +37,8 @@ rates = typer.Typer(no_args_is_help=True, help="Tax rates and exchange rates.")
 
 _PAGE = 500
 _MONTH = re.compile("([0-9]{4})-([0-9]{2})")
+_RATE = re.compile(r"[0-9]{1,12}\.[0-9]{1,12}", re.ASCII)
+_RATE_DIGITS_MAX = 30
 Case = Annotated[str, typer.Option(help="The case that it is for.")]
 Issuer = Annotated[str, typer.Option(help="The issuer's unified social credit code.")]
 Limit = Annotated[int, whole_option(least=1, most=500, about="Rows on a page.")]
@@ -245,17 +248,43 @@ def publish(
     return Write("/v1/tax-rates", body)
 
 
-@write_command(rates, epilog=example("piaolian rates exchange GBP 9150000 --date 2026-11-23"))
+@write_command(rates, epilog=example("piaolian rates exchange GBP 9.15 --date 2026-11-23"))
 def exchange(
     currency: Annotated[str, typer.Argument(help="ISO 4217.")],
-    micro: Annotated[
-        int, whole_argument(least=1, about="Home minor units for 10^6 of the currency's.")
+    rate: Annotated[
+        str,
+        typer.Argument(
+            metavar="RATE",
+            help="Home currency for one of it, as 9.15; or digits alone: home minor units for 10^6 "
+            "of the currency's, 9150000.",
+        ),
     ],
     date: Annotated[str, typer.Option(help="In force from, YYYY-MM-DD.")],
+    config: Config = None,
 ) -> Write:
     """Publish an exchange rate (tax bureau)."""
+    if rate.isascii() and rate.isdecimal():
+        micro = int(rate[:_RATE_DIGITS_MAX])
+    else:
+        with connect(config) as client:
+            home = str(client.get("/v1/terms").fields["home_currency"])
+        micro = micro_rate(rate, currency, home)
     body = {"currency": currency, "micro": micro, "date": date}
-    return Write("/v1/exchange-rates", body)
+    return Write("/v1/exchange-rates", body, shown={"micro": micro})
+
+
+def micro_rate(text: str, currency: str, home: str) -> int:
+    """Home minor units for 10^6 minor units of a currency, of which one costs `text`.
+
+    Raises:
+        UsageError: it is no number, none above zero, or has too many decimals.
+    """
+    if not _RATE.fullmatch(text):
+        raise UsageError(f"{text} is no rate of exchange: 9.15")
+    micro = (Decimal(text) * 10**6).scaleb(decimals(home) - decimals(currency))
+    if micro != micro.to_integral_value() or micro <= 0:
+        raise UsageError(f"{text} has more decimals than a rate of exchange can have, or is zero")
+    return int(micro)
 
 
 @rates.command("list", epilog=example("piaolian rates list --json"))

@@ -14,6 +14,7 @@ from node.api.body import (
     Number,
     Rate,
     SignedAmount,
+    spelt,
 )
 from node.domains.invoices.details.details import (
     ALLOWANCES_MAX,
@@ -29,7 +30,13 @@ INVOICES_BATCH_MAX = 200
 """Invoices in one transaction: about 230 bytes each must fit 60,000."""
 
 PartyOrClaim = Annotated[
-    str, StringConstraints(pattern=r"^([0-9A-Z]{18}|[0-9a-f]{64}|claim)$", max_length=64)
+    str,
+    spelt(
+        r"^([0-9A-Z]{18}|[0-9a-f]{64}|claim)$",
+        "must be a unified social credit code (18 digits and capital letters), a bare key (64 hex "
+        "digits), or claim",
+        max_length=64,
+    ),
 ]
 OrderId = Annotated[
     str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_line), LINE

@@ -124,7 +124,9 @@ def read_header(cells: list[str]) -> list[str]:
     for heading in cells:
         name = column_name(heading)
         if name is None:
-            raise FileFormatError(f"there is no column {heading[:60]!r}; see `invoice template`")
+            raise FileFormatError(
+                f"a table of ours has no column {heading[:60]!r}; see `invoice template`"
+            )
         if name in names:
             raise FileFormatError(f"the column {name} stands twice")
         names.append(name)
