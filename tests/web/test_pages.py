@@ -540,6 +540,22 @@ def test_every_page_fits_a_desk_and_a_phone_in_both_languages(
                 page.click("[data-language]")
 
 
+def test_signing_in_begins_with_what_waits(page: Page, cluster: Cluster) -> None:
+    written = cluster.issue("SO-waits")
+    submission = {"to": cluster["reimburser"].participant, "amount": 700}
+    cluster["payer"].write(f"/v1/invoices/{written['number']}/submit", submission)
+    cluster.wait_equal()
+    sign_in(page, cluster, "reimburser")
+    page.until("it begins there", "return location.pathname === '/today'")
+    page.wait_text(written["number"])
+    page.click('a[href="/expenses?tab=submitted"]')
+    page.until("the desk is shown", "return location.pathname === '/expenses'")
+    sign_in(page, cluster, "issuer")
+    page.wait_text("CNY")
+    quota = cluster["issuer"].get("/v1/quotas")["quotas"][0]
+    assert f"{quota['remaining'] // 100:,}" in page.text()
+
+
 def test_the_bureau_suspends_an_issuer_and_governs_members(page: Page, cluster: Cluster) -> None:
     payer = cluster["payer"].participant
     sign_in(page, cluster, "tax-bureau", "admin")
