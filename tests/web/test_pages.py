@@ -240,6 +240,7 @@ def test_a_session_that_reads_offers_no_write(page: Page, cluster: Cluster) -> N
 
 def test_the_language_is_switched_and_remembered(page: Page, cluster: Cluster) -> None:
     sign_in(page, cluster, "issuer")
+    page.open("/")
     page.wait_text("Newest blocks")
     page.click("[data-language]")
     page.wait_text("最新区块")
@@ -252,6 +253,7 @@ def test_the_language_is_switched_and_remembered(page: Page, cluster: Cluster) -
 
 def test_new_blocks_appear_by_themselves(page: Page, cluster: Cluster) -> None:
     sign_in(page, cluster, "payer")
+    page.open("/")
     page.wait_text("Newest blocks")
     written = cluster.issue("SO-live")
     page.until(
@@ -279,7 +281,8 @@ def test_the_command_prints_a_link_that_signs_in(page: Page, cluster: Cluster) -
     base, _, path = printed["url"].partition("/login")
     assert printed["scope"] == "read"
     page.sign_in(base, f"/login{path}")
-    page.wait_text("Newest blocks")
+    page.wait_text("What waits for this participant")
+    page.open("/")
     page.wait_text("read only")
 
 
@@ -494,7 +497,7 @@ def test_signing_out_ends_the_session_and_a_used_link_says_so(page: Page, cluste
     member = cluster["payer"]
     path = member.ask("POST", "/v1/sessions", {"scope": "read"}).body["path"]
     page.sign_in(f"http://127.0.0.1:{member.port}", path)
-    page.wait_text("Newest blocks")
+    page.wait_text("What waits for this participant")
     page.click("[data-sign-out]")
     page.wait_text("piaolian open")
     page.open("/wallet")

@@ -102,6 +102,9 @@ async function start() {
   const root = document.getElementById("app");
   try {
     await Promise.all([loadLanguages(), loadSession()]);
+    // The node sends here from a one-time link, and knows no page of a domain.
+    const [navigation] = performance.getEntriesByType("navigation");
+    if (navigation?.redirectCount > 0 && place.value.path === "/") go(HOME, { replace: true });
     render(html`<${App} />`, root);
   } catch (error) {
     console.error(error);
