@@ -24,9 +24,7 @@ FUNCTION_LINES_MAX = 60
 CONSTRUCTOR_PARAMETERS_MAX = 8
 LOOSE_MODULES_MAX = 5
 FOLDER_MODULES_MAX = 25
-LONG_MODULES: dict[str, str] = {
-    "node/domains/invoices/api/operations.py": "one route beside the other: a table",
-}
+LONG_MODULES: dict[str, str] = {}
 """Modules that are longer, each with the reason."""
 
 

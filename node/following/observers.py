@@ -1,6 +1,6 @@
 """What a node gives to those that follow it without voting: news, blocks, proofs, evidence.
 
-Owns the pace of the news. Whose node may observe is `node.following.credentials`, what a guest may
+Owns the pace of the news. Whose node may observe is `node.custody.credentials`, what a guest may
 cost `node.peers.guests`. Takes nothing from guests that changes this node but evidence, which
 proves itself.
 """
@@ -12,10 +12,9 @@ from collections.abc import Coroutine
 
 from node.following.blockserver import BlockServer
 from node.following.certificates import Certificates
-from node.following.credentials import Credentials
 from node.following.parts import Following
 from node.following.peer_states import OwnStatus
-from node.peers.guests import GuestLinks
+from node.peers.guests import GuestLinks, Judge
 from node.peers.messages import CertificateMessage, HistoryWantedMessage, Kind, StatusMessage
 from node.storage.ledger_values import AppliedBlock
 from node.system.clock import Clock
@@ -32,18 +31,18 @@ class Observers:
     """The serving side of observing."""
 
     def __init__(
-        self, network_id: bytes, guests: GuestLinks, following: Following, clock: Clock
+        self, judge: Judge, guests: GuestLinks, following: Following, clock: Clock
     ) -> None:
         self._guests = guests
         self._following = following
         self._status = OwnStatus(guests, following.tracker, clock, lambda: False)
         self._server = BlockServer(guests, following.books.reader, clock, CATCH_UP_BYTES_PER_S)
-        self._credentials = Credentials(network_id, following.participants)
+        self._judge = judge
 
     def attach(self) -> None:
         """Let observers in from now on."""
         guests, following = self._guests, self._following
-        guests.judge_by(self._credentials)
+        guests.judge_by(self._judge)
         guests.on(Kind.STATUS, StatusMessage, self._on_status, price=0.5)
         guests.on(
             Kind.HISTORY_WANTED,

@@ -55,7 +55,7 @@ class Network(Protocol):
 
 
 class Judge(Protocol):
-    """Whose node it is, and whether it may be here (`node.following.credentials`)."""
+    """Whose node it is, and whether it may be here (`node.custody.credentials`)."""
 
     def keys(self, identity: bytes, shown: ObserverMessage) -> tuple[bytes, ...]:
         """The keys that vouch for a node."""

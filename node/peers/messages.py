@@ -187,7 +187,7 @@ class ObserverMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
         tuple[tuple[_Key, _Signature], ...],
         msgspec.Meta(min_length=1, max_length=OBSERVER_KEYS_MAX),
     ]
-    """Public signing keys of it, each with what it signed (`node.following.credentials`)."""
+    """Public signing keys of it, each with what it signed (`node.custody.credentials`)."""
 
 
 BLOCKS_BYTES_MAX = RANGE_BYTES_MAX + 65_536

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from node.custody.credentials import credential
 from node.custody.signer import Signer
 from node.custody.wallet import Wallet
 from node.following.applier import Applier
-from node.following.credentials import credential
 from node.following.parts import Books, Following, build_following
 from node.following.peer_states import OwnStatus
 from node.following.pursuit import Pursuit

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from consensus.core.status import RaftStatus
 from node.chain.certificate import Certificate
 from node.chain.checkpoint import sign_origin
+from node.custody.credentials import Credentials
 from node.custody.signer import Signer
 from node.following.applier import Applier
 from node.following.observers import Observers
@@ -102,7 +103,12 @@ def build_parts(given: Given, files: VoterFiles) -> VoterParts:
         ordering=ordering,
         submission=SubmissionParts(intake, spreading),
         rejoining=rejoining,
-        observers=Observers(identity.voters.network_id, router.guests, following, clock),
+        observers=Observers(
+            Credentials(identity.voters.network_id, following.participants),
+            router.guests,
+            following,
+            clock,
+        ),
         own_status=OwnStatus(router, following.tracker, clock, has_work),
         proposer=Proposer(
             pool,

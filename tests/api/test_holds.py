@@ -103,6 +103,7 @@ async def test_the_terms_are_all_those_of_the_genesis(api: ApiClient) -> None:
     of_domains = asdict(terms.of(MembershipTerms)) | asdict(terms.of(InvoicesTerms))
     assert answer.status == 200
     assert answer.json == {
+        "home_currency": "CNY",
         "utc_offset_minutes": 0,
         "validity_heights": terms.validity_heights,
         **of_domains,

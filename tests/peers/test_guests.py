@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.following.credentials import Credentials, credential
+from node.custody.credentials import Credentials, credential
 from node.following.participants import Participants
 from node.ledger.signing import public_key, secret_key
 from node.peers.guests import OF_ONE_MAX, STRANGERS_MAX, GuestLinks

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from operator import attrgetter
 
 import msgspec
 
@@ -371,6 +372,7 @@ _STORED_ALWAYS = InvoiceRow.__struct_fields__.index("paid")
 _UNTOUCHED = b"\xdc" + _STORED_ALWAYS.to_bytes(2, "big")
 """Header of a MessagePack array of so many items, which has 3 bytes from 16 items on."""
 _FACETS = len(InvoiceRow.__struct_fields__) - _STORED_ALWAYS
+_facets = attrgetter(*InvoiceRow.__struct_fields__[_STORED_ALWAYS:])
 
 
 def encode_invoice(row: InvoiceRow) -> bytes:
@@ -380,7 +382,7 @@ def encode_invoice(row: InvoiceRow) -> bytes:
     however many facets follow; and most rows stay small. Each of them is zero then, one byte.
     """
     data = encode_row(row)
-    if row.paid or row.payment_refund_due or row.used:
+    if any(_facets(row)):
         return data
     return _UNTOUCHED + data[len(_UNTOUCHED) : -_FACETS]
 

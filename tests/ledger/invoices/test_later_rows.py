@@ -22,7 +22,7 @@ from node.ledger.invoices.holds.operations import (
     uphold_message,
 )
 from node.ledger.invoices.holds.rows import HoldRow, decode_hold, hold_key
-from node.ledger.invoices.rows import Response, Use
+from node.ledger.invoices.rows import _FACETS, Response, Use
 from node.ledger.membership.keys import possession_message
 from node.ledger.membership.operations import AddKey, KeyKind
 from node.ledger.operations import DirectOperation
@@ -301,7 +301,7 @@ def test_an_untouched_invoice_keeps_its_bytes() -> None:
     world = after(ACCEPT)()
     before = world.store[Table.INVOICE, BLUE.encode()]
     world.ok(*DEDUCT)
-    assert len(world.store[Table.INVOICE, BLUE.encode()]) == len(before) + 3
+    assert len(world.store[Table.INVOICE, BLUE.encode()]) == len(before) + _FACETS
     world.ok(*UNDEDUCT)
     assert world.store[Table.INVOICE, BLUE.encode()] == before
 

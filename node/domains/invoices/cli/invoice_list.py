@@ -96,13 +96,14 @@ def list_invoices(
     if as_json:
         print_json(page)
         return
-    rows = [
-        row_for_people(invoice, invoice["currency"]) | {"response": invoice["response"]["state"]}
-        for invoice in page["invoices"]
-    ]
-    print_table(rows, _COLUMNS)
+    print_table([_row(invoice) for invoice in page["invoices"]], _COLUMNS)
     if page.get("next_cursor"):
         message(f"more: --cursor {page['next_cursor']}")
+
+
+def _row(invoice: dict[str, Any]) -> dict[str, object]:
+    shown = row_for_people(invoice, invoice["currency"])
+    return shown | {"response": invoice["response"]["state"]}
 
 
 def register(app: typer.Typer) -> None:
