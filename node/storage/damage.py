@@ -75,6 +75,9 @@ class UnusableFileError(sqlite3.OperationalError):
         self.path = path
 
 
+NO_PLAIN_FILE = "is no plain file"
+
+
 @contextmanager
 def opening(path: Path) -> Iterator[None]:
     """Complaints of SQLite that `path` cannot be opened name it, and the system's own reason.
@@ -88,6 +91,9 @@ def opening(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         named = _refused(path)
+        if named is not None and named[1] == NO_PLAIN_FILE:
+            # Whatever SQLite makes of it: a device may be locked by another program, too.
+            raise UnusableFileError(*named) from error
         if named is None and code in _UNUSABLE:
             refusal = _takes_no_file(path.parent)
             if refusal is not None and is_full(refusal):
@@ -125,7 +131,7 @@ def _refused(path: Path) -> tuple[Path, str] | None:
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
         os.close(descriptor)
         if not plain:  # a FIFO, /dev/null: SQLite says "disk I/O error" and no more
-            return companion, "is no plain file"
+            return companion, NO_PLAIN_FILE
     return None
 
 
