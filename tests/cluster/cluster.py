@@ -285,16 +285,22 @@ class Cluster:
     def wait_equal(self, timeout_s: float = 30.0) -> dict[str, Any]:
         """One height, final everywhere, one root and one state digest on all living nodes."""
 
+        seen: set[tuple[object, ...]] = set()
+
         def ask() -> dict[str, Any] | None:
             statuses = [member.status() for member in self.living]
-            seen = {
+            seen.clear()
+            seen.update(
                 (s["height"], s["final_height"], s["root"], s["state_digest"], s["pool"]["bytes"])
                 for s in statuses
-            }
+            )
             same = len(seen) == 1 and statuses[0]["height"] == statuses[0]["final_height"]
             return statuses[0] if same else None
 
-        return wait_until("one height, root and state digest on all", ask, timeout_s)
+        try:
+            return wait_until("one height, root and state digest on all", ask, timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {seen}") from None
 
     def open_registers(self, issuer: str = "issuer") -> None:
         """Allot numbers and quota: first those that the issuer's node draws from, then ours."""
