@@ -284,7 +284,6 @@ class Cluster:
 
     def wait_equal(self, timeout_s: float = 30.0) -> dict[str, Any]:
         """One height, final everywhere, one root and one state digest on all living nodes."""
-
         seen: set[tuple[object, ...]] = set()
 
         def ask() -> dict[str, Any] | None:
